@@ -1,0 +1,19 @@
+//! One call's life, and the table of all of them: SIP and SDP in, orders to media and the vault out.
+//!
+//! [`Table`] is the door. It owns the SIP stack, matches requests and responses to calls, anchors their session descriptions, asks for
+//! consent, and tells the shell what to send, open, relay and write down. It has no clock, socket, file or thread of its own.
+
+mod anchor;
+mod announce;
+mod dialog;
+mod life;
+mod peers;
+mod policy;
+mod story;
+mod table;
+
+pub use anchor::{Line, Session};
+pub use peers::{Network, Peer, Peers, Source};
+pub use policy::{Policy, Selector};
+pub use story::{Reason, Story};
+pub use table::{Config, Input, Live, Output, PortPair, Strangers, Table, Tallies};

@@ -1,0 +1,85 @@
+//! Which policy a call falls under: the first that matches, and none means that nothing is recorded.
+
+use std::sync::Arc;
+
+use crate::consent::{Clip, Terms};
+use crate::ids::{Direction, TrunkName};
+
+/// A policy as the operator wrote it, its announcements read and encoded.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Which calls it is for.
+    pub selector: Selector,
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// The terms, or nothing where the policy says that these calls are not to be recorded.
+    pub terms: Option<Terms>,
+    /// The announcement in each codec it can be had in.
+    pub clips: Vec<Clip>,
+}
+
+/// Which calls a policy is for; what is not named matches every call.
+#[derive(Clone, Debug, Default)]
+pub struct Selector {
+    /// The trunk.
+    pub trunk: Option<TrunkName>,
+    /// Which way the call was set up.
+    pub direction: Option<Direction>,
+    /// How the called number begins.
+    pub called_prefix: Option<String>,
+    /// How the calling number begins.
+    pub calling_prefix: Option<String>,
+}
+
+impl Selector {
+    /// Returns whether a call falls under it.
+    #[must_use]
+    pub fn matches(&self, trunk: &TrunkName, direction: Direction, calling: &str, called: &str) -> bool {
+        self.trunk.as_ref().is_none_or(|name| name == trunk)
+            && self.direction.is_none_or(|way| way == direction)
+            && self.called_prefix.as_deref().is_none_or(|prefix| called.starts_with(prefix))
+            && self.calling_prefix.as_deref().is_none_or(|prefix| calling.starts_with(prefix))
+    }
+}
+
+impl Policy {
+    /// Returns the first policy that matches.
+    #[must_use]
+    pub fn first<'p>(
+        policies: &'p [Arc<Self>],
+        trunk: &TrunkName,
+        direction: Direction,
+        calling: &str,
+        called: &str,
+    ) -> Option<&'p Arc<Self>> {
+        policies.iter().find(|policy| policy.selector.matches(trunk, direction, calling, called))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(name: &str, selector: Selector) -> Arc<Policy> {
+        Arc::new(Policy { selector, name: name.into(), terms: None, clips: Vec::new() })
+    }
+
+    #[test]
+    fn the_first_policy_that_matches_wins() {
+        let sales = Selector { called_prefix: Some("+4930".into()), ..Selector::default() };
+        let policies = [policy("sales", sales), policy("rest", Selector::default())];
+        let carrier = TrunkName::new("carrier");
+        let name = |called| Policy::first(&policies, &carrier, Direction::Outbound, "100", called).map(|p| &*p.name);
+
+        assert_eq!(name("+4930123"), Some("sales"));
+        assert_eq!(name("+4940123"), Some("rest"));
+    }
+
+    #[test]
+    fn a_call_that_no_policy_matches_has_none() {
+        let inbound = Selector { direction: Some(Direction::Inbound), ..Selector::default() };
+        let policies = [policy("inbound", inbound)];
+
+        assert!(Policy::first(&policies, &TrunkName::new("t"), Direction::Outbound, "1", "2").is_none());
+    }
+}

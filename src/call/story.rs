@@ -1,0 +1,144 @@
+//! What is to be written down of a call, recorded or not, and the reason codes that say why.
+
+use std::sync::Arc;
+
+use crate::consent::{Cut, Parties, Refusal};
+use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
+use crate::time::Moment;
+
+/// Why a call has a recording or none; stable codes for the ledger and the metrics.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Reason {
+    /// It still goes on.
+    InProgress,
+    /// It is, or was, recorded with consent.
+    Recorded,
+    /// A party withdrew while it was recorded.
+    Withdrawn,
+    /// No policy matches it.
+    NoPolicy,
+    /// The policy says that it is not to be recorded.
+    PolicyNever,
+    /// It was given up before it was answered.
+    NotAnswered,
+    /// The called party was busy (486, 600).
+    Busy,
+    /// The far end asked for credentials; the next INVITE is another row.
+    Challenged,
+    /// It failed before it was answered.
+    Failed,
+    /// It ended before consent was complete.
+    EndedBeforeConsent,
+    /// A party pressed the refusing key.
+    ConsentRefused,
+    /// The agreeing key was not pressed in time.
+    ConsentTimeout,
+    /// The announcement cannot be had in the codec that was negotiated.
+    AnnouncementCodec,
+    /// A party was on hold, so that the announcement could not be played to its end.
+    AnnouncementHeld,
+    /// The media moved too often while the announcement was played.
+    AnnouncementInterrupted,
+    /// A packet of the announcement could not be sent.
+    AnnouncementNotSent,
+    /// No audio was negotiated.
+    NoAudio,
+    /// The recording could not be begun or went on no longer: keys, disk or directory.
+    VaultUnavailable,
+    /// No port pair was free: refused with 503.
+    PortsExhausted,
+    /// Too many calls at once: refused with 503.
+    Overload,
+    /// The session description could not be read: refused with 488.
+    BadOffer,
+}
+
+impl Reason {
+    /// Returns the code, as it stands in the ledger and in metric labels.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InProgress => "in-progress",
+            Self::Recorded => "recorded",
+            Self::Withdrawn => "withdrawn",
+            Self::NoPolicy => "no-policy",
+            Self::PolicyNever => "policy-never",
+            Self::NotAnswered => "not-answered",
+            Self::Busy => "busy",
+            Self::Challenged => "challenged",
+            Self::Failed => "failed",
+            Self::EndedBeforeConsent => "ended-before-consent",
+            Self::ConsentRefused => "consent-refused",
+            Self::ConsentTimeout => "consent-timeout",
+            Self::AnnouncementCodec => "announcement-codec",
+            Self::AnnouncementHeld => "announcement-held",
+            Self::AnnouncementInterrupted => "announcement-interrupted",
+            Self::AnnouncementNotSent => "announcement-not-sent",
+            Self::NoAudio => "no-audio",
+            Self::VaultUnavailable => "vault-unavailable",
+            Self::PortsExhausted => "ports-exhausted",
+            Self::Overload => "overload",
+            Self::BadOffer => "bad-offer",
+        }
+    }
+
+    /// Returns the reason that a refusal of consent gives.
+    #[must_use]
+    pub const fn of_refusal(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Declined(_) => Self::ConsentRefused,
+            Refusal::Silence(_) => Self::ConsentTimeout,
+            Refusal::Cut(_, Cut::Codec) => Self::AnnouncementCodec,
+            Refusal::Cut(_, Cut::Held) => Self::AnnouncementHeld,
+            Refusal::Cut(_, Cut::Moved) => Self::AnnouncementInterrupted,
+            Refusal::Cut(_, Cut::NotSent) => Self::AnnouncementNotSent,
+            Refusal::Ended => Self::EndedBeforeConsent,
+        }
+    }
+
+    /// Returns the reason that a final answer to the first INVITE gives.
+    #[must_use]
+    pub const fn of_status(status: u16) -> Self {
+        match status {
+            486 | 600 => Self::Busy,
+            408 | 480 | 487 | 603 => Self::NotAnswered,
+            401 | 407 => Self::Challenged,
+            _ => Self::Failed,
+        }
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A call as it stands, told whole at each change: when it began, was granted a recording, and ended.
+#[derive(Clone, Debug)]
+pub struct Story {
+    /// Its number.
+    pub call: CallId,
+    /// When the INVITE came.
+    pub began: Moment,
+    /// When the ACK of its 2xx passed.
+    pub answered: Option<Moment>,
+    /// When it was over.
+    pub ended: Option<Moment>,
+    /// Which way it was set up.
+    pub direction: Direction,
+    /// Over which trunk.
+    pub trunk: TrunkName,
+    /// Under which policy.
+    pub policy: Option<Arc<str>>,
+    /// What it is recorded for.
+    pub purpose: Option<Arc<str>>,
+    /// Who talked.
+    pub parties: Parties,
+    /// Why it has a recording or none.
+    pub reason: Reason,
+    /// On which leg the reason lies, where it lies on one.
+    pub leg: Option<Leg>,
+    /// The recording, once it was granted.
+    pub recording: Option<RecordingId>,
+}

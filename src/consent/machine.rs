@@ -1,0 +1,382 @@
+//! The consent machine of one call: facts in, one permit or one refusal out.
+
+use std::mem;
+
+use crate::consent::{ConsentGiven, Cut, Evidence, Facts, How, Mode, Permit, Played, Terms};
+use crate::digit::Digit;
+use crate::ids::Leg;
+use crate::time::Moment;
+
+/// What is told to the machine.
+#[derive(Debug)]
+pub enum Fact {
+    /// An announcement was played to its end.
+    Played(Played),
+    /// An announcement was not played to its end, and will not be.
+    Cut(Leg, Cut),
+    /// A party pressed a key.
+    Pressed(Leg, Digit, How),
+    /// The deadline was reached.
+    TimeCame,
+    /// The call is over.
+    Ended,
+}
+
+/// What the machine decided.
+#[derive(Debug)]
+pub enum Output {
+    /// All that must be had was had: recording may begin. Comes once, if ever.
+    Begin(Permit),
+    /// The call is not recorded. Comes once, if ever, and never after `Begin`.
+    Refuse(Refusal),
+    /// The party on this leg withdrew: recording ends with this packet. Comes once, only after `Begin`.
+    End(Leg),
+}
+
+/// Why a call is not recorded.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Refusal {
+    /// The party on this leg pressed the refusing key.
+    Declined(Leg),
+    /// The party on this leg did not press the agreeing key in time.
+    Silence(Leg),
+    /// The announcement to this leg did not reach its end.
+    Cut(Leg, Cut),
+    /// The call ended before consent was complete.
+    Ended,
+}
+
+/// Where the question stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// The announcement is played, or the key waited for.
+    Asking,
+    /// Recording is allowed, from this moment on.
+    Granted(Moment),
+    /// It is not.
+    Refused(Refusal),
+    /// It was, until the party on this leg withdrew.
+    Withdrawn(Leg),
+}
+
+impl Standing {
+    /// Returns the operator's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Asking => "asking",
+            Self::Granted(_) => "granted",
+            Self::Refused(_) => "refused",
+            Self::Withdrawn(_) => "withdrawn",
+        }
+    }
+}
+
+/// The question whether one call may be recorded.
+///
+/// ```text
+///                   all were told, all who must agree agreed
+///   Asking ──────────────────────────────────────────────────▶ Granted ──refusing key──▶ Withdrawn
+///     │  refusing key · no key in time · announcement cut · end
+///     └───────────────────────────────────────────────────────▶ Refused
+/// ```
+#[derive(Debug)]
+pub struct Consent {
+    terms: Terms,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Asking(Box<Asking>),
+    Granted(Moment),
+    Refused(Refusal),
+    Withdrawn(Leg),
+}
+
+#[derive(Debug)]
+struct Asking {
+    facts: Facts,
+    played: [Option<Played>; 2],
+    agreed: [Option<ConsentGiven>; 2],
+    /// When to stop waiting for the key: set once both legs were told.
+    until: Option<Moment>,
+}
+
+impl Consent {
+    /// Begins to ask.
+    #[must_use]
+    pub fn new(terms: Terms, facts: Facts) -> Self {
+        let asking = Asking { facts, played: [None, None], agreed: [None, None], until: None };
+        Self { terms, state: State::Asking(Box::new(asking)) }
+    }
+
+    /// Returns where the question stands.
+    #[must_use]
+    pub const fn standing(&self) -> Standing {
+        match self.state {
+            State::Asking(_) => Standing::Asking,
+            State::Granted(at) => Standing::Granted(at),
+            State::Refused(refusal) => Standing::Refused(refusal),
+            State::Withdrawn(leg) => Standing::Withdrawn(leg),
+        }
+    }
+
+    /// Returns the terms.
+    #[must_use]
+    pub const fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// Returns when to tell it `TimeCame`.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Moment> {
+        match &self.state {
+            State::Asking(asking) => asking.until,
+            State::Granted(_) | State::Refused(_) | State::Withdrawn(_) => None,
+        }
+    }
+
+    /// Takes a fact, and returns what follows from it.
+    pub fn handle(&mut self, fact: Fact, now: Moment) -> Option<Output> {
+        match (&mut self.state, fact) {
+            (State::Asking(asking), Fact::Played(played)) => {
+                asking.tell(played);
+                if asking.all_told() && asking.until.is_none() {
+                    asking.until = Some(match self.terms.mode {
+                        Mode::Announce => now,
+                        Mode::OptOut | Mode::OptIn => now + self.terms.answer,
+                    });
+                }
+                self.decide(now)
+            }
+            (State::Asking(_), Fact::Cut(leg, cut)) => self.refuse(Refusal::Cut(leg, cut)),
+            (State::Asking(_), Fact::Ended) => self.refuse(Refusal::Ended),
+            (State::Asking(asking), Fact::Pressed(leg, digit, how)) => {
+                if digit != self.terms.key || !self.terms.asks(leg) {
+                    return None;
+                }
+                match self.terms.mode {
+                    Mode::Announce => None,
+                    Mode::OptOut => self.refuse(Refusal::Declined(leg)),
+                    Mode::OptIn => {
+                        // Pressed while the announcement still runs, it counts once that leg was told to the end: who knows the text
+                        // need not wait to press, but nobody's key stands for a text that was cut.
+                        asking.agree(ConsentGiven { leg, how, at: now });
+                        self.decide(now)
+                    }
+                }
+            }
+            (State::Asking(_), Fact::TimeCame) => self.decide(now),
+            (State::Granted(_), Fact::Pressed(leg, digit, _)) => {
+                let withdraws = self.terms.mode == Mode::OptOut && digit == self.terms.key && self.terms.asks(leg);
+                withdraws.then(|| {
+                    self.state = State::Withdrawn(leg);
+                    Output::End(leg)
+                })
+            }
+            // A late witness, a key that means nothing any more, and the end of a call change no decision.
+            (State::Granted(_), Fact::Played(_) | Fact::Cut(..) | Fact::TimeCame | Fact::Ended)
+            | (
+                State::Refused(_) | State::Withdrawn(_),
+                Fact::Played(_) | Fact::Cut(..) | Fact::Pressed(..) | Fact::TimeCame | Fact::Ended,
+            ) => None,
+        }
+    }
+
+    fn decide(&mut self, now: Moment) -> Option<Output> {
+        let State::Asking(asking) = &mut self.state else { return None };
+        if !asking.all_told() {
+            return None;
+        }
+        let time_came = asking.until.is_some_and(|until| now >= until);
+        let silent = Leg::BOTH.into_iter().find(|&leg| self.terms.asks(leg) && asking.agreed(leg).is_none());
+        match self.terms.mode {
+            Mode::Announce => self.grant(How::Stayed, now),
+            Mode::OptOut if time_came => self.grant(How::DidNotRefuse, now),
+            Mode::OptOut => None,
+            Mode::OptIn => match silent {
+                None => self.grant(How::Stayed, now),
+                Some(leg) if time_came => self.refuse(Refusal::Silence(leg)),
+                Some(_) => None,
+            },
+        }
+    }
+
+    /// Makes the permit. `how` is the way of those who must agree and pressed nothing.
+    fn grant(&mut self, how: How, now: Moment) -> Option<Output> {
+        let State::Asking(asking) = mem::replace(&mut self.state, State::Granted(now)) else {
+            unreachable!("only `decide` grants, and it does so while asking")
+        };
+        let Asking { facts, played, agreed, until: _ } = *asking;
+        let consents = Leg::BOTH
+            .into_iter()
+            .zip(agreed)
+            .filter(|&(leg, _)| self.terms.asks(leg))
+            .map(|(leg, given)| given.unwrap_or(ConsentGiven { leg, how, at: now }))
+            .collect();
+        let call = facts.call;
+        let evidence = Evidence::new(facts, self.terms.clone(), played.into_iter().flatten(), consents, now);
+        Some(Output::Begin(Permit::new(call, now, evidence)))
+    }
+
+    fn refuse(&mut self, refusal: Refusal) -> Option<Output> {
+        self.state = State::Refused(refusal);
+        Some(Output::Refuse(refusal))
+    }
+}
+
+impl Asking {
+    fn tell(&mut self, played: Played) {
+        let [pbx, trunk] = &mut self.played;
+        match played.leg() {
+            Leg::Pbx => *pbx = Some(played),
+            Leg::Trunk => *trunk = Some(played),
+        }
+    }
+
+    fn agree(&mut self, given: ConsentGiven) {
+        let [pbx, trunk] = &mut self.agreed;
+        let place = match given.leg {
+            Leg::Pbx => pbx,
+            Leg::Trunk => trunk,
+        };
+        place.get_or_insert(given);
+    }
+
+    const fn agreed(&self, leg: Leg) -> Option<ConsentGiven> {
+        let [pbx, trunk] = self.agreed;
+        match leg {
+            Leg::Pbx => pbx,
+            Leg::Trunk => trunk,
+        }
+    }
+
+    const fn all_told(&self) -> bool {
+        matches!(self.played, [Some(_), Some(_)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::consent::evidence::tests::{facts, played, terms};
+
+    const ONE: fn() -> Digit = || Digit::from_char('1').expect("a key");
+    const T: Moment = Moment::from_millis(2000);
+
+    fn asked(mode: Mode) -> Consent {
+        Consent::new(terms(mode), facts())
+    }
+
+    fn told(mode: Mode) -> (Consent, Option<Output>) {
+        let mut consent = asked(mode);
+        assert!(consent.handle(Fact::Played(played(Leg::Pbx, T)), T).is_none());
+        let output = consent.handle(Fact::Played(played(Leg::Trunk, T)), T);
+        (consent, output)
+    }
+
+    fn press(consent: &mut Consent, leg: Leg, now: Moment) -> Option<Output> {
+        consent.handle(Fact::Pressed(leg, ONE(), How::KeyByRtp), now)
+    }
+
+    #[test]
+    fn announce_grants_when_both_were_told_and_not_before() {
+        let (consent, output) = told(Mode::Announce);
+
+        assert!(matches!(output, Some(Output::Begin(permit)) if permit.granted() == T));
+        assert_eq!(consent.standing(), Standing::Granted(T));
+    }
+
+    #[test]
+    fn opt_in_is_granted_by_the_key_of_the_one_who_must_agree() {
+        let (mut consent, output) = told(Mode::OptIn);
+        assert!(output.is_none());
+
+        assert!(press(&mut consent, Leg::Pbx, T).is_none(), "the employee's key is not the customer's");
+        assert!(consent.handle(Fact::Pressed(Leg::Trunk, Digit::from_event(2).expect("a key"), How::KeyByRtp), T).is_none());
+        let output = press(&mut consent, Leg::Trunk, T + Duration::from_secs(4));
+
+        assert!(matches!(output, Some(Output::Begin(_))));
+    }
+
+    #[test]
+    fn silence_is_a_no_in_opt_in() {
+        let (mut consent, _) = told(Mode::OptIn);
+        let end = consent.deadline().expect("it waits");
+        assert_eq!(end, T + Duration::from_secs(5));
+
+        assert!(matches!(consent.handle(Fact::TimeCame, end), Some(Output::Refuse(Refusal::Silence(Leg::Trunk)))));
+        assert!(press(&mut consent, Leg::Trunk, end).is_none(), "a key that comes too late changes nothing");
+    }
+
+    #[test]
+    fn a_key_pressed_during_the_announcement_counts_once_all_were_told() {
+        let mut consent = asked(Mode::OptIn);
+        assert!(press(&mut consent, Leg::Trunk, T).is_none());
+        assert!(consent.handle(Fact::Played(played(Leg::Trunk, T)), T).is_none());
+
+        assert!(matches!(consent.handle(Fact::Played(played(Leg::Pbx, T)), T), Some(Output::Begin(_))));
+    }
+
+    #[test]
+    fn an_announcement_that_was_cut_is_not_consent_whatever_was_pressed() {
+        for mode in [Mode::Announce, Mode::OptOut, Mode::OptIn] {
+            let mut consent = asked(mode);
+            assert!(consent.handle(Fact::Played(played(Leg::Trunk, T)), T).is_none());
+
+            let refused = consent.handle(Fact::Cut(Leg::Pbx, Cut::Codec), T);
+
+            assert!(matches!(refused, Some(Output::Refuse(Refusal::Cut(Leg::Pbx, Cut::Codec)))), "{mode:?}");
+            assert!(press(&mut consent, Leg::Trunk, T).is_none());
+            assert!(consent.handle(Fact::Played(played(Leg::Pbx, T)), T).is_none());
+            assert!(matches!(consent.standing(), Standing::Refused(_)));
+        }
+    }
+
+    #[test]
+    fn opt_out_waits_for_the_key_before_it_records() {
+        let (mut consent, output) = told(Mode::OptOut);
+        assert!(output.is_none());
+
+        assert!(consent.handle(Fact::TimeCame, T + Duration::from_millis(4999)).is_none());
+        assert!(matches!(consent.handle(Fact::TimeCame, T + Duration::from_secs(5)), Some(Output::Begin(_))));
+    }
+
+    #[test]
+    fn opt_out_is_refused_by_a_key_during_the_announcement() {
+        let mut consent = asked(Mode::OptOut);
+
+        assert!(matches!(press(&mut consent, Leg::Trunk, T), Some(Output::Refuse(Refusal::Declined(Leg::Trunk)))));
+    }
+
+    #[test]
+    fn the_refusing_key_withdraws_once_while_recording() {
+        let (mut consent, _) = told(Mode::OptOut);
+        let begun = consent.handle(Fact::TimeCame, T + Duration::from_secs(5));
+        assert!(matches!(begun, Some(Output::Begin(_))));
+
+        assert!(press(&mut consent, Leg::Pbx, T).is_none());
+        assert!(matches!(press(&mut consent, Leg::Trunk, T), Some(Output::End(Leg::Trunk))));
+        assert!(press(&mut consent, Leg::Trunk, T).is_none());
+    }
+
+    #[test]
+    fn both_must_agree_where_the_policy_says_so() {
+        let mut consent = Consent::new(Terms { must_agree: [true, true], ..terms(Mode::OptIn) }, facts());
+        assert!(consent.handle(Fact::Played(played(Leg::Pbx, T)), T).is_none());
+        assert!(consent.handle(Fact::Played(played(Leg::Trunk, T)), T).is_none());
+
+        assert!(press(&mut consent, Leg::Trunk, T).is_none());
+        assert!(matches!(press(&mut consent, Leg::Pbx, T), Some(Output::Begin(_))));
+    }
+
+    #[test]
+    fn a_call_that_ends_while_asking_is_not_recorded() {
+        let mut consent = asked(Mode::OptIn);
+
+        assert!(matches!(consent.handle(Fact::Ended, T), Some(Output::Refuse(Refusal::Ended))));
+    }
+}

@@ -1,0 +1,17 @@
+//! Who must be told, who agreed, and the permit without which nothing is recorded.
+//!
+//! The room decides one question for each call: may it be recorded? It is told facts (an announcement was played to its end, a key was
+//! pressed), and once the terms are met it makes one [`Permit`]. Whoever records needs that permit: see `permit.rs` for what the
+//! compiler refuses.
+
+mod announcement;
+mod evidence;
+mod machine;
+mod permit;
+mod terms;
+
+pub use announcement::{Clip, Cut, EmptyClip, Frame, OwnRange, Played, Player, SentAs};
+pub use evidence::{AnnouncementPlayed, ConsentGiven, Evidence, Facts, How, Parties};
+pub use machine::{Consent, Fact, Output, Refusal, Standing};
+pub use permit::{Covered, Permit};
+pub use terms::{Mode, Terms, WithoutConsent};

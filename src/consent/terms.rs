@@ -1,0 +1,81 @@
+//! What a policy owes to those on the call: who is told, who must agree, how, and within what time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::digit::Digit;
+use crate::ids::Leg;
+
+/// How consent is had.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Mode {
+    /// Staying on the line after the announcement is consent (California, for one).
+    Announce,
+    /// A key during or after the announcement refuses.
+    OptOut,
+    /// A key within a time agrees; silence is a no (Danish DPA 2019, German DSK 2018).
+    OptIn,
+}
+
+impl Mode {
+    /// Returns the operator's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Announce => "announce",
+            Self::OptOut => "opt-out",
+            Self::OptIn => "opt-in",
+        }
+    }
+}
+
+/// What becomes of a call that may not be recorded.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum WithoutConsent {
+    /// It goes on, unrecorded.
+    GoOn,
+    /// It is ended with BYE on both legs.
+    HangUp,
+}
+
+/// The terms of one policy, as they stood when the call began.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// The policy's name in the configuration.
+    pub policy: Arc<str>,
+    /// SHA-256 of the policy's canonical text: its version.
+    pub policy_hash: [u8; 32],
+    /// What the recording is for.
+    pub purpose: Arc<str>,
+    /// On what ground of law, in the operator's words.
+    pub legal_basis: Arc<str>,
+    /// How consent is had.
+    pub mode: Mode,
+    /// Whether the party on the PBX's side, and the one on the trunk's side, must agree ([`Leg::index`]).
+    ///
+    /// Both are always told. A key counts only from a party that must agree.
+    pub must_agree: [bool; 2],
+    /// The key that agrees (`OptIn`) or refuses (`OptOut`).
+    pub key: Digit,
+    /// How long after the announcement's end the key is waited for. In `OptOut` recording begins after it; in `OptIn` it is the last
+    /// moment to agree; in `Announce` it means nothing.
+    pub answer: Duration,
+    /// The announcement's language for each leg.
+    pub language: Arc<str>,
+    /// What becomes of a call that may not be recorded.
+    pub without_consent: WithoutConsent,
+    /// The longest pause of a recording.
+    pub longest_pause: Duration,
+}
+
+impl Terms {
+    /// Returns whether the party on this leg is one of those who must agree.
+    #[must_use]
+    pub const fn asks(&self, leg: Leg) -> bool {
+        let [pbx, trunk] = self.must_agree;
+        match leg {
+            Leg::Pbx => pbx,
+            Leg::Trunk => trunk,
+        }
+    }
+}

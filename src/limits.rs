@@ -1,0 +1,59 @@
+//! Every bound of the system in one table: its value, why it is that, and what happens when it is reached.
+
+use std::time::Duration;
+
+// ── SIP (wire, sip) ────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Bytes of one SIP message over UDP: what an IPv4 datagram can carry. Longer cannot arrive.
+pub const SIP_MESSAGE_BYTES: usize = 65_535;
+
+/// Header lines of one message. Real ones have 15 to 40, RFC 4475 `longreq` 60. More: 400, nothing is kept.
+pub const SIP_HEADER_LINES: usize = 256;
+
+/// Server and client transactions at once: 20,000 calls set up within 64·T1. More: a new INVITE gets 503, others are dropped.
+pub const TRANSACTIONS: usize = 100_000;
+
+// ── calls ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Calls at once. Each holds about 4 KiB of signalling state. More: 503 with `Retry-After`.
+pub const CALLS: usize = 20_000;
+
+/// Dialogs (forks) of one call. A carrier forks to a handful of phones. More: the answer passes, its media is not anchored
+/// and not recorded, and the tally `forks_refused` counts it.
+pub const DIALOGS_PER_CALL: usize = 16;
+
+/// `m=` lines of one session description. Real calls have one to three. More: 488.
+pub const MEDIA_LINES: usize = 8;
+
+/// Lines of one session description. More: 488.
+pub const SDP_LINES: usize = 512;
+
+/// Times an announcement begins anew on a leg whose media moved while it was played. More: the call goes on unrecorded.
+pub const ANNOUNCEMENT_RESTARTS: u32 = 3;
+
+// ── media ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Bytes of one media packet that is received: an Ethernet frame carries 1,472. Longer datagrams are cut by the kernel and dropped.
+pub const MEDIA_PACKET_BYTES: usize = 2048;
+
+/// How long a port rests after its call before another may have it: a peer that missed the BYE sends on for that long
+/// (rtpengine's CVE-2025-53399 is the lesson). The range being smaller than what rests: 503.
+pub const PORT_REST: Duration = Duration::from_secs(60);
+
+/// Port pairs bound ahead for each leg, so that a burst of calls does not wait for `bind`. Empty: 503.
+pub const PORT_STOCK: usize = 64;
+
+// ── vault ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Bytes of records in one chunk: about 0.9 s of two G.711 legs. Full: the chunk is closed and sealed.
+pub const CHUNK_BYTES: usize = 16 * 1024;
+
+/// Age of a chunk's oldest record. Reached: the chunk is closed and sealed, so that a killed process loses no more than this.
+pub const CHUNK_AGE: Duration = Duration::from_millis(500);
+
+/// Chunks that wait for the disk, for all calls of one media thread: 30 s of 1,000 calls, at most 1 GiB when all are full.
+/// More: the chunk is dropped and its packets become a gap that file, ledger and metrics name.
+pub const CHUNKS_WAITING: usize = 65_536;
+
+/// Recipients of one recording. Each costs 80 bytes and 0.1 ms. More: the configuration is refused.
+pub const RECIPIENTS: usize = 16;

@@ -1,0 +1,127 @@
+//! The two clocks: `Moment` orders everything that happens, `Wall` says when it was for people and courts.
+
+use std::fmt;
+use std::ops::Add;
+use std::time::Duration;
+
+/// A point on the process's monotonic clock, in microseconds since the process began.
+///
+/// It is made by the shell alone and handed to every core as `now`; a simulation makes its own.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// The start of the process.
+    pub const START: Self = Self(0);
+
+    /// Returns the moment `micros` microseconds after the start.
+    #[must_use]
+    pub const fn from_micros(micros: u64) -> Self {
+        Self(micros)
+    }
+
+    /// Returns the moment `millis` milliseconds after the start.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis.saturating_mul(1000))
+    }
+
+    /// Returns the microseconds since the start.
+    #[must_use]
+    pub const fn as_micros(self) -> u64 {
+        self.0
+    }
+
+    /// Returns how long ago `earlier` was, or zero where it lies ahead.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Moment {
+    type Output = Self;
+
+    fn add(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)))
+    }
+}
+
+impl fmt::Debug for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:06}s", self.0 / 1_000_000, self.0 % 1_000_000)
+    }
+}
+
+/// A point in UTC, in microseconds since 1970-01-01T00:00:00Z; for evidence and for people, never for order or timers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Wall(i64);
+
+impl Wall {
+    /// Returns the point `micros` microseconds after the Unix epoch.
+    #[must_use]
+    pub const fn from_unix_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Returns the microseconds since the Unix epoch.
+    #[must_use]
+    pub const fn unix_micros(self) -> i64 {
+        self.0
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds, as `2026-11-24T09:30:00.250Z`.
+impl fmt::Display for Wall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.div_euclid(1_000_000);
+        let millis = self.0.rem_euclid(1_000_000) / 1000;
+        let (year, month, day) = civil(seconds.div_euclid(86_400));
+        let of_day = seconds.rem_euclid(86_400);
+        let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+    }
+}
+
+impl fmt::Debug for Wall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Year, month and day of a day number counted from 1970-01-01, by the proleptic Gregorian calendar.
+///
+/// Counts in eras of 400 years (146,097 days) that begin on 1 March, so that the leap day is the last of its year.
+const fn civil(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468; // days from 0000-03-01 to 1970-01-01
+    let era = shifted.div_euclid(146_097);
+    let of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = year_of_era + era * 400 + if month <= 2 { 1 } else { 0 };
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wall_time_is_printed_as_rfc_3339_in_utc() {
+        assert_eq!(Wall::from_unix_micros(0).to_string(), "1970-01-01T00:00:00.000Z");
+        assert_eq!(Wall::from_unix_micros(951_782_400_000_000).to_string(), "2000-02-29T00:00:00.000Z");
+        assert_eq!(Wall::from_unix_micros(1_795_512_600_250_000).to_string(), "2026-11-24T09:30:00.250Z");
+        assert_eq!(Wall::from_unix_micros(-1).to_string(), "1969-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn a_moment_ahead_is_no_time_ago() {
+        let now = Moment::from_millis(5);
+
+        assert_eq!(now.since(now + Duration::from_millis(1)), Duration::ZERO);
+        assert_eq!((now + Duration::from_millis(1)).since(now), Duration::from_millis(1));
+    }
+}
