@@ -43,6 +43,20 @@ pub const PORT_REST: Duration = Duration::from_secs(60);
 /// Port pairs bound ahead for each leg, so that a burst of calls does not wait for `bind`. Empty: 503.
 pub const PORT_STOCK: usize = 64;
 
+/// Sockets that one media thread knows: all ports of two addresses, one for each side. More: the bridge is not built.
+pub const MEDIA_SOCKETS: usize = 131_072;
+
+/// Bridges that share one socket: the dialogs of one offer. More: the bridge is not built.
+pub const BRIDGES_PER_PORT: usize = DIALOGS_PER_CALL;
+
+/// How many packets behind the newest one a packet may come and still be a late one (RFC 3550 §A.1, `MAX_MISORDER`). More: its source
+/// has begun to count anew, and the stream is carried on from there.
+pub const MEDIA_MISORDER: i16 = 100;
+
+/// What a media thread tells signalling before it is fetched: a batch of packets brings a handful. More: keys are not told, and the
+/// tally `digits_lost` counts them; announcements and ends are always told, since each answers one order.
+pub const MEDIA_EVENTS: usize = 1024;
+
 // ── vault ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /// Bytes of records in one chunk: about 0.9 s of two G.711 legs. Full: the chunk is closed and sealed.
@@ -57,3 +71,19 @@ pub const CHUNKS_WAITING: usize = 65_536;
 
 /// Recipients of one recording. Each costs 80 bytes and 0.1 ms. More: the configuration is refused.
 pub const RECIPIENTS: usize = 16;
+
+/// Bytes of records in one chunk as a reader takes it: evidence may be longer than [`CHUNK_BYTES`]. More: nothing is sealed, and a
+/// reader calls the file broken.
+pub const CHUNK_BYTES_READ: usize = 1024 * 1024;
+
+/// Chunk buffers that rest between two uses, for all calls of one media thread: 16 MiB. More: the buffer is freed.
+pub const CHUNK_BUFFERS_RESTING: usize = 1024;
+
+/// Payload types one recording names. Real calls have two to ten. More: the oldest is named no more after a lost chunk.
+pub const FORMATS: usize = 32;
+
+/// Bytes of a codec's name in a recording. RFC 3551 has none over 10. More: the name is cut.
+pub const FORMAT_NAME_BYTES: usize = 64;
+
+/// Entries of one key file: recipients at capture and those added since. More: the key file is refused.
+pub const KEY_FILE_ENTRIES: usize = 256;

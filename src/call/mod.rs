@@ -6,6 +6,7 @@
 mod anchor;
 mod announce;
 mod dialog;
+mod hangup;
 mod life;
 mod peers;
 mod policy;
@@ -16,4 +17,4 @@ pub use anchor::{Line, Session};
 pub use peers::{Network, Peer, Peers, Source};
 pub use policy::{Policy, Selector};
 pub use story::{Reason, Story};
-pub use table::{Config, Input, Live, Output, PortPair, Strangers, Table, Tallies};
+pub use table::{Config, Input, Live, Output, PortPair, RecordedFormat, Strangers, Table, Tallies};

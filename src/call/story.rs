@@ -43,6 +43,8 @@ pub enum Reason {
     AnnouncementNotSent,
     /// No audio was negotiated.
     NoAudio,
+    /// The parties encrypt the audio between themselves (SRTP).
+    MediaEncrypted,
     /// The recording could not be begun or went on no longer: keys, disk or directory.
     VaultUnavailable,
     /// No port pair was free: refused with 503.
@@ -51,6 +53,8 @@ pub enum Reason {
     Overload,
     /// The session description could not be read: refused with 488.
     BadOffer,
+    /// The product was stopped while the call went on.
+    Stopped,
 }
 
 impl Reason {
@@ -75,10 +79,12 @@ impl Reason {
             Self::AnnouncementInterrupted => "announcement-interrupted",
             Self::AnnouncementNotSent => "announcement-not-sent",
             Self::NoAudio => "no-audio",
+            Self::MediaEncrypted => "media-encrypted",
             Self::VaultUnavailable => "vault-unavailable",
             Self::PortsExhausted => "ports-exhausted",
             Self::Overload => "overload",
             Self::BadOffer => "bad-offer",
+            Self::Stopped => "stopped",
         }
     }
 

@@ -1,0 +1,179 @@
+//! Session descriptions: what of them matters to a recorder, and the addresses that they are given in passing (RFC 3264, RFC 8866).
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use crate::codec::Codec;
+use crate::limits;
+use crate::media::{Content, Payload, PayloadFormat, Remote};
+use crate::wire::sdp::{Flow, Format, Here, Kind, Media, Sdp};
+
+use super::table::PortPair;
+
+/// One party's session description, as far as the recorder cares.
+#[derive(Clone, Debug)]
+pub struct Session {
+    lines: Vec<Line>,
+}
+
+/// One `m=` line.
+#[derive(Clone, Debug)]
+pub struct Line {
+    kind: Kind,
+    is_rtp: bool,
+    /// SRTP: what is said is not ours to hear.
+    is_secure: bool,
+    /// Whether its address is one that can be given another: not multicast, say.
+    anchorable: bool,
+    /// Where the party wants its media; nothing where the line is rejected (port 0) or gives no address.
+    remote: Option<SocketAddr>,
+    rtcp: Option<SocketAddr>,
+    rtcp_mux: bool,
+    flow: Flow,
+    ptime_ms: u8,
+    formats: Vec<Format>,
+}
+
+impl Session {
+    /// Reads what matters out of a description.
+    pub(super) fn of(sdp: &Sdp) -> Self {
+        Self { lines: sdp.media().iter().map(Line::of).collect() }
+    }
+
+    /// Returns its `m=` lines, in order.
+    #[must_use]
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    pub(super) fn line(&self, at: usize) -> Option<&Line> {
+        self.lines.get(at)
+    }
+}
+
+impl Line {
+    fn of(media: &Media) -> Self {
+        Self {
+            kind: media.kind,
+            is_rtp: media.is_rtp(),
+            is_secure: media.is_secure(),
+            anchorable: media.anchorable,
+            // An address of zeroes is a party on hold (RFC 3264 §5.1), not a rejected line.
+            remote: media.addr.filter(|_| media.port != 0).map(|ip| SocketAddr::new(ip, media.port)),
+            rtcp: media.rtcp_to(),
+            rtcp_mux: media.rtcp_mux,
+            flow: media.direction,
+            ptime_ms: media.ptime.unwrap_or(20),
+            formats: media.formats.clone(),
+        }
+    }
+
+    /// Returns whether it is audio over plain RTP that was not rejected: what a recording can be made of.
+    #[must_use]
+    pub fn is_audio(&self) -> bool {
+        self.kind == Kind::Audio && self.is_rtp && !self.is_secure && self.remote.is_some()
+    }
+
+    /// Returns whether it is audio that the parties encrypt between themselves.
+    #[must_use]
+    pub fn is_secure_audio(&self) -> bool {
+        self.kind == Kind::Audio && self.is_secure && self.remote.is_some()
+    }
+
+    /// Returns whether it can be given an address of ours: not rejected, and of a family that we have.
+    pub(super) fn can_be_anchored(&self, here: IpAddr) -> bool {
+        self.anchorable && self.remote.is_some_and(|remote| remote.is_ipv4() == here.is_ipv4())
+    }
+
+    /// Returns whether the party hears what is sent to it: not on hold by direction, nor by the old `c=0.0.0.0` (RFC 3264 §8.4).
+    #[must_use]
+    pub fn receives(&self) -> bool {
+        matches!(self.flow, Flow::SendRecv | Flow::RecvOnly) && self.remote.is_some_and(|remote| !remote.ip().is_unspecified())
+    }
+
+    /// Returns what the line carries.
+    pub(super) fn content(&self) -> Content {
+        match (self.kind, self.is_rtp) {
+            (Kind::Audio, true) if !self.is_secure => Content::Audio,
+            (_, true) => Content::OtherRtp,
+            (_, false) => Content::Datagrams,
+        }
+    }
+
+    /// Returns what the media plane must know of this party, the other having described `other`. A rejected line takes nothing.
+    pub(super) fn remote(&self, other: &Self) -> Remote {
+        let Some(rtp) = self.remote.filter(|_| other.remote.is_some()) else { return nowhere() };
+        Remote {
+            rtp,
+            rtcp: self.rtcp,
+            rtcp_mux: self.rtcp_mux && other.rtcp_mux,
+            receives: self.receives(),
+            formats: self
+                .formats
+                .iter()
+                .map(|format| PayloadFormat { payload_type: format.payload_type, payload: payload(format) })
+                .collect(),
+            ptime_ms: self.ptime_ms,
+        }
+    }
+
+    /// Returns the codec in which this party can be spoken to, with its own payload type for it.
+    ///
+    /// The answer's order is the preference of the one who answered (RFC 3264 §6.1); what the offer does not name is not taken.
+    pub(super) fn speech(&self, offer: &Self, answer: &Self) -> Option<(Codec, u8)> {
+        answer
+            .formats
+            .iter()
+            .filter_map(codec)
+            .filter(|&wanted| offer.formats.iter().any(|format| codec(format) == Some(wanted)))
+            .find_map(|wanted| {
+                self.formats.iter().find(|format| codec(format) == Some(wanted)).map(|format| (wanted, format.payload_type))
+            })
+    }
+
+    /// Returns what the payload types mean that are sent *to* this party.
+    pub(super) fn formats(&self) -> &[Format] {
+        &self.formats
+    }
+}
+
+/// A party that takes no media on a line.
+pub(super) fn nowhere() -> Remote {
+    Remote {
+        rtp: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
+        rtcp: None,
+        rtcp_mux: false,
+        receives: false,
+        formats: Vec::new(),
+        ptime_ms: 20,
+    }
+}
+
+fn payload(format: &Format) -> Payload {
+    match codec(format) {
+        Some(codec) => Payload::Speech(codec),
+        None if format.name.eq_ignore_ascii_case("telephone-event") => Payload::TelephoneEvent,
+        None => Payload::Other,
+    }
+}
+
+/// The codec of ours that a format is; the RTP clock of all three is 8000 (RFC 3551 §4.5.2 for G.722).
+fn codec(format: &Format) -> Option<Codec> {
+    Codec::from_name(&format.name).filter(|_| format.clock == 8000 && format.channels <= 1)
+}
+
+/// Reads a description, or says why it cannot be anchored.
+pub(super) fn read(body: &[u8]) -> Result<Sdp, Unreadable> {
+    let sdp = Sdp::parse(body).map_err(|_| Unreadable)?;
+    if sdp.media().len() > limits::MEDIA_LINES { Err(Unreadable) } else { Ok(sdp) }
+}
+
+/// The peer's session description cannot be read: 488.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Unreadable;
+
+/// Gives each line the pair that faces the one who will read it.
+pub(super) fn rewrite(sdp: &Sdp, facing: &[Option<PortPair>], ip: IpAddr) -> Vec<u8> {
+    let here: Vec<Option<Here>> =
+        facing.iter().map(|pair| pair.as_ref().map(|pair| Here { ip, rtp: pair.rtp, rtcp: pair.rtcp })).collect();
+    sdp.anchored(&here)
+}

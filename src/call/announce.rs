@@ -1,0 +1,126 @@
+//! How far each leg was told: whether its announcement waits, plays, was played, or will not be.
+
+use crate::consent::Cut;
+use crate::ids::Leg;
+use crate::limits;
+
+/// The announcements of one call.
+///
+/// ```text
+///            ready                  played
+///  Waiting ─────────▶ Playing ─────────────▶ Told
+///     ▲                  │ held, moved
+///     └──────────────────┤   (at most ANNOUNCEMENT_RESTARTS times)
+///                        └── not sent, once too often ──▶ Given up
+/// ```
+#[derive(Debug, Default)]
+pub(super) struct Telling {
+    legs: [Told; 2],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Told {
+    Waiting { restarts: u32 },
+    Playing { restarts: u32 },
+    Yes,
+    GivenUp,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self::Waiting { restarts: 0 }
+    }
+}
+
+impl Telling {
+    /// Returns whether this leg's announcement is to be begun.
+    pub(super) fn waits(&self, leg: Leg) -> bool {
+        matches!(self.of(leg), Told::Waiting { .. })
+    }
+
+    /// Takes note that it was begun.
+    pub(super) fn begun(&mut self, leg: Leg) {
+        if let Told::Waiting { restarts } = self.of(leg) {
+            self.set(leg, Told::Playing { restarts });
+        }
+    }
+
+    /// Takes note that it was played to its end.
+    pub(super) fn played(&mut self, leg: Leg) {
+        if let Told::Playing { .. } = self.of(leg) {
+            self.set(leg, Told::Yes);
+        }
+    }
+
+    /// Takes note that it was cut, and returns whether that is for good.
+    ///
+    /// A party that is put on hold or moves hears the whole text again from its beginning.
+    pub(super) fn cut(&mut self, leg: Leg, cut: Cut) -> Option<Cut> {
+        match (self.of(leg), cut) {
+            (Told::Playing { restarts }, Cut::Held | Cut::Moved) if restarts < limits::ANNOUNCEMENT_RESTARTS => {
+                self.set(leg, Told::Waiting { restarts: restarts + 1 });
+                None
+            }
+            (Told::Playing { .. } | Told::Waiting { .. }, cut) => {
+                self.set(leg, Told::GivenUp);
+                Some(cut)
+            }
+            (Told::Yes | Told::GivenUp, _) => None,
+        }
+    }
+
+    fn of(&self, leg: Leg) -> Told {
+        let [pbx, trunk] = self.legs;
+        match leg {
+            Leg::Pbx => pbx,
+            Leg::Trunk => trunk,
+        }
+    }
+
+    fn set(&mut self, leg: Leg, told: Told) {
+        let [pbx, trunk] = &mut self.legs;
+        match leg {
+            Leg::Pbx => *pbx = told,
+            Leg::Trunk => *trunk = told,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leg_that_keeps_moving_is_given_up_after_three_restarts() {
+        let mut telling = Telling::default();
+
+        for _ in 0..limits::ANNOUNCEMENT_RESTARTS {
+            telling.begun(Leg::Trunk);
+            assert_eq!(telling.cut(Leg::Trunk, Cut::Moved), None);
+            assert!(telling.waits(Leg::Trunk));
+        }
+        telling.begun(Leg::Trunk);
+
+        assert_eq!(telling.cut(Leg::Trunk, Cut::Moved), Some(Cut::Moved));
+        assert!(!telling.waits(Leg::Trunk));
+    }
+
+    #[test]
+    fn a_packet_that_could_not_be_sent_is_not_tried_again() {
+        let mut telling = Telling::default();
+        telling.begun(Leg::Pbx);
+
+        assert_eq!(telling.cut(Leg::Pbx, Cut::NotSent), Some(Cut::NotSent));
+        assert_eq!(telling.cut(Leg::Pbx, Cut::NotSent), None, "it is said once");
+    }
+
+    #[test]
+    fn a_leg_that_was_told_is_not_told_twice() {
+        let mut telling = Telling::default();
+        telling.begun(Leg::Pbx);
+        telling.played(Leg::Pbx);
+
+        assert!(!telling.waits(Leg::Pbx));
+        assert_eq!(telling.cut(Leg::Pbx, Cut::Held), None);
+    }
+}

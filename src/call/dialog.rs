@@ -1,0 +1,84 @@
+//! One dialog of a call: the ports and the session descriptions that belong to one fork.
+
+use bytes::Bytes;
+
+use super::anchor::Session;
+use super::table::PortPair;
+use crate::ids::Leg;
+use crate::wire::sip::Message;
+
+/// A dialog, early or confirmed: what the caller has with one of the phones that the call was forked to.
+#[derive(Debug)]
+pub(super) struct Dialog {
+    /// The called party's tag, once it is known.
+    pub(super) callee_tag: Option<Bytes>,
+    /// The pairs that face the caller, one for each `m=` line. Those that face the called party belong to the call: the offer that
+    /// named them went to all forks.
+    pub(super) facing_caller: Vec<Option<PortPair>>,
+    /// Which lines the media plane has a bridge for.
+    pub(super) bridged: Vec<bool>,
+    /// What each leg described last, in a completed offer and answer ([`Leg::index`]).
+    pub(super) agreed: Option<Agreed>,
+    /// The called party's offer in a response, which the caller answers in ACK or PRACK.
+    pub(super) late_offer: Option<Session>,
+    pub(super) state: DialogState,
+    /// The 2xx of the first INVITE, as it came.
+    pub(super) accepted: Option<Message>,
+    /// The highest CSeq number seen from each leg.
+    pub(super) cseq: [u32; 2],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum DialogState {
+    /// Not answered yet.
+    Early,
+    /// Answered by a 2xx.
+    Accepted,
+    /// The ACK passed: both are in the call.
+    Confirmed,
+    /// Another fork was answered.
+    Lost,
+}
+
+/// A completed offer and answer (RFC 3264).
+#[derive(Clone, Debug)]
+pub(super) struct Agreed {
+    pub(super) offerer: Leg,
+    pub(super) offer: Session,
+    pub(super) answer: Session,
+}
+
+impl Agreed {
+    /// Returns what this leg described.
+    pub(super) fn of(&self, leg: Leg) -> &Session {
+        if leg == self.offerer { &self.offer } else { &self.answer }
+    }
+}
+
+impl Dialog {
+    pub(super) fn new(callee_tag: Option<Bytes>, facing_caller: Vec<Option<PortPair>>) -> Self {
+        Self {
+            callee_tag,
+            facing_caller,
+            bridged: Vec::new(),
+            agreed: None,
+            late_offer: None,
+            state: DialogState::Early,
+            accepted: None,
+            cseq: [0, 0],
+        }
+    }
+
+    /// Returns the line that a recording is made of: the first audio line that both have.
+    pub(super) fn audio(&self) -> Option<usize> {
+        let agreed = self.agreed.as_ref()?;
+        agreed.offer.lines().iter().zip(agreed.answer.lines()).position(|(offer, answer)| offer.is_audio() && answer.is_audio())
+    }
+
+    /// Takes note of a request's CSeq number.
+    pub(super) fn saw(&mut self, leg: Leg, number: u32) {
+        if let Some(seen) = self.cseq.get_mut(leg.index()) {
+            *seen = number.max(*seen);
+        }
+    }
+}

@@ -1,0 +1,525 @@
+//! The life of one call: its dialogs, what was agreed, who was told, who consented, and what becomes of the recording.
+//!
+//! ```text
+//!            2xx             ACK                     BYE answered
+//!  Ringing ───────▶ Answered ───────▶ Up ─────────────────────────▶ Over
+//!     └── 3xx–6xx, CANCEL, time-out ─────────────────────────────────▲
+//! ```
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::anchor::{self, Session};
+use super::announce::Telling;
+use super::dialog::{Agreed, Dialog, DialogState};
+use super::policy::Policy;
+use super::story::{Reason, Story};
+use super::table::{Desk, Output, PortPair, RecordedFormat};
+use crate::consent::{self, Clip, Consent, Cut, Fact, Facts, How, Parties, Standing};
+use crate::digit::Digit;
+use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
+use crate::limits;
+use crate::media::{self, Announcing, BridgeId, Bridging, Order};
+use crate::time::Moment;
+use crate::wire::sdp::Sdp;
+use crate::wire::sip::Message;
+
+/// A call.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) id: CallId,
+    pub(super) slot: u32,
+    pub(super) recording: RecordingId,
+    pub(super) direction: Direction,
+    pub(super) trunk: TrunkName,
+    pub(super) trunk_at: usize,
+    pub(super) policy: Option<Arc<Policy>>,
+    pub(super) parties: Parties,
+    pub(super) call_id: Bytes,
+    pub(super) caller_tag: Bytes,
+    /// The first INVITE, as it came.
+    pub(super) invite: Message,
+    pub(super) began: Moment,
+    pub(super) answered: Option<Moment>,
+    pub(super) facing_callee: Vec<Option<PortPair>>,
+    pub(super) dialogs: Vec<Dialog>,
+    pub(super) state: State,
+    pub(super) consent: Option<Consent>,
+    telling: Telling,
+    reason: Reason,
+    /// On which leg the reason lies.
+    reason_leg: Option<Leg>,
+    is_recording: bool,
+    was_granted: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum State {
+    Ringing,
+    Answered,
+    Up { dialog: usize },
+    Over,
+}
+
+/// What a new call is made of.
+pub(super) struct Beginning {
+    pub(super) id: CallId,
+    pub(super) slot: u32,
+    pub(super) recording: RecordingId,
+    pub(super) direction: Direction,
+    pub(super) trunk: (usize, TrunkName),
+    pub(super) policy: Option<Arc<Policy>>,
+    pub(super) parties: Parties,
+    pub(super) call_id: Bytes,
+    pub(super) caller_tag: Bytes,
+    pub(super) invite: Message,
+}
+
+/// No port pair was left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct NoPorts;
+
+impl Call {
+    pub(super) fn begin(what: Beginning, now: Moment) -> Self {
+        let Beginning { id, slot, recording, direction, trunk: (trunk_at, trunk), policy, parties, call_id, caller_tag, invite } = what;
+        Self {
+            id,
+            slot,
+            recording,
+            direction,
+            trunk,
+            trunk_at,
+            policy,
+            parties,
+            call_id,
+            caller_tag,
+            invite,
+            began: now,
+            answered: None,
+            facing_callee: Vec::new(),
+            dialogs: Vec::new(),
+            state: State::Ringing,
+            consent: None,
+            telling: Telling::default(),
+            reason: Reason::InProgress,
+            reason_leg: None,
+            is_recording: false,
+            was_granted: false,
+        }
+    }
+
+    pub(super) const fn caller(&self) -> Leg {
+        self.direction.caller()
+    }
+
+    pub(super) const fn callee(&self) -> Leg {
+        self.direction.caller().other()
+    }
+
+    pub(super) const fn is_recording(&self) -> bool {
+        self.is_recording
+    }
+
+    pub(super) fn policy_name(&self) -> Option<Arc<str>> {
+        self.policy.as_ref().map(|policy| Arc::clone(&policy.name))
+    }
+
+    // ── dialogs ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Returns the dialog with this tag of the called party, making it where it is new; the first is there from the INVITE on.
+    ///
+    /// Nothing where the call has as many forks as it may have.
+    pub(super) fn dialog_of_answer(&mut self, callee_tag: &[u8]) -> Option<usize> {
+        if let Some(at) = self.dialogs.iter().position(|dialog| dialog.callee_tag.as_deref() == Some(callee_tag)) {
+            return Some(at);
+        }
+        let tag = Some(Bytes::copy_from_slice(callee_tag));
+        match self.dialogs.first_mut() {
+            Some(first) if first.callee_tag.is_none() => {
+                first.callee_tag = tag;
+                Some(0)
+            }
+            _ if self.dialogs.len() >= limits::DIALOGS_PER_CALL => None,
+            _ => {
+                self.dialogs.push(Dialog::new(tag, Vec::new()));
+                Some(self.dialogs.len() - 1)
+            }
+        }
+    }
+
+    /// Returns the dialog of a request and the leg that may send it, by its tags (RFC 3261 §12.2.2).
+    pub(super) fn dialog_of_request(&self, from_tag: &[u8], to_tag: &[u8]) -> Option<(usize, Leg)> {
+        let by = |callee: &[u8]| self.dialogs.iter().position(|dialog| dialog.callee_tag.as_deref() == Some(callee));
+        if from_tag == &*self.caller_tag {
+            by(to_tag).map(|at| (at, self.caller()))
+        } else if to_tag == &*self.caller_tag {
+            by(from_tag).map(|at| (at, self.callee()))
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn accept(&mut self, at: usize, response: &Message, desk: &mut Desk) {
+        if self.state != State::Ringing {
+            return;
+        }
+        self.state = State::Answered;
+        for (other, dialog) in self.dialogs.iter_mut().enumerate() {
+            if other == at {
+                dialog.state = DialogState::Accepted;
+                dialog.accepted = Some(response.clone());
+            }
+        }
+        // The other forks are cancelled by whoever forked; their media ends here.
+        for other in 0..self.dialogs.len() {
+            if other != at {
+                self.drop_dialog(other, desk);
+            }
+        }
+    }
+
+    /// The ACK of the 2xx passed: both parties are in the call, and may be told.
+    pub(super) fn confirm(&mut self, at: usize, desk: &mut Desk, now: Moment) {
+        if self.state != State::Answered || self.dialogs.get(at).is_none_or(|dialog| dialog.state != DialogState::Accepted) {
+            return;
+        }
+        if let Some(dialog) = self.dialogs.get_mut(at) {
+            dialog.state = DialogState::Confirmed;
+        }
+        self.state = State::Up { dialog: at };
+        self.answered = Some(now);
+        let Some(policy) = self.policy.clone() else {
+            return self.settle(Reason::NoPolicy, None, desk);
+        };
+        let Some(terms) = policy.terms.clone() else {
+            return self.settle(Reason::PolicyNever, None, desk);
+        };
+        if let Some(dialog) = self.dialogs.get(at)
+            && dialog.audio().is_none()
+        {
+            let is_secure = dialog.agreed.as_ref().is_some_and(|agreed| agreed.answer.lines().iter().any(anchor::Line::is_secure_audio));
+            return self.settle(if is_secure { Reason::MediaEncrypted } else { Reason::NoAudio }, None, desk);
+        }
+        let facts = Facts {
+            call: self.id,
+            recording: self.recording,
+            direction: self.direction,
+            trunk: self.trunk.clone(),
+            parties: self.parties.clone(),
+            clocks: desk.clocks(),
+        };
+        self.consent = Some(Consent::new(terms, facts));
+        self.announce(desk, now);
+    }
+
+    // ── session descriptions ───────────────────────────────────────────────────────────────────────────────────────
+
+    /// Gives a description that goes to `to` the ports that face that leg, taking new ones for lines that have none.
+    ///
+    /// # Errors
+    /// No port pair is left: what was taken stays with the call, and is given back with it.
+    pub(super) fn anchor(&mut self, to: Leg, dialog: Option<usize>, sdp: &Sdp, desk: &mut Desk) -> Result<Vec<u8>, NoPorts> {
+        let session = Session::of(sdp);
+        let ip = desk.media_ip(to);
+        let facing = if to == self.callee() {
+            &mut self.facing_callee
+        } else {
+            let dialog = dialog.and_then(|at| self.dialogs.get_mut(at)).ok_or(NoPorts)?;
+            &mut dialog.facing_caller
+        };
+        for (at, line) in session.lines().iter().enumerate() {
+            if facing.len() <= at {
+                facing.push(None);
+            }
+            if let Some(place) = facing.get_mut(at)
+                && place.is_none()
+                && line.can_be_anchored(ip)
+            {
+                *place = Some(desk.take_ports(to).ok_or(NoPorts)?);
+            }
+        }
+        // A line that cannot be anchored, such as a rejected one, keeps what it says even where it once had ports.
+        let here: Vec<Option<PortPair>> = session
+            .lines()
+            .iter()
+            .zip(facing.iter())
+            .map(|(line, pair)| pair.filter(|_| line.can_be_anchored(ip)))
+            .collect();
+        Ok(anchor::rewrite(sdp, &here, ip))
+    }
+
+    /// Takes the ports that will face the caller in the first dialog, so that a call that cannot have them is refused before it rings.
+    ///
+    /// # Errors
+    /// No port pair is left.
+    pub(super) fn reserve(&mut self, session: &Session, desk: &mut Desk) -> Result<(), NoPorts> {
+        let caller = self.caller();
+        let ip = desk.media_ip(caller);
+        let Some(dialog) = self.dialogs.first_mut() else { return Ok(()) };
+        for (at, line) in session.lines().iter().enumerate() {
+            if dialog.facing_caller.len() <= at {
+                let pair = if line.can_be_anchored(ip) { Some(desk.take_ports(caller).ok_or(NoPorts)?) } else { None };
+                dialog.facing_caller.push(pair);
+            }
+        }
+        Ok(())
+    }
+
+    /// An offer was answered: the media plane learns who sends what from where.
+    pub(super) fn agree(&mut self, at: usize, agreed: Agreed, desk: &mut Desk, now: Moment) {
+        let caller = self.caller();
+        let Some(dialog) = self.dialogs.get_mut(at) else { return };
+        if dialog.state == DialogState::Lost {
+            return;
+        }
+        let lines = agreed.offer.lines().len().min(agreed.answer.lines().len());
+        dialog.bridged.resize(lines.max(dialog.bridged.len()), false);
+        dialog.agreed = Some(agreed.clone());
+        let (facing_caller, facing_callee) = (&dialog.facing_caller, &self.facing_callee);
+        for (line, bridged) in dialog.bridged.iter_mut().enumerate() {
+            let facing = |leg| {
+                let pairs = if leg == caller { facing_caller } else { facing_callee };
+                pairs.get(line).copied().flatten()
+            };
+            let (Some(pbx), Some(trunk)) = (facing(Leg::Pbx), facing(Leg::Trunk)) else { continue };
+            let Some(content) = agreed.offer.line(line).map(anchor::Line::content) else { continue };
+            let id = bridge(self.id, at, line);
+            if !*bridged {
+                *bridged = true;
+                desk.order(
+                    self.id,
+                    Order::Bridge(Box::new(Bridging { id, slot: self.slot, ports: [pbx.ids, trunk.ids], content })),
+                );
+            }
+            for leg in Leg::BOTH {
+                let (this, other) = (agreed.of(leg).line(line), agreed.of(leg.other()).line(line));
+                let remote = match (this, other) {
+                    (Some(this), Some(other)) => this.remote(other),
+                    (None, _) | (_, None) => anchor::nowhere(),
+                };
+                desk.order(self.id, Order::Describe { id, leg, remote });
+            }
+        }
+        if self.is_recording {
+            let formats = self.formats();
+            desk.out(Output::Formats { call: self.id, slot: self.slot, formats });
+        }
+        self.announce(desk, now);
+    }
+
+    /// What the payload types of the recorded stream mean: what a leg sends is numbered as the other asked for it (RFC 3264 §6.1).
+    fn formats(&self) -> Vec<RecordedFormat> {
+        let State::Up { dialog } = self.state else { return Vec::new() };
+        let Some(dialog) = self.dialogs.get(dialog) else { return Vec::new() };
+        let (Some(agreed), Some(line)) = (dialog.agreed.as_ref(), dialog.audio()) else { return Vec::new() };
+        let mut formats = Vec::new();
+        for leg in Leg::BOTH {
+            let asked = agreed.of(leg.other()).line(line).map(anchor::Line::formats).unwrap_or_default();
+            formats.extend(asked.iter().map(|format| RecordedFormat {
+                leg,
+                payload_type: format.payload_type,
+                name: format.name.clone(),
+                clock: format.clock,
+                channels: format.channels,
+            }));
+        }
+        formats
+    }
+
+    // ── consent ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Begins the announcement on each leg that waits for it and can hear it.
+    fn announce(&mut self, desk: &mut Desk, now: Moment) {
+        let State::Up { dialog: at } = self.state else { return };
+        let asking = self.consent.as_ref().is_some_and(|consent| consent.standing() == Standing::Asking);
+        let Some(policy) = self.policy.clone().filter(|_| asking) else { return };
+        let Some((dialog, line)) = self.dialogs.get(at).and_then(|dialog| dialog.audio().map(|line| (dialog, line))) else { return };
+        let Some(agreed) = dialog.agreed.clone() else { return };
+        for leg in Leg::BOTH {
+            if !self.telling.waits(leg) {
+                continue;
+            }
+            let (Some(this), Some(offer), Some(answer)) =
+                (agreed.of(leg).line(line), agreed.offer.line(line), agreed.answer.line(line))
+            else {
+                continue;
+            };
+            if !this.receives() {
+                continue;
+            }
+            let clip = this.speech(offer, answer).and_then(|(codec, payload_type)| {
+                policy.clips.iter().find(|clip| Clip::codec(clip) == codec).map(|clip| (clip.clone(), payload_type))
+            });
+            match clip {
+                Some((clip, payload_type)) => {
+                    self.telling.begun(leg);
+                    desk.order(self.id, Order::Announce(Announcing { id: bridge(self.id, at, line), leg, clip, payload_type }));
+                }
+                None => {
+                    if let Some(cut) = self.telling.cut(leg, Cut::Codec) {
+                        self.consider(Fact::Cut(leg, cut), desk, now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes what the media plane saw.
+    pub(super) fn heard(&mut self, event: media::Event, desk: &mut Desk, now: Moment) {
+        match event {
+            media::Event::Played { id: _, played } => {
+                self.telling.played(played.leg());
+                self.consider(Fact::Played(played), desk, now);
+            }
+            media::Event::Cut { id: _, leg, cut } => match self.telling.cut(leg, cut) {
+                Some(cut) => self.consider(Fact::Cut(leg, cut), desk, now),
+                None => self.announce(desk, now),
+            },
+            media::Event::Digit { id: _, leg, digit } => self.pressed(leg, digit, How::KeyByRtp, desk, now),
+            media::Event::Closed { .. } => {}
+        }
+    }
+
+    /// Takes a key that a party pressed.
+    pub(super) fn pressed(&mut self, leg: Leg, digit: Digit, how: How, desk: &mut Desk, now: Moment) {
+        self.consider(Fact::Pressed(leg, digit, how), desk, now);
+    }
+
+    pub(super) fn time_came(&mut self, desk: &mut Desk, now: Moment) {
+        self.consider(Fact::TimeCame, desk, now);
+    }
+
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        self.consent.as_ref().and_then(Consent::deadline)
+    }
+
+    fn consider(&mut self, fact: Fact, desk: &mut Desk, now: Moment) {
+        let Some(output) = self.consent.as_mut().and_then(|consent| consent.handle(fact, now)) else { return };
+        match output {
+            consent::Output::Begin(permit) => {
+                let State::Up { dialog: at } = self.state else { return };
+                let Some(line) = self.dialogs.get(at).and_then(Dialog::audio) else {
+                    return self.settle(Reason::NoAudio, None, desk);
+                };
+                self.is_recording = true;
+                self.was_granted = true;
+                let formats = self.formats();
+                desk.out(Output::Record { id: bridge(self.id, at, line), slot: self.slot, permit, formats });
+                self.settle(Reason::Recorded, None, desk);
+            }
+            consent::Output::Refuse(refusal) => {
+                self.silence_announcements(desk);
+                let leg = match refusal {
+                    consent::Refusal::Declined(leg) | consent::Refusal::Silence(leg) | consent::Refusal::Cut(leg, _) => Some(leg),
+                    consent::Refusal::Ended => None,
+                };
+                self.settle(Reason::of_refusal(refusal), leg, desk);
+            }
+            consent::Output::End(leg) => {
+                self.end_recording(Reason::Withdrawn, desk);
+                self.settle(Reason::Withdrawn, Some(leg), desk);
+            }
+        }
+    }
+
+    fn silence_announcements(&self, desk: &mut Desk) {
+        let State::Up { dialog: at } = self.state else { return };
+        if let Some(line) = self.dialogs.get(at).and_then(Dialog::audio) {
+            for leg in Leg::BOTH {
+                desk.order(self.id, Order::StopAnnouncement { id: bridge(self.id, at, line), leg });
+            }
+        }
+    }
+
+    /// The vault cannot record this call, or not any longer.
+    pub(super) fn vault_failed(&mut self, desk: &mut Desk) {
+        if self.is_recording {
+            self.end_recording(Reason::VaultUnavailable, desk);
+        }
+        self.settle(Reason::VaultUnavailable, None, desk);
+    }
+
+    fn end_recording(&mut self, why: Reason, desk: &mut Desk) {
+        if std::mem::take(&mut self.is_recording) {
+            desk.out(Output::EndRecording { call: self.id, slot: self.slot, why });
+        }
+    }
+
+    // ── the end ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// The call is over: the recording is closed, bridges and ports are given back, the last word goes to the ledger.
+    pub(super) fn end(&mut self, reason: Reason, desk: &mut Desk, now: Moment) {
+        if self.state == State::Over {
+            return;
+        }
+        self.consider(Fact::Ended, desk, now);
+        self.end_recording(Reason::Recorded, desk);
+        for at in 0..self.dialogs.len() {
+            self.drop_dialog(at, desk);
+        }
+        for pair in self.facing_callee.drain(..).flatten() {
+            desk.give_back(self.id, pair);
+        }
+        self.state = State::Over;
+        if self.reason == Reason::InProgress {
+            self.reason = reason;
+        }
+        desk.out(Output::Story(Box::new(self.story(Some(now)))));
+    }
+
+    fn drop_dialog(&mut self, at: usize, desk: &mut Desk) {
+        let Some(dialog) = self.dialogs.get_mut(at) else { return };
+        dialog.state = DialogState::Lost;
+        for (line, bridged) in dialog.bridged.drain(..).enumerate() {
+            if bridged {
+                desk.order(self.id, Order::Close { id: bridge(self.id, at, line) });
+            }
+        }
+        for pair in dialog.facing_caller.drain(..).flatten() {
+            desk.give_back(self.id, pair);
+        }
+    }
+
+    /// Writes a reason into the ledger; the first stands, but for what ends a recording.
+    fn settle(&mut self, reason: Reason, leg: Option<Leg>, desk: &mut Desk) {
+        let stands = self.reason != Reason::InProgress && self.reason != Reason::Recorded;
+        if stands {
+            return;
+        }
+        self.reason = reason;
+        self.reason_leg = leg;
+        desk.out(Output::Story(Box::new(self.story(None))));
+    }
+
+    pub(super) fn story(&self, ended: Option<Moment>) -> Story {
+        Story {
+            call: self.id,
+            began: self.began,
+            answered: self.answered,
+            ended,
+            direction: self.direction,
+            trunk: self.trunk.clone(),
+            policy: self.policy_name(),
+            purpose: self.policy.as_ref().and_then(|policy| policy.terms.as_ref()).map(|terms| Arc::clone(&terms.purpose)),
+            parties: self.parties.clone(),
+            reason: self.reason,
+            leg: self.reason_leg,
+            recording: self.was_granted.then_some(self.recording),
+        }
+    }
+
+    /// Returns whether consent was refused.
+    pub(super) fn is_refused(&self) -> bool {
+        self.consent.as_ref().is_some_and(|consent| matches!(consent.standing(), Standing::Refused(_)))
+    }
+
+    pub(super) const fn reason(&self) -> Reason {
+        self.reason
+    }
+}
+
+fn bridge(call: CallId, dialog: usize, line: usize) -> BridgeId {
+    let small = |at: usize| u16::try_from(at).expect("dialogs and lines are bounded far below 65,536 by limits.rs");
+    BridgeId { call, dialog: small(dialog), line: small(line) }
+}

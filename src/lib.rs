@@ -1,0 +1,81 @@
+//! `mitschnitt` (German: a recording of what was said as it was said) is a SIP/RTP recording proxy.
+//!
+//! It stands inline between a company's PBX and its carriers' SIP trunks, anchors the media, plays an announcement, asks for consent, and
+//! only then mirrors the RTP of the call into an encrypted file of its own.
+//!
+//! # The rooms
+//!
+//! ```text
+//!                         main.rs   argv → one of three doors
+//!                        /   |   \
+//!   cli  what an operator  demo   node  the shell: sockets, clock, threads, disk,
+//!        types and reads    │      │    signals, /metrics — the only room with I/O
+//!               \           │     /     on behalf of the product
+//!                control            the operator's language: config, requests, replies
+//!               /       \
+//!           call         catalogue  one call's life     · which recordings exist, until when
+//!         /  |   \         /
+//!      sip  media  vault ─┘ export  signalling          · media plane · recordings at rest · WAV
+//!        \   |    /      \   /
+//!         consent        sound      who must be told, who agreed, the permit · codecs, WAV, resampling
+//!            |
+//!           wire                    bytes ⇄ values: SIP, SDP, RTP, RTCP
+//!      ───────────────────────────────────────────────────────────────
+//!      floor:  time  ids  private  limits  digit  codec      (files, not rooms; import nothing)
+//! ```
+//!
+//! Who may import whom is a table in `tests/house.rs`, and a test.
+//!
+//! # The life of a call
+//!
+//! ```text
+//!  datagram ─▶ node ─▶ call::Table ─▶ sip::Stack ─requests,responses─▶ one call ─orders─▶ media::Plane
+//!                                          ◀────────send──────────────    │ Permit
+//!  RTP ─▶ node (lane) ─▶ media::Plane ─▶ node                             ▼
+//!                            └──Covered<'_>──▶ vault::Recorder ─PlainChunk─▶ vault::Sealer ─▶ disk
+//! ```
+//!
+//! # What is absent on purpose
+//!
+//! - No packet is kept for a consent that may come: [`consent::Permit`] covers packets while they lie in the receive buffer, and
+//!   [`vault::Recorder`] takes nothing else.
+//! - No core reads a clock, draws a random number, opens a socket or a file, spawns, or locks: time and chance come in as arguments.
+//! - No queue is without a bound; each bound stands in [`limits`] with its reason and its consequence.
+//! - Nothing that says who called whom, no digit and no key appears in a log, a metric label or an error: see [`private`].
+//!
+//! # Reading order
+//!
+//! [`consent`] first, for it is what the product is about; then [`wire::sip`], [`sip`], [`media`], [`vault`], and [`call`] that joins
+//! them; `node` last. The manual is in [`manual`].
+
+pub mod call;
+pub mod catalogue;
+pub mod cli;
+pub mod codec;
+pub mod consent;
+pub mod control;
+pub mod demo;
+pub mod digit;
+pub mod export;
+pub mod ids;
+pub mod limits;
+pub mod media;
+pub mod node;
+pub mod private;
+pub mod sip;
+pub mod sound;
+pub mod time;
+pub mod vault;
+pub mod wire;
+
+/// The manual: one question a page.
+pub mod manual {
+    #[doc = include_str!("manual/format.md")]
+    pub mod format {}
+    #[doc = include_str!("manual/threats.md")]
+    pub mod threats {}
+    #[doc = include_str!("manual/promises.md")]
+    pub mod promises {}
+    #[doc = include_str!("manual/operating.md")]
+    pub mod operating {}
+}

@@ -1,0 +1,287 @@
+//! One bridge: the two sides of one `m=` line, what goes from one to the other, and what may be kept of it.
+
+use std::net::SocketAddr;
+
+use crate::consent::{Cut, Permit, Played, Player};
+use crate::ids::Leg;
+use crate::limits::MEDIA_PACKET_BYTES;
+use crate::media::chance::Chance;
+use crate::media::event::Told;
+use crate::media::inject::{Injection, Step};
+use crate::media::side::{Channel, Meaning, Meanings, Side};
+use crate::media::splice::{Kind, Offset, Pass};
+use crate::media::verdict::Change;
+use crate::media::{
+    Announcing, BridgeId, BridgeTallies, Bridging, Content, Forward, LegTallies, PortId, Remote, Rewrite, Sent, Verdict,
+};
+use crate::time::Moment;
+use crate::wire::{rtcp, rtp, rtp::Rtp};
+
+/// Two sides, joined.
+#[derive(Debug)]
+pub(super) struct Bridge {
+    id: BridgeId,
+    slot: u32,
+    content: Content,
+    sides: [Side; 2],
+    permit: Option<Permit>,
+}
+
+/// A frame's time came.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// Nothing was due then: the announcement was stopped or began anew.
+    Nothing,
+    /// The next frame is due then.
+    Next(Moment),
+    /// The announcement is over.
+    Played(Played),
+    /// The announcement is over, unfinished.
+    Cut(Cut),
+}
+
+impl Bridge {
+    pub(super) fn new(bridging: &Bridging) -> Self {
+        let &Bridging { id, slot, ports, content } = bridging;
+        Self { id, slot, content, sides: ports.map(|ports| Side::new(ports, LegTallies::default())), permit: None }
+    }
+
+    pub(super) const fn id(&self) -> BridgeId {
+        self.id
+    }
+
+    pub(super) fn tallies(&self) -> BridgeTallies {
+        BridgeTallies { legs: self.sides.each_ref().map(|side| side.tallies) }
+    }
+
+    /// Takes the party's description, and says why what is played to it ends there, if it does.
+    pub(super) fn describe(&mut self, leg: Leg, remote: Remote) -> Option<Cut> {
+        let side = self.side_mut(leg);
+        let before = side.takes();
+        side.describe(remote);
+        let cut = side.injection.as_ref().and_then(|injection| {
+            match side.can_hear(injection.player().clip().codec(), injection.payload_type()) {
+                Err(Cut::Held) => Some(Cut::Held),
+                Err(_) => Some(Cut::Moved),
+                Ok(to) => (before != Some(to)).then_some(Cut::Moved),
+            }
+        });
+        if cut.is_some() {
+            self.stop(leg);
+        }
+        let [pbx, trunk] = &mut self.sides;
+        pbx.meanings = Meanings::of(trunk.remote(), pbx.remote());
+        trunk.meanings = Meanings::of(pbx.remote(), trunk.remote());
+        cut
+    }
+
+    /// Begins to play, in place of what may be playing; returns when the first frame is due.
+    pub(super) fn announce(&mut self, announcing: Announcing, now: Moment) -> Result<Moment, Cut> {
+        let Announcing { id: _, leg, clip, payload_type } = announcing;
+        if self.content != Content::Audio {
+            return Err(Cut::Codec);
+        }
+        let side = self.side_mut(leg);
+        side.can_hear(clip.codec(), payload_type)?;
+        let ptime_ms = side.remote().map_or(0, |remote| remote.ptime_ms);
+        let due = side.splice.begin(now);
+        side.injection = Some(Injection::new(Player::new(leg, clip, ptime_ms), payload_type, due));
+        Ok(due)
+    }
+
+    /// Plays no more to this party.
+    pub(super) fn stop(&mut self, leg: Leg) {
+        let side = self.side_mut(leg);
+        if side.injection.take().is_some() {
+            side.splice.end();
+        }
+    }
+
+    pub(super) fn record(&mut self, permit: Permit) {
+        self.permit = Some(permit);
+    }
+
+    pub(super) fn unrecord(&mut self) {
+        self.permit = None;
+    }
+
+    /// Sends the frame that was due then, if one was.
+    pub(super) fn turn(
+        &mut self,
+        leg: Leg,
+        due: Moment,
+        chance: &mut Chance,
+        now: Moment,
+        send: &mut dyn FnMut(PortId, SocketAddr, &[u8]) -> Sent,
+    ) -> Turn {
+        let side = self.side_mut(leg);
+        let port = side.ports.rtp;
+        let Some(to) = side.takes() else { return Turn::Nothing };
+        let Some(injection) = side.injection.as_mut().filter(|injection| injection.due() == due) else { return Turn::Nothing };
+        let step = injection.send_frame(&mut side.splice, chance, now, |packet| send(port, to, packet));
+        if !matches!(step, Step::NotSent) {
+            side.tallies.announced += 1;
+        }
+        match step {
+            Step::Next(next) => Turn::Next(next),
+            Step::Played(played) => {
+                self.stop(leg);
+                Turn::Played(played)
+            }
+            Step::NotSent => {
+                self.stop(leg);
+                Turn::Cut(Cut::NotSent)
+            }
+        }
+    }
+
+    /// Whether a packet on the socket that faces this leg is the party's.
+    pub(super) fn is_from_party(&self, leg: Leg, channel: Channel, source: SocketAddr) -> bool {
+        self.side(leg).is_from_party(channel, source)
+    }
+
+    /// Takes note of a packet from an address that was not described.
+    pub(super) fn count_stranger(&mut self, leg: Leg) {
+        self.side_mut(leg).tallies.strangers += 1;
+    }
+
+    /// Decides on a packet of the party on this leg.
+    pub(super) fn packet<'p>(
+        &mut self,
+        from: Leg,
+        channel: Channel,
+        packet: &'p [u8],
+        told: &mut Told,
+        now: Moment,
+    ) -> Verdict<'p> {
+        if packet.len() > MEDIA_PACKET_BYTES {
+            return self.malformed(from);
+        }
+        match (self.content, channel) {
+            (Content::Audio, Channel::Rtp) if self.is_muxed_rtcp(from, packet) => self.rtcp(from, packet),
+            (Content::Audio, Channel::Rtp) => self.audio(from, packet, told, now),
+            (Content::OtherRtp, Channel::Rtp) if self.is_muxed_rtcp(from, packet) => self.rtcp(from, packet),
+            (Content::OtherRtp, Channel::Rtp) if Rtp::parse(packet).is_none() => self.malformed(from),
+            (Content::OtherRtp | Content::Datagrams, Channel::Rtp) => self.as_it_came(from, packet),
+            (Content::Audio | Content::OtherRtp, Channel::Rtcp) => self.rtcp(from, packet),
+            (Content::Datagrams, Channel::Rtcp) => self.malformed(from),
+        }
+    }
+
+    fn audio<'p>(&mut self, leg: Leg, packet: &'p [u8], told: &mut Told, now: Moment) -> Verdict<'p> {
+        let Some(rtp) = Rtp::parse(packet) else { return self.malformed(leg) };
+        let id = self.id;
+        let (from, to) = pair(&mut self.sides, leg);
+        from.tallies.packets += 1;
+        from.tallies.bytes += packet.len() as u64;
+        let (kind, keep) = match from.meanings.of_type(rtp.payload_type()) {
+            Meaning::Audio => (Kind::Media, self.permit.as_ref().and_then(|permit| permit.cover(leg, now, packet))),
+            Meaning::TelephoneEvent => {
+                from.tallies.withheld += 1;
+                if let Some(digit) = from.press(&rtp) {
+                    told.tell_digit(id, leg, digit);
+                }
+                (Kind::TelephoneEvent, None)
+            }
+            Meaning::Unlisted => {
+                from.tallies.unlisted += 1;
+                (Kind::Media, None)
+            }
+        };
+        from.tallies.kept += u64::from(keep.is_some());
+        let keep = keep.map(|covered| (self.slot, covered));
+        let Some(address) = to.takes() else {
+            from.tallies.held += 1;
+            return Verdict { keep, forward: None };
+        };
+        let forward = |rewrite| Some(Forward { port: to.ports.rtp, to: address, rewrite });
+        let forward = match to.splice.pass(&rtp, kind, now) {
+            Pass::AsItCame => forward(None),
+            Pass::At(place) => forward(Some(Rewrite(Change::Rtp(place)))),
+            Pass::Replaced => {
+                from.tallies.replaced += 1;
+                None
+            }
+            Pass::Late => {
+                from.tallies.late += 1;
+                None
+            }
+        };
+        Verdict { keep, forward }
+    }
+
+    fn as_it_came<'p>(&mut self, leg: Leg, packet: &[u8]) -> Verdict<'p> {
+        let (from, to) = pair(&mut self.sides, leg);
+        from.tallies.packets += 1;
+        from.tallies.bytes += packet.len() as u64;
+        let forward = to.takes().map(|address| Forward { port: to.ports.rtp, to: address, rewrite: None });
+        from.tallies.held += u64::from(forward.is_none());
+        Verdict { keep: None, forward }
+    }
+
+    fn rtcp<'p>(&mut self, leg: Leg, packet: &[u8]) -> Verdict<'p> {
+        if !rtcp::is_valid(packet) {
+            return self.malformed(leg);
+        }
+        let (from, to) = pair(&mut self.sides, leg);
+        from.tallies.rtcp += 1;
+        let forward = to.takes_rtcp().map(|(port, address)| {
+            let rewrite = mapping(to.splice.offset(), from.splice.offset()).map(|mapping| Rewrite(Change::Rtcp(mapping)));
+            Forward { port, to: address, rewrite }
+        });
+        Verdict { keep: None, forward }
+    }
+
+    fn malformed<'p>(&mut self, leg: Leg) -> Verdict<'p> {
+        self.side_mut(leg).tallies.malformed += 1;
+        Verdict::default()
+    }
+
+    fn is_muxed_rtcp(&self, leg: Leg, packet: &[u8]) -> bool {
+        rtp::is_rtcp(packet) && self.side(leg).has_rtcp_mux()
+    }
+
+    const fn side(&self, leg: Leg) -> &Side {
+        let [pbx, trunk] = &self.sides;
+        match leg {
+            Leg::Pbx => pbx,
+            Leg::Trunk => trunk,
+        }
+    }
+
+    const fn side_mut(&mut self, leg: Leg) -> &mut Side {
+        let [pbx, trunk] = &mut self.sides;
+        match leg {
+            Leg::Pbx => pbx,
+            Leg::Trunk => trunk,
+        }
+    }
+
+    /// The sockets of a side.
+    pub(super) const fn ports(&self, leg: Leg) -> crate::media::PairIds {
+        self.side(leg).ports
+    }
+}
+
+/// The side a packet came from, and the one it goes to.
+const fn pair(sides: &mut [Side; 2], from: Leg) -> (&mut Side, &mut Side) {
+    let [pbx, trunk] = sides;
+    match from {
+        Leg::Pbx => (pbx, trunk),
+        Leg::Trunk => (trunk, pbx),
+    }
+}
+
+/// What RTCP that goes to a party must say in place of what its sender said: of the stream that the party hears, which lies behind
+/// `heard`, and of the stream that the party sends, which its reporter hears behind `reported`.
+fn mapping(heard: Option<&Offset>, reported: Option<&Offset>) -> Option<rtcp::Mapping> {
+    if heard.is_none() && reported.is_none() {
+        return None;
+    }
+    Some(rtcp::Mapping {
+        sender: heard.map(|offset| (offset.source, offset.ssrc)),
+        timestamp: heard.map_or(0, |offset| offset.timestamp),
+        report: reported.map(|offset| (offset.ssrc, offset.source)),
+        sequence: reported.map_or(0, |offset| offset.sequence),
+    })
+}

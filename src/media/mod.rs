@@ -1,0 +1,31 @@
+//! The media plane of one thread: which packet goes where, what is played in its place, and what may be kept.
+//!
+//! [`Plane`] is the door. It has no socket and no clock: the shell hands it each packet with where and when it came, and gets a
+//! [`Verdict`]: what may be kept, and where the packet goes on. A packet waits for nothing and is stored nowhere in this room.
+//!
+//! ```text
+//!   PBX ──▶ port facing the PBX ──┐  Bridge  ┌── port facing the trunk ◀── trunk
+//!                                 │          │
+//!                   towards PBX ◀─┤  Splice  ├─▶ towards trunk
+//!                                 └── Permit ┘      └▶ Covered ─▶ recorder
+//! ```
+
+mod bridge;
+mod chance;
+mod event;
+mod inject;
+mod order;
+mod plane;
+mod ports;
+mod side;
+mod splice;
+mod table;
+mod tallies;
+mod verdict;
+
+pub use event::Event;
+pub use order::{Announcing, BridgeId, Bridging, Content, Order, PairIds, Payload, PayloadFormat, PortId, Remote};
+pub use plane::{Plane, Sent};
+pub use ports::{NoPorts, PortCounts, Ports};
+pub use tallies::{BridgeTallies, LegTallies, PlaneTallies};
+pub use verdict::{Forward, Rewrite, Verdict};

@@ -1,0 +1,257 @@
+//! The one door of the media plane: orders and packets in, verdicts, frames and events out.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::net::SocketAddr;
+
+use crate::consent::{Cut, Permit};
+use crate::ids::Leg;
+use crate::media::bridge::{Bridge, Turn};
+use crate::media::chance::Chance;
+use crate::media::event::Told;
+use crate::media::side::Channel;
+use crate::media::table::{NotTaken, Table, Use};
+use crate::media::{Announcing, BridgeId, Bridging, Event, Order, PairIds, PlaneTallies, PortId, Remote, Verdict};
+use crate::time::Moment;
+
+/// The media plane of one thread, the sole owner of its bridges.
+///
+/// A packet is decided on without an allocation, a lock or a hash: its socket's number leads to the few bridges that it may belong to,
+/// and its source tells which. What must be kept in step with the shell is one rule: a slot or socket number is given again only
+/// after [`Event::Closed`] of every bridge that had it.
+#[derive(Debug)]
+pub struct Plane {
+    table: Table,
+    bridges: Vec<Option<Box<Bridge>>>,
+    vacant: Vec<u32>,
+    names: BTreeMap<BridgeId, u32>,
+    due: BinaryHeap<Reverse<Due>>,
+    told: Told,
+    chance: Chance,
+    tallies: PlaneTallies,
+}
+
+/// When to send the next frame of an announcement. One that was stopped leaves its entry behind until then.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Due {
+    at: Moment,
+    bridge: u32,
+    leg: Leg,
+}
+
+/// What became of a frame that the shell was given to send.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[must_use = "an announcement with a hole in it must be cut"]
+pub enum Sent {
+    /// The kernel took it.
+    Out,
+    /// The kernel refused it.
+    Failed,
+}
+
+impl Plane {
+    /// Makes a plane without bridges. The seed is for what is random in our own streams.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            table: Table::default(),
+            bridges: Vec::new(),
+            vacant: Vec::new(),
+            names: BTreeMap::new(),
+            due: BinaryHeap::new(),
+            told: Told::new(),
+            chance: Chance::new(seed),
+            tallies: PlaneTallies::default(),
+        }
+    }
+
+    /// Takes an order. One that cannot be followed is counted as misdirected; whoever waits for its outcome is told that it ended.
+    pub fn order(&mut self, order: Order, now: Moment) {
+        match order {
+            Order::Bridge(bridging) => self.build(&bridging),
+            Order::Describe { id, leg, remote } => self.describe(id, leg, remote),
+            Order::Announce(announcing) => self.announce(announcing, now),
+            Order::StopAnnouncement { id, leg } => self.with(id, |bridge| bridge.stop(leg)),
+            Order::Record { id, permit } => self.record(id, permit),
+            Order::Unrecord { id } => self.with(id, Bridge::unrecord),
+            Order::Close { id } => self.close(id),
+        }
+    }
+
+    /// Decides on a packet that came in on this socket from this source.
+    pub fn packet<'p>(&mut self, port: PortId, source: SocketAddr, packet: &'p [u8], now: Moment) -> Verdict<'p> {
+        self.tallies.packets += 1;
+        self.tallies.bytes += packet.len() as u64;
+        let Some((Use { call: _, facing, channel }, candidates)) = self.table.of(port) else {
+            self.tallies.unowned += 1;
+            return Verdict::default();
+        };
+        for &candidate in candidates {
+            if let Some(Some(bridge)) = self.bridges.get_mut(candidate as usize)
+                && bridge.is_from_party(facing, channel, source)
+            {
+                return bridge.packet(facing, channel, packet, &mut self.told, now);
+            }
+        }
+        self.tallies.strangers += 1;
+        if let Some(&first) = candidates.first()
+            && let Some(Some(bridge)) = self.bridges.get_mut(first as usize)
+        {
+            bridge.count_stranger(facing);
+        }
+        Verdict::default()
+    }
+
+    /// Returns when to call [`Plane::wake`] at the latest.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Moment> {
+        self.due.peek().map(|Reverse(due)| due.at)
+    }
+
+    /// Sends the frames that are due, at most one for each announcement: `send` is given the socket, the address and the packet.
+    ///
+    /// An announcement counts as played by what `send` returns, so it must not return [`Sent::Out`] before the kernel took the packet.
+    pub fn wake(&mut self, now: Moment, send: &mut dyn FnMut(PortId, SocketAddr, &[u8]) -> Sent) {
+        while let Some(&Reverse(Due { at, bridge, leg })) = self.due.peek()
+            && at <= now
+        {
+            self.due.pop();
+            let Some(Some(played_to)) = self.bridges.get_mut(bridge as usize) else { continue };
+            let id = played_to.id();
+            match played_to.turn(leg, at, &mut self.chance, now, send) {
+                Turn::Nothing => {}
+                Turn::Next(at) => self.due.push(Reverse(Due { at, bridge, leg })),
+                Turn::Played(played) => self.told.tell(Event::Played { id, played }),
+                Turn::Cut(cut) => self.told.tell(Event::Cut { id, leg, cut }),
+            }
+        }
+    }
+
+    /// Returns what happened next, in order. To be asked until there is nothing, after every batch of packets and every order.
+    pub fn poll(&mut self) -> Option<Event> {
+        self.told.fetch()
+    }
+
+    /// Returns what was counted.
+    #[must_use]
+    pub fn tallies(&self) -> PlaneTallies {
+        PlaneTallies { bridges: self.names.len() as u64, digits_lost: self.told.digits_lost(), ..self.tallies }
+    }
+
+    fn build(&mut self, bridging: &Bridging) {
+        let built = match self.names.contains_key(&bridging.id) {
+            true => Err(NotTaken),
+            false => self.vacancy().and_then(|index| self.take_ports(bridging, index).map(|()| index)),
+        };
+        match built {
+            Ok(index) => {
+                self.names.insert(bridging.id, index);
+                if let Some(place) = self.bridges.get_mut(index as usize) {
+                    *place = Some(Box::new(Bridge::new(bridging)));
+                }
+            }
+            Err(NotTaken) => self.tallies.misdirected += 1,
+        }
+    }
+
+    /// The place of the next bridge; it stays vacant if it is not used.
+    fn vacancy(&mut self) -> Result<u32, NotTaken> {
+        if self.vacant.is_empty() {
+            let index = u32::try_from(self.bridges.len()).map_err(|_| NotTaken)?;
+            self.bridges.push(None);
+            self.vacant.push(index);
+        }
+        self.vacant.last().copied().ok_or(NotTaken)
+    }
+
+    fn take_ports(&mut self, bridging: &Bridging, bridge: u32) -> Result<(), NotTaken> {
+        let wanted = sockets(bridging.id, bridging.ports);
+        for (nth, &(port, serves)) in wanted.iter().enumerate() {
+            if self.table.add(port, serves, bridge).is_err() {
+                wanted.iter().take(nth).for_each(|&(port, _)| self.table.remove(port, bridge));
+                return Err(NotTaken);
+            }
+        }
+        self.vacant.pop();
+        Ok(())
+    }
+
+    fn describe(&mut self, id: BridgeId, leg: Leg, remote: Remote) {
+        let Some(index) = self.names.get(&id).copied() else {
+            self.tallies.misdirected += 1;
+            return;
+        };
+        let Some(Some(bridge)) = self.bridges.get_mut(index as usize) else { return };
+        if let Some(cut) = bridge.describe(leg, remote) {
+            self.told.tell(Event::Cut { id, leg, cut });
+        }
+        // Two forks may have one address, as behind one gateway: the one that was described last is the one that talks.
+        for PairIds { rtp, rtcp } in Leg::BOTH.map(|leg| bridge.ports(leg)) {
+            self.table.prefer(rtp, index);
+            self.table.prefer(rtcp, index);
+        }
+    }
+
+    fn announce(&mut self, announcing: Announcing, now: Moment) {
+        let (id, leg) = (announcing.id, announcing.leg);
+        let begun = match self.bridge(id) {
+            Some((bridge, index)) => bridge.announce(announcing, now).map(|at| Due { at, bridge: index, leg }),
+            None => {
+                self.tallies.misdirected += 1;
+                Err(Cut::NotSent)
+            }
+        };
+        match begun {
+            Ok(due) => self.due.push(Reverse(due)),
+            Err(cut) => self.told.tell(Event::Cut { id, leg, cut }),
+        }
+    }
+
+    fn record(&mut self, id: BridgeId, permit: Permit) {
+        if permit.call() == id.call {
+            self.with(id, |bridge| bridge.record(permit));
+        } else {
+            self.tallies.misdirected += 1;
+        }
+    }
+
+    fn close(&mut self, id: BridgeId) {
+        let Some(index) = self.names.remove(&id) else {
+            self.tallies.misdirected += 1;
+            self.told.tell(Event::Closed { id, tallies: Box::default() });
+            return;
+        };
+        if let Some(bridge) = self.bridges.get_mut(index as usize).and_then(Option::take) {
+            for (port, _) in sockets(id, Leg::BOTH.map(|leg| bridge.ports(leg))) {
+                self.table.remove(port, index);
+            }
+            self.vacant.push(index);
+            self.told.tell(Event::Closed { id, tallies: Box::new(bridge.tallies()) });
+        }
+    }
+
+    fn with(&mut self, id: BridgeId, follow: impl FnOnce(&mut Bridge)) {
+        match self.bridge(id) {
+            Some((bridge, _)) => follow(bridge),
+            None => self.tallies.misdirected += 1,
+        }
+    }
+
+    fn bridge(&mut self, id: BridgeId) -> Option<(&mut Bridge, u32)> {
+        let index = *self.names.get(&id)?;
+        let bridge = self.bridges.get_mut(index as usize)?.as_mut()?;
+        Some((bridge, index))
+    }
+}
+
+/// The four sockets of a bridge, and what each is for.
+fn sockets(id: BridgeId, ports: [PairIds; 2]) -> [(PortId, Use); 4] {
+    let [pbx, trunk] = ports;
+    let serves = |facing, channel| Use { call: id.call, facing, channel };
+    [
+        (pbx.rtp, serves(Leg::Pbx, Channel::Rtp)),
+        (pbx.rtcp, serves(Leg::Pbx, Channel::Rtcp)),
+        (trunk.rtp, serves(Leg::Trunk, Channel::Rtp)),
+        (trunk.rtcp, serves(Leg::Trunk, Channel::Rtcp)),
+    ]
+}

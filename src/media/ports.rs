@@ -1,0 +1,153 @@
+//! Which port pairs of the configured range are free: drawn at random, and left to rest after a call.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use crate::limits::PORT_REST;
+use crate::media::chance::Chance;
+use crate::time::Moment;
+
+/// The port pairs of one address: an even port for RTP and the odd one after it for RTCP (RFC 3550 §11).
+///
+/// ```text
+///   free ──take──▶ taken ──give_back──▶ resting ──PORT_REST──▶ free
+/// ```
+#[derive(Debug)]
+pub struct Ports {
+    free: Vec<u16>,
+    taken: BTreeSet<u16>,
+    /// In the order in which they were given back.
+    resting: VecDeque<(Moment, u16)>,
+    chance: Chance,
+}
+
+/// How many pairs there are in each state.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct PortCounts {
+    /// Pairs that may be taken.
+    pub free: usize,
+    /// Pairs that calls have.
+    pub taken: usize,
+    /// Pairs that wait until nobody sends to them any more.
+    pub resting: usize,
+}
+
+/// The operator's range holds no pair.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NoPorts;
+
+impl fmt::Display for NoPorts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the range of media ports holds no even port with the odd one after it")
+    }
+}
+
+impl std::error::Error for NoPorts {}
+
+impl Ports {
+    /// Takes the range, both ends included; the seed decides in which order its pairs are given out.
+    ///
+    /// # Errors
+    /// A range without a pair.
+    pub fn new(range: RangeInclusive<u16>, seed: u64) -> Result<Self, NoPorts> {
+        let free: Vec<u16> = range.clone().filter(|&port| port % 2 == 0 && port > 0 && range.contains(&(port + 1))).collect();
+        match free.is_empty() {
+            true => Err(NoPorts),
+            false => Ok(Self { free, taken: BTreeSet::new(), resting: VecDeque::new(), chance: Chance::new(seed) }),
+        }
+    }
+
+    /// Takes a pair and returns its even port, or nothing where every pair is taken or rests.
+    pub fn take(&mut self, now: Moment) -> Option<u16> {
+        self.wake_rested(now);
+        if self.free.is_empty() {
+            return None;
+        }
+        let port = self.free.swap_remove(self.chance.draw_place(self.free.len()));
+        self.taken.insert(port);
+        Some(port)
+    }
+
+    /// Gives a pair back, which rests from here on: after its call, or because somebody else on this machine has the port.
+    ///
+    /// A port that was not taken changes nothing.
+    pub fn give_back(&mut self, port: u16, now: Moment) {
+        if self.taken.remove(&port) {
+            self.resting.push_back((now, port));
+        }
+    }
+
+    /// Returns how many pairs there are in each state.
+    #[must_use]
+    pub fn counts(&mut self, now: Moment) -> PortCounts {
+        self.wake_rested(now);
+        PortCounts { free: self.free.len(), taken: self.taken.len(), resting: self.resting.len() }
+    }
+
+    fn wake_rested(&mut self, now: Moment) {
+        while let Some(&(since, port)) = self.resting.front()
+            && now >= since + PORT_REST
+        {
+            self.resting.pop_front();
+            self.free.push(port);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn only_whole_pairs_are_given_out() {
+        let all = |range| {
+            let mut ports = Ports::new(range, 1).unwrap();
+            std::iter::from_fn(|| ports.take(Moment::START)).collect::<BTreeSet<_>>()
+        };
+
+        assert_eq!(all(20_001..=20_006), BTreeSet::from([20_002, 20_004]));
+        assert_eq!(all(65_530..=65_535), BTreeSet::from([65_530, 65_532, 65_534]));
+        assert_eq!(all(0..=3), BTreeSet::from([2]), "port 0 is nobody's");
+        assert_eq!(Ports::new(7..=8, 1).err(), Some(NoPorts));
+    }
+
+    #[test]
+    fn the_order_is_random_and_the_seed_gives_it() {
+        let order = |seed| {
+            let mut ports = Ports::new(20_000..=20_999, seed).unwrap();
+            (0..100).map(|_| ports.take(Moment::START).unwrap()).collect::<Vec<_>>()
+        };
+
+        assert_eq!(order(1), order(1));
+        assert_ne!(order(1), order(2));
+        assert!(!order(1).is_sorted());
+    }
+
+    #[test]
+    fn a_port_rests_after_its_call() {
+        let mut ports = Ports::new(20_000..=20_001, 1).unwrap();
+        let port = ports.take(Moment::START).unwrap();
+        assert_eq!(ports.counts(Moment::START), PortCounts { free: 0, taken: 1, resting: 0 });
+
+        let ended = Moment::from_millis(5000);
+        ports.give_back(port, ended);
+
+        assert_eq!(ports.take(ended + PORT_REST.saturating_sub(Duration::from_micros(1))), None);
+        assert_eq!(ports.counts(ended), PortCounts { free: 0, taken: 0, resting: 1 });
+        assert_eq!(ports.take(ended + PORT_REST), Some(port));
+    }
+
+    #[test]
+    fn what_was_not_taken_cannot_be_given_back() {
+        let mut ports = Ports::new(20_000..=20_003, 1).unwrap();
+        let port = ports.take(Moment::START).unwrap();
+
+        [port, port, port + 1, 19_998, 30_000, 0].into_iter().for_each(|port| ports.give_back(port, Moment::START));
+
+        assert_eq!(ports.counts(Moment::START), PortCounts { free: 1, taken: 0, resting: 1 });
+    }
+}

@@ -1,0 +1,196 @@
+//! One side of a bridge: where its party is, what it may send, and the stream towards it.
+
+use std::net::SocketAddr;
+
+use crate::codec::Codec;
+use crate::consent::Cut;
+use crate::media::inject::Injection;
+use crate::media::splice::Splice;
+use crate::media::{LegTallies, PairIds, Payload, PayloadFormat, PortId, Remote};
+use crate::wire::{dtmf, rtp::Rtp};
+
+/// One side of a bridge.
+#[derive(Debug)]
+pub(super) struct Side {
+    /// The sockets that face the party.
+    pub(super) ports: PairIds,
+    /// Where the party is; before the first description nothing is taken from anybody.
+    described: Option<Described>,
+    /// What packets from the party mean.
+    pub(super) meanings: Meanings,
+    /// The newest key that the party pressed.
+    pressed: Option<Press>,
+    /// The stream towards the party.
+    pub(super) splice: Splice,
+    /// What is played to the party.
+    pub(super) injection: Option<Injection>,
+    /// What came from the party.
+    pub(super) tallies: LegTallies,
+}
+
+#[derive(Debug)]
+struct Described {
+    remote: Remote,
+    /// Where media goes; nowhere while the party is on hold.
+    takes: Option<SocketAddr>,
+    /// Where RTCP comes from and goes to.
+    rtcp: SocketAddr,
+}
+
+/// Which of the two sockets of a side.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Channel {
+    Rtp,
+    Rtcp,
+}
+
+/// A press of a key, as RFC 4733 §2.1 tells one from the next.
+#[derive(Clone, Copy, Debug)]
+struct Press {
+    ssrc: u32,
+    timestamp: u32,
+}
+
+impl Side {
+    pub(super) const fn new(ports: PairIds, tallies: LegTallies) -> Self {
+        Self { ports, described: None, meanings: Meanings::NONE, pressed: None, splice: Splice::new(), injection: None, tallies }
+    }
+
+    pub(super) fn describe(&mut self, remote: Remote) {
+        let takes = (remote.receives && is_somewhere(remote.rtp)).then_some(remote.rtp);
+        let rtcp = match remote.rtcp {
+            _ if remote.rtcp_mux => remote.rtp,
+            Some(rtcp) => rtcp,
+            None => SocketAddr::new(remote.rtp.ip(), remote.rtp.port().saturating_add(1)),
+        };
+        self.described = Some(Described { remote, takes, rtcp });
+    }
+
+    pub(super) fn remote(&self) -> Option<&Remote> {
+        self.described.as_ref().map(|described| &described.remote)
+    }
+
+    /// Whether a packet on this socket from this source is the party's.
+    pub(super) fn is_from_party(&self, channel: Channel, source: SocketAddr) -> bool {
+        let Some(described) = &self.described else { return false };
+        match channel {
+            Channel::Rtp => is_same(described.remote.rtp, source),
+            Channel::Rtcp => !described.remote.rtcp_mux && is_same(described.rtcp, source),
+        }
+    }
+
+    /// Whether RTCP is expected among the party's RTP.
+    pub(super) fn has_rtcp_mux(&self) -> bool {
+        self.described.as_ref().is_some_and(|described| described.remote.rtcp_mux)
+    }
+
+    /// Where media to the party goes, if it takes any.
+    pub(super) fn takes(&self) -> Option<SocketAddr> {
+        self.described.as_ref().and_then(|described| described.takes)
+    }
+
+    /// From which socket and where to RTCP to the party goes; on hold as well (RFC 3264 §8.4).
+    pub(super) fn takes_rtcp(&self) -> Option<(PortId, SocketAddr)> {
+        let described = self.described.as_ref()?;
+        let port = if described.remote.rtcp_mux { self.ports.rtp } else { self.ports.rtcp };
+        is_somewhere(described.rtcp).then_some((port, described.rtcp))
+    }
+
+    /// Whether an announcement of this codec can be played to the party, or what hinders it.
+    pub(super) fn can_hear(&self, codec: Codec, payload_type: u8) -> Result<SocketAddr, Cut> {
+        let to = self.takes().ok_or(Cut::Held)?;
+        let wanted = PayloadFormat { payload_type, payload: Payload::Speech(codec) };
+        let can = self.remote().is_some_and(|remote| remote.formats.contains(&wanted));
+        can.then_some(to).ok_or(Cut::Codec)
+    }
+
+    /// Returns the key that this telephone-event is the first packet of.
+    pub(super) fn press(&mut self, rtp: &Rtp<'_>) -> Option<crate::digit::Digit> {
+        let digit = dtmf::parse_rfc4733(rtp.payload())?.digit;
+        let press = Press { ssrc: rtp.ssrc(), timestamp: rtp.timestamp() };
+        let is_new = self.pressed.is_none_or(|last| {
+            press.ssrc != last.ssrc || !(0..=LATE_PRESS).contains(&last.timestamp.wrapping_sub(press.timestamp))
+        });
+        is_new.then(|| {
+            self.pressed = Some(press);
+            digit
+        })
+    }
+}
+
+/// How far behind the newest press a late packet of an earlier one may lie: 10 s at 8 kHz. Further back, the clock was set anew.
+const LATE_PRESS: u32 = 80_000;
+
+/// What packets from one party mean by their payload types.
+///
+/// What the other party said it takes goes first, for that is what the sender must go by (RFC 3264 §6.1); then what the sender itself
+/// takes, since many send as they receive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Meanings {
+    audio: u128,
+    events: u128,
+}
+
+/// What one packet means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Meaning {
+    /// Sound, comfort noise included: may be kept.
+    Audio,
+    /// A key: told and never kept.
+    TelephoneEvent,
+    /// Described by nobody, or as a key by one and as sound by the other: not kept.
+    Unlisted,
+}
+
+impl Meanings {
+    pub(super) const NONE: Self = Self { audio: 0, events: 0 };
+
+    pub(super) fn of(receiver: Option<&Remote>, sender: Option<&Remote>) -> Self {
+        let (mut audio, mut events, mut any_event) = (0, 0, 0);
+        for remote in [receiver, sender].into_iter().flatten() {
+            let listed = audio | events;
+            for format in &remote.formats {
+                let bit = bit(format.payload_type);
+                let fresh = bit & !listed;
+                match format.payload {
+                    Payload::TelephoneEvent => {
+                        events |= fresh;
+                        any_event |= bit;
+                    }
+                    Payload::Speech(_) | Payload::Other => audio |= fresh,
+                }
+            }
+        }
+        audio |= bit(COMFORT_NOISE) & !events;
+        Self { audio: audio & !any_event, events: events & !audio }
+    }
+
+    pub(super) const fn of_type(&self, payload_type: u8) -> Meaning {
+        let bit = bit(payload_type);
+        if self.audio & bit != 0 {
+            Meaning::Audio
+        } else if self.events & bit != 0 {
+            Meaning::TelephoneEvent
+        } else {
+            Meaning::Unlisted
+        }
+    }
+}
+
+/// Static, and sent by many that do not list it (RFC 3389 §4).
+const COMFORT_NOISE: u8 = 13;
+
+const fn bit(payload_type: u8) -> u128 {
+    // A payload type has 7 bits; the eighth is the marker.
+    1 << (payload_type & 0x7f)
+}
+
+/// Whether anything can be sent there: RFC 2543's hold is the unspecified address, a refused `m=` line is port 0.
+const fn is_somewhere(address: SocketAddr) -> bool {
+    !address.ip().is_unspecified() && address.port() != 0
+}
+
+/// Whether two addresses name one place; the flow label and the scope of IPv6 are the kernel's.
+fn is_same(described: SocketAddr, source: SocketAddr) -> bool {
+    described.port() == source.port() && described.ip() == source.ip()
+}

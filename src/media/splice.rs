@@ -1,0 +1,345 @@
+//! Continuity: whatever is put into a stream or left out of it, its receiver sees one source, the next number, and a steady clock.
+
+use std::time::Duration;
+
+use crate::codec::Codec;
+use crate::consent::SentAs;
+use crate::limits::MEDIA_MISORDER;
+use crate::media::chance::Chance;
+use crate::media::verdict::{Place, Talkspurt};
+use crate::time::Moment;
+use crate::wire::rtp::Rtp;
+
+/// The stream towards one party.
+///
+/// ```text
+///           begin                  end               a packet comes
+///   Plain ─────────▶ Announcing ─────────▶ Resuming ────────────────▶ Carried ─┐
+///     ▲                │  ▲  ▲               │                         │  ▲    │ a new source
+///     └────────────────┘  │  └───── begin ───┘                         │  └────┘
+///       end, and the      └──────────────────────── begin ─────────────┘
+///       receiver saw nothing
+/// ```
+///
+/// `Plain` passes packets byte for byte and lets the source change; it only looks on, so that an announcement can continue what it
+/// saw. Once something was put in, the receiver's source is kept for good and packets are carried under offsets.
+#[derive(Debug)]
+pub(super) struct Splice {
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Plain { seen: Option<Track> },
+    Announcing(Interrupted),
+    Resuming(Interrupted),
+    Carried { source: Track, offset: Offset },
+}
+
+/// A stream in which something of ours was put, or something of its source left out.
+#[derive(Clone, Copy, Debug)]
+struct Interrupted {
+    /// What the receiver saw last.
+    sent: Option<Track>,
+    /// What the source sent last, heard or not.
+    source: Option<Track>,
+    /// Under which offset the source was heard before, if it was not heard as it came.
+    before: Option<Offset>,
+}
+
+/// The newest packet of a stream.
+#[derive(Clone, Copy, Debug)]
+struct Track {
+    ssrc: u32,
+    /// The sequence number with its wraps counted from the first packet on, as RFC 3550 §A.1 counts them.
+    sequence: u32,
+    /// The newest timestamp; that of a telephone-event is its beginning.
+    timestamp: u32,
+    /// Clock ticks of one packet.
+    step: u32,
+    /// When the newest timestamp was first seen.
+    at: Moment,
+}
+
+/// What lies between a source's own numbers and those that the receiver sees. Wraps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Offset {
+    /// The source that it is for.
+    pub(super) source: u32,
+    /// The source that the receiver sees.
+    pub(super) ssrc: u32,
+    /// Added to extended sequence numbers.
+    pub(super) sequence: u32,
+    /// Added to timestamps.
+    pub(super) timestamp: u32,
+    /// The extended sequence number that the receiver had seen when it began: nothing goes at or below it.
+    floor: u32,
+}
+
+/// What becomes of a packet of the other party.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Pass {
+    /// It goes on byte for byte.
+    AsItCame,
+    /// It goes on in this place.
+    At(Place),
+    /// Not at all: an announcement is in its place.
+    Replaced,
+    /// Not at all: the stream has gone on without it.
+    Late,
+}
+
+/// What kind of packet it is, as far as continuity goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// Its timestamp is the time of its sound.
+    Media,
+    /// Its timestamp is the beginning of the event, however long ago.
+    TelephoneEvent,
+}
+
+impl Splice {
+    pub(super) const fn new() -> Self {
+        Self { state: State::Plain { seen: None } }
+    }
+
+    /// Decides on a packet of the other party.
+    pub(super) fn pass(&mut self, rtp: &Rtp<'_>, kind: Kind, now: Moment) -> Pass {
+        match &mut self.state {
+            State::Plain { seen: Some(seen) } => {
+                seen.follow(rtp, now);
+                Pass::AsItCame
+            }
+            State::Plain { seen } => {
+                *seen = Some(Track::begin(rtp, TYPICAL_STEP, now));
+                Pass::AsItCame
+            }
+            State::Announcing(interrupted) => {
+                interrupted.look_on(rtp, now);
+                Pass::Replaced
+            }
+            State::Resuming(interrupted) => {
+                let interrupted = *interrupted;
+                self.resume(interrupted, rtp, kind, now)
+            }
+            State::Carried { source, offset } => match source.order_of(rtp) {
+                Order::Next(sequence) | Order::Earlier(sequence) => {
+                    let carried = sequence.wrapping_add(offset.sequence);
+                    if !is_after(carried, offset.floor) {
+                        return Pass::Late;
+                    }
+                    source.follow(rtp, now);
+                    Pass::At(Place {
+                        ssrc: offset.ssrc,
+                        sequence: low_half(carried),
+                        timestamp: rtp.timestamp().wrapping_add(offset.timestamp),
+                        talkspurt: Talkspurt::AsItCame,
+                    })
+                }
+                Order::Anew => {
+                    let interrupted =
+                        Interrupted { sent: Some(source.carried(offset)), source: Some(*source), before: Some(*offset) };
+                    self.resume(interrupted, rtp, kind, now)
+                }
+            },
+        }
+    }
+
+    /// Leaves the other party out from here on; returns when the first of our frames is due.
+    pub(super) fn begin(&mut self, now: Moment) -> Moment {
+        let interrupted = match self.state {
+            State::Plain { seen } => Interrupted { sent: seen, source: seen, before: None },
+            State::Announcing(interrupted) | State::Resuming(interrupted) => interrupted,
+            State::Carried { source, offset } => {
+                Interrupted { sent: Some(source.carried(&offset)), source: Some(source), before: Some(offset) }
+            }
+        };
+        self.state = State::Announcing(interrupted);
+        interrupted.sent.map_or(now, |sent| now.max(sent.at + ticks(sent.step)))
+    }
+
+    /// Returns the place of our next frame, which is due at `due`, and whether it begins a talkspurt.
+    pub(super) fn place(&self, chance: &mut Chance, due: Moment) -> Place {
+        match &self.state {
+            State::Announcing(Interrupted { sent: Some(sent), .. }) => sent.place_after(due),
+            // The first that the receiver sees: all three are random (RFC 3550 §5.1).
+            State::Announcing(Interrupted { sent: None, .. }) => Place {
+                ssrc: chance.draw_u32(),
+                sequence: low_half(chance.draw_u32()),
+                timestamp: chance.draw_u32(),
+                talkspurt: Talkspurt::Begins,
+            },
+            State::Plain { .. } | State::Resuming(_) | State::Carried { .. } => {
+                unreachable!("a frame is placed between `begin` and `end` only")
+            }
+        }
+    }
+
+    /// Takes note that a frame of ours, which lasts `length`, was sent.
+    pub(super) fn sent_ours(&mut self, as_: SentAs, length: Duration, now: Moment) {
+        match &mut self.state {
+            State::Announcing(interrupted) => {
+                let sequence = match interrupted.sent {
+                    Some(sent) => sent.sequence.wrapping_add(1),
+                    None => u32::from(as_.sequence),
+                };
+                interrupted.sent =
+                    Some(Track { ssrc: as_.ssrc, sequence, timestamp: as_.timestamp, step: length_in_ticks(length), at: now });
+            }
+            State::Plain { .. } | State::Resuming(_) | State::Carried { .. } => {
+                unreachable!("a frame is sent between `begin` and `end` only")
+            }
+        }
+    }
+
+    /// Lets the other party in again.
+    pub(super) fn end(&mut self) {
+        self.state = match self.state {
+            State::Announcing(Interrupted { sent: None, .. }) => State::Plain { seen: None },
+            State::Announcing(interrupted) => State::Resuming(interrupted),
+            state @ (State::Plain { .. } | State::Resuming(_) | State::Carried { .. }) => state,
+        };
+    }
+
+    /// Returns what lies between the source's numbers and the receiver's, for the RTCP that speaks of them; nothing where they are the
+    /// same.
+    pub(super) const fn offset(&self) -> Option<&Offset> {
+        match &self.state {
+            State::Plain { .. } => None,
+            State::Announcing(interrupted) | State::Resuming(interrupted) => interrupted.before.as_ref(),
+            State::Carried { offset, .. } => Some(offset),
+        }
+    }
+
+    /// Carries on with this packet as the next that the receiver sees.
+    fn resume(&mut self, interrupted: Interrupted, rtp: &Rtp<'_>, kind: Kind, now: Moment) -> Pass {
+        let Interrupted { sent, source, before: _ } = interrupted;
+        let Some(sent) = sent else { unreachable!("only a stream that its receiver saw is resumed: see `end`") };
+        let sequence = match source.map(|source| (source, source.order_of(rtp))) {
+            Some((_, Order::Earlier(_))) => return Pass::Late,
+            // The rest of a key that was pressed under the announcement: its beginning was not heard, and its timestamp is old.
+            Some((source, Order::Next(_))) if kind == Kind::TelephoneEvent && !is_after(rtp.timestamp(), source.timestamp) => {
+                return Pass::Replaced;
+            }
+            Some((_, Order::Next(sequence))) => sequence,
+            Some((_, Order::Anew)) | None => u32::from(rtp.sequence()),
+        };
+        let place = sent.place_after(now);
+        let offset = Offset {
+            source: rtp.ssrc(),
+            ssrc: sent.ssrc,
+            sequence: sent.sequence.wrapping_add(1).wrapping_sub(sequence),
+            timestamp: place.timestamp.wrapping_sub(rtp.timestamp()),
+            floor: sent.sequence,
+        };
+        let step = source.map_or(sent.step, |source| source.step);
+        self.state = State::Carried { source: Track { sequence, ..Track::begin(rtp, step, now) }, offset };
+        Pass::At(place)
+    }
+}
+
+impl Interrupted {
+    fn look_on(&mut self, rtp: &Rtp<'_>, now: Moment) {
+        match &mut self.source {
+            Some(source) => source.follow(rtp, now),
+            None => self.source = Some(Track::begin(rtp, TYPICAL_STEP, now)),
+        }
+    }
+}
+
+/// Where a packet stands to the newest of its stream, with its extended sequence number.
+enum Order {
+    /// After it.
+    Next(u32),
+    /// Not after it: late, or a duplicate.
+    Earlier(u32),
+    /// Another source, or the same one counting from elsewhere.
+    Anew,
+}
+
+impl Track {
+    fn begin(rtp: &Rtp<'_>, step: u32, now: Moment) -> Self {
+        Self { ssrc: rtp.ssrc(), sequence: u32::from(rtp.sequence()), timestamp: rtp.timestamp(), step, at: now }
+    }
+
+    fn order_of(&self, rtp: &Rtp<'_>) -> Order {
+        let ahead = rtp.sequence().wrapping_sub(low_half(self.sequence)).cast_signed();
+        let sequence = self.sequence.wrapping_add_signed(i32::from(ahead));
+        if rtp.ssrc() != self.ssrc || ahead < -MEDIA_MISORDER {
+            Order::Anew
+        } else if ahead > 0 {
+            Order::Next(sequence)
+        } else {
+            Order::Earlier(sequence)
+        }
+    }
+
+    fn follow(&mut self, rtp: &Rtp<'_>, now: Moment) {
+        match self.order_of(rtp) {
+            Order::Next(sequence) => {
+                let step = rtp.timestamp().wrapping_sub(self.timestamp);
+                if step.cast_signed() > 0 {
+                    if sequence == self.sequence.wrapping_add(1) && STEPS.contains(&step) {
+                        self.step = step;
+                    }
+                    self.timestamp = rtp.timestamp();
+                    self.at = now;
+                }
+                self.sequence = sequence;
+            }
+            Order::Earlier(_) => {}
+            Order::Anew => *self = Self::begin(rtp, self.step, now),
+        }
+    }
+
+    /// This stream as its receiver sees it.
+    const fn carried(&self, offset: &Offset) -> Self {
+        Self {
+            ssrc: offset.ssrc,
+            sequence: self.sequence.wrapping_add(offset.sequence),
+            timestamp: self.timestamp.wrapping_add(offset.timestamp),
+            step: self.step,
+            at: self.at,
+        }
+    }
+
+    /// The place of a packet that goes out at `at` as the next one: one step on, or as many whole steps as time has passed.
+    fn place_after(&self, at: Moment) -> Place {
+        let micros = u64::from(self.step.max(1)) * MICROS_PER_TICK;
+        let passed = u64::try_from(at.since(self.at).as_micros()).unwrap_or(u64::MAX) / micros;
+        let steps = u32::try_from(passed).unwrap_or(u32::MAX).max(1);
+        Place {
+            ssrc: self.ssrc,
+            sequence: low_half(self.sequence).wrapping_add(1),
+            timestamp: self.timestamp.wrapping_add(self.step.wrapping_mul(steps)),
+            talkspurt: if steps > 1 { Talkspurt::Begins } else { Talkspurt::AsItCame },
+        }
+    }
+}
+
+/// 1 s / 8000: every codec that is announced in has 8 ticks a millisecond.
+const MICROS_PER_TICK: u64 = 1000 / Codec::BYTES_PER_MS as u64;
+
+/// 20 ms, which is what a packet lasts unless two packets in a row show something else.
+const TYPICAL_STEP: u32 = 20 * Codec::BYTES_PER_MS as u32;
+
+/// 5 to 60 ms: what a packet may last. A longer step is a silence.
+const STEPS: std::ops::RangeInclusive<u32> = 40..=480;
+
+fn ticks(count: u32) -> Duration {
+    Duration::from_micros(u64::from(count) * MICROS_PER_TICK)
+}
+
+fn length_in_ticks(length: Duration) -> u32 {
+    u32::try_from(length.as_micros() / u128::from(MICROS_PER_TICK)).unwrap_or(TYPICAL_STEP)
+}
+
+/// Whether `a` comes after `b` on a circle of 2^32 (RFC 1982 §3.2).
+const fn is_after(a: u32, b: u32) -> bool {
+    a.wrapping_sub(b).cast_signed() > 0
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the low half of an extended sequence number is what the packet carries")]
+const fn low_half(sequence: u32) -> u16 {
+    sequence as u16
+}

@@ -1,0 +1,76 @@
+//! What becomes of one packet: what may be kept of it, where it goes on, and how it is rewritten for that.
+
+use std::net::SocketAddr;
+
+use crate::consent::Covered;
+use crate::media::PortId;
+use crate::wire::{rtcp, rtp};
+
+/// What becomes of one packet.
+#[derive(Debug, Default)]
+#[must_use = "a packet whose verdict is dropped is lost to the other party"]
+pub struct Verdict<'p> {
+    /// The recorder's slot and the packet, where a permit covers it. It borrows the receive buffer: store it before the rewrite.
+    pub keep: Option<(u32, Covered<'p>)>,
+    /// Where it goes.
+    pub forward: Option<Forward>,
+}
+
+/// Where a packet goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Forward {
+    /// The socket to send it from.
+    pub port: PortId,
+    /// The party's address.
+    pub to: SocketAddr,
+    /// What to change in it; without one it goes on byte for byte.
+    pub rewrite: Option<Rewrite>,
+}
+
+/// What to change in a packet so that it fits the stream which its receiver has heard so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rewrite(pub(super) Change);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Change {
+    /// The header of an RTP packet; its flags, CSRC, extension, payload and padding stay.
+    Rtp(Place),
+    /// Sources and counts of a compound RTCP packet.
+    Rtcp(rtcp::Mapping),
+}
+
+/// A packet's place in the stream towards its receiver.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Place {
+    pub(super) ssrc: u32,
+    pub(super) sequence: u16,
+    pub(super) timestamp: u32,
+    pub(super) talkspurt: Talkspurt,
+}
+
+/// Whether a packet is marked as the first after a silence (RFC 3551 §4.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Talkspurt {
+    /// The marker bit is set.
+    Begins,
+    /// The marker bit stays as it is.
+    AsItCame,
+}
+
+impl Rewrite {
+    /// Changes the packet in place. The bytes must be those that the verdict was about.
+    pub fn apply(&self, packet: &mut [u8]) {
+        match &self.0 {
+            Change::Rtp(place) => {
+                rtp::set_ssrc(packet, place.ssrc);
+                rtp::set_sequence(packet, place.sequence);
+                rtp::set_timestamp(packet, place.timestamp);
+                match place.talkspurt {
+                    Talkspurt::Begins => rtp::set_marker(packet, true),
+                    Talkspurt::AsItCame => {}
+                }
+            }
+            Change::Rtcp(mapping) => rtcp::map(packet, mapping),
+        }
+    }
+}

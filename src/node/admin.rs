@@ -1,0 +1,69 @@
+//! The control socket: `control.sock` in the data directory, for the operator's commands; one JSON line each way.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::control::{Reply, Request};
+
+/// A request and where its reply goes.
+pub(super) type Asked = (Request, oneshot::Sender<Reply>);
+
+/// Bytes of one request line; the longest real one is below 200. Longer: the connection is closed.
+const LINE_BYTES: u64 = 4096;
+
+/// How long an operator's command may be silent. Longer: the connection is closed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Listens on the socket, which only the service's own user may open.
+///
+/// # Errors
+/// The socket cannot be made: the directory is not writable, say, or another proxy listens there.
+pub(super) fn listen(path: &Path, ask: mpsc::Sender<Asked>) -> io::Result<tokio::task::JoinHandle<()>> {
+    // What a killed process left behind is removed; a living one answers, and then this one may not start.
+    if path.exists() {
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another mitschnitt runs on this data directory"));
+        }
+        fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream, ask.clone()));
+        }
+    }))
+}
+
+async fn serve(stream: UnixStream, ask: mpsc::Sender<Asked>) {
+    let (read, mut write) = stream.into_split();
+    let mut lines = BufReader::new(read.take(LINE_BYTES));
+    let mut line = String::new();
+    let reply = match tokio::time::timeout(PATIENCE, lines.read_line(&mut line)).await {
+        Ok(Ok(_)) => match serde_json::from_str::<Request>(&line) {
+            Ok(request) => answer(request, &ask).await,
+            Err(error) => Reply::Error { what: format!("the request is not understood: {error}") },
+        },
+        Ok(Err(_)) | Err(_) => return,
+    };
+    let mut text = serde_json::to_vec(&reply).unwrap_or_default();
+    text.push(b'\n');
+    // An operator who has gone meanwhile misses nothing but the reply.
+    drop(write.write_all(&text).await);
+}
+
+async fn answer(request: Request, ask: &mpsc::Sender<Asked>) -> Reply {
+    let (to, reply) = oneshot::channel();
+    let stopped = || Reply::Error { what: "the proxy is stopping".into() };
+    if ask.send((request, to)).await.is_err() {
+        return stopped();
+    }
+    reply.await.unwrap_or_else(|_| stopped())
+}

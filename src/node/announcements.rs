@@ -1,0 +1,29 @@
+//! The announcements: read from their files once, at the start, and encoded for every codec they can be had in.
+
+use std::fs;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::codec::Codec;
+use crate::consent::Clip;
+use crate::sound;
+
+/// Reads an announcement and encodes it for every codec.
+///
+/// # Errors
+/// The file cannot be read, is no WAV, or has no sound; the text says which file, what is wrong and what to do.
+pub(super) fn clips(path: &Path, language: &str) -> Result<Vec<Clip>, String> {
+    let named = |what: &dyn std::fmt::Display, remedy: &str| format!("announcement `{}`: {what}\n  {remedy}", path.display());
+    let bytes = fs::read(path)
+        .map_err(|error| named(&error, "name a WAV file that the service's user can read in the policy's `announcement`"))?;
+    let sha256: [u8; 32] = Sha256::digest(&bytes).into();
+    Codec::ALL
+        .into_iter()
+        .map(|codec| {
+            let payload = sound::encode_wav(&bytes, codec)
+                .map_err(|error| named(&error, "any uncompressed WAV will do: sox IN.mp3 -b 16 -r 16000 -c 1 OUT.wav"))?;
+            Clip::new(codec, &payload, sha256, language).map_err(|error| named(&error, "record it again"))
+        })
+        .collect()
+}

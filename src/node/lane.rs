@@ -1,0 +1,351 @@
+//! A media thread: the sole owner of its calls' sockets, bridges and recorders; it takes no lock and waits for nothing but packets.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::UdpSocket;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+
+use crate::call::{Reason, RecordedFormat};
+use crate::consent::Permit;
+use crate::ids::RecordingId;
+use crate::limits;
+use crate::media::{self, BridgeId, Order, PairIds, Plane, PortId};
+use crate::node::clock::Clock;
+use crate::node::disk::{self, DiskLane, Work};
+use crate::node::metrics::{LaneTally, Metrics};
+use crate::time::Moment;
+use crate::vault::Recorder;
+
+/// What signalling sends down.
+#[derive(Debug)]
+pub(super) enum Down {
+    /// A socket that this thread owns from here on.
+    Socket(PortId, UdpSocket),
+    /// An order for the plane.
+    Order(Order),
+    /// Begin to record.
+    Record { id: BridgeId, slot: u32, permit: Permit, formats: Vec<RecordedFormat> },
+    /// What payload types mean from here on.
+    Formats { slot: u32, formats: Vec<RecordedFormat> },
+    /// End a recording.
+    End { slot: u32, why: Reason },
+    /// Close the sockets of a pair.
+    Close(PairIds),
+}
+
+/// What the thread sends up.
+#[derive(Debug)]
+pub(super) enum Up {
+    /// The plane saw something.
+    Event(media::Event),
+}
+
+/// Signalling's end of a media thread.
+#[derive(Debug)]
+pub(super) struct Lane {
+    down: Sender<Down>,
+    wake: Arc<OwnedFd>,
+}
+
+impl Lane {
+    /// Sends something down; it is done before the next packet after [`Lane::wake`].
+    pub(super) fn send(&self, down: Down) {
+        // A thread that is gone has panicked: the run ends with it, and says so where it is joined.
+        drop(self.down.send(down));
+    }
+
+    /// Wakes the thread.
+    pub(super) fn wake(&self) {
+        drop(rustix::io::write(&self.wake, &1_u64.to_ne_bytes()));
+    }
+}
+
+/// Starts a media thread. It ends once the lane is dropped and woken: [`Lane::send`]'s other end then has no sender.
+///
+/// # Errors
+/// The kernel gives no epoll, no eventfd or no thread.
+pub(super) fn start(
+    name: String,
+    seed: u64,
+    clock: Clock,
+    disk: DiskLane,
+    metrics: Arc<Metrics>,
+    up: impl Fn(Up) + Send + 'static,
+) -> io::Result<(Lane, Arc<OwnedFd>, JoinHandle<()>)> {
+    let wake = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    epoll::add(&epoll, &wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
+    let (down, orders) = channel();
+    let owner = Owner {
+        plane: Plane::new(seed, clock.now()),
+        sockets: Vec::new(),
+        recorders: Vec::new(),
+        ages: VecDeque::new(),
+        epoll,
+        wake: Arc::clone(&wake),
+        clock,
+        disk,
+        metrics,
+        up: Box::new(up),
+        tally: LaneTally::default(),
+    };
+    let thread = std::thread::Builder::new().name(name).spawn(move || owner.run(&orders))?;
+    Ok((Lane { down, wake: Arc::clone(&wake) }, wake, thread))
+}
+
+/// The epoll key of the eventfd; ports have the keys below 2^32.
+const WAKE: u64 = u64::MAX;
+
+/// Sockets looked at in one round: enough that a busy thread calls `epoll_wait` once for many packets.
+const ROUND: usize = 256;
+
+struct Recording {
+    id: RecordingId,
+    bridge: BridgeId,
+    recorder: Recorder,
+}
+
+struct Owner {
+    plane: Plane,
+    sockets: Vec<Option<UdpSocket>>,
+    recorders: Vec<Option<Recording>>,
+    /// When a recorder's open chunk is old enough, in order: every chunk has the same age to live.
+    ages: VecDeque<(Moment, u32)>,
+    epoll: OwnedFd,
+    wake: Arc<OwnedFd>,
+    clock: Clock,
+    disk: DiskLane,
+    metrics: Arc<Metrics>,
+    up: Box<dyn Fn(Up) + Send>,
+    tally: LaneTally,
+}
+
+impl Owner {
+    fn run(mut self, orders: &Receiver<Down>) {
+        let mut events = Vec::with_capacity(ROUND);
+        // One byte more than a packet may have, so that a longer one is seen to be longer.
+        let mut buffer = vec![0; limits::MEDIA_PACKET_BYTES + 1];
+        loop {
+            let timeout = self.timeout();
+            events.clear();
+            match epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref()) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => {
+                    tracing::error!(%error, "epoll_failed");
+                    break;
+                }
+            }
+            // Orders first: who was described a moment ago may have a packet in this very round.
+            if !self.obey(orders) {
+                break;
+            }
+            for event in &events {
+                let key = event.data.u64();
+                if key == WAKE {
+                    drop(rustix::io::read(&self.wake, &mut [0; 8]));
+                } else if let Ok(port) = u32::try_from(key) {
+                    self.receive(PortId(port), &mut buffer);
+                }
+            }
+            self.due();
+            self.metrics.add_lane(&mut self.tally);
+        }
+        self.end_all();
+    }
+
+    fn timeout(&self) -> Option<Timespec> {
+        let next = [self.plane.deadline(), self.ages.front().map(|&(at, _)| at)].into_iter().flatten().min()?;
+        let left = next.since(self.clock.now());
+        Some(Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX), tv_nsec: left.subsec_nanos().into() })
+    }
+
+    /// Does all orders that wait, and says whether there may be more.
+    fn obey(&mut self, orders: &Receiver<Down>) -> bool {
+        loop {
+            let down = match orders.try_recv() {
+                Ok(down) => down,
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            };
+            let now = self.clock.now();
+            match down {
+                Down::Socket(id, socket) => self.own(id, socket),
+                Down::Order(order) => self.plane.order(order, now),
+                Down::Record { id, slot, permit, formats } => self.record(id, slot, permit, &formats, now),
+                Down::Formats { slot, formats } => self.formats(slot, &formats, now),
+                Down::End { slot, why } => self.end(slot, why, now),
+                Down::Close(ids) => {
+                    for id in [ids.rtp, ids.rtcp] {
+                        if let Some(place) = self.sockets.get_mut(id.0 as usize) {
+                            // Closing a socket takes it out of epoll.
+                            drop(place.take());
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn own(&mut self, id: PortId, socket: UdpSocket) {
+        let at = id.0 as usize;
+        if self.sockets.len() <= at {
+            self.sockets.resize_with(at + 1, || None);
+        }
+        if let Err(error) = epoll::add(&self.epoll, &socket, epoll::EventData::new_u64(id.0.into()), epoll::EventFlags::IN) {
+            tracing::error!(%error, "port_not_watched");
+        }
+        if let Some(place) = self.sockets.get_mut(at) {
+            *place = Some(socket);
+        }
+    }
+
+    // ── the packet path ────────────────────────────────────────────────────────────────────────────────────────────
+
+    fn receive(&mut self, port: PortId, buffer: &mut [u8]) {
+        let Some(Some(socket)) = self.sockets.get(port.0 as usize) else { return };
+        let (length, source) = match socket.recv_from(buffer) {
+            Ok(received) => received,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::WouldBlock {
+                    self.tally.receive_errors += 1;
+                }
+                return;
+            }
+        };
+        let Some(packet) = buffer.get_mut(..length) else { return };
+        let now = self.clock.now();
+        self.tally.received += 1;
+        self.tally.received_bytes += length as u64;
+        let verdict = self.plane.packet(port, source, packet, now);
+        if let Some((slot, covered)) = verdict.keep
+            && let Some(Some(Recording { id, recorder, .. })) = self.recorders.get_mut(slot as usize)
+        {
+            self.tally.recorded += 1;
+            let before = recorder.deadline();
+            if let Some(chunk) = recorder.append(covered) {
+                hand_over(&self.disk, *id, recorder, chunk, &mut self.tally);
+            }
+            if let (Some(at), true) = (recorder.deadline(), before != recorder.deadline()) {
+                self.ages.push_back((at, slot));
+            }
+        }
+        if let Some(forward) = verdict.forward {
+            if let Some(rewrite) = forward.rewrite {
+                rewrite.apply(packet);
+            }
+            match self.sockets.get(forward.port.0 as usize) {
+                Some(Some(out)) => match out.send_to(packet, forward.to) {
+                    Ok(_) => self.tally.forwarded += 1,
+                    Err(_) => self.tally.send_errors += 1,
+                },
+                Some(None) | None => self.tally.send_errors += 1,
+            }
+        }
+        // No voice stays in the receive buffer, not even until the next packet.
+        packet.fill(0);
+    }
+
+    // ── what is due ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    fn due(&mut self) {
+        let now = self.clock.now();
+        if self.plane.deadline().is_some_and(|at| at <= now) {
+            let (sockets, tally) = (&self.sockets, &mut self.tally);
+            self.plane.wake(now, &mut |port: PortId, to, packet: &[u8]| {
+                let sent = match sockets.get(port.0 as usize) {
+                    Some(Some(socket)) => socket.send_to(packet, to).is_ok(),
+                    Some(None) | None => false,
+                };
+                if sent {
+                    tally.announced += 1;
+                } else {
+                    tally.send_errors += 1;
+                }
+                sent
+            });
+        }
+        while let Some(event) = self.plane.poll() {
+            (self.up)(Up::Event(event));
+        }
+        while let Some(&(at, slot)) = self.ages.front() {
+            if at > now {
+                break;
+            }
+            self.ages.pop_front();
+            if let Some(Some(Recording { id, recorder, .. })) = self.recorders.get_mut(slot as usize)
+                && let Some(chunk) = recorder.age(now)
+            {
+                hand_over(&self.disk, *id, recorder, chunk, &mut self.tally);
+            }
+        }
+    }
+
+    // ── recordings ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    fn record(&mut self, id: BridgeId, slot: u32, permit: Permit, formats: &[RecordedFormat], now: Moment) {
+        let at = slot as usize;
+        if self.recorders.len() <= at {
+            self.recorders.resize_with(at + 1, || None);
+        }
+        let recording = permit.evidence().recording();
+        let recorder = Recorder::begin(&permit, now);
+        // A disk lane that is gone ends the run; the permit is then dropped with the plane.
+        drop(self.disk.give(Work::Begin(Box::new(permit.evidence().clone()))));
+        if let Some(place) = self.recorders.get_mut(at) {
+            *place = Some(Recording { id: recording, bridge: id, recorder });
+        }
+        self.formats(slot, formats, now);
+        self.plane.order(Order::Record { id, permit }, now);
+    }
+
+    fn formats(&mut self, slot: u32, formats: &[RecordedFormat], now: Moment) {
+        let Some(Some(Recording { id, recorder, .. })) = self.recorders.get_mut(slot as usize) else { return };
+        let before = recorder.deadline();
+        for format in formats {
+            if let Some(chunk) =
+                recorder.format(format.leg, format.payload_type, &format.name, format.clock, format.channels, now)
+            {
+                hand_over(&self.disk, *id, recorder, chunk, &mut self.tally);
+            }
+        }
+        if let (Some(at), true) = (recorder.deadline(), before != recorder.deadline()) {
+            self.ages.push_back((at, slot));
+        }
+    }
+
+    fn end(&mut self, slot: u32, why: Reason, now: Moment) {
+        let Some(Recording { id, bridge, recorder }) = self.recorders.get_mut(slot as usize).and_then(Option::take) else {
+            return;
+        };
+        self.plane.order(Order::Unrecord { id: bridge }, now);
+        finish(&self.disk, id, recorder, why, now);
+    }
+
+    fn end_all(&mut self) {
+        let now = self.clock.now();
+        for Recording { id, recorder, .. } in self.recorders.drain(..).flatten() {
+            finish(&self.disk, id, recorder, Reason::Stopped, now);
+        }
+    }
+}
+
+fn hand_over(disk: &DiskLane, id: RecordingId, recorder: &mut Recorder, chunk: crate::vault::PlainChunk, tally: &mut LaneTally) {
+    if let Err(Work::Chunk(_, chunk)) = disk.give(Work::Chunk(id, chunk)) {
+        tally.gaps += 1;
+        recorder.lost(chunk);
+    }
+}
+
+fn finish(disk: &DiskLane, id: RecordingId, recorder: Recorder, why: Reason, now: Moment) {
+    drop(disk.give(Work::End(id, recorder.end(disk::end_reason(why), now))));
+}
+
+/// How long a media thread may take to end once it is told to: its last chunks are handed over in microseconds.
+pub(super) const END_WITHIN: Duration = Duration::from_secs(5);

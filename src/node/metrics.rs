@@ -1,0 +1,195 @@
+//! What Prometheus scrapes: names, help and owners of every counter. No number and no name of a person is ever a label.
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+/// All metrics.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    registry: Registry,
+    /// Calls by state.
+    pub(super) calls: IntGaugeVec,
+    /// Ended calls by reason.
+    pub(super) calls_ended: IntCounterVec,
+    /// Consent outcomes by mode.
+    pub(super) consent: IntCounterVec,
+    /// Legs with media.
+    pub(super) legs: IntGauge,
+    pub(super) ports_in_use: IntGaugeVec,
+    pub(super) ports_free: IntGaugeVec,
+    pub(super) sip_received: IntCounter,
+    pub(super) sip_sent: IntCounter,
+    pub(super) sip_send_errors: IntCounter,
+    pub(super) sip_strangers: IntCounter,
+    pub(super) sip_foreign_in_dialog: IntCounter,
+    pub(super) sip_dropped: IntCounterVec,
+    rtp_received: IntCounter,
+    rtp_received_bytes: IntCounter,
+    rtp_forwarded: IntCounter,
+    rtp_announced: IntCounter,
+    rtp_send_errors: IntCounter,
+    rtp_receive_errors: IntCounter,
+    rtp_recorded: IntCounter,
+    pub(super) rtp_strangers: IntCounter,
+    pub(super) rtp_replaced: IntCounter,
+    recording_gaps: IntCounter,
+    pub(super) recordings_begun: IntCounter,
+    pub(super) recordings_sealed: IntCounter,
+    pub(super) recordings_torn: IntCounter,
+    pub(super) chunks_sealed: IntCounter,
+    pub(super) seal_latency: Histogram,
+    pub(super) disk_queue: IntGauge,
+    pub(super) ledger_queue: IntGauge,
+    pub(super) file_errors: IntCounter,
+    pub(super) ledger_errors: IntCounter,
+}
+
+/// What a media thread counted since it last told.
+#[derive(Debug, Default)]
+pub(super) struct LaneTally {
+    pub(super) received: u64,
+    pub(super) received_bytes: u64,
+    pub(super) forwarded: u64,
+    pub(super) announced: u64,
+    pub(super) send_errors: u64,
+    pub(super) receive_errors: u64,
+    pub(super) recorded: u64,
+    pub(super) gaps: u64,
+}
+
+impl Metrics {
+    /// Makes and registers all metrics.
+    ///
+    /// # Panics
+    /// Never: every name is distinct and well-formed, which a test makes sure of.
+    pub(super) fn new() -> Self {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str| {
+            let counter = IntCounter::new(name, help).expect("a well-formed name");
+            registry.register(Box::new(counter.clone())).expect("a name of its own");
+            counter
+        };
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::new(name, help).expect("a well-formed name");
+            registry.register(Box::new(gauge.clone())).expect("a name of its own");
+            gauge
+        };
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            let counters = IntCounterVec::new(Opts::new(name, help), labels).expect("a well-formed name");
+            registry.register(Box::new(counters.clone())).expect("a name of its own");
+            counters
+        };
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            let gauges = IntGaugeVec::new(Opts::new(name, help), labels).expect("a well-formed name");
+            registry.register(Box::new(gauges.clone())).expect("a name of its own");
+            gauges
+        };
+        let seal_latency = Histogram::with_opts(
+            HistogramOpts::new(
+                "mitschnitt_vault_seal_latency_seconds",
+                "Time from the arrival of a chunk's first packet until the sealed chunk was written.",
+            )
+            .buckets(vec![0.1, 0.25, 0.5, 0.55, 0.6, 0.75, 1.0, 1.5, 2.0, 5.0, 30.0]),
+        )
+        .expect("a well-formed name");
+        registry.register(Box::new(seal_latency.clone())).expect("a name of its own");
+        Self {
+            calls: gauges("mitschnitt_call_calls", "Calls that are, by state: ringing, up, recording.", &["state"]),
+            calls_ended: counters(
+                "mitschnitt_call_ended_total",
+                "Calls that ended, by the reason why they have a recording or none.",
+                &["reason"],
+            ),
+            consent: counters("mitschnitt_consent_outcomes_total", "Answers to the question, by outcome.", &["outcome"]),
+            legs: gauge("mitschnitt_media_legs", "Legs of calls that are up."),
+            ports_in_use: gauges("mitschnitt_media_ports_in_use", "Ports held by calls or by the stock, by leg.", &["leg"]),
+            ports_free: gauges("mitschnitt_media_ports_free", "Ports that a call could be given now, by leg.", &["leg"]),
+            sip_received: counter("mitschnitt_sip_received_total", "SIP datagrams received."),
+            sip_sent: counter("mitschnitt_sip_sent_total", "SIP datagrams sent."),
+            sip_send_errors: counter("mitschnitt_sip_send_errors_total", "SIP datagrams that could not be sent."),
+            sip_strangers: counter("mitschnitt_sip_strangers_total", "Datagrams from neither the PBX nor a trunk."),
+            sip_foreign_in_dialog: counter(
+                "mitschnitt_sip_foreign_in_dialog_total",
+                "In-dialog requests that were refused because their sender or tags are not the dialog's.",
+            ),
+            sip_dropped: counters("mitschnitt_sip_dropped_total", "SIP messages dropped without an answer, by cause.", &["cause"]),
+            rtp_received: counter("mitschnitt_media_received_packets_total", "Media packets received, RTCP included."),
+            rtp_received_bytes: counter("mitschnitt_media_received_bytes_total", "Bytes of media received, without IP and UDP."),
+            rtp_forwarded: counter("mitschnitt_media_forwarded_packets_total", "Media packets relayed to the other leg."),
+            rtp_announced: counter("mitschnitt_media_announced_packets_total", "Packets of announcements sent."),
+            rtp_send_errors: counter("mitschnitt_media_send_errors_total", "Media packets that could not be sent."),
+            rtp_receive_errors: counter("mitschnitt_media_receive_errors_total", "Errors when receiving media."),
+            rtp_recorded: counter("mitschnitt_media_recorded_packets_total", "RTP packets given to recorders."),
+            rtp_strangers: counter("mitschnitt_media_strangers_packets_total", "Media packets from addresses that no SDP named: dropped."),
+            rtp_replaced: counter("mitschnitt_media_replaced_packets_total", "Media packets that an announcement took the place of."),
+            recording_gaps: counter("mitschnitt_vault_gaps_total", "Chunks that the disk lane could not take: gaps in recordings."),
+            recordings_begun: counter("mitschnitt_vault_recordings_begun_total", "Recordings begun."),
+            recordings_sealed: counter("mitschnitt_vault_recordings_sealed_total", "Recordings closed and signed."),
+            recordings_torn: counter("mitschnitt_vault_recordings_torn_total", "Recordings that ended without their end mark."),
+            chunks_sealed: counter("mitschnitt_vault_chunks_sealed_total", "Chunks sealed and written."),
+            seal_latency,
+            disk_queue: gauge("mitschnitt_vault_queue_chunks", "Work that waits for the disk."),
+            ledger_queue: gauge("mitschnitt_ledger_queue_rows", "Rows that wait for the ledger."),
+            file_errors: counter("mitschnitt_vault_file_errors_total", "Errors of the recordings' files and folders."),
+            ledger_errors: counter("mitschnitt_ledger_errors_total", "Rows that the ledger could not take."),
+            registry,
+        }
+    }
+
+    /// Takes over what a media thread counted.
+    pub(super) fn add_lane(&self, tally: &mut LaneTally) {
+        let LaneTally { received, received_bytes, forwarded, announced, send_errors, receive_errors, recorded, gaps } =
+            std::mem::take(tally);
+        for (counter, count) in [
+            (&self.rtp_received, received),
+            (&self.rtp_received_bytes, received_bytes),
+            (&self.rtp_forwarded, forwarded),
+            (&self.rtp_announced, announced),
+            (&self.rtp_send_errors, send_errors),
+            (&self.rtp_receive_errors, receive_errors),
+            (&self.rtp_recorded, recorded),
+            (&self.recording_gaps, gaps),
+        ] {
+            if count != 0 {
+                counter.inc_by(count);
+            }
+        }
+    }
+
+    /// Returns all metrics in Prometheus's text format.
+    pub(super) fn text(&self) -> String {
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "metrics_not_encoded");
+        }
+        String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_has_a_name_of_its_own_and_help() {
+        let metrics = Metrics::new();
+        metrics.calls_ended.with_label_values(&["recorded"]).inc();
+
+        let text = metrics.text();
+
+        assert!(text.contains("# HELP mitschnitt_media_strangers_packets_total Media packets from addresses"));
+        assert!(text.contains("mitschnitt_call_ended_total{reason=\"recorded\"} 1"));
+    }
+
+    #[test]
+    fn a_lane_tells_what_it_counted_once() {
+        let metrics = Metrics::new();
+        let mut tally = LaneTally { received: 3, ..LaneTally::default() };
+
+        metrics.add_lane(&mut tally);
+        metrics.add_lane(&mut tally);
+
+        assert!(metrics.text().contains("mitschnitt_media_received_packets_total 3"));
+    }
+}

@@ -1,0 +1,96 @@
+//! The media ports: opened ahead for the stock, closed after their calls.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use crate::call::PortPair;
+use crate::ids::Leg;
+use crate::media::{PairIds, PortId, Ports};
+use crate::time::Moment;
+
+/// The sockets that no call has yet, and the names of all.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    addresses: [IpAddr; 2],
+    ports: [Ports; 2],
+    /// Opened and waiting for a call.
+    waiting: HashMap<PortId, UdpSocket>,
+    free_ids: Vec<u32>,
+    next_id: u32,
+}
+
+impl Sockets {
+    /// Takes the addresses of both legs, and which of their ports are free.
+    pub(super) fn new(addresses: [IpAddr; 2], ports: [Ports; 2]) -> Self {
+        Self { addresses, ports, waiting: HashMap::new(), free_ids: Vec::new(), next_id: 0 }
+    }
+
+    /// Opens up to `count` pairs that face `leg`. Fewer come where the range is used up, or where others have the ports.
+    pub(super) fn open(&mut self, leg: Leg, count: usize, now: Moment) -> Vec<PortPair> {
+        let mut pairs = Vec::with_capacity(count);
+        // A port that another process has is not tried again in this round; a range full of such ports ends the search.
+        let mut misses = 0;
+        while pairs.len() < count && misses < MISSES {
+            let [pbx, trunk] = &mut self.ports;
+            let ports = match leg {
+                Leg::Pbx => pbx,
+                Leg::Trunk => trunk,
+            };
+            let Some(port) = ports.take(now) else { break };
+            match self.bind_pair(leg, port) {
+                Ok(pair) => pairs.push(pair),
+                Err(_) => misses += 1,
+            }
+        }
+        pairs
+    }
+
+    /// Hands the sockets of a pair over to the media thread that will own them.
+    pub(super) fn claim(&mut self, ids: PairIds) -> [Option<(PortId, UdpSocket)>; 2] {
+        [ids.rtp, ids.rtcp].map(|id| self.waiting.remove(&id).map(|socket| (id, socket)))
+    }
+
+    /// Takes a pair back: its number rests, its names are free again. A pair that no media thread had is closed here.
+    pub(super) fn give_back(&mut self, pair: PortPair, now: Moment) {
+        for id in [pair.ids.rtp, pair.ids.rtcp] {
+            self.waiting.remove(&id);
+            self.free_ids.push(id.0);
+        }
+        let [pbx, trunk] = &mut self.ports;
+        match pair.leg {
+            Leg::Pbx => pbx.give_back(pair.rtp, now),
+            Leg::Trunk => trunk.give_back(pair.rtp, now),
+        }
+    }
+
+    fn bind_pair(&mut self, leg: Leg, rtp: u16) -> io::Result<PortPair> {
+        let [pbx, trunk] = self.addresses;
+        let ip = match leg {
+            Leg::Pbx => pbx,
+            Leg::Trunk => trunk,
+        };
+        let rtcp = rtp.checked_add(1).ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let bind = |port| {
+            let socket = UdpSocket::bind(SocketAddr::new(ip, port))?;
+            socket.set_nonblocking(true)?;
+            Ok::<_, io::Error>(socket)
+        };
+        let sockets = (bind(rtp)?, bind(rtcp)?);
+        let ids = PairIds { rtp: self.name(), rtcp: self.name() };
+        self.waiting.insert(ids.rtp, sockets.0);
+        self.waiting.insert(ids.rtcp, sockets.1);
+        Ok(PortPair { leg, ids, rtp, rtcp })
+    }
+
+    fn name(&mut self) -> PortId {
+        let id = self.free_ids.pop().unwrap_or_else(|| {
+            self.next_id += 1;
+            self.next_id - 1
+        });
+        PortId(id)
+    }
+}
+
+/// Ports in a row that may be taken by others before the search ends: a neighbour's handful, not a whole range.
+const MISSES: usize = 256;

@@ -1,0 +1,246 @@
+//! What a proxy checks in a request and changes in it: RFC 3261 §16.3 to §16.6, for one branch a request.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use super::branch::{Branch, Chance};
+use super::route::{Ours, Way};
+use super::transport;
+use crate::wire::sip::{Edit, Message, Method, Name, Via};
+
+/// A request that is not forwarded, and the answer to it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    /// A header line of the answer.
+    pub(super) extra: Option<(&'static str, String)>,
+}
+
+impl Refusal {
+    const fn of(status: u16) -> Self {
+        Self { status, extra: None }
+    }
+}
+
+/// Checks a request as RFC 3261 §16.3 asks, in its order.
+pub(super) fn check(request: &Message, here: SocketAddr, chance: &Chance) -> Result<(), Refusal> {
+    // (1) and (2): syntax and scheme.
+    request.validate_request().map_err(|fault| Refusal::of(fault.status))?;
+    // (3)
+    if request.max_forwards() == Ok(Some(0)) {
+        return Err(Refusal::of(483));
+    }
+    // (4)
+    if has_looped(request, here, chance) {
+        return Err(Refusal::of(482));
+    }
+    // (5): no extension is understood here, so each that is named is unsupported. A CANCEL has none (§9.1), an ACK cannot be refused.
+    let mut unsupported = request.values(Name::ProxyRequire).peekable();
+    if unsupported.peek().is_some() && !matches!(request.method(), Method::Ack | Method::Cancel) {
+        let tags: Vec<&[u8]> = unsupported.collect();
+        // An option tag is a token; anything else would be a peer's bytes in a line of ours.
+        let is_tag = |tag: &&[u8]| tag.iter().all(|byte| byte.is_ascii_graphic());
+        if !tags.iter().all(is_tag) {
+            return Err(Refusal::of(400));
+        }
+        let tags = String::from_utf8_lossy(&tags.join(&b", "[..])).into_owned();
+        return Err(Refusal { status: 420, extra: Some(("Unsupported", tags)) });
+    }
+    Ok(())
+}
+
+/// Returns whether the request has been here before with everything that decides its way unchanged (RFC 3261 §16.3(4)).
+fn has_looped(request: &Message, here: SocketAddr, chance: &Chance) -> bool {
+    let mut own = request
+        .values(Name::Via)
+        .filter_map(|value| Via::parse(value).ok())
+        .filter(|via| transport::is_ours(via, here))
+        .filter_map(|via| via.branch.and_then(Branch::parse))
+        .peekable();
+    if own.peek().is_none() {
+        return false;
+    }
+    let hash = chance.loop_hash(request);
+    own.any(|branch| branch.loop_hash == hash)
+}
+
+/// What is put into a request that goes on.
+pub(super) struct Passage<'p> {
+    pub(super) ours: Ours,
+    /// Whom it came from.
+    pub(super) from: SocketAddr,
+    pub(super) branch: Branch,
+    /// The value of our `Record-Route`.
+    pub(super) record_route: &'p str,
+    /// The body instead of its own.
+    pub(super) body: Option<&'p [u8]>,
+}
+
+/// Returns the request as it goes to the next hop (RFC 3261 §16.6); every line that is not named there is copied byte for byte.
+pub(super) fn forwarded(request: &Message, passage: &Passage<'_>) -> Bytes {
+    let mut edit = Way::of(request, passage.ours).edit(Edit::new(request));
+    // (3): a number that cannot be one is as if absent, and 0 has been refused.
+    edit = edit.max_forwards(match request.max_forwards() {
+        Ok(Some(hops)) => hops.saturating_sub(1),
+        Ok(None) | Err(_) => 70,
+    });
+    // (4)
+    if is_record_routed(request.method()) {
+        edit = edit.push_record_route(passage.record_route.as_bytes());
+    }
+    // (8), and §18.2.1: what the server transport notes in the Via that came.
+    if let Some((received, rport)) = request.top_via().ok().and_then(|via| transport::noted(&via, passage.from)) {
+        edit = edit.amend_top_via(received, rport);
+    }
+    edit = edit.push_via(&transport::own_via(passage.ours.via_host, passage.branch));
+    if let Some(body) = passage.body {
+        edit = edit.body(body);
+    }
+    edit.finish()
+}
+
+/// Returns whether we stay on the path of the dialog that such a request may begin or repair (RFC 3261 §16.6(4)).
+///
+/// INVITE, also within its dialog, so that an endpoint that has failed comes back by us; SUBSCRIBE and NOTIFY (RFC 6665 §4.3) and REFER,
+/// which make dialogs; and what is unknown, since it may. The others never do.
+const fn is_record_routed(method: Method<'_>) -> bool {
+    match method {
+        Method::Invite | Method::Subscribe | Method::Notify | Method::Refer | Method::Other(_) => true,
+        Method::Ack
+        | Method::Cancel
+        | Method::Bye
+        | Method::Options
+        | Method::Register
+        | Method::Info
+        | Method::Update
+        | Method::Prack
+        | Method::Message
+        | Method::Publish => false,
+    }
+}
+
+/// Returns a response as it goes to the previous hop (RFC 3261 §16.7(3)): without our `Via`, and with another body where one is given.
+///
+/// A 503 passes as it came. §16.7(6) would have a 500 of it, unless the proxy knows that later requests fare no better: behind each
+/// side there is one next hop, whose 503 speaks for all that follows, and the PBX needs it to choose another trunk.
+pub(super) fn passed(response: &Message, body: Option<&[u8]>) -> Bytes {
+    let edit = Edit::new(response).pop_via();
+    match body {
+        Some(body) => edit.body(body),
+        None => edit,
+    }
+    .finish()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    const REQUEST: &str = "INVITE sip:b@h.test SIP/2.0\r\nVia: SIP/2.0/UDP h.test:5070;rport;branch=z9hG4bK1\r\nFrom: <sip:a@h.test>;tag=1\r\n\
+        To: <sip:b@h.test>\r\nCall-ID: c1\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\nContent-Length: 2\r\n\r\nhi";
+    const RECORD_ROUTE: &str = "<sip:192.0.2.1:5060;lr>";
+
+    #[test]
+    fn max_forwards_of_zero_is_483() {
+        assert_eq!(verdict(&REQUEST.replace("Forwards: 70", "Forwards: 0")), 483);
+        assert_eq!(verdict(&REQUEST.replace("Forwards: 70", "Forwards: 1")), 0);
+        assert_eq!(verdict(&REQUEST.replace("Max-Forwards: 70\r\n", "")), 0);
+    }
+
+    #[test]
+    fn a_proxy_require_is_420_with_its_tags_and_no_others() {
+        let request = REQUEST.replace("Max-", "Require: uas\r\nProxy-Require: one,\r\n two\r\nProxy-Require: three\r\nMax-");
+
+        let refusal = check(&parse(&request), here(), &Chance::new(1)).unwrap_err();
+
+        assert_eq!(refusal, Refusal { status: 420, extra: Some(("Unsupported", "one, two, three".into())) });
+    }
+
+    #[test]
+    fn nothing_but_a_tag_goes_from_proxy_require_into_a_line_of_ours() {
+        assert_eq!(verdict(&REQUEST.replace("Max-", "Proxy-Require: a\r\n b\r\nMax-")), 400);
+        assert_eq!(verdict(&REQUEST.replace("Max-", "Proxy-Require: \u{e9}\r\nMax-")), 400);
+        assert_eq!(verdict(&REQUEST.replace("Max-", "Proxy-Require:\r\nMax-")), 0);
+    }
+
+    #[test]
+    fn a_request_that_comes_back_unchanged_has_looped() {
+        let chance = Chance::new(1);
+        let sent = parse(std::str::from_utf8(&pass(&parse(REQUEST), &chance)).unwrap());
+        let back = |change: fn(&str) -> String| {
+            let text = String::from_utf8(sent.as_bytes().to_vec()).unwrap();
+            let text = text.replacen("Via:", "Via: SIP/2.0/UDP p.test;branch=z9hG4bKp\r\nVia:", 1);
+            check(&parse(&change(&text)), here(), &chance).map_err(|refusal| refusal.status)
+        };
+
+        assert_eq!(back(str::to_owned), Err(482));
+        assert_eq!(back(|text| text.replace("sip:b@h.test SIP", "sip:c@h.test SIP")), Ok(()), "a spiral");
+        assert_eq!(back(|text| text.replace("UDP 192.0.2.1:5060", "UDP 192.0.2.2:5060")), Ok(()), "another proxy's");
+    }
+
+    #[test]
+    fn a_forwarded_request_has_our_lines_and_its_own() {
+        let sent = pass(&parse(REQUEST), &Chance::new(1));
+
+        let branch = Branch { unique: 5, loop_hash: Chance::new(1).loop_hash(&parse(REQUEST)) };
+        let via = String::from_utf8(transport::own_via(here(), branch)).unwrap();
+        let expected = REQUEST
+            .replace("Via:", &format!("Via: {via}\r\nVia:"))
+            .replace("5070;rport;branch=z9hG4bK1", "5070;rport=40000;branch=z9hG4bK1;received=192.0.2.9")
+            .replace("From:", &format!("Record-Route: {RECORD_ROUTE}\r\nFrom:"))
+            .replace("Forwards: 70", "Forwards: 69");
+        assert_eq!(String::from_utf8_lossy(&sent), expected);
+    }
+
+    #[test]
+    fn max_forwards_is_70_where_there_is_none() {
+        for came in ["", "Max-Forwards: 300\r\n"] {
+            let sent = pass(&parse(&REQUEST.replace("Max-Forwards: 70\r\n", came)), &Chance::new(1));
+            assert!(String::from_utf8_lossy(&sent).contains("\r\nMax-Forwards: 70\r\n"), "{came}");
+        }
+    }
+
+    #[test]
+    fn what_may_make_a_dialog_is_record_routed() {
+        for (method, expected) in [
+            ("INVITE", true),
+            ("SUBSCRIBE", true),
+            ("NOTIFY", true),
+            ("REFER", true),
+            ("INVENTED", true),
+            ("BYE", false),
+            ("UPDATE", false),
+            ("REGISTER", false),
+            ("OPTIONS", false),
+            ("ACK", false),
+        ] {
+            let sent = pass(&parse(&REQUEST.replace("INVITE", method)), &Chance::new(1));
+            assert_eq!(String::from_utf8_lossy(&sent).contains("Record-Route"), expected, "{method}");
+        }
+    }
+
+    fn pass(request: &Message, chance: &Chance) -> Bytes {
+        let passage = Passage {
+            ours: Ours { record_route: here(), via_host: here() },
+            from: "192.0.2.9:40000".parse().unwrap(),
+            branch: Branch { unique: 5, loop_hash: chance.loop_hash(request) },
+            record_route: RECORD_ROUTE,
+            body: None,
+        };
+        forwarded(request, &passage)
+    }
+
+    fn verdict(request: &str) -> u16 {
+        check(&parse(request), here(), &Chance::new(1)).err().map_or(0, |refusal| refusal.status)
+    }
+
+    fn here() -> SocketAddr {
+        "192.0.2.1:5060".parse().unwrap()
+    }
+
+    fn parse(message: &str) -> Message {
+        Message::parse_datagram(Bytes::copy_from_slice(message.as_bytes())).unwrap()
+    }
+}

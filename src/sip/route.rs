@@ -1,0 +1,244 @@
+//! The way of a request: our own values taken out of it, strict routers upstream and downstream, the next hop (RFC 3261 §16.4, §16.6(6)).
+
+use std::net::SocketAddr;
+
+use super::transport::DEFAULT_PORT;
+use crate::wire::sip::{Edit, Message, Name, NameAddr, Scheme, Uri};
+
+/// The next hop of a request, once our own part of the route has been taken out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Hop<'m> {
+    /// The URI that names it.
+    pub uri: Uri<'m>,
+    /// What named it.
+    pub by: By,
+}
+
+/// What names a next hop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum By {
+    /// The topmost `Route` that is not ours.
+    Route,
+    /// The same, of a router that is strict: it will be the Request-URI (RFC 3261 §16.6(6)).
+    StrictRoute,
+    /// The Request-URI: there is no `Route` left.
+    RequestUri,
+}
+
+impl Hop<'_> {
+    /// Returns where it is, if the URI has an IP address; names are not looked up.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.uri.socket_addr(DEFAULT_PORT)
+    }
+}
+
+/// Our own addresses, as they may stand in a `Route`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ours {
+    pub(super) record_route: SocketAddr,
+    pub(super) via_host: SocketAddr,
+}
+
+impl Ours {
+    fn is_ours(&self, uri: &Uri<'_>) -> bool {
+        uri.socket_addr(DEFAULT_PORT).is_some_and(|address| address == self.record_route || address == self.via_host)
+    }
+
+    /// Returns whether this is a URI that we put into a `Record-Route`: our address, no user, `lr`.
+    fn is_our_record_route(&self, uri: &Uri<'_>) -> bool {
+        uri.user.is_none() && self.is_ours(uri) && uri.param(b"lr").is_some()
+    }
+}
+
+/// What is to be done to Request-URI and `Route` before the request goes on.
+pub(super) struct Way<'m> {
+    /// The Request-URI, where it is another than the one that came.
+    request_uri: Option<&'m [u8]>,
+    /// The values of `Route` that stay. The URI that a strict router pushes out of the Request-URI is `pushed`.
+    routes: Vec<&'m [u8]>,
+    /// How many values were taken from the front; `None` where one was taken from the back, so that all are written anew.
+    popped: Option<usize>,
+    /// The Request-URI that goes to the end of `Route`, for a strict router downstream.
+    pushed: Option<&'m [u8]>,
+    came: usize,
+    hop: Option<Hop<'m>>,
+}
+
+impl<'m> Way<'m> {
+    /// Finds the way of a request whose Request-URI and `Route` have been validated.
+    pub(super) fn of(request: &'m Message, ours: Ours) -> Self {
+        let mut routes: Vec<&[u8]> = request.values(Name::Route).collect();
+        let came = routes.len();
+        let mut uri = request.request_uri().unwrap_or_default();
+        let mut popped = Some(0);
+
+        // §16.4: the element upstream is a strict router. It has put our own value into the Request-URI, and what belongs there last.
+        let strict_upstream = Uri::parse(uri).is_ok_and(|uri| ours.is_our_record_route(&uri));
+        if let Some(last) = routes.last().filter(|_| strict_upstream).and_then(|last| route_uri(last)) {
+            routes.pop();
+            uri = last;
+            popped = None;
+        }
+        // §16.4: the first value, if it is ours; no second one, which would be another passage of a spiral.
+        let first_is_ours =
+            |routes: &[&'m [u8]]| routes.first().and_then(|first| parsed(first)).is_some_and(|first| ours.is_ours(&first));
+        if first_is_ours(&routes) {
+            routes.remove(0);
+            popped = popped.map(|popped| popped + 1);
+        }
+        // §16.6(6): a strict router downstream finds itself in the Request-URI, and what stood there at the end of the route.
+        let next = routes.first().and_then(|first| parsed(first));
+        let mut pushed = None;
+        let hop = match next {
+            Some(next) if next.param(b"lr").is_none() => {
+                routes.remove(0);
+                popped = popped.map(|popped| popped + 1);
+                pushed = Some(uri);
+                uri = next.raw;
+                Some(Hop { uri: next, by: By::StrictRoute })
+            }
+            Some(next) => Some(Hop { uri: next, by: By::Route }),
+            None => Uri::parse(uri).ok().map(|uri| Hop { uri, by: By::RequestUri }),
+        };
+        let request_uri = (Some(uri) != request.request_uri()).then_some(uri);
+        Self { request_uri, routes, popped, pushed, came, hop }
+    }
+
+    /// Returns the next hop; none where its URI cannot be read, which validation rules out.
+    pub(super) const fn hop(&self) -> Option<Hop<'m>> {
+        self.hop
+    }
+
+    /// Writes the way into the request that goes on.
+    pub(super) fn edit<'e>(&self, mut edit: Edit<'e>) -> Edit<'e> {
+        if let Some(uri) = self.request_uri {
+            edit = edit.request_uri(uri);
+        }
+        edit = match self.popped {
+            Some(popped) => edit.pop_route(popped),
+            None => self.routes.iter().fold(edit.pop_route(self.came), |edit, route| edit.append_route(route)),
+        };
+        match self.pushed {
+            Some(uri) => edit.append_route(&[b"<", uri, b">"].concat()),
+            None => edit,
+        }
+    }
+}
+
+/// Returns the URI of a value of `Route`.
+fn route_uri<'m>(value: &&'m [u8]) -> Option<&'m [u8]> {
+    NameAddr::parse(value, Name::Route.as_str()).ok().map(|route| route.uri)
+}
+
+/// Returns the URI of a value of `Route`, where it is one that requests can be sent to.
+fn parsed<'m>(value: &&'m [u8]) -> Option<Uri<'m>> {
+    route_uri(value).and_then(|uri| Uri::parse(uri).ok()).filter(|uri| matches!(uri.scheme, Scheme::Sip | Scheme::Sips))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    const US: &str = "sip:192.0.2.1:5060;lr";
+
+    #[test]
+    fn without_a_route_the_request_uri_names_the_next_hop() {
+        assert_eq!(way("sip:b@192.0.2.9:5080", &[]), ("sip:b@192.0.2.9:5080".into(), vec![], By::RequestUri, "192.0.2.9:5080".into()));
+    }
+
+    #[test]
+    fn our_own_route_is_taken_out_once() {
+        let ours = format!("<{US}>");
+
+        assert_eq!(
+            way("sip:b@192.0.2.9", &[&ours, "<sip:192.0.2.7;lr>"]),
+            ("sip:b@192.0.2.9".into(), vec!["<sip:192.0.2.7;lr>".into()], By::Route, "192.0.2.7:5060".into())
+        );
+        assert_eq!(way("sip:b@192.0.2.9", &[&ours]).1, Vec::<String>::new());
+        assert_eq!(way("sip:b@192.0.2.9", &["<sip:192.0.2.1;lr>"]).1, Vec::<String>::new(), "5060 is the default");
+        assert_eq!(way("sip:b@192.0.2.9", &[&ours, &ours]).1, [ours.clone()], "the second is another passage");
+        assert_eq!(way("sip:b@192.0.2.9", &["<sip:192.0.2.7;lr>", &ours]).1, ["<sip:192.0.2.7;lr>", &ours], "only the first");
+    }
+
+    #[test]
+    fn our_record_route_in_the_request_uri_is_replaced_by_the_last_route() {
+        assert_eq!(
+            way(US, &["<sip:192.0.2.7;lr>", "<sip:b@192.0.2.9:5080>"]),
+            ("sip:b@192.0.2.9:5080".into(), vec!["<sip:192.0.2.7;lr>".into()], By::Route, "192.0.2.7:5060".into())
+        );
+        assert_eq!(way(US, &["<sip:b@192.0.2.9:5080>"]), ("sip:b@192.0.2.9:5080".into(), vec![], By::RequestUri, "192.0.2.9:5080".into()));
+    }
+
+    #[test]
+    fn a_request_to_our_address_that_is_no_record_route_stays() {
+        assert_eq!(way(US, &[]).0, US);
+        assert_eq!(way("sip:b@192.0.2.1:5060;lr", &["<sip:192.0.2.7;lr>"]).0, "sip:b@192.0.2.1:5060;lr");
+        assert_eq!(way("sip:192.0.2.1:5060", &["<sip:192.0.2.7;lr>"]).0, "sip:192.0.2.1:5060");
+    }
+
+    #[test]
+    fn a_strict_router_downstream_finds_itself_in_the_request_uri() {
+        let ours = format!("<{US}>");
+
+        assert_eq!(
+            way("sip:b@192.0.2.9", &[&ours, "<sip:192.0.2.7:5070>", "\"x\" <sip:192.0.2.8;lr>"]),
+            (
+                "sip:192.0.2.7:5070".into(),
+                vec!["\"x\" <sip:192.0.2.8;lr>".into(), "<sip:b@192.0.2.9>".into()],
+                By::StrictRoute,
+                "192.0.2.7:5070".into()
+            )
+        );
+    }
+
+    #[test]
+    fn strict_routers_on_both_sides_are_served() {
+        assert_eq!(
+            way(US, &["<sip:192.0.2.7>", "<sip:192.0.2.8;lr>", "<sip:b@192.0.2.9>"]),
+            (
+                "sip:192.0.2.7".into(),
+                vec!["<sip:192.0.2.8;lr>".into(), "<sip:b@192.0.2.9>".into()],
+                By::StrictRoute,
+                "192.0.2.7:5060".into()
+            )
+        );
+    }
+
+    #[test]
+    fn an_escaped_lr_is_lr() {
+        assert_eq!(way("sip:b@192.0.2.9", &["<sip:192.0.2.7;%6C%72>"]).2, By::Route);
+    }
+
+    /// Request-URI, routes, what names the next hop, and where it is.
+    fn way(uri: &str, routes: &[&str]) -> (String, Vec<String>, By, String) {
+        let routes: String = routes.iter().map(|route| format!("Route: {route}\r\n")).collect();
+        let request = format!("BYE {uri} SIP/2.0\r\nVia: SIP/2.0/UDP h.test\r\n{routes}To: <sip:b@h.test>\r\n\r\n");
+        let request = Message::parse_datagram(request.into_bytes().into()).unwrap();
+        let here = "192.0.2.1:5060".parse().unwrap();
+        let way = Way::of(&request, Ours { record_route: here, via_host: here });
+        let hop = way.hop().unwrap();
+        let sent = Message::parse_datagram(way.edit(Edit::new(&request)).finish()).unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        (
+            text(sent.request_uri().unwrap()),
+            sent.values(Name::Route).map(text).collect(),
+            hop.by,
+            hop.address().map_or_else(String::new, |address| address.to_string()),
+        )
+    }
+
+    #[test]
+    fn nothing_else_of_the_request_changes() {
+        let request = Bytes::from_static(b"BYE sip:b@h SIP/2.0\r\nroute : <sip:192.0.2.1;lr> ,\r\n <sip:r;lr>\r\nX:  y \r\n\r\n");
+        let request = Message::parse_datagram(request).unwrap();
+        let here = "192.0.2.1:5060".parse().unwrap();
+
+        let sent = Way::of(&request, Ours { record_route: here, via_host: here }).edit(Edit::new(&request)).finish();
+
+        assert_eq!(sent, &b"BYE sip:b@h SIP/2.0\r\nroute : <sip:r;lr>\r\nX:  y \r\n\r\n"[..]);
+    }
+}

@@ -1,0 +1,163 @@
+//! What the room's tests share: chance from a seed, a permit, a small recording.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hpke::rand_core::{TryCryptoRng, TryRng};
+use sha2::{Digest, Sha256};
+
+use crate::codec::Codec;
+use crate::consent::{Clip, Consent, Fact, Facts, Mode, Output, Parties, Permit, Player, SentAs, Terms, WithoutConsent};
+use crate::digit::Digit;
+use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
+use crate::private::Private;
+use crate::time::{Moment, Wall};
+use crate::vault::{Begun, Buffers, EndReason, GapReason, NodeKey, Recipient, RecipientSecret, Recorder, Sealed, Sealer};
+
+/// "Random" numbers that are the same in every run: SHA-256 of a seed and a counter. For tests, and for nothing else.
+pub(super) struct Chance {
+    seed: u64,
+    drawn: u64,
+}
+
+impl From<u64> for Chance {
+    fn from(seed: u64) -> Self {
+        Self { seed, drawn: 0 }
+    }
+}
+
+impl TryRng for Chance {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        let mut bytes = [0; 4];
+        self.try_fill_bytes(&mut bytes).map(|()| u32::from_be_bytes(bytes))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        let mut bytes = [0; 8];
+        self.try_fill_bytes(&mut bytes).map(|()| u64::from_be_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, dst: &mut [u8]) -> Result<(), Infallible> {
+        for part in dst.chunks_mut(32) {
+            let block = Sha256::new().chain_update(self.seed.to_be_bytes()).chain_update(self.drawn.to_be_bytes()).finalize();
+            self.drawn += 1;
+            part.iter_mut().zip(block).for_each(|(to, from)| *to = from);
+        }
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Chance {}
+
+/// When recording begins in these tests.
+pub(super) const GRANTED: Moment = Moment::from_millis(3000);
+
+pub(super) fn at(millis: u64) -> Moment {
+    GRANTED + Duration::from_millis(millis)
+}
+
+/// A permit as the consent machine makes it: both were told, nobody had to press a key.
+pub(super) fn permit(recording: u8) -> Permit {
+    let terms = Terms {
+        policy: "all".into(),
+        policy_hash: [0xab; 32],
+        purpose: "quality".into(),
+        legal_basis: "consent, GDPR 6(1)(a)".into(),
+        mode: Mode::Announce,
+        must_agree: [false, true],
+        key: Digit::from_char('1').expect("a key"),
+        answer: Duration::from_secs(5),
+        language: Arc::from("de"),
+        without_consent: WithoutConsent::GoOn,
+        longest_pause: Duration::from_secs(60),
+    };
+    let facts = Facts {
+        call: CallId::from_u64(u64::from(recording)),
+        recording: RecordingId::from_bytes([recording; 16]),
+        direction: Direction::Inbound,
+        trunk: TrunkName::new("carrier"),
+        parties: Parties {
+            calling: Private::new("+4930123456".into()),
+            called: Private::new("100".into()),
+            call_id: Private::new("a84b4c76e66710@pc33.example.com".into()),
+        },
+        clocks: (Moment::from_millis(1000), Wall::from_unix_micros(1_795_512_600_000_000)),
+    };
+    let mut consent = Consent::new(terms, facts);
+    let mut permit = None;
+    for leg in Leg::BOTH {
+        let clip = Clip::new(Codec::Pcma, &[1; 160], [0xcd; 32], "de").expect("it has sound");
+        let played = Player::new(leg, clip, 20).sent(SentAs { ssrc: 5, sequence: 6, timestamp: 7 }, GRANTED).expect("one frame");
+        permit = consent.handle(Fact::Played(played), GRANTED);
+    }
+    match permit {
+        Some(Output::Begin(permit)) => permit,
+        Some(Output::Refuse(_) | Output::End(_)) | None => panic!("both were told"),
+    }
+}
+
+/// An RTP packet of 20 ms of A-law whose payload is made from its number.
+pub(super) fn packet(leg: Leg, number: u16) -> Vec<u8> {
+    let [high, low] = number.to_be_bytes();
+    let [t0, t1, t2, t3] = (u32::from(number) * 160).to_be_bytes();
+    let ssrc = match leg {
+        Leg::Pbx => 0x11,
+        Leg::Trunk => 0x22,
+    };
+    let head = [0x80, 8, high, low, t0, t1, t2, t3, ssrc, ssrc, ssrc, ssrc];
+    head.into_iter().chain((0..160_u8).map(|at| at.wrapping_mul(3) ^ low ^ ssrc)).collect()
+}
+
+/// A finished recording and everything that opens it.
+pub(super) struct Made {
+    pub(super) node: NodeKey,
+    pub(super) secret: RecipientSecret,
+    pub(super) rec: Vec<u8>,
+    pub(super) key: Vec<u8>,
+    pub(super) sealed: Sealed,
+    /// Where the header, each chunk and the closing end.
+    pub(super) ends: Vec<usize>,
+}
+
+/// Makes the recording of this number: `packets` of each leg, 20 ms apart, a chunk of each 160 ms, and one gap.
+pub(super) fn make(recording: u8, packets: u16) -> Made {
+    let node = NodeKey::generate(&mut Chance::from(1));
+    let secret = RecipientSecret::generate(&mut Chance::from(2));
+    let second = RecipientSecret::generate(&mut Chance::from(3));
+    let permit = permit(recording);
+    let recipients: [Recipient; 2] = [*second.public(), *secret.public()];
+    let Begun { mut sealer, key_file, head } =
+        Sealer::begin(permit.evidence(), node.public(), &recipients, &mut Chance::from(100 + u64::from(recording))).expect("two recipients");
+    let mut rec = head;
+    let mut ends = vec![super::format::HEADER_BYTES, rec.len()];
+    let mut recorder = Recorder::begin(&permit, &Buffers::new());
+    let mut keep = |chunk: Option<_>, rec: &mut Vec<u8>| {
+        if let Some(chunk) = chunk {
+            sealer.seal(chunk, rec).expect("it is this recording's");
+            ends.push(rec.len());
+        }
+    };
+    for leg in Leg::BOTH {
+        keep(recorder.format(leg, 8, "PCMA", 8000, 1, GRANTED), &mut rec);
+    }
+    for number in 0..packets {
+        for leg in Leg::BOTH {
+            let came = at(u64::from(number) * 20 + if leg == Leg::Pbx { 0 } else { 7 });
+            let packet = packet(leg, number);
+            keep(recorder.append(permit.cover(leg, came, &packet).expect("after the grant")), &mut rec);
+        }
+        if number % 8 == 7 {
+            keep(recorder.age(at(u64::from(number) * 20) + crate::limits::CHUNK_AGE), &mut rec);
+        }
+    }
+    let end = u64::from(packets) * 20;
+    keep(recorder.gap(Some(Leg::Trunk), GapReason::DiskFailed, at(end), at(end + 40), 2), &mut rec);
+    let last = recorder.end(EndReason::HungUp(Leg::Trunk), [0, 3], at(end + 50));
+    let sealed = sealer.finish(last, &node, &mut rec).expect("it is this recording's");
+    ends.push(rec.len() - super::format::CLOSING_BYTES);
+    ends.push(rec.len());
+    Made { node, secret, rec, key: key_file, sealed, ends }
+}

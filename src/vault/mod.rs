@@ -1,0 +1,34 @@
+//! Recordings at rest: written by whoever cannot read them, read by whoever cannot have written them.
+//!
+//! ```text
+//!  media thread                    disk thread                              whoever may listen
+//!  Covered ─▶ Recorder ─PlainChunk─▶ Sealer ─bytes─▶ <id>.rec, <id>.key ─▶ Recording ─▶ Record …
+//!             no crypto, no I/O     ratchet, chain, signature               verify · verify_content
+//! ```
+//!
+//! `manual/format.md` has every byte; `manual/threats.md` says what it protects against, and what not.
+
+mod content;
+mod format;
+mod keys;
+mod open;
+mod ratchet;
+mod record;
+mod seal;
+mod verify;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod vectors;
+
+pub use content::{EndReason, Format, Gap, GapReason, LegTotals, Record, Records, Totals, Unreadable};
+pub use format::{Damage, Header};
+pub use keys::{BadKey, Fingerprint, NodeKey, NodePublic, Recipient, RecipientSecret};
+pub use open::{Chunk, KeyFile, KeyFileFault, OpenError, OwnedRecords, Recording, WrongKey};
+pub use record::{Buffers, LastChunk, PlainChunk, Recorder};
+pub use seal::{Begun, SealError, Sealed, Sealer};
+pub use verify::{Broken, Complete, Tail, Torn, Verdict, verify, verify_content};
+
+/// The random numbers the shell hands in: `UnwrapErr(getrandom::SysRng)` is one.
+pub use hpke::rand_core::{CryptoRng, UnwrapErr};

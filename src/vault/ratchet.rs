@@ -1,0 +1,125 @@
+//! The key schedule: from the segment's secret to one key for each chunk, forwards only.
+
+use aes_gcm::aead::KeyInit;
+use aes_gcm::aead::array::Array;
+use aes_gcm::aead::consts::U12;
+use aes_gcm::{Aes256Gcm, Nonce};
+use hkdf::Hkdf;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::ids::RecordingId;
+
+const SEGMENT: &[u8] = b"mitschnitt/0 segment";
+const CHUNK: &[u8] = b"mitschnitt/0 chunk";
+
+/// 32 random bytes from which all keys of one segment come; what the recipients' wraps hold.
+pub(super) type Secret = Zeroizing<[u8; 32]>;
+
+/// The state from which the key of the next chunk comes, and no key of an earlier one.
+///
+/// A step consumes it and writes the next state over it, at the same place on the heap: moving the ratchet leaves no copy.
+pub(super) struct Ratchet {
+    state: Zeroizing<Box<[u8; 32]>>,
+    index: u32,
+}
+
+impl Ratchet {
+    /// Returns the commitment to a secret, and the ratchet at chunk 0.
+    ///
+    /// Both come from one expansion, so that whoever has the commitment has bound themselves to every key that follows.
+    pub(super) fn begin(secret: &[u8; 32], recording: RecordingId, segment: u32) -> ([u8; 32], Self) {
+        let salt = [SEGMENT, recording.as_bytes(), &segment.to_be_bytes()].concat();
+        let mut okm = Zeroizing::new([0; 64]);
+        Hkdf::<Sha256>::new(Some(&salt), secret)
+            .expand(SEGMENT, okm.as_mut_slice())
+            .expect("64 bytes are fewer than HKDF gives");
+        let mut commitment = [0; 32];
+        let mut state = Zeroizing::new(Box::new([0; 32]));
+        let (head, tail) = okm.split_at(32);
+        commitment.copy_from_slice(head);
+        state.copy_from_slice(tail);
+        (commitment, Self { state, index: 0 })
+    }
+
+    /// Returns the number of the chunk whose key comes next.
+    pub(super) const fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Lends the key and nonce of the next chunk to `with`, and returns the ratchet after it, or nothing after chunk 2³² − 1.
+    pub(super) fn step<R>(mut self, with: impl FnOnce(&Aes256Gcm, &Nonce<U12>) -> R) -> (R, Option<Self>) {
+        let mut okm = Zeroizing::new([0; 76]);
+        Hkdf::<Sha256>::from_prk(self.state.as_slice())
+            .expect("32 bytes are a key of HMAC-SHA-256")
+            .expand_multi_info(&[CHUNK, &self.index.to_be_bytes()], okm.as_mut_slice())
+            .expect("76 bytes are fewer than HKDF gives");
+        let (key, rest) = okm.split_at(32);
+        let (nonce, next) = rest.split_at(12);
+        self.state.copy_from_slice(next);
+        let cipher = Aes256Gcm::new_from_slice(key).expect("32 bytes are a key of AES-256");
+        let nonce: &Nonce<U12> = <&Array<u8, U12>>::try_from(nonce).expect("12 bytes are a nonce");
+        let result = with(&cipher, nonce);
+        let next = self.index.checked_add(1).map(|index| Self { state: self.state, index });
+        (result, next)
+    }
+
+    /// Returns the ratchet as if it had come to this chunk.
+    #[cfg(test)]
+    pub(super) fn at(mut self, index: u32) -> Self {
+        self.index = index;
+        self
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+mod tests {
+    use std::collections::HashSet;
+
+    use aes_gcm::aead::Aead;
+
+    use super::*;
+
+    const ID: RecordingId = RecordingId::from_bytes([7; 16]);
+
+    #[test]
+    fn no_two_chunks_have_a_key_and_nonce_in_common() {
+        let (_, ratchet) = Ratchet::begin(&[1; 32], ID, 0);
+        let mut ratchet = Some(ratchet);
+        let mut seen = HashSet::new();
+
+        for _ in 0..1000 {
+            let (sealed, next) = ratchet.take().unwrap().step(|key, nonce| key.encrypt(nonce, [0; 32].as_slice()).unwrap());
+            assert!(seen.insert(sealed), "the same key stream twice");
+            ratchet = next;
+        }
+    }
+
+    #[test]
+    fn the_commitment_binds_secret_recording_and_segment() {
+        let commitments: HashSet<_> = [(1, ID, 0), (2, ID, 0), (1, RecordingId::from_bytes([8; 16]), 0), (1, ID, 1)]
+            .map(|(secret, id, segment)| Ratchet::begin(&[secret; 32], id, segment).0)
+            .into();
+
+        assert_eq!(commitments.len(), 4);
+    }
+
+    #[test]
+    fn a_step_writes_the_next_state_over_the_last() {
+        let (_, ratchet) = Ratchet::begin(&[1; 32], ID, 0);
+        let (place, before) = (ratchet.state.as_ptr(), **ratchet.state);
+
+        let next = ratchet.step(|_, _| ()).1.unwrap();
+
+        assert_eq!(next.state.as_ptr(), place, "it was not copied to another place");
+        assert_ne!(**next.state, before);
+    }
+
+    #[test]
+    fn after_the_last_number_there_is_no_chunk() {
+        let ratchet = Ratchet::begin(&[1; 32], ID, 0).1.at(u32::MAX);
+
+        assert!(ratchet.step(|_, _| ()).1.is_none());
+    }
+}

@@ -1,0 +1,18 @@
+//! SIP messages, kept as they came: an index of lines over the received bytes, values on demand, edits by line.
+
+mod edit;
+mod header;
+mod malformed;
+mod message;
+mod name;
+mod reply;
+mod uri;
+mod validate;
+
+pub use edit::Edit;
+pub use header::{CSeq, NameAddr, Params, Via, list};
+pub use malformed::Malformed;
+pub use message::{Line, Message, StartLine, salvage_for_reply};
+pub use name::{Method, Name};
+pub use reply::{reason_phrase, reply};
+pub use uri::{Scheme, Uri};

@@ -1,0 +1,649 @@
+//! Calls through the table, without a socket: what goes out for what comes in, under virtual time.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used, reason = "a test may panic")]
+#![allow(missing_docs, reason = "a test")]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mitschnitt::call::{Config, Input, Network, Output, Peer, Peers, Policy, PortPair, Reason, Selector, Story, Strangers, Table};
+use mitschnitt::codec::Codec;
+use mitschnitt::consent::{Clip, Cut, Mode, Player, SentAs, Terms, WithoutConsent};
+use mitschnitt::digit::Digit;
+use mitschnitt::ids::{Leg, TrunkName};
+use mitschnitt::media::{Announcing, BridgeId, Event, Order, PairIds, PortId};
+use mitschnitt::time::{Moment, Wall};
+use mitschnitt::wire::sdp::Sdp;
+use mitschnitt::wire::sip::{Message, Name};
+
+const PROXY: &str = "192.0.2.1:5060";
+const PBX: &str = "192.0.2.10:5060";
+const TRUNK: &str = "198.51.100.20:5060";
+
+// ── the tests ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn both_parties_are_told_once_the_ack_has_passed_and_recording_begins_when_both_were() {
+    let mut world = World::with(Mode::Announce);
+    world.pbx_calls(&offer("192.0.2.10", 4000, "0 101"));
+    world.trunk_answers(200, "b", &offer("198.51.100.20", 6000, "0 101"));
+    assert_eq!(world.announced(), [], "nobody is told before the call is up");
+
+    world.pbx_acks("b");
+    let announcing = world.announced();
+    assert_eq!(announcing.iter().map(|a| a.leg).collect::<Vec<_>>(), [Leg::Pbx, Leg::Trunk]);
+
+    world.played(&announcing[0]);
+    assert!(world.recorded().is_none());
+    world.played(&announcing[1]);
+    let (_, formats) = world.recorded().expect("both were told");
+    assert!(formats.iter().any(|f| f.leg == Leg::Pbx && f.payload_type == 0 && f.name == "PCMU" && f.clock == 8000));
+    assert_eq!(world.last_story().reason, Reason::Recorded);
+}
+
+#[test]
+fn each_side_is_given_ports_of_ours_and_nothing_else_of_its_description_changes() {
+    let mut world = World::with(Mode::Announce);
+    let sdp = offer("192.0.2.10", 4000, "8 0 101");
+
+    world.pbx_calls(&sdp);
+
+    let invite = world.to_trunk("INVITE");
+    let here = world.sdp(&invite);
+    assert_eq!(here.media()[0].addr, Some("203.0.113.1".parse().unwrap()), "the address that faces the trunk");
+    let expected = sdp
+        .replace("c=IN IP4 192.0.2.10", "c=IN IP4 203.0.113.1")
+        .replace("m=audio 4000", &format!("m=audio {}", here.media()[0].port));
+    assert_eq!(String::from_utf8_lossy(invite.body()), expected);
+}
+
+#[test]
+fn opt_in_is_granted_by_a_key_in_sip_info() {
+    let mut world = World::with(Mode::OptIn);
+    world.call_is_up();
+    for announcing in world.announced() {
+        world.played(&announcing);
+    }
+    assert!(world.recorded().is_none());
+
+    world.trunk_sends("INFO", 2, "b", "Content-Type: application/dtmf-relay\r\n", "Signal=1\r\nDuration=160\r\n");
+
+    assert_eq!(world.to_pbx("INFO").body(), b"Signal=1\r\nDuration=160\r\n", "the message itself goes through");
+    assert!(world.recorded().is_some());
+}
+
+#[test]
+fn silence_leaves_an_opt_in_call_unrecorded_and_up() {
+    let mut world = World::with(Mode::OptIn);
+    world.call_is_up();
+    for announcing in world.announced() {
+        world.played(&announcing);
+    }
+
+    world.passes(Duration::from_secs(5));
+
+    assert!(world.recorded().is_none());
+    assert_eq!(world.last_story().reason, Reason::ConsentTimeout);
+    assert_eq!(world.last_story().leg, Some(Leg::Trunk));
+    assert_eq!(world.table.count(), 1, "the call goes on");
+}
+
+#[test]
+fn a_policy_may_end_a_call_without_consent_by_a_bye_to_each_side() {
+    let mut world = World::with_terms(Mode::OptIn, WithoutConsent::HangUp);
+    world.call_is_up();
+    for announcing in world.announced() {
+        world.played(&announcing);
+    }
+
+    world.passes(Duration::from_secs(5));
+
+    let (to_pbx, to_trunk) = (world.to_pbx("BYE"), world.to_trunk("BYE"));
+    assert_eq!(to_pbx.request_uri(), Some(&b"sip:100@192.0.2.10:5060"[..]));
+    assert_eq!(to_pbx.from().unwrap().tag(), Some(&b"b"[..]), "in the far party's name");
+    assert_eq!(to_trunk.request_uri(), Some(&b"sip:200@198.51.100.20:5060"[..]));
+    assert_eq!(to_trunk.from().unwrap().tag(), Some(&b"a"[..]));
+    assert_eq!(world.table.count(), 0);
+}
+
+#[test]
+fn an_announcement_that_cannot_be_had_in_the_codec_leaves_the_call_unrecorded() {
+    let mut world = World::with(Mode::Announce);
+    world.pbx_calls(&offer("192.0.2.10", 4000, "18 101"));
+    world.trunk_answers(200, "b", &offer("198.51.100.20", 6000, "18 101"));
+
+    world.pbx_acks("b");
+
+    assert_eq!(world.announced(), []);
+    assert_eq!(world.last_story().reason, Reason::AnnouncementCodec);
+    assert!(world.recorded().is_none());
+}
+
+#[test]
+fn an_announcement_that_was_cut_is_begun_again_when_the_party_is_back_and_given_up_when_it_cannot_be_sent() {
+    let mut world = World::with(Mode::Announce);
+    world.call_is_up();
+    let first = world.announced();
+
+    world.media(Event::Cut { id: first[1].id, leg: Leg::Trunk, cut: Cut::Moved });
+    let again = world.announced();
+    assert_eq!(again.iter().map(|a| a.leg).collect::<Vec<_>>(), [Leg::Trunk], "from its beginning, to the one who missed it");
+
+    world.media(Event::Cut { id: first[1].id, leg: Leg::Trunk, cut: Cut::NotSent });
+    assert_eq!(world.last_story().reason, Reason::AnnouncementNotSent);
+    world.played(&first[0]);
+    assert!(world.recorded().is_none());
+}
+
+#[test]
+fn a_party_on_hold_is_told_when_it_is_back() {
+    let mut world = World::with(Mode::Announce);
+    world.pbx_calls(&offer("192.0.2.10", 4000, "0 101").replace("sendrecv", "sendonly"));
+    world.trunk_answers(200, "b", &offer("198.51.100.20", 6000, "0 101").replace("sendrecv", "recvonly"));
+    world.pbx_acks("b");
+    assert_eq!(world.announced().iter().map(|a| a.leg).collect::<Vec<_>>(), [Leg::Trunk], "the PBX hears nothing now");
+
+    world.pbx_sends("INVITE", 2, "b", "Content-Type: application/sdp\r\n", &offer("192.0.2.10", 4000, "0 101"));
+    world.trunk_answers(200, "b", &offer("198.51.100.20", 6000, "0 101"));
+
+    assert_eq!(world.announced().iter().map(|a| a.leg).collect::<Vec<_>>(), [Leg::Pbx]);
+}
+
+#[test]
+fn a_bye_ends_the_recording_gives_back_the_ports_and_writes_the_last_word() {
+    let mut world = World::with(Mode::Announce);
+    world.call_is_up();
+    for announcing in world.announced() {
+        world.played(&announcing);
+    }
+    assert!(world.recorded().is_some());
+    let taken = world.taken();
+    assert_eq!(taken, 2);
+
+    world.pbx_sends("BYE", 2, "b", "", "");
+    assert_eq!(world.table.count(), 1, "not before it is answered: it may be challenged");
+    world.trunk_answers(200, "b", "");
+
+    assert_eq!(world.table.count(), 0);
+    assert!(world.out.iter().any(|o| matches!(o, Output::EndRecording { why: Reason::Recorded, .. })));
+    assert_eq!(world.given_back(), 2);
+    assert!(world.last_story().ended.is_some());
+    assert_eq!(world.last_story().reason, Reason::Recorded);
+}
+
+#[test]
+fn a_challenged_bye_ends_nothing() {
+    let mut world = World::with(Mode::Announce);
+    world.call_is_up();
+
+    world.pbx_sends("BYE", 2, "b", "", "");
+    world.trunk_answers(407, "b", "");
+
+    assert_eq!(world.table.count(), 1);
+}
+
+#[test]
+fn every_call_has_a_story_with_the_reason_why_it_was_not_recorded() {
+    for (status, reason) in [(486, Reason::Busy), (487, Reason::NotAnswered), (404, Reason::Failed), (407, Reason::Challenged)] {
+        let mut world = World::with(Mode::Announce);
+        world.pbx_calls(&offer("192.0.2.10", 4000, "0"));
+
+        world.trunk_answers(status, "b", "");
+
+        assert_eq!(world.last_story().reason, reason, "{status}");
+        assert!(world.last_story().ended.is_some());
+        assert_eq!(world.given_back(), 2, "{status}");
+    }
+}
+
+#[test]
+fn without_a_policy_nothing_is_announced_and_nothing_recorded() {
+    let mut world = World::new(vec![]);
+    world.call_is_up();
+
+    assert_eq!(world.announced(), []);
+    assert_eq!(world.last_story().reason, Reason::NoPolicy);
+    assert!(world.orders().any(|order| matches!(order, Order::Bridge(_))), "the media is relayed all the same");
+}
+
+#[test]
+fn a_call_without_audio_goes_on_unrecorded() {
+    let mut world = World::with(Mode::Announce);
+    let video = |ip, port| offer(ip, port, "96").replace("m=audio", "m=video");
+    world.pbx_calls(&video("192.0.2.10", 4000));
+    world.trunk_answers(200, "b", &video("198.51.100.20", 6000));
+
+    world.pbx_acks("b");
+
+    assert_eq!(world.last_story().reason, Reason::NoAudio);
+    assert!(world.orders().any(|order| matches!(order, Order::Bridge(_))));
+}
+
+#[test]
+fn a_call_for_which_no_port_is_left_gets_503() {
+    let mut world = World::with(Mode::Announce);
+    world.has_ports = false;
+    while world.pbx_call_number(world.calls, &offer("192.0.2.10", 4000, "0")) {
+        assert!(world.calls < 200, "the stock is bounded");
+    }
+
+    let refused = world.to_pbx_any("503");
+    assert_eq!(refused.value(Name::RetryAfter), Some(&b"5"[..]));
+    assert_eq!(world.last_story().reason, Reason::PortsExhausted);
+}
+
+#[test]
+fn each_fork_that_answers_early_has_ports_of_its_own_and_the_losers_give_theirs_back() {
+    let mut world = World::with(Mode::Announce);
+    world.pbx_calls(&offer("192.0.2.10", 4000, "0"));
+    world.trunk_answers(183, "x", &offer("198.51.100.20", 6000, "0"));
+    let first = world.sdp(&world.to_pbx_any("183")).media()[0].port;
+    world.trunk_answers(183, "y", &offer("198.51.100.21", 6000, "0"));
+    let second = world.sdp(&world.to_pbx_any("183")).media()[0].port;
+    assert_ne!(first, second);
+
+    world.trunk_answers(200, "y", &offer("198.51.100.21", 6000, "0"));
+
+    assert_eq!(world.sdp(&world.to_pbx_any("200")).media()[0].port, second);
+    assert_eq!(world.given_back(), 1);
+    assert_eq!(world.orders().filter(|order| matches!(order, Order::Close { .. })).count(), 1);
+}
+
+#[test]
+fn an_offer_in_the_answer_is_answered_in_the_ack() {
+    let mut world = World::with(Mode::Announce);
+    world.pbx_calls("");
+    world.trunk_answers(200, "b", &offer("198.51.100.20", 6000, "0 101"));
+    assert_eq!(world.sdp(&world.to_pbx_any("200")).media()[0].addr, Some("192.0.2.2".parse().unwrap()));
+
+    world.pbx_sends("ACK", 1, "b", "Content-Type: application/sdp\r\n", &offer("192.0.2.10", 4000, "0 101"));
+
+    assert_eq!(world.sdp(&world.to_trunk("ACK")).media()[0].addr, Some("203.0.113.1".parse().unwrap()));
+    assert_eq!(world.announced().len(), 2);
+}
+
+#[test]
+fn a_bye_in_the_other_partys_name_is_refused_and_ends_nothing() {
+    let mut world = World::with(Mode::Announce);
+    world.call_is_up();
+
+    // The trunk says that it is the PBX's end of the dialog.
+    world.datagram(TRUNK, &request("BYE", "sip:200@198.51.100.20:5060", TRUNK, 2, "a", Some("b"), "", ""));
+
+    assert_eq!(world.to_trunk_any("481").status(), Some(481));
+    assert_eq!(world.table.count(), 1);
+    assert_eq!(world.table.tallies().not_of_the_dialog, 1);
+}
+
+#[test]
+fn a_stranger_is_not_answered() {
+    let mut world = World::with(Mode::Announce);
+
+    world.datagram("203.0.113.66:5060", &request("OPTIONS", "sip:x@192.0.2.1", "203.0.113.66:5060", 1, "z", None, "", ""));
+
+    assert!(world.out.iter().all(|output| !matches!(output, Output::Send { .. })));
+    assert_eq!(world.table.tallies().strangers, 1);
+}
+
+#[test]
+fn the_vault_failing_leaves_the_call_up_and_says_so() {
+    let mut world = World::with(Mode::Announce);
+    world.call_is_up();
+    for announcing in world.announced() {
+        world.played(&announcing);
+    }
+    let (id, _) = world.recorded().expect("both were told");
+
+    world.input(Input::VaultFailed(id.call));
+
+    assert!(world.out.iter().any(|o| matches!(o, Output::EndRecording { why: Reason::VaultUnavailable, .. })));
+    assert_eq!(world.last_story().reason, Reason::VaultUnavailable);
+    assert_eq!(world.table.count(), 1);
+}
+
+#[test]
+fn a_hundred_calls_leave_no_port_and_no_timer_behind() {
+    let mut world = World::with(Mode::OptIn);
+    for _ in 0..100 {
+        world.call_is_up();
+        world.pbx_sends("BYE", 2, "b", "", "");
+        world.trunk_answers(200, "b", "");
+        world.calls += 1;
+    }
+    world.passes(Duration::from_secs(300));
+
+    assert_eq!(world.table.count(), 0);
+    assert_eq!(world.taken(), world.given_back());
+    assert_eq!(world.table.deadline(), None);
+}
+
+// ── the world ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+struct World {
+    table: Table,
+    now: Moment,
+    out: Vec<Output>,
+    ports: u32,
+    stocked: usize,
+    has_ports: bool,
+    calls: usize,
+    /// The request that the trunk or the PBX was sent last, to be answered.
+    asked: Option<Message>,
+}
+
+impl World {
+    fn with(mode: Mode) -> Self {
+        Self::with_terms(mode, WithoutConsent::GoOn)
+    }
+
+    fn with_terms(mode: Mode, without_consent: WithoutConsent) -> Self {
+        let terms = Terms {
+            policy: "all".into(),
+            policy_hash: [0; 32],
+            purpose: "quality".into(),
+            legal_basis: "consent".into(),
+            mode,
+            must_agree: [false, true],
+            key: Digit::from_char('1').unwrap(),
+            answer: Duration::from_secs(5),
+            language: "de".into(),
+            without_consent,
+            longest_pause: Duration::from_secs(60),
+        };
+        let clips = Codec::ALL.into_iter().map(|codec| Clip::new(codec, &[1; 160], [9; 32], "de").unwrap()).collect();
+        Self::new(vec![Arc::new(Policy { selector: Selector::default(), name: "all".into(), terms: Some(terms), clips })])
+    }
+
+    fn new(policies: Vec<Arc<Policy>>) -> Self {
+        let now = Moment::from_millis(1);
+        let config = Config {
+            sip: mitschnitt::sip::Config::new(addr(PROXY)),
+            peers: Peers {
+                pbx: Peer { address: addr(PBX), networks: vec![] },
+                trunks: vec![(
+                    TrunkName::new("carrier"),
+                    Peer {
+                        address: addr(TRUNK),
+                        networks: vec![Network { address: "198.51.100.0".parse().unwrap(), prefix: 24 }],
+                    },
+                )],
+            },
+            strangers: Strangers::Drop,
+            media: ["192.0.2.2".parse().unwrap(), "203.0.113.1".parse().unwrap()],
+            policies,
+            clocks: (Moment::START, Wall::from_unix_micros(1_795_512_600_000_000)),
+        };
+        let table = Table::new(config, 7, now);
+        let mut world =
+            Self { table, now, out: Vec::new(), ports: 0, stocked: 0, has_ports: true, calls: 0, asked: None };
+        world.drain();
+        world
+    }
+
+    fn input(&mut self, input: Input) {
+        self.table.handle(input, self.now);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.table.poll() {
+            match output {
+                Output::WantPorts { leg, count } if self.has_ports || self.stocked < 128 => {
+                    let pairs = (0..count).map(|_| self.pair(leg)).collect::<Vec<_>>();
+                    self.stocked += count;
+                    self.table.handle(Input::Ports(pairs), self.now);
+                }
+                Output::WantPorts { .. } => {}
+                Output::Send { to, bytes } => {
+                    let message = Message::parse_datagram(bytes.clone()).unwrap();
+                    if message.is_request() {
+                        self.asked = Some(message);
+                    }
+                    self.out.push(Output::Send { to, bytes });
+                }
+                other => self.out.push(other),
+            }
+        }
+    }
+
+    fn pair(&mut self, leg: Leg) -> PortPair {
+        let n = self.ports;
+        self.ports += 1;
+        let rtp = 20_000 + u16::try_from(n).unwrap() * 2;
+        PortPair { leg, ids: PairIds { rtp: PortId(2 * n), rtcp: PortId(2 * n + 1) }, rtp, rtcp: rtp + 1 }
+    }
+
+    fn datagram(&mut self, from: &str, text: &str) {
+        self.input(Input::Datagram { from: addr(from), bytes: Bytes::copy_from_slice(text.as_bytes()) });
+    }
+
+    fn media(&mut self, event: Event) {
+        self.input(Input::Media(event));
+    }
+
+    fn passes(&mut self, span: Duration) {
+        let until = self.now + span;
+        while let Some(at) = self.table.deadline().filter(|&at| at <= until) {
+            self.now = self.now.max(at);
+            self.table.wake(self.now);
+            self.drain();
+        }
+        self.now = until;
+    }
+
+    fn call_is_up(&mut self) {
+        self.pbx_call_number(self.calls, &offer("192.0.2.10", 4000, "0 101"));
+        self.trunk_answers(200, "b", &offer("198.51.100.20", 6000, "0 101"));
+        self.pbx_acks("b");
+    }
+
+    fn pbx_calls(&mut self, sdp: &str) {
+        self.pbx_call_number(0, sdp);
+    }
+
+    /// Places a call, and says whether it went on to the trunk.
+    fn pbx_call_number(&mut self, number: usize, sdp: &str) -> bool {
+        self.calls = number;
+        let content = if sdp.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        self.asked = None;
+        self.datagram(PBX, &numbered("INVITE", "sip:200@192.0.2.1", PBX, 1, "a", None, content, sdp, number));
+        self.calls = number + usize::from(self.asked.is_some());
+        let went_on = self.asked.is_some();
+        if went_on {
+            self.calls = number;
+        }
+        self.calls += usize::from(went_on && !self.has_ports);
+        went_on
+    }
+
+    fn pbx_sends(&mut self, method: &str, cseq: u32, to_tag: &str, lines: &str, body: &str) {
+        let number = self.calls;
+        self.datagram(PBX, &numbered(method, "sip:200@198.51.100.20:5060", PBX, cseq, "a", Some(to_tag), lines, body, number));
+    }
+
+    fn pbx_acks(&mut self, to_tag: &str) {
+        self.pbx_sends("ACK", 1, to_tag, "", "");
+    }
+
+    fn trunk_sends(&mut self, method: &str, cseq: u32, from_tag: &str, lines: &str, body: &str) {
+        let text = request(method, "sip:100@192.0.2.10:5060", TRUNK, cseq, from_tag, Some("a"), lines, body);
+        self.datagram(TRUNK, &text);
+    }
+
+    /// Answers the request that was sent last.
+    fn trunk_answers(&mut self, status: u16, to_tag: &str, sdp: &str) {
+        let asked = self.asked.clone().expect("a request was sent");
+        let mut text = format!("SIP/2.0 {status} So\r\n");
+        for line in asked.headers().filter(|line| matches!(line.kind, Name::Via | Name::RecordRoute | Name::From | Name::CallId | Name::CSeq)) {
+            text.push_str(std::str::from_utf8(line.raw).unwrap());
+        }
+        let to = String::from_utf8_lossy(asked.value(Name::To).unwrap()).into_owned();
+        let to = if to.contains("tag=") { to } else { format!("{to};tag={to_tag}") };
+        text.push_str(&format!("To: {to}\r\nContact: <sip:200@198.51.100.20:5060>\r\n"));
+        if !sdp.is_empty() {
+            text.push_str("Content-Type: application/sdp\r\n");
+        }
+        text.push_str(&format!("Content-Length: {}\r\n\r\n{sdp}", sdp.len()));
+        self.datagram(TRUNK, &text);
+    }
+
+    fn played(&mut self, announcing: &Announcing) {
+        let mut player = Player::new(announcing.leg, announcing.clip.clone(), 20);
+        let sent = SentAs { ssrc: 1, sequence: 2, timestamp: 3 };
+        let played = player.sent(sent, self.now).expect("the clip has one frame");
+        self.media(Event::Played { id: announcing.id, played });
+    }
+
+    // ── what came out ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    fn messages(&self, to: &str) -> Vec<Message> {
+        self.out
+            .iter()
+            .filter_map(|output| match output {
+                Output::Send { to: at, bytes } if *at == addr(to) => Message::parse_datagram(bytes.clone()).ok(),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn first_word(&self, to: &str, word: &str) -> Message {
+        let all = self.messages(to);
+        let start = |m: &Message| String::from_utf8_lossy(m.as_bytes().split(|&b| b == b'\r').next().unwrap()).into_owned();
+        all.iter()
+            .rev()
+            .find(|m| start(m).starts_with(word) || start(m).starts_with(&format!("SIP/2.0 {word}")))
+            .cloned()
+            .unwrap_or_else(|| panic!("no {word} to {to}, but {:?}", all.iter().map(start).collect::<Vec<_>>()))
+    }
+
+    fn to_trunk(&self, method: &str) -> Message {
+        self.first_word(TRUNK, method)
+    }
+
+    fn to_trunk_any(&self, word: &str) -> Message {
+        self.first_word(TRUNK, word)
+    }
+
+    fn to_pbx(&self, method: &str) -> Message {
+        self.first_word(PBX, method)
+    }
+
+    fn to_pbx_any(&self, word: &str) -> Message {
+        self.first_word(PBX, word)
+    }
+
+    fn sdp(&self, message: &Message) -> Sdp {
+        Sdp::parse(message.body()).expect("a session description")
+    }
+
+    fn orders(&self) -> impl Iterator<Item = &Order> {
+        self.out.iter().filter_map(|output| match output {
+            Output::Media { order, .. } => Some(order),
+            _ => None,
+        })
+    }
+
+    /// Takes the announcements that were ordered since this was last asked.
+    fn announced(&mut self) -> Vec<AnnouncingEq> {
+        let mut announced = Vec::new();
+        self.out.retain(|output| match output {
+            Output::Media { order: Order::Announce(announcing), .. } => {
+                announced.push(AnnouncingEq(announcing.clone()));
+                false
+            }
+            _ => true,
+        });
+        announced
+    }
+
+    fn recorded(&self) -> Option<(BridgeId, Vec<mitschnitt::call::RecordedFormat>)> {
+        self.out.iter().find_map(|output| match output {
+            Output::Record { id, formats, .. } => Some((*id, formats.clone())),
+            _ => None,
+        })
+    }
+
+    fn last_story(&self) -> &Story {
+        let stories = self.out.iter().rev().find_map(|output| match output {
+            Output::Story(story) => Some(&**story),
+            _ => None,
+        });
+        stories.expect("every call has a story")
+    }
+
+    /// Ports that went into offers and answers, by what the bridges use.
+    fn taken(&self) -> usize {
+        let mut pairs: Vec<u32> = self
+            .orders()
+            .filter_map(|order| match order {
+                Order::Bridge(bridging) => Some(bridging.ports.map(|pair| pair.rtp.0)),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        pairs.len()
+    }
+
+    fn given_back(&self) -> usize {
+        self.out.iter().filter(|output| matches!(output, Output::GiveBack { .. })).count()
+    }
+}
+
+/// An announcement that can be compared with nothing at all.
+#[derive(Clone, Debug)]
+struct AnnouncingEq(Announcing);
+
+impl std::ops::Deref for AnnouncingEq {
+    type Target = Announcing;
+    fn deref(&self) -> &Announcing {
+        &self.0
+    }
+}
+
+impl PartialEq for AnnouncingEq {
+    fn eq(&self, other: &Self) -> bool {
+        (self.0.id, self.0.leg) == (other.0.id, other.0.leg)
+    }
+}
+
+fn addr(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+fn offer(ip: &str, port: u16, formats: &str) -> String {
+    format!(
+        "v=0\r\no=- 7 9 IN IP4 {ip}\r\ns= \r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP {formats}\r\n\
+         a=rtpmap:101 telephone-event/8000\r\na=x-unknown:kept as it is\r\na=sendrecv\r\n"
+    )
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of a request, in their order")]
+fn request(method: &str, uri: &str, from: &str, cseq: u32, from_tag: &str, to_tag: Option<&str>, lines: &str, body: &str) -> String {
+    numbered(method, uri, from, cseq, from_tag, to_tag, lines, body, 0)
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of a request, in their order")]
+fn numbered(
+    method: &str,
+    uri: &str,
+    from: &str,
+    cseq: u32,
+    from_tag: &str,
+    to_tag: Option<&str>,
+    lines: &str,
+    body: &str,
+    number: usize,
+) -> String {
+    let to_tag = to_tag.map(|tag| format!(";tag={tag}")).unwrap_or_default();
+    let user = if from == PBX { "100" } else { "200" };
+    format!(
+        "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{method}{cseq}{from_tag}{number};rport\r\n\
+         Max-Forwards: 70\r\nFrom: <sip:100@192.0.2.10>;tag={from_tag}\r\nTo: <sip:200@192.0.2.1>{to_tag}\r\n\
+         Call-ID: {number}@test\r\nCSeq: {cseq} {method}\r\nContact: <sip:{user}@{from}>\r\n{lines}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
