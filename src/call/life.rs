@@ -135,17 +135,17 @@ impl Call {
             return Some(at);
         }
         let tag = Some(Bytes::copy_from_slice(callee_tag));
-        match self.dialogs.first_mut() {
-            Some(first) if first.callee_tag.is_none() => {
-                first.callee_tag = tag;
-                Some(0)
-            }
-            _ if self.dialogs.len() >= limits::DIALOGS_PER_CALL => None,
-            _ => {
-                self.dialogs.push(Dialog::new(tag, Vec::new()));
-                Some(self.dialogs.len() - 1)
-            }
+        if let Some(first) = self.dialogs.first_mut()
+            && first.callee_tag.is_none()
+        {
+            first.callee_tag = tag;
+            return Some(0);
         }
+        if self.dialogs.len() >= limits::DIALOGS_PER_CALL {
+            return None;
+        }
+        self.dialogs.push(Dialog::new(tag, Vec::new()));
+        Some(self.dialogs.len() - 1)
     }
 
     /// Returns the dialog of a request and the leg that may send it, by its tags (RFC 3261 §12.2.2).
@@ -225,8 +225,7 @@ impl Call {
         let facing = if to == self.callee() {
             &mut self.facing_callee
         } else {
-            let dialog = dialog.and_then(|at| self.dialogs.get_mut(at)).ok_or(NoPorts)?;
-            &mut dialog.facing_caller
+            &mut dialog.and_then(|at| self.dialogs.get_mut(at)).ok_or(NoPorts)?.facing_caller
         };
         for (at, line) in session.lines().iter().enumerate() {
             if facing.len() <= at {

@@ -3,12 +3,11 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::anchor::{self, Session};
-use super::dialog::{Agreed, Dialog, DialogState};
+use super::dialog::{Agreed, Dialog};
 use super::hangup;
 use super::life::{Beginning, Call, State};
 use super::peers::{Peers, Source};
@@ -209,7 +208,6 @@ pub struct Live {
 }
 
 /// All calls.
-#[derive(Debug)]
 pub struct Table {
     calls: Vec<Option<Box<Call>>>,
     free: Vec<u32>,
@@ -222,7 +220,6 @@ pub struct Table {
 }
 
 /// What calls share: the stack, the ports, the way out.
-#[derive(Debug)]
 pub(super) struct Desk {
     config: Config,
     stack: Stack,
@@ -678,7 +675,8 @@ impl Table {
         let State::Up { dialog } = call.state else { return };
         for leg in Leg::BOTH {
             if let Some((uri, request)) = hangup::bye(call, dialog, leg) {
-                let to = self.desk.reach(&uri, leg, Some(call.trunk_at));
+                let address = Uri::parse(&uri).ok().and_then(|uri| uri.socket_addr(SIP_PORT));
+                let to = self.desk.reach(address, leg, Some(call.trunk_at));
                 self.desk.stack.handle(sip::Input::Originate { to, request }, now);
             }
         }
@@ -702,6 +700,9 @@ impl Table {
         }
     }
 }
+
+/// Where SIP over UDP is spoken unless a URI says otherwise (RFC 3261 §19.1.2).
+const SIP_PORT: u16 = 5060;
 
 /// Seconds after which a refused call may be tried again: a few calls end in that time, even on a small box.
 const RETRY_AFTER_S: u32 = 5;
@@ -789,21 +790,18 @@ impl Desk {
     /// Returns where a request goes that leaves on this leg: within a dialog where its route set says, if that is the peer's own;
     /// else to the peer.
     fn target(&self, request: &Message, leg: Leg, trunk: Option<usize>, within: Within) -> SocketAddr {
-        let hop = self.stack.next_hop(request);
-        if within == Within::Nothing && !hop.is_route() {
-            return self.peer(leg, trunk);
+        match self.stack.next_hop(request) {
+            Some(hop) if within == Within::Dialog || hop.by != sip::By::RequestUri => self.reach(hop.address(), leg, trunk),
+            Some(_) | None => self.peer(leg, trunk),
         }
-        self.reach(hop.uri(), leg, trunk)
     }
 
-    fn reach(&self, uri: &[u8], leg: Leg, trunk: Option<usize>) -> SocketAddr {
+    fn reach(&self, address: Option<SocketAddr>, leg: Leg, trunk: Option<usize>) -> SocketAddr {
         let peer = match leg {
             Leg::Pbx => Some(&self.config.peers.pbx),
             Leg::Trunk => self.config.peers.trunks.get(trunk.unwrap_or(0)).map(|(_, peer)| peer),
         };
-        Uri::parse(uri)
-            .ok()
-            .and_then(|uri| uri.socket_addr(5060))
+        address
             .filter(|&to| to != self.config.sip.via_host && peer.is_some_and(|peer| peer.owns(to)))
             .unwrap_or_else(|| self.peer(leg, trunk))
     }

@@ -1,5 +1,6 @@
 //! What the demo makes sure of afterwards, with eyes of its own: the exported sound is what was said, sample for sample.
 
+use std::cmp::Reverse;
 use std::time::Instant;
 
 use super::line::Sent;
@@ -83,12 +84,16 @@ impl Said {
         // The place where the most of it fits: a beginning of 20 ms stands in several places where a voice repeats itself.
         let probe = recorded.get(..160.min(recorded.len())).unwrap_or_default();
         let places = expected.windows(probe.len().max(1)).enumerate().filter(|(_, window)| *window == probe).map(|(at, _)| at);
-        let same = |at: usize| recorded.iter().zip(expected.get(at..).unwrap_or_default()).take_while(|(came, sent)| came == sent).count();
-        let best = places.map(|at| (same(at), at)).max().ok_or("it begins with 20 ms of sound that nobody sent")?;
-        let (samples, at) = best;
+        let same = |at: usize| {
+            recorded.iter().zip(expected.get(at..).unwrap_or_default()).take_while(|(came, sent)| came == sent).count()
+        };
+        let best = places.map(|at| (same(at), Reverse(at))).max().ok_or("it begins with 20 ms of sound that nobody sent")?;
+        // Of two that fit alike the earlier one: the worse for us.
+        let (samples, Reverse(at)) = best;
         if samples < recorded.len() {
             let second = samples / 8000;
-            let differing = recorded.iter().zip(expected.get(at..).unwrap_or_default()).filter(|(came, sent)| came != sent).count();
+            let differing =
+                recorded.iter().zip(expected.get(at..).unwrap_or_default()).filter(|(came, sent)| came != sent).count();
             return Err(format!(
                 "from second {second} (sample {samples} of {}) on it differs: {:?} came for {:?}; {differing} samples differ in all",
                 recorded.len(),

@@ -1,7 +1,7 @@
 //! The real program as child processes: the proxy, from its ready line to its end, and the command line, one verb at a time.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -115,7 +115,8 @@ impl Proxy {
                 }
                 Err(RecvTimeoutError::Disconnected) => {
                     let status = ended_within(&mut self.child, Duration::from_secs(1));
-                    let came = status.map_or_else(|| "it closed its stderr".to_owned(), |status| format!("it ended with {status}"));
+                    let came =
+                        status.map_or_else(|| "it closed its stderr".to_owned(), |status| format!("it ended with {status}"));
                     return Err(self.unready(&came));
                 }
             }
@@ -152,7 +153,11 @@ fn values(text: &str) -> Option<Value> {
     if let Ok(value) = serde_json::from_str(text) {
         return Some(value);
     }
-    text.lines().filter(|line| !line.trim().is_empty()).map(|line| serde_json::from_str(line).ok()).collect::<Option<Vec<_>>>().map(Value::Array)
+    text.lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| serde_json::from_str(line).ok())
+        .collect::<Option<Vec<_>>>()
+        .map(Value::Array)
 }
 
 /// Sends SIGTERM, waits, and kills what did not end; the status where it ended by itself.
@@ -162,7 +167,7 @@ fn end(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
     }
     // A child that ended in the meantime is not reaped before `wait`, so its number cannot be another's.
     if let Ok(Some(pid)) = i32::try_from(child.id()).map(rustix::process::Pid::from_raw) {
-        drop(rustix::process::kill_process(pid, rustix::process::Signal::TERM));
+        let _no_such_process = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
     }
     let status = ended_within(child, patience);
     if status.is_none() {

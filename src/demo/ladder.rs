@@ -137,12 +137,11 @@ mod tests {
             ladder.draw(Duration::from_millis(at), &rung).expect("memory takes it");
         }
 
-        let expected = "\
-          PBX                             mitschnitt                             carrier
+        let expected = "          PBX                             mitschnitt                             carrier
    0.004  |--- INVITE (PCMU) ----------------->|                                    |
    0.005  |                                    |--- INVITE (PCMU) ----------------->|
    0.006  |<-------------------- 100 Trying ---|                                    |
-   0.009  |                                    |<- 503 A reason phrase that is f~ ---|
+   0.009  |                                    |<- 503 A reason phrase that is ~ ---|
    1.910  |<======= RTP: announcement 1.9 s ===|=== RTP: announcement 1.9 s =======>|
    2.400  |                           * recording begins                            |
    7.400  |<==== RTP: they sing for 5.0 s ====>|<==== RTP: they sing for 5.0 s ====>|

@@ -9,17 +9,26 @@
 )]
 
 mod agent;
+mod checks;
+mod child;
 mod exchange;
+mod failed;
 mod heard;
+mod ladder;
 mod line;
 mod message;
 mod offer;
 mod phone;
+mod play;
+mod stage;
 
 pub use agent::Event;
 pub use exchange::{Exchange, Way};
+pub use failed::DemoFailed;
 pub use heard::{Heard, Stream, find, sound};
+pub use ladder::{Ladder, Rung, Side};
 pub use line::{Frames, Line, Sent};
 pub use message::{Extra, summary};
 pub use offer::{Described, Flow, Offer};
 pub use phone::{Call, Missed, Phone};
+pub use play::{Doors, play};

@@ -278,10 +278,11 @@ fn mapping(heard: Option<&Offset>, reported: Option<&Offset>) -> Option<rtcp::Ma
     if heard.is_none() && reported.is_none() {
         return None;
     }
+    let unchanged = (0, 0);
     Some(rtcp::Mapping {
-        sender: heard.map(|offset| (offset.source, offset.ssrc)),
+        sender: heard.map_or(unchanged, |offset| (offset.source, offset.ssrc)),
         timestamp: heard.map_or(0, |offset| offset.timestamp),
-        report: reported.map(|offset| (offset.ssrc, offset.source)),
+        reported: reported.map_or(unchanged, |offset| (offset.ssrc, offset.source)),
         sequence: reported.map_or(0, |offset| offset.sequence),
     })
 }

@@ -6,7 +6,7 @@ use crate::media::chance::Chance;
 use crate::media::splice::Splice;
 use crate::media::verdict::{Place, Talkspurt};
 use crate::time::Moment;
-use crate::wire::rtp;
+use crate::wire::rtp::{self, Header};
 
 /// An announcement on its way to one party.
 #[derive(Debug)]
@@ -78,11 +78,12 @@ impl Injection {
 
     fn packet<'b>(&self, place: &Place, buffer: &'b mut [u8; LONGEST]) -> &'b [u8] {
         let frame = self.player.frame();
-        let length = HEADER + frame.bytes.len() + frame.padding;
+        let length = Header::LEN + frame.bytes.len() + frame.padding;
         let packet = buffer.get_mut(..length).expect("a frame lasts 60 ms at most: see `Player::new`");
-        let (header, payload) = packet.split_first_chunk_mut::<HEADER>().expect("the length counts a header");
-        let marker = place.talkspurt == Talkspurt::Begins;
-        rtp::write_header(header, self.payload_type, marker, place.sequence, place.timestamp, place.ssrc);
+        let (header, payload) = packet.split_first_chunk_mut().expect("the length counts a header");
+        let &Place { ssrc, sequence, timestamp, talkspurt } = place;
+        let (payload_type, marker) = (self.payload_type, talkspurt == Talkspurt::Begins);
+        rtp::write_header(header, Header { payload_type, marker, sequence, timestamp, ssrc });
         let (sound, rest) = payload.split_at_mut(frame.bytes.len());
         sound.copy_from_slice(frame.bytes);
         rest.fill(self.player.clip().codec().silence());
@@ -90,8 +91,102 @@ impl Injection {
     }
 }
 
-/// Bytes of an RTP header without CSRC and extension (RFC 3550 §5.1).
-const HEADER: usize = 12;
-
 /// 60 ms of 64 kbit/s and a header.
-const LONGEST: usize = HEADER + 60 * crate::codec::Codec::BYTES_PER_MS;
+const LONGEST: usize = Header::LEN + 60 * crate::codec::Codec::BYTES_PER_MS;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::codec::Codec;
+    use crate::consent::Clip;
+    use crate::ids::Leg;
+    use crate::wire::rtp::Rtp;
+
+    #[test]
+    fn a_frame_is_a_packet_of_the_payload_type_and_the_last_is_filled_with_silence() {
+        let mut played = Playing::new(170, 20);
+
+        assert!(matches!(played.frame(ms(0)), Step::Next(_)));
+        assert!(matches!(played.frame(ms(20)), Step::Played(_)));
+
+        let [first, last] = &played.sent[..] else { panic!("two frames") };
+        let (first, last) = (Rtp::parse(first).unwrap(), Rtp::parse(last).unwrap());
+        assert_eq!((first.payload_type(), first.marker(), first.payload()), (8, true, &[1; 160][..]));
+        assert_eq!((last.marker(), &last.payload()[..10], &last.payload()[10..]), (false, &[1; 10][..], &[0xd5; 150][..]));
+    }
+
+    #[test]
+    fn delays_do_not_add_up() {
+        let mut played = Playing::new(8000, 20);
+
+        assert_eq!(played.next_due(ms(0)), ms(20));
+        assert_eq!(played.next_due(ms(27)), ms(40));
+        assert_eq!(played.next_due(ms(40)), ms(60));
+    }
+
+    #[test]
+    fn a_missed_frame_shifts_what_follows() {
+        let mut played = Playing::new(8000, 20);
+
+        assert_eq!(played.next_due(ms(0)), ms(20));
+        assert_eq!(played.next_due(ms(145)), ms(165));
+
+        let timestamps: Vec<_> = played.sent.iter().map(|packet| Rtp::parse(packet).unwrap().timestamp()).collect();
+        assert_eq!(timestamps[1].wrapping_sub(timestamps[0]), 160, "what is said has no hole");
+    }
+
+    #[test]
+    fn a_frame_that_was_not_sent_is_no_part_of_what_was_played() {
+        let mut played = Playing::new(320, 20);
+        played.frame(ms(0));
+        played.outcome = Sent::Failed;
+
+        assert!(matches!(played.frame(ms(20)), Step::NotSent));
+    }
+
+    #[test]
+    fn the_longest_frame_fits() {
+        let mut played = Playing::new(480, 60);
+
+        assert!(matches!(played.frame(ms(0)), Step::Played(_)));
+        assert_eq!(played.sent[0].len(), LONGEST);
+    }
+
+    struct Playing {
+        injection: Injection,
+        splice: Splice,
+        chance: Chance,
+        outcome: Sent,
+        sent: Vec<Vec<u8>>,
+    }
+
+    impl Playing {
+        fn new(bytes: usize, ptime_ms: u8) -> Self {
+            let clip = Clip::new(Codec::Pcma, &vec![1; bytes], [0; 32], "de").unwrap();
+            let mut splice = Splice::new();
+            let due = splice.begin(ms(0));
+            let injection = Injection::new(Player::new(Leg::Pbx, clip, ptime_ms), 8, due);
+            Self { injection, splice, chance: Chance::new(1), outcome: Sent::Out, sent: vec![] }
+        }
+
+        fn frame(&mut self, now: Moment) -> Step {
+            let (sent, outcome) = (&mut self.sent, self.outcome);
+            self.injection.send_frame(&mut self.splice, &mut self.chance, now, |packet| {
+                sent.push(packet.to_vec());
+                outcome
+            })
+        }
+
+        fn next_due(&mut self, now: Moment) -> Moment {
+            match self.frame(now) {
+                Step::Next(due) => due,
+                step @ (Step::Played(_) | Step::NotSent) => panic!("{step:?}"),
+            }
+        }
+    }
+
+    const fn ms(millis: u64) -> Moment {
+        Moment::from_millis(millis)
+    }
+}

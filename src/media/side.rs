@@ -194,3 +194,124 @@ const fn is_somewhere(address: SocketAddr) -> bool {
 fn is_same(described: SocketAddr, source: SocketAddr) -> bool {
     described.port() == source.port() && described.ip() == source.ip()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::wire::rtp::Header;
+
+    #[test]
+    fn nobody_is_the_party_before_it_is_described() {
+        let mut side = side();
+        assert!(!side.is_from_party(Channel::Rtp, at("192.0.2.1:4000")));
+
+        side.describe(remote("192.0.2.1:4000"));
+
+        assert!(side.is_from_party(Channel::Rtp, at("192.0.2.1:4000")));
+        assert!(side.is_from_party(Channel::Rtcp, at("192.0.2.1:4001")));
+        for stranger in ["192.0.2.1:4001", "192.0.2.1:4002", "192.0.2.2:4000", "[2001:db8::1]:4000"] {
+            assert!(!side.is_from_party(Channel::Rtp, at(stranger)), "{stranger}");
+        }
+    }
+
+    #[test]
+    fn rtcp_goes_where_the_description_says() {
+        let mut side = side();
+        side.describe(remote("192.0.2.1:4000"));
+        assert_eq!(side.takes_rtcp(), Some((PortId(2), at("192.0.2.1:4001"))));
+
+        side.describe(Remote { rtcp: Some(at("192.0.2.9:7")), ..remote("192.0.2.1:4000") });
+        assert_eq!(side.takes_rtcp(), Some((PortId(2), at("192.0.2.9:7"))));
+        assert!(side.is_from_party(Channel::Rtcp, at("192.0.2.9:7")));
+
+        side.describe(Remote { rtcp_mux: true, ..remote("192.0.2.1:4000") });
+        assert_eq!(side.takes_rtcp(), Some((PortId(1), at("192.0.2.1:4000"))));
+        assert!(!side.is_from_party(Channel::Rtcp, at("192.0.2.1:4001")));
+    }
+
+    #[test]
+    fn a_party_on_hold_takes_no_media_but_rtcp() {
+        let mut side = side();
+        side.describe(Remote { receives: false, ..remote("192.0.2.1:4000") });
+        assert_eq!((side.takes(), side.takes_rtcp().is_some()), (None, true));
+
+        side.describe(remote("0.0.0.0:4000"));
+        assert_eq!((side.takes(), side.takes_rtcp()), (None, None));
+
+        side.describe(remote("192.0.2.1:0"));
+        assert_eq!(side.takes(), None);
+    }
+
+    #[test]
+    fn an_announcement_needs_a_party_that_takes_its_codec() {
+        let mut side = side();
+        assert_eq!(side.can_hear(Codec::Pcma, 8), Err(Cut::Held));
+
+        side.describe(remote("192.0.2.1:4000"));
+
+        assert_eq!(side.can_hear(Codec::Pcma, 8), Ok(at("192.0.2.1:4000")));
+        assert_eq!(side.can_hear(Codec::Pcmu, 8), Err(Cut::Codec));
+        assert_eq!(side.can_hear(Codec::Pcma, 101), Err(Cut::Codec));
+    }
+
+    #[test]
+    fn a_key_is_told_once_for_each_press() {
+        let mut side = side();
+        let mut press = |timestamp, payload: &[u8]| {
+            let header = Header { payload_type: 101, marker: false, sequence: 0, timestamp, ssrc: 1 };
+            let packet = [&header.to_bytes(), payload].concat();
+            side.press(&Rtp::parse(&packet).unwrap()).map(|digit| digit.event())
+        };
+
+        assert_eq!(press(1000, &[1, 10, 0, 160]), Some(1));
+        assert_eq!(press(1000, &[1, 10, 1, 64]), None);
+        assert_eq!(press(1000, &[1, 0x8a, 1, 64]), None);
+        assert_eq!(press(1800, &[1, 10, 0, 160]), Some(1), "the same key, pressed again");
+        assert_eq!(press(1000, &[1, 0x8a, 1, 64]), None, "the end of the first press comes late");
+        assert_eq!(press(2600, &[16, 10, 0, 160]), None, "flash is no key");
+        assert_eq!(press(3400, &[2]), None, "cut");
+        assert_eq!(press(3_000_000_000, &[2, 10, 0, 160]), Some(2), "the clock was set anew");
+    }
+
+    #[test]
+    fn what_the_receiver_said_goes_before_what_the_sender_said() {
+        let receiver = Remote { formats: vec![event(96), speech(8)], ..remote("192.0.2.1:4000") };
+        let sender = Remote { formats: vec![other(96), event(101), event(97)], ..remote("192.0.2.2:4000") };
+        let meanings = Meanings::of(Some(&receiver), Some(&sender));
+
+        assert_eq!(meanings.of_type(8), Meaning::Audio);
+        assert_eq!(meanings.of_type(13), Meaning::Audio, "comfort noise needs no listing");
+        assert_eq!(meanings.of_type(96), Meaning::TelephoneEvent);
+        assert_eq!(meanings.of_type(101), Meaning::TelephoneEvent);
+        assert_eq!(meanings.of_type(0), Meaning::Unlisted);
+
+        let meanings = Meanings::of(Some(&sender), Some(&receiver));
+        assert_eq!(meanings.of_type(96), Meaning::Unlisted, "what may be a key is not kept, and what may be sound is no key");
+    }
+
+    fn side() -> Side {
+        Side::new(PairIds { rtp: PortId(1), rtcp: PortId(2) }, LegTallies::default())
+    }
+
+    fn remote(rtp: &str) -> Remote {
+        let formats = vec![speech(8), event(101)];
+        Remote { rtp: at(rtp), rtcp: None, rtcp_mux: false, receives: true, formats, ptime_ms: 20 }
+    }
+
+    fn speech(payload_type: u8) -> PayloadFormat {
+        PayloadFormat { payload_type, payload: Payload::Speech(Codec::Pcma) }
+    }
+
+    fn event(payload_type: u8) -> PayloadFormat {
+        PayloadFormat { payload_type, payload: Payload::TelephoneEvent }
+    }
+
+    fn other(payload_type: u8) -> PayloadFormat {
+        PayloadFormat { payload_type, payload: Payload::Other }
+    }
+
+    fn at(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+}

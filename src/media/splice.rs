@@ -320,8 +320,8 @@ impl Track {
 /// 1 s / 8000: every codec that is announced in has 8 ticks a millisecond.
 const MICROS_PER_TICK: u64 = 1000 / Codec::BYTES_PER_MS as u64;
 
-/// 20 ms, which is what a packet lasts unless two packets in a row show something else.
-const TYPICAL_STEP: u32 = 20 * Codec::BYTES_PER_MS as u32;
+/// 20 ms of 8 ticks, which is what a packet lasts unless two packets in a row show something else.
+const TYPICAL_STEP: u32 = 160;
 
 /// 5 to 60 ms: what a packet may last. A longer step is a silence.
 const STEPS: std::ops::RangeInclusive<u32> = 40..=480;
@@ -342,4 +342,245 @@ const fn is_after(a: u32, b: u32) -> bool {
 #[expect(clippy::cast_possible_truncation, reason = "the low half of an extended sequence number is what the packet carries")]
 const fn low_half(sequence: u32) -> u16 {
     sequence as u16
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::wire::rtp::Header;
+
+    #[test]
+    fn without_an_announcement_every_packet_passes_as_it_came() {
+        let mut stream = Stream::new();
+
+        assert_eq!(stream.media(0, 1, 65_535, 0), Pass::AsItCame);
+        assert_eq!(stream.media(20, 1, 0, 160), Pass::AsItCame);
+        assert_eq!(stream.media(21, 1, 65_535, 0), Pass::AsItCame, "a duplicate is the receiver's affair");
+        assert_eq!(stream.media(40, 2, 7, 7), Pass::AsItCame, "and so is a new source");
+    }
+
+    #[test]
+    fn our_frames_go_on_from_what_was_heard() {
+        let mut stream = Stream::new();
+        stream.media(0, 1, 65_534, 1000);
+        stream.media(20, 1, 65_535, 1160);
+
+        assert_eq!(stream.splice.begin(ms(25)), ms(40), "one packet's length after the last");
+
+        assert_eq!(stream.ours(40), place(1, 0, 1320));
+        assert_eq!(stream.ours(60), place(1, 1, 1480));
+    }
+
+    #[test]
+    fn after_a_pause_our_first_frame_is_due_at_once_and_begins_a_talkspurt() {
+        let mut stream = Stream::new();
+        stream.media(0, 1, 9, 0);
+
+        assert_eq!(stream.splice.begin(ms(1010)), ms(1010));
+
+        // 1010 ms are 50 whole packets.
+        assert_eq!(stream.ours(1010), Place { talkspurt: Talkspurt::Begins, ..place(1, 10, 50 * 160) });
+    }
+
+    #[test]
+    fn packets_of_30_ms_are_followed_30_ms_later() {
+        let mut stream = Stream::new();
+        stream.media(0, 1, 1, 0);
+        stream.media(30, 1, 2, 240);
+
+        assert_eq!(stream.splice.begin(ms(30)), ms(60));
+
+        assert_eq!(stream.ours(60), place(1, 3, 480));
+    }
+
+    #[test]
+    fn a_stream_of_our_own_is_random_and_the_other_party_continues_it() {
+        let mut stream = Stream::new();
+        assert_eq!(stream.splice.begin(ms(5)), ms(5));
+
+        let first = stream.ours(5);
+        let second = stream.ours(25);
+        assert_eq!(first.talkspurt, Talkspurt::Begins);
+        assert_eq!(
+            (second.ssrc, second.sequence, second.timestamp),
+            (first.ssrc, first.sequence.wrapping_add(1), first.timestamp.wrapping_add(160))
+        );
+        stream.splice.end();
+
+        let third = Place { talkspurt: Talkspurt::AsItCame, ..after(second, 1) };
+        assert_eq!(stream.media(45, 77, 500, 8), Pass::At(third));
+        assert_eq!(stream.media(65, 77, 501, 168), Pass::At(after(third, 1)));
+    }
+
+    #[test]
+    fn the_other_party_goes_on_from_our_last_frame() {
+        let mut stream = Stream::new();
+        stream.announced_to();
+
+        assert_eq!(stream.media(80, 1, 5, 500), Pass::At(place(1, 4, 480)));
+        assert_eq!(stream.media(100, 1, 6, 660), Pass::At(place(1, 5, 640)));
+        assert_eq!(stream.media(160, 1, 9, 1140), Pass::At(place(1, 8, 1120)), "a loss stays a loss");
+        assert_eq!(stream.media(161, 1, 8, 980), Pass::At(place(1, 7, 960)), "a late packet finds its place");
+    }
+
+    #[test]
+    fn a_late_packet_from_before_the_end_does_not_go_behind_our_last_frame() {
+        let mut stream = Stream::new();
+        stream.announced_to();
+
+        assert_eq!(stream.media(61, 1, 4, 320), Pass::Late, "it was replaced, and comes again");
+        assert_eq!(stream.media(80, 1, 6, 660), Pass::At(place(1, 4, 480)));
+        assert_eq!(stream.media(81, 1, 5, 500), Pass::Late, "it would take the number of our last frame");
+        assert_eq!(stream.media(100, 1, 7, 820), Pass::At(place(1, 5, 640)));
+    }
+
+    #[test]
+    fn the_other_party_that_is_silent_for_a_while_goes_on_after_that_while() {
+        let mut stream = Stream::new();
+        stream.announced_to();
+
+        // Our last frame went out at 60 ms: 240 ms are 12 packets.
+        let late = Place { talkspurt: Talkspurt::Begins, ..place(1, 4, 320 + 12 * 160) };
+        assert_eq!(stream.media(300, 1, 17, 99_999), Pass::At(late));
+    }
+
+    #[test]
+    fn once_spliced_a_new_source_is_heard_as_the_same_stream() {
+        let mut stream = Stream::new();
+        stream.announced_to();
+        stream.media(80, 1, 5, 500);
+
+        assert_eq!(stream.media(100, 2, 60_000, 7), Pass::At(place(1, 5, 640)));
+        assert_eq!(stream.media(120, 2, 60_001, 167), Pass::At(place(1, 6, 800)));
+    }
+
+    #[test]
+    fn a_source_that_counts_anew_is_carried_on() {
+        let mut stream = Stream::new();
+        stream.announced_to();
+        stream.media(80, 1, 1005, 500);
+
+        assert_eq!(stream.media(100, 1, 3, 7), Pass::At(place(1, 5, 640)), "1002 behind is no late packet");
+    }
+
+    #[test]
+    fn a_key_keeps_the_timestamp_of_its_beginning() {
+        let mut stream = Stream::new();
+        stream.announced_to();
+        stream.media(80, 1, 5, 500);
+
+        assert_eq!(stream.event(100, 1, 6, 660), Pass::At(place(1, 5, 640)));
+        assert_eq!(stream.event(120, 1, 7, 660), Pass::At(place(1, 6, 640)));
+        assert_eq!(stream.media(140, 1, 8, 980), Pass::At(place(1, 7, 960)));
+    }
+
+    #[test]
+    fn a_key_that_was_pressed_under_the_announcement_is_not_heard_by_its_end() {
+        let mut stream = Stream::new();
+        stream.media(0, 1, 1, 0);
+        stream.splice.begin(ms(0));
+        stream.event(20, 1, 2, 160);
+        stream.ours(20);
+        stream.splice.end();
+
+        assert_eq!(stream.event(40, 1, 3, 160), Pass::Replaced);
+        assert_eq!(stream.media(60, 1, 4, 480), Pass::At(Place { talkspurt: Talkspurt::Begins, ..place(1, 3, 480) }));
+    }
+
+    #[test]
+    fn a_second_announcement_goes_on_in_the_stream_of_the_first() {
+        let mut stream = Stream::new();
+        stream.announced_to();
+        stream.media(80, 1, 5, 500);
+
+        assert_eq!(stream.splice.begin(ms(85)), ms(100));
+        assert_eq!(stream.ours(100), place(1, 5, 640));
+        stream.splice.end();
+
+        assert_eq!(stream.media(120, 1, 7, 820), Pass::At(place(1, 6, 800)));
+    }
+
+    #[test]
+    fn an_announcement_that_ends_before_its_first_frame_to_a_new_receiver_leaves_no_trace() {
+        let mut stream = Stream::new();
+        stream.splice.begin(ms(0));
+        stream.splice.end();
+
+        assert_eq!(stream.media(20, 5, 5, 5), Pass::AsItCame);
+        assert_eq!(stream.splice.offset(), None);
+    }
+
+    #[test]
+    fn the_offset_is_what_was_added() {
+        let mut stream = Stream::new();
+        stream.announced_to();
+        assert_eq!(stream.splice.offset(), None, "the source was heard as it came");
+
+        stream.media(80, 1, 6, 400);
+
+        let offset = *stream.splice.offset().unwrap();
+        assert_eq!((offset.source, offset.ssrc), (1, 1));
+        assert_eq!((offset.sequence, offset.timestamp), (4_u32.wrapping_sub(6), 80));
+    }
+
+    /// A stream under test, with the packets of its source.
+    struct Stream {
+        splice: Splice,
+        chance: Chance,
+    }
+
+    impl Stream {
+        fn new() -> Self {
+            Self { splice: Splice::new(), chance: Chance::new(1) }
+        }
+
+        /// Source 1 is heard with packet 1 at 0 ms, and two frames of ours are 2 and 3 at 40 and 60 ms, in place of its 3 and 4.
+        fn announced_to(&mut self) {
+            self.media(0, 1, 0, 0_u32.wrapping_sub(160));
+            self.media(20, 1, 1, 0);
+            self.splice.begin(ms(20));
+            assert_eq!(self.ours(40), place(1, 2, 160));
+            assert_eq!(self.media(41, 1, 3, 160), Pass::Replaced);
+            assert_eq!(self.ours(60), place(1, 3, 320));
+            assert_eq!(self.media(60, 1, 4, 320), Pass::Replaced);
+            self.splice.end();
+        }
+
+        fn media(&mut self, at_ms: u64, ssrc: u32, sequence: u16, timestamp: u32) -> Pass {
+            self.pass(Kind::Media, at_ms, ssrc, sequence, timestamp)
+        }
+
+        fn event(&mut self, at_ms: u64, ssrc: u32, sequence: u16, timestamp: u32) -> Pass {
+            self.pass(Kind::TelephoneEvent, at_ms, ssrc, sequence, timestamp)
+        }
+
+        fn pass(&mut self, kind: Kind, at_ms: u64, ssrc: u32, sequence: u16, timestamp: u32) -> Pass {
+            let packet = Header { payload_type: 8, marker: false, sequence, timestamp, ssrc }.to_bytes();
+            self.splice.pass(&Rtp::parse(&packet).unwrap(), kind, ms(at_ms))
+        }
+
+        fn ours(&mut self, due_ms: u64) -> Place {
+            let place = self.splice.place(&mut self.chance, ms(due_ms));
+            let as_ = SentAs { ssrc: place.ssrc, sequence: place.sequence, timestamp: place.timestamp };
+            self.splice.sent_ours(as_, Duration::from_millis(20), ms(due_ms));
+            place
+        }
+    }
+
+    fn place(ssrc: u32, sequence: u16, timestamp: u32) -> Place {
+        Place { ssrc, sequence, timestamp, talkspurt: Talkspurt::AsItCame }
+    }
+
+    fn after(place: Place, packets: u16) -> Place {
+        Place {
+            sequence: place.sequence.wrapping_add(packets),
+            timestamp: place.timestamp.wrapping_add(u32::from(packets) * 160),
+            ..place
+        }
+    }
+
+    const fn ms(millis: u64) -> Moment {
+        Moment::from_millis(millis)
+    }
 }

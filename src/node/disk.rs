@@ -229,7 +229,7 @@ impl Writer {
     fn begin(&mut self, evidence: &Evidence) -> io::Result<()> {
         let recording = evidence.recording();
         let recipients = self.place.recipients_of(evidence.purpose());
-        let mut entropy = super::entropy::SystemRng;
+        let mut entropy = super::entropy::source();
         let granted = evidence.granted();
         let begun = Sealer::begin(evidence, evidence.wall(granted), granted, &self.place.node, &recipients, &mut entropy)
             .map_err(io::Error::other)?;
@@ -255,7 +255,7 @@ impl Writer {
 
     fn write(&mut self, recording: RecordingId, chunk: PlainChunk) {
         let Some(entry) = self.open.get_mut(&recording) else { return };
-        let oldest = chunk.oldest();
+        let oldest = chunk.opened();
         self.sealed.clear();
         let written = entry
             .sealer

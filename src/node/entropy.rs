@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::vault::{CryptoRng, UnwrapErr};
+
 /// Returns a random number from the system.
 ///
 /// # Errors
@@ -10,4 +12,12 @@ pub(super) fn seed() -> io::Result<u64> {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
     Ok(u64::from_ne_bytes(bytes))
+}
+
+/// Returns the system's random source, for keys.
+///
+/// # Panics
+/// When it is read and the system gives no randomness: nothing may go on then.
+pub(super) const fn source() -> impl CryptoRng {
+    UnwrapErr(getrandom::SysRng)
 }

@@ -16,12 +16,12 @@ use crate::call::{Reason, RecordedFormat};
 use crate::consent::Permit;
 use crate::ids::RecordingId;
 use crate::limits;
-use crate::media::{self, BridgeId, Order, PairIds, Plane, PortId};
+use crate::media::{self, BridgeId, Order, PairIds, Plane, PortId, Sent};
 use crate::node::clock::Clock;
 use crate::node::disk::{self, DiskLane, Work};
 use crate::node::metrics::{LaneTally, Metrics};
 use crate::time::Moment;
-use crate::vault::Recorder;
+use crate::vault::{Buffers, PlainChunk, Recorder};
 
 /// What signalling sends down.
 #[derive(Debug)]
@@ -84,10 +84,11 @@ pub(super) fn start(
     epoll::add(&epoll, &wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
     let (down, orders) = channel();
     let owner = Owner {
-        plane: Plane::new(seed, clock.now()),
+        plane: Plane::new(seed),
         sockets: Vec::new(),
         recorders: Vec::new(),
         ages: VecDeque::new(),
+        buffers: Buffers::default(),
         epoll,
         wake: Arc::clone(&wake),
         clock,
@@ -110,6 +111,8 @@ struct Recording {
     id: RecordingId,
     bridge: BridgeId,
     recorder: Recorder,
+    /// Keys that each leg had pressed before the recording began.
+    withheld: [u64; 2],
 }
 
 struct Owner {
@@ -118,6 +121,7 @@ struct Owner {
     recorders: Vec<Option<Recording>>,
     /// When a recorder's open chunk is old enough, in order: every chunk has the same age to live.
     ages: VecDeque<(Moment, u32)>,
+    buffers: Buffers,
     epoll: OwnedFd,
     wake: Arc<OwnedFd>,
     clock: Clock,
@@ -265,10 +269,11 @@ impl Owner {
                 };
                 if sent {
                     tally.announced += 1;
+                    Sent::Out
                 } else {
                     tally.send_errors += 1;
+                    Sent::Failed
                 }
-                sent
             });
         }
         while let Some(event) = self.plane.poll() {
@@ -295,11 +300,11 @@ impl Owner {
             self.recorders.resize_with(at + 1, || None);
         }
         let recording = permit.evidence().recording();
-        let recorder = Recorder::begin(&permit, now);
+        let recorder = Recorder::begin(&permit, &self.buffers);
         // A disk lane that is gone ends the run; the permit is then dropped with the plane.
         drop(self.disk.give(Work::Begin(Box::new(permit.evidence().clone()))));
         if let Some(place) = self.recorders.get_mut(at) {
-            *place = Some(Recording { id: recording, bridge: id, recorder });
+            *place = Some(Recording { id: recording, bridge: id, recorder, withheld: self.withheld(id) });
         }
         self.formats(slot, formats, now);
         self.plane.order(Order::Record { id, permit }, now);
@@ -321,30 +326,38 @@ impl Owner {
     }
 
     fn end(&mut self, slot: u32, why: Reason, now: Moment) {
-        let Some(Recording { id, bridge, recorder }) = self.recorders.get_mut(slot as usize).and_then(Option::take) else {
+        let Some(Recording { id, bridge, recorder, withheld }) = self.recorders.get_mut(slot as usize).and_then(Option::take)
+        else {
             return;
         };
         self.plane.order(Order::Unrecord { id: bridge }, now);
-        finish(&self.disk, id, recorder, why, now);
+        let [pbx, trunk] = self.withheld(bridge);
+        let [pbx_before, trunk_before] = withheld;
+        let withheld = [pbx.saturating_sub(pbx_before), trunk.saturating_sub(trunk_before)];
+        // Without its last chunk a recording stays torn, which is what it is where the disk lane is gone.
+        drop(self.disk.give(Work::End(id, recorder.end(disk::end_reason(why), withheld, now))));
     }
 
     fn end_all(&mut self) {
         let now = self.clock.now();
-        for Recording { id, recorder, .. } in self.recorders.drain(..).flatten() {
-            finish(&self.disk, id, recorder, Reason::Stopped, now);
+        for slot in 0..self.recorders.len() {
+            if let Ok(slot) = u32::try_from(slot) {
+                self.end(slot, Reason::Stopped, now);
+            }
         }
+    }
+
+    /// Packets of pressed keys that came from each leg and are not kept.
+    fn withheld(&self, bridge: BridgeId) -> [u64; 2] {
+        self.plane.carried(bridge).legs.map(|leg| leg.withheld)
     }
 }
 
-fn hand_over(disk: &DiskLane, id: RecordingId, recorder: &mut Recorder, chunk: crate::vault::PlainChunk, tally: &mut LaneTally) {
+fn hand_over(disk: &DiskLane, id: RecordingId, recorder: &mut Recorder, chunk: PlainChunk, tally: &mut LaneTally) {
     if let Err(Work::Chunk(_, chunk)) = disk.give(Work::Chunk(id, chunk)) {
         tally.gaps += 1;
         recorder.lost(chunk);
     }
-}
-
-fn finish(disk: &DiskLane, id: RecordingId, recorder: Recorder, why: Reason, now: Moment) {
-    drop(disk.give(Work::End(id, recorder.end(disk::end_reason(why), now))));
 }
 
 /// How long a media thread may take to end once it is told to: its last chunks are handed over in microseconds.

@@ -41,7 +41,7 @@ pub(super) struct Ours {
 }
 
 impl Ours {
-    fn is_ours(&self, uri: &Uri<'_>) -> bool {
+    pub(super) fn is_ours(&self, uri: &Uri<'_>) -> bool {
         uri.socket_addr(DEFAULT_PORT).is_some_and(|address| address == self.record_route || address == self.via_host)
     }
 

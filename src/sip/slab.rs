@@ -73,6 +73,7 @@ mod tests {
         let third = slab.insert('c');
 
         assert_eq!((slab.get(first), slab.get(second), slab.get(third)), (None, Some(&'b'), Some(&'c')));
-        assert_eq!((slab.remove(first), slab.get_mut(first), slab.len()), (None, None, 2));
+        assert_eq!((slab.remove(first), slab.get(first)), (None, None));
+        assert_eq!(slab.len(), 2);
     }
 }

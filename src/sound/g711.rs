@@ -86,7 +86,7 @@ const fn table(law: Law) -> [i16; 256] {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "a test may panic")]
 mod tests {
     use super::*;
 
@@ -131,7 +131,7 @@ mod tests {
             // µ-law: steps of 8·2^e (the first of a segment too); beyond 32,635 the outermost level. A-law: 16, 16, 32, 64, …
             let magnitude = i32::from(sample).abs();
             let mu_step = 8 << ((magnitude.min(32_635) + 132).ilog2() - 7);
-            let a_step = 16 << magnitude.min(32_767).max(256).ilog2().saturating_sub(8);
+            let a_step = 16 << magnitude.clamp(256, 32_767).ilog2().saturating_sub(8);
             let mu_error = (magnitude.min(32_636) - i32::from(decode_ulaw(encode_ulaw(sample))).abs()).abs();
             let a_error = (magnitude - i32::from(decode_alaw(encode_alaw(sample))).abs()).abs();
 

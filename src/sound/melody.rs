@@ -67,7 +67,7 @@ impl Voice {
                 note_ms: 500,
                 vibrato_hz: 5.9,
                 formants_hz: [400.0, 2300.0],
-                gain: 3800.0,
+                gain: 7000.0,
             },
         }
     }
@@ -91,7 +91,7 @@ fn round(level: f64) -> i16 {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "a test may panic")]
 mod tests {
     use super::*;
 

@@ -150,9 +150,8 @@ impl Doubler {
     pub fn double(&mut self, samples: &[i16], out: &mut Vec<i16>) {
         for &sample in samples {
             self.line.copy_within(1.., 0);
-            if let [.., newest] = &mut self.line {
-                *newest = sample;
-            }
+            let [.., newest] = &mut self.line;
+            *newest = sample;
             let (past, future) = self.line.split_at(Self::LAG);
             out.extend(past.last());
             let pairs = past.iter().rev().zip(future);
@@ -179,7 +178,7 @@ fn rounded(sum: i64) -> i16 {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "a test may panic")]
 mod tests {
     use super::*;
 

@@ -16,6 +16,8 @@ mod ratchet;
 mod record;
 mod seal;
 mod verify;
+mod walk;
+mod wraps;
 
 #[cfg(test)]
 mod fixture;
@@ -25,10 +27,12 @@ mod vectors;
 pub use content::{EndReason, Format, Gap, GapReason, LegTotals, Record, Records, Totals, Unreadable};
 pub use format::{Damage, Header};
 pub use keys::{BadKey, Fingerprint, NodeKey, NodePublic, Recipient, RecipientSecret};
-pub use open::{Chunk, KeyFile, KeyFileFault, OpenError, OwnedRecords, Recording, WrongKey};
+pub use open::{Chunk, OpenError, OwnedRecords, Recording};
 pub use record::{Buffers, LastChunk, PlainChunk, Recorder};
 pub use seal::{Begun, SealError, Sealed, Sealer};
-pub use verify::{Broken, Complete, Tail, Torn, Verdict, verify, verify_content};
+pub use verify::{Complete, Verdict, verify, verify_content};
+pub use walk::{Broken, Tail, Torn};
+pub use wraps::{KeyFile, KeyFileFault, WrongKey};
 
 /// The random numbers the shell hands in: `UnwrapErr(getrandom::SysRng)` is one.
 pub use hpke::rand_core::{CryptoRng, UnwrapErr};

@@ -151,28 +151,31 @@ fn map_extended(packet: &mut [u8], mapping: &Mapping) {
     const STATISTICS: u8 = 6;
     const VOIP_METRICS: u8 = 7;
 
-    // The low half: these are the 16 bits of the packets themselves.
-    let [.., high, low] = mapping.sequence.wrapping_neg().to_be_bytes();
-    let sequence = u16::from_be_bytes([high, low]);
     let mut at = 8;
-    while let Some(&[kind, _, high_len, low_len]) = packet.get(at..).and_then(|block| block.first_chunk::<4>()) {
-        let end = at + (usize::from(u16::from_be_bytes([high_len, low_len])) + 1) * 4;
+    while let Some(&[kind, _, high, low]) = packet.get(at..).and_then(|block| block.first_chunk::<4>()) {
+        let end = at + (usize::from(u16::from_be_bytes([high, low])) + 1) * 4;
+        let Some(block) = packet.get_mut(at..end) else { return };
         match kind {
-            LOSS_RLE | DUPLICATE_RLE | RECEIPT_TIMES | STATISTICS => {
-                if rename(packet, at + 4, mapping.reported) {
-                    add_u16(packet, at + 8, sequence);
-                    add_u16(packet, at + 10, sequence);
-                }
-            }
+            LOSS_RLE | DUPLICATE_RLE | RECEIPT_TIMES | STATISTICS => map_range(block, mapping),
             VOIP_METRICS => {
-                rename(packet, at + 4, mapping.reported);
+                rename(block, 4, mapping.reported);
             }
-            DLRR => (at + 4..end).step_by(12).for_each(|sub_block| {
-                rename(packet, sub_block, mapping.reported);
+            DLRR => (4..block.len()).step_by(12).for_each(|sub_block| {
+                rename(block, sub_block, mapping.reported);
             }),
             _ => {}
         }
         at = end;
+    }
+}
+
+/// A block that gives an SSRC, a first sequence number and the one after the last: the 16 bits of the packets themselves.
+fn map_range(block: &mut [u8], mapping: &Mapping) {
+    let [.., high, low] = mapping.sequence.wrapping_neg().to_be_bytes();
+    let sequence = u16::from_be_bytes([high, low]);
+    if rename(block, 4, mapping.reported) {
+        add_u16(block, 8, sequence);
+        add_u16(block, 10, sequence);
     }
 }
 

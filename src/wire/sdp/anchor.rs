@@ -21,14 +21,14 @@ pub struct Here {
 impl Sdp {
     /// Returns the description with each media at its place `here`, in the order of the `m=` lines.
     ///
-    /// The port of the `m=` line, the address in `c=` and `a=rtcp` are replaced; every other byte stays. A media with `None`, or with port
-    /// 0, stays as it is, and so does an address of zeroes, by which RFC 2543 puts a call on hold. Where the session's `c=` line cannot
+    /// The port of the `m=` line, the address in `c=` and `a=rtcp` are replaced; every other byte stays. A media with `None`, with port 0,
+    /// or that is not anchorable, stays as it is, and so does an address of zeroes, by which RFC 2543 puts a call on hold. Where the session's `c=` line cannot
     /// serve all media that relied on it, those that it no longer fits get one of their own.
     #[must_use]
     pub fn anchored(&self, here: &[Option<Here>]) -> Vec<u8> {
         let place = |media: usize| {
             let here = here.get(media).copied().flatten();
-            here.filter(|_| self.media().get(media).is_some_and(|media| media.port != 0))
+            here.filter(|_| self.media().get(media).is_some_and(|media| media.port != 0 && media.anchorable))
         };
         let own_connection =
             |media: usize| self.lines.iter().any(|line| line.what == What::Connection && line.media == Some(media));

@@ -289,7 +289,8 @@ impl<'b> Scope<'b> {
         };
         if media.is_rtp() {
             let payload_types = std::iter::from_fn(|| next().ok()).filter_map(payload_type);
-            media.formats = payload_types.map(|payload_type| self.format(payload_type)).collect();
+            // There are no more than 128; a longer line repeats itself.
+            media.formats = payload_types.take(128).map(|payload_type| self.format(payload_type)).collect();
         }
         Ok(media)
     }

@@ -137,6 +137,12 @@ impl<'m> Edit<'m> {
             let Some(span) = spans.get(at) else { break };
             let (raw, value) = span.raw_and_value(message);
             match (span.kind, self.max_forwards, &self.body) {
+                // A list without a value has nothing to take or to amend.
+                (Name::Via | Name::Route, _, _)
+                    if ListRanges::new(raw.get(value.clone()).unwrap_or_default()).next().is_none() =>
+                {
+                    out.extend_from_slice(raw)
+                }
                 (Name::Via, _, _) if vias_to_pop > 0 => pop(&mut out, span, message, &mut vias_to_pop),
                 (Name::Via, _, _) if amend.is_some() => {
                     let (received, rport) = amend.take().unwrap_or_default();

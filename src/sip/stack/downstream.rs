@@ -1,0 +1,408 @@
+//! The side that requests go to: client transactions, responses that arrive, our CANCEL, timer C.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use super::super::branch::Branch;
+use super::super::hop;
+use super::super::proxy::{self, Passage};
+use super::super::queue::Who;
+use super::super::tally::Tally;
+use super::super::transaction::{Action, Alarms, Timer, Trouble, invite_client, non_invite_client};
+use super::super::transport;
+use super::{Answer, Output, Purpose, ServerKey, Stack};
+use crate::time::Moment;
+use crate::wire::sip::{Edit, Message, Method, Name};
+
+/// A request of ours, and what became of it.
+pub(super) struct Client {
+    owner: Owner,
+    /// The request before it was forwarded: what its responses must agree with.
+    request: Message,
+    sent: Bytes,
+    to: SocketAddr,
+    branch: Branch,
+    machine: Machine,
+    cancel: Cancel,
+    pub(super) alarms: Alarms,
+}
+
+/// Whom the responses are for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// A request that came to us, by its key.
+    Forwarded(u64),
+    /// The call: the request is our own.
+    Own,
+    /// Nobody: it cancels an INVITE, and that is what is answered.
+    Cancel,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Machine {
+    Invite(invite_client::State),
+    Other(non_invite_client::State),
+}
+
+/// Whether an INVITE of ours is being cancelled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cancel {
+    No,
+    /// It will be as soon as something comes back: before, the next hop might get the CANCEL first (RFC 3261 §9.1).
+    Waits(Why),
+    Sent(Why),
+}
+
+/// Why an INVITE of ours is cancelled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Why {
+    /// A CANCEL came.
+    Cancelled,
+    /// Timer C fired.
+    TooLong,
+    /// The call has answered by itself.
+    Answered,
+}
+
+impl Stack {
+    /// Sends a request on: with a transaction, or without one if it is an ACK (RFC 3261 §16.6).
+    pub(super) fn forward(&mut self, server: u64, to: SocketAddr, body: Option<&Bytes>, now: Moment) {
+        let ours = self.ours();
+        let body = body.map(|body| body.as_ref());
+        if let Some(ack) = self.take_ack(server) {
+            // §16.11: the same branch each time the same ACK is forwarded.
+            let unique = self.chance.steady(&ack.request, b"branch");
+            let branch = Branch { unique, loop_hash: self.chance.loop_hash(&ack.request) };
+            let passage = Passage { ours, from: ack.from, branch, record_route: &self.record_route, body };
+            let bytes = proxy::forwarded(&ack.request, &passage);
+            return self.send(to, bytes);
+        }
+        let unique = self.chance.draw();
+        let Some(context) = self.begin_forward(server) else { return };
+        let (request, from, is_invite) = (context.request.clone(), context.from, context.is_invite());
+        let branch = Branch { unique, loop_hash: self.chance.loop_hash(&request) };
+        let sent =
+            proxy::forwarded(&request, &Passage { ours, from, branch, record_route: &self.record_route, body });
+        let client = self.begin(Owner::Forwarded(server), request, sent, to, branch, now);
+        if let Some(context) = self.servers.get_mut(server) {
+            context.client = Some(client);
+        }
+        if is_invite {
+            // §16.6(11)
+            self.start(Who::Client(client), Timer::C, 0, now);
+        }
+    }
+
+    /// Sends a request of our own.
+    pub(super) fn originate(&mut self, to: SocketAddr, request: Bytes, now: Moment) {
+        let request = Message::parse_datagram(request).ok().filter(|request| {
+            request.is_request() && !matches!(request.method(), Method::Invite | Method::Ack | Method::Cancel)
+        });
+        let Some(request) = request else { return self.tallies.count(Tally::Unasked) };
+        let branch = Branch { unique: self.chance.draw(), loop_hash: self.chance.loop_hash(&request) };
+        let sent = Edit::new(&request).push_via(&transport::own_via(self.config.via_host, branch)).finish();
+        self.begin(Owner::Own, request, sent, to, branch, now);
+    }
+
+    pub(super) fn on_response(&mut self, response: Message, status: u16, from: SocketAddr, now: Moment) {
+        if response.validate_response().is_err() {
+            return self.drop_for(Tally::Malformed);
+        }
+        let Some(client) = self.client_of(&response) else { return self.drop_for(Tally::Stray) };
+        let Some(context) = self.clients.get_mut(client) else { return };
+        if !is_answer_to(&response, &context.request) {
+            return self.drop_for(Tally::Foreign);
+        }
+        let (actions, is_delivered) = match &mut context.machine {
+            Machine::Invite(state) => {
+                let (next, actions) = state.on(invite_client::Input::of_status(status));
+                *state = next;
+                (actions, true)
+            }
+            Machine::Other(state) => {
+                let (next, actions) = state.on(non_invite_client::Input::of_status(status));
+                *state = next;
+                (actions, status >= 200)
+            }
+        };
+        let (to, cancel) = (context.to, context.cancel);
+        if is_delivered {
+            self.undelivered.remove(&(to, client));
+        }
+        match cancel {
+            Cancel::Waits(why) if status < 200 => self.send_cancel(client, why, now),
+            // §16.7(2)
+            Cancel::No if (101..200).contains(&status) && self.is_pending_invite(client) => {
+                self.start(Who::Client(client), Timer::C, 0, now);
+            }
+            Cancel::No | Cancel::Waits(_) | Cancel::Sent(_) => {}
+        }
+        if status >= 200 {
+            self.stop(Who::Client(client), Timer::C);
+            self.stop(Who::Client(client), Timer::Cancelled);
+        }
+        self.act_client(client, actions, Some((&response, from)), now);
+    }
+
+    /// An ICMP error speaks of every request to this address that nothing has come back for (RFC 3261 §18.4).
+    pub(super) fn on_unreachable(&mut self, to: SocketAddr, now: Moment) {
+        let concerned: Vec<u64> = self.undelivered.range((to, 0)..=(to, u64::MAX)).map(|&(_, client)| client).collect();
+        for client in concerned {
+            let Some(context) = self.clients.get_mut(client) else { continue };
+            let actions = match &mut context.machine {
+                Machine::Invite(state) => step(state, invite_client::Input::Unreachable),
+                Machine::Other(state) => {
+                    let (next, actions) = state.on(non_invite_client::Input::Unreachable);
+                    *state = next;
+                    actions
+                }
+            };
+            self.act_client(client, actions, None, now);
+        }
+    }
+
+    pub(super) fn on_client_timer(&mut self, client: u64, timer: Timer, now: Moment) {
+        let Some(context) = self.clients.get_mut(client) else { return };
+        match timer {
+            // §16.8: an INVITE that something came back for is cancelled; its 487 then goes upstream. Any other is given up with a 408.
+            Timer::C if context.machine == Machine::Invite(invite_client::State::Proceeding) => {
+                self.send_cancel(client, Why::TooLong, now);
+            }
+            Timer::C => self.give_up(client, 408, now),
+            Timer::Cancelled => {
+                let status = if context.cancel == Cancel::Sent(Why::TooLong) { 408 } else { 487 };
+                self.give_up(client, status, now);
+            }
+            Timer::A
+            | Timer::B
+            | Timer::D
+            | Timer::E
+            | Timer::F
+            | Timer::G
+            | Timer::H
+            | Timer::I
+            | Timer::J
+            | Timer::K
+            | Timer::L
+            | Timer::M
+            | Timer::Trying
+            | Timer::Unused => {
+                let actions = match &mut context.machine {
+                    Machine::Invite(state) => invite_client::Input::of_timer(timer).map(|input| step(state, input)),
+                    Machine::Other(state) => non_invite_client::Input::of_timer(timer).map(|input| {
+                        let (next, actions) = state.on(input);
+                        *state = next;
+                        actions
+                    }),
+                };
+                self.act_client(client, actions.unwrap_or_default(), None, now);
+            }
+        }
+    }
+
+    /// Cancels an INVITE of ours, now or as soon as something comes back for it; nothing where its final response is there (§9.1).
+    pub(super) fn cancel_client(&mut self, client: u64, why: Why, now: Moment) {
+        let Some(context) = self.clients.get_mut(client).filter(|client| client.cancel == Cancel::No) else { return };
+        match context.machine {
+            Machine::Invite(invite_client::State::Calling { .. }) => context.cancel = Cancel::Waits(why),
+            Machine::Invite(invite_client::State::Proceeding) => self.send_cancel(client, why, now),
+            Machine::Invite(
+                invite_client::State::Completed | invite_client::State::Accepted | invite_client::State::Terminated,
+            )
+            | Machine::Other(_) => {}
+        }
+    }
+
+    fn send_cancel(&mut self, client: u64, why: Why, now: Moment) {
+        let Some(context) = self.clients.get_mut(client) else { return };
+        context.cancel = Cancel::Sent(why);
+        let (to, branch) = (context.to, context.branch);
+        let Ok(invite) = Message::parse_datagram(context.sent.clone()) else { return };
+        self.stop(Who::Client(client), Timer::C);
+        self.start(Who::Client(client), Timer::Cancelled, 0, now);
+        let cancel = hop::cancel(&invite);
+        self.begin(Owner::Cancel, invite, cancel, to, branch, now);
+    }
+
+    /// Ends an INVITE of ours that nobody will answer.
+    fn give_up(&mut self, client: u64, status: u16, now: Moment) {
+        let Some(context) = self.clients.get_mut(client) else { return };
+        if let Owner::Forwarded(server) = context.owner {
+            self.fail(server, status, now);
+        }
+        let Some(context) = self.clients.get_mut(client) else { return };
+        let actions = match &mut context.machine {
+            Machine::Invite(state) => step(state, invite_client::Input::GiveUp),
+            Machine::Other(_) => &[],
+        };
+        self.act_client(client, actions, None, now);
+    }
+
+    fn begin(&mut self, owner: Owner, request: Message, sent: Bytes, to: SocketAddr, branch: Branch, now: Moment) -> u64 {
+        let is_invite = request.method() == Method::Invite && owner != Owner::Cancel;
+        let (machine, actions) = if is_invite {
+            let (state, actions) = invite_client::State::START;
+            (Machine::Invite(state), actions)
+        } else {
+            let (state, actions) = non_invite_client::State::START;
+            (Machine::Other(state), actions)
+        };
+        let purpose = owner.purpose();
+        let client = self.clients.insert(Client {
+            owner,
+            request,
+            sent,
+            to,
+            branch,
+            machine,
+            cancel: Cancel::No,
+            alarms: Alarms::default(),
+        });
+        self.by_branch.insert((branch.unique, purpose), client);
+        self.undelivered.insert((to, client));
+        self.act_client(client, actions, None, now);
+        client
+    }
+
+    fn act_client(&mut self, client: u64, actions: &'static [Action], came: Option<(&Message, SocketAddr)>, now: Moment) {
+        for action in actions {
+            let Some(context) = self.clients.get_mut(client) else { return };
+            let (owner, to) = (context.owner, context.to);
+            match action {
+                Action::Send | Action::Resend => {
+                    let bytes = context.sent.clone();
+                    self.send(to, bytes);
+                }
+                Action::Pass => {
+                    if let Some((response, from)) = came {
+                        self.deliver(owner, client, response, from, now);
+                    }
+                }
+                Action::Acknowledge => {
+                    let invite = Message::parse_datagram(context.sent.clone());
+                    if let (Ok(invite), Some((refusal, _))) = (invite, came) {
+                        self.send(to, hop::ack(&invite, refusal));
+                    }
+                }
+                Action::Start(timer) => {
+                    let resent = match context.machine {
+                        Machine::Invite(state) => state.resent(),
+                        Machine::Other(state) => state.resent(),
+                    };
+                    self.start(Who::Client(client), *timer, resent, now);
+                }
+                Action::Stop(timer) => context.alarms.stop(*timer),
+                Action::Inform(trouble) => self.inform(owner, client, *trouble, now),
+                Action::Relay => unreachable!("no client transaction relays"),
+            }
+        }
+        self.end_if_over(client, now);
+    }
+
+    /// Gives a response to whom it is for (RFC 3261 §16.7).
+    fn deliver(&mut self, owner: Owner, client: u64, response: &Message, from: SocketAddr, now: Moment) {
+        let status = response.status().unwrap_or_default();
+        match owner {
+            Owner::Cancel => {}
+            Owner::Own if status < 200 => {}
+            Owner::Own => {
+                let Some(context) = self.clients.get(client) else { return };
+                let request = context.request.clone();
+                self.out.push_back(Output::OwnResponse { request, answer: Answer::Response(response.clone()) });
+            }
+            // (5): a 100 is for us alone.
+            Owner::Forwarded(_) if status == 100 => {}
+            Owner::Forwarded(server) => {
+                let Some(context) = self.servers.get(server) else { return };
+                let (is_invite, is_answered) = (context.is_invite(), context.answered.is_some());
+                // (5): after the final response nothing passes but a 2xx to an INVITE; for others see RFC 4320 §4.1.
+                let is_late = is_answered && !(is_invite && (200..300).contains(&status));
+                if is_late || (!is_invite && status < 200) {
+                    return self.drop_for(Tally::Late);
+                }
+                // (3): without a Via below ours it was not meant for anybody else.
+                if response.values(Name::Via).nth(1).is_none() {
+                    return self.drop_for(Tally::NoNextVia);
+                }
+                // RFC 4320 §4.2: a 408 to a non-INVITE is not sent, not even somebody else's.
+                if !is_invite && status == 408 {
+                    return self.fail(server, 408, now);
+                }
+                self.out.push_back(Output::Response { server: ServerKey(server), response: response.clone(), from });
+            }
+        }
+    }
+
+    fn inform(&mut self, owner: Owner, client: u64, trouble: Trouble, now: Moment) {
+        let (status, answer) = match trouble {
+            // §16.7(6): no final response at all.
+            Trouble::TimedOut => (408, Answer::TimedOut),
+            // §16.9: as if a 503 had come. It is not made a 500 (§16.7(6)): there is one next hop for all requests from that side.
+            Trouble::Unreachable => (503, Answer::Unreachable),
+            Trouble::NotAcknowledged => unreachable!("no client transaction waits for an ACK"),
+        };
+        match owner {
+            Owner::Forwarded(server) => self.fail(server, status, now),
+            Owner::Own => {
+                let Some(context) = self.clients.get(client) else { return };
+                let request = context.request.clone();
+                self.out.push_back(Output::OwnResponse { request, answer });
+            }
+            Owner::Cancel => {}
+        }
+    }
+
+    fn end_if_over(&mut self, client: u64, now: Moment) {
+        let is_over = self.clients.get(client).is_some_and(|client| match client.machine {
+            Machine::Invite(state) => state == invite_client::State::Terminated,
+            Machine::Other(state) => state == non_invite_client::State::Terminated,
+        });
+        let Some(ended) = is_over.then(|| self.clients.remove(client)).flatten() else { return };
+        self.by_branch.remove(&(ended.branch.unique, ended.owner.purpose()));
+        self.undelivered.remove(&(ended.to, client));
+        if let Owner::Forwarded(server) = ended.owner {
+            self.on_branch_over(server, now);
+        }
+    }
+
+    /// Finds the transaction by our branch and the method (RFC 3261 §17.1.3, §18.1.2).
+    fn client_of(&self, response: &Message) -> Option<u64> {
+        let via = response.top_via().ok().filter(|via| transport::is_ours(via, self.config.via_host))?;
+        let branch = via.branch.and_then(Branch::parse)?;
+        let method = response.cseq().ok()?.method;
+        let purpose = if method == Method::Cancel { Purpose::Cancel } else { Purpose::Itself };
+        let client = *self.by_branch.get(&(branch.unique, purpose))?;
+        let context = self.clients.get(client).filter(|client| client.branch == branch)?;
+        (purpose == Purpose::Cancel || context.request.method() == method).then_some(client)
+    }
+
+    fn is_pending_invite(&self, client: u64) -> bool {
+        self.clients.get(client).is_some_and(|client| client.machine == Machine::Invite(invite_client::State::Proceeding))
+    }
+}
+
+impl Owner {
+    const fn purpose(self) -> Purpose {
+        match self {
+            Self::Forwarded(_) | Self::Own => Purpose::Itself,
+            Self::Cancel => Purpose::Cancel,
+        }
+    }
+}
+
+/// Returns whether the response repeats what a server must copy from the request (RFC 3261 §8.2.6.2).
+fn is_answer_to(response: &Message, request: &Message) -> bool {
+    let number = |message: &Message| message.cseq().ok().map(|cseq| cseq.number);
+    let tags_agree = match (response.from(), request.from()) {
+        (Ok(came), Ok(sent)) => came.tag() == sent.tag(),
+        (Ok(_) | Err(_), Ok(_) | Err(_)) => false,
+    };
+    tags_agree && response.call_id() == request.call_id() && number(response) == number(request)
+}
+
+fn step(state: &mut invite_client::State, input: invite_client::Input) -> &'static [Action] {
+    let (next, actions) = state.on(input);
+    *state = next;
+    actions
+}

@@ -1,0 +1,335 @@
+//! The reader: opens a recording with a recipient's key, chunk by chunk, and gives what is in it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, Read};
+
+use aes_gcm::aead::AeadInOut;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
+
+use crate::vault::format::Place;
+use crate::vault::ratchet::Ratchet;
+use crate::vault::seal::aad;
+use crate::vault::walk::{Step, Stop, Walk};
+use crate::vault::wraps::KeyFile;
+use crate::vault::{Broken, Damage, Fingerprint, Header, KeyFileFault, Record, RecipientSecret, Records, Torn, WrongKey};
+
+/// A recording that a key has opened.
+///
+/// What it gives was sealed with the recording's key, in this order. Who sealed it is `verify`'s question: a recipient could have.
+pub struct Recording<R> {
+    walk: Walk<R>,
+    /// Nothing after the last possible chunk.
+    ratchet: Option<Ratchet>,
+    is_over: bool,
+}
+
+/// The plaintext of one chunk.
+#[derive(Debug)]
+pub struct Chunk<'r> {
+    /// Its number.
+    pub index: u32,
+    plain: &'r [u8],
+    place: Place,
+}
+
+impl<'r> Chunk<'r> {
+    /// Returns its records, in order.
+    #[must_use]
+    pub const fn records(&self) -> Records<'r> {
+        Records::new(self.plain)
+    }
+
+    /// Returns whether it is marked as the last.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        self.place == Place::Last
+    }
+}
+
+impl<R: Read> Recording<R> {
+    /// Opens a recording with the bytes of its key file and a recipient's key.
+    ///
+    /// # Errors
+    /// Where the key does not open it, the key file is not its own, or the header cannot be read.
+    pub fn open(rec: R, key_file: &[u8], secret: &RecipientSecret) -> Result<Self, OpenError> {
+        let walk = Walk::begin(rec)?;
+        let Header { recording, segment, commitment, .. } = *walk.header();
+        let key_file = KeyFile::parse(key_file).map_err(OpenError::KeyFile)?;
+        if key_file.recording() != recording {
+            return Err(OpenError::KeyFile(KeyFileFault::OtherRecording(key_file.recording())));
+        }
+        if key_file.segment().commitment != commitment || key_file.segment().number != segment {
+            return Err(OpenError::KeyFile(KeyFileFault::OtherSegment));
+        }
+        let shared = key_file.unwrap(secret).map_err(OpenError::Key)?;
+        let (derived, ratchet) = Ratchet::begin(&shared, recording, segment);
+        if !bool::from(derived.ct_eq(&commitment)) {
+            return Err(OpenError::Key(WrongKey::OtherSecret(secret.public().fingerprint())));
+        }
+        Ok(Self { walk, ratchet: Some(ratchet), is_over: false })
+    }
+
+    /// Returns what stands in the clear.
+    #[must_use]
+    pub const fn header(&self) -> &Header {
+        self.walk.header()
+    }
+
+    /// Returns the next chunk, or nothing after the closing.
+    ///
+    /// # Errors
+    /// Where the recording is torn or broken. A reader that takes this for the end accepts a cut.
+    pub fn next_chunk(&mut self) -> Result<Option<Chunk<'_>>, OpenError> {
+        if self.is_over {
+            return Ok(None);
+        }
+        self.is_over = true; // until this chunk has opened
+        let frame = match self.walk.step()? {
+            Step::Chunk(frame) => frame,
+            Step::Closing(_) => return Ok(None),
+        };
+        let ratchet = self.ratchet.take().ok_or_else(|| OpenError::Broken(self.walk.broken(Damage::Order(frame.index))))?;
+        let aad = aad(self.walk.header_hash(), &frame.to_bytes());
+        let (sealed, tag) = self.walk.sealed();
+        let (opened, next) =
+            ratchet.step(|cipher, nonce| cipher.decrypt_inout_detached(nonce, &aad, sealed.into(), &tag.into()));
+        self.ratchet = next;
+        if opened.is_err() {
+            return Err(OpenError::Broken(self.walk.broken(Damage::Tag)));
+        }
+        self.is_over = false;
+        Ok(Some(Chunk { index: frame.index, plain: self.walk.plain(), place: frame.place }))
+    }
+
+    /// Returns all records, in order; the last item is an error where the recording is torn or broken.
+    #[must_use]
+    pub fn records(self) -> OwnedRecords<R> {
+        OwnedRecords { recording: Some(self), ready: VecDeque::new() }
+    }
+
+    pub(super) const fn walk(&self) -> &Walk<R> {
+        &self.walk
+    }
+}
+
+impl<R> Drop for Recording<R> {
+    fn drop(&mut self) {
+        self.walk.buffer().zeroize();
+    }
+}
+
+/// Says which recording it is.
+impl<R: Read> fmt::Debug for Recording<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Recording({:?})", self.header().recording)
+    }
+}
+
+/// The records of a recording, each with bytes of its own. At most one chunk is held.
+///
+/// A torn recording ends with `Err(OpenError::Torn)`, so that nobody takes a cut for the end unawares.
+pub struct OwnedRecords<R> {
+    recording: Option<Recording<R>>,
+    ready: VecDeque<Result<Record, OpenError>>,
+}
+
+impl<R: Read> Iterator for OwnedRecords<R> {
+    type Item = Result<Record, OpenError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(record) = self.ready.pop_front() {
+                if record.is_err() {
+                    self.recording = None;
+                }
+                return Some(record);
+            }
+            let recording = self.recording.as_mut()?;
+            match recording.next_chunk() {
+                Ok(Some(chunk)) => {
+                    let records: Vec<_> = chunk.records().map(|record| record.map(Record::into_owned)).collect();
+                    let broken = |unreadable: crate::vault::Unreadable| {
+                        OpenError::Broken(recording.walk.broken(Damage::Content(unreadable.0)))
+                    };
+                    self.ready.extend(records.into_iter().map(|record| record.map_err(broken)));
+                }
+                Ok(None) => self.recording = None,
+                Err(error) => self.ready.push_back(Err(error)),
+            }
+        }
+    }
+}
+
+/// Says which recording it is.
+impl<R: Read> fmt::Debug for OwnedRecords<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OwnedRecords({:?})", self.recording)
+    }
+}
+
+/// A recording cannot be opened, or no further.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The disk did not give it.
+    Disk(io::Error),
+    /// The key does not open it. The recording may be good.
+    Key(WrongKey),
+    /// The key file is not this recording's, or is damaged. The recording may be good.
+    KeyFile(KeyFileFault),
+    /// It says another node made it than the one whose key was given: its own words, the key given.
+    OtherNode(Fingerprint, Fingerprint),
+    /// It ends before its end.
+    Torn(Torn),
+    /// It is not as it was written.
+    Broken(Broken),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disk(_) => f.write_str("the disk did not give the recording"),
+            Self::Key(wrong) => wrong.fmt(f),
+            Self::KeyFile(fault) => fault.fmt(f),
+            Self::OtherNode(says, given) => {
+                write!(f, "it says node {} made it, and the key given is {}", says.short(), given.short())
+            }
+            Self::Torn(torn) => write!(f, "the recording is torn: {torn}"),
+            Self::Broken(broken) => write!(f, "the recording is broken: {broken}"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Disk(error) => Some(error),
+            Self::Key(_) | Self::KeyFile(_) | Self::OtherNode(..) | Self::Torn(_) | Self::Broken(_) => None,
+        }
+    }
+}
+
+impl From<Stop> for OpenError {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Torn(torn) => Self::Torn(torn),
+            Stop::Broken(broken) => Self::Broken(broken),
+            Stop::Disk(error) => Self::Disk(error),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ids::Leg;
+    use crate::vault::fixture::{Chance, Made, make, packet};
+    use crate::vault::format::{CHECK_BYTES, HEADER_BYTES, check, sha256};
+    use crate::vault::{EndReason, Tail};
+
+    fn records(rec: &[u8], made: &Made) -> Result<Vec<Record>, OpenError> {
+        Recording::open(rec, &made.key, &made.secret)?.records().collect()
+    }
+
+    #[test]
+    fn what_was_recorded_is_what_is_read() {
+        let made = make(1, 20);
+
+        let records = records(&made.rec, &made).unwrap();
+
+        assert!(matches!(&records[0], Record::Evidence(json) if json.starts_with(b"{\"evidence\":1")));
+        let packets: Vec<_> = records
+            .iter()
+            .filter_map(|record| match record {
+                Record::Rtp { leg, came, packet } => Some((*leg, *came, packet.clone())),
+                Record::Evidence(_) | Record::Format(_) | Record::Gap(_) | Record::End(_) | Record::Other { .. } => None,
+            })
+            .collect();
+        assert_eq!(packets.len(), 40);
+        assert_eq!(packets[0], (Leg::Pbx, Duration::ZERO, packet(Leg::Pbx, 0)));
+        assert_eq!(packets[39], (Leg::Trunk, Duration::from_millis(19 * 20 + 7), packet(Leg::Trunk, 19)));
+        assert!(matches!(records.last(), Some(Record::End(totals)) if totals.reason == EndReason::HungUp(Leg::Trunk)));
+    }
+
+    #[test]
+    fn a_torn_recording_gives_every_whole_chunk_and_then_says_that_it_is_torn() {
+        let made = make(1, 20);
+        let whole = records(&made.rec, &made).unwrap();
+
+        for cut in HEADER_BYTES..made.rec.len() {
+            let torn: Vec<_> = Recording::open(&made.rec[..cut], &made.key, &made.secret).unwrap().records().collect();
+
+            let (last, before) = torn.split_last().unwrap();
+            let chunks = made.ends[1..made.ends.len() - 1].iter().filter(|&&end| end <= cut).count();
+            assert!(matches!(last, Err(OpenError::Torn(torn)) if usize::try_from(torn.chunks).unwrap() == chunks), "cut at {cut}");
+            assert!(before.iter().zip(&whole).all(|(found, wanted)| found.as_ref().unwrap() == wanted));
+        }
+    }
+
+    #[test]
+    fn a_wrong_key_is_not_called_damage() {
+        let made = make(1, 8);
+        let stranger = RecipientSecret::generate(&mut Chance::from(50));
+
+        let error = Recording::open(made.rec.as_slice(), &made.key, &stranger).unwrap_err();
+
+        assert!(matches!(error, OpenError::Key(WrongKey::NotARecipient(_))));
+        assert!(error.to_string().starts_with("this key does not open it"));
+    }
+
+    #[test]
+    fn the_key_file_of_another_recording_does_not_serve() {
+        let (one, two) = (make(1, 8), make(2, 8));
+
+        let error = Recording::open(one.rec.as_slice(), &two.key, &one.secret).unwrap_err();
+
+        assert!(matches!(error, OpenError::KeyFile(KeyFileFault::OtherRecording(id)) if id == two_id()));
+        fn two_id() -> crate::ids::RecordingId {
+            crate::ids::RecordingId::from_bytes([2; 16])
+        }
+    }
+
+    #[test]
+    fn a_chunk_opens_under_no_other_header() {
+        let made = make(1, 8);
+        let mut forged = made.rec.clone();
+        forged[HEADER_BYTES - CHECK_BYTES - 1] ^= 1; // another beginning, with a header check and a chain that fit it
+        let body = forged[..HEADER_BYTES - CHECK_BYTES].to_vec();
+        forged[HEADER_BYTES - CHECK_BYTES..HEADER_BYTES].copy_from_slice(&check(&sha256(&[&body])));
+        let end = made.ends[1];
+        let chain = sha256(&[&sha256(&[&forged[..HEADER_BYTES]]), &forged[HEADER_BYTES..end - CHECK_BYTES]]);
+        forged[end - CHECK_BYTES..end].copy_from_slice(&check(&chain));
+
+        let error = records(&forged, &made).unwrap_err();
+
+        assert!(matches!(error, OpenError::Broken(Broken { what: Damage::Tag, chunk: 0, .. })), "{error}");
+    }
+
+    #[test]
+    fn what_is_whole_but_unsigned_is_torn() {
+        let made = make(1, 8);
+        let closing = made.ends[made.ends.len() - 2];
+
+        let error = records(&made.rec[..closing], &made).unwrap_err();
+
+        assert!(matches!(error, OpenError::Torn(Torn { tail: Tail::Unsigned, .. })));
+    }
+
+    #[test]
+    fn a_disk_error_is_neither_torn_nor_broken() {
+        struct Failing;
+        impl Read for Failing {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("EIO"))
+            }
+        }
+        let made = make(1, 8);
+        let rec = made.rec[..300].chain(Failing);
+
+        assert!(matches!(Recording::open(rec, &made.key, &made.secret).unwrap().next_chunk(), Err(OpenError::Disk(_))));
+    }
+}

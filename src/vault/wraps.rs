@@ -1,0 +1,313 @@
+//! The key file: the segment's secret, wrapped by HPKE (RFC 9180, base mode) for each recipient, apart from the ciphertext.
+
+use std::fmt;
+
+use hpke::aead::AesGcm256;
+use hpke::kdf::HkdfSha256;
+use hpke::kem::X25519HkdfSha256;
+use hpke::rand_core::CryptoRng;
+use hpke::{Deserializable, HpkeError, Kem, OpModeR, OpModeS, Serializable, single_shot_open, single_shot_seal_with_rng};
+use zeroize::Zeroizing;
+
+use crate::ids::RecordingId;
+use crate::limits::KEY_FILE_ENTRIES;
+use crate::vault::format::{CHECK_BYTES, Fields, KEM_X25519, KEY_MAGIC, SUITE, VERSION, check, sha256};
+use crate::vault::ratchet::Secret;
+use crate::vault::{Fingerprint, Recipient, RecipientSecret};
+
+const INFO: &[u8] = b"mitschnitt/0 wrap";
+
+/// A key file: which segment it opens, and for whom.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyFile {
+    segment: Segment,
+    wraps: Vec<Wrap>,
+}
+
+/// The segment that a key file opens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Segment {
+    pub(super) recording: RecordingId,
+    pub(super) number: u32,
+    pub(super) commitment: [u8; 32],
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Wrap {
+    kem: u16,
+    recipient: Fingerprint,
+    /// The encapsulated key.
+    enc: Vec<u8>,
+    /// The secret, sealed: ciphertext and tag.
+    sealed: Vec<u8>,
+}
+
+impl KeyFile {
+    /// Wraps a secret for the recipients.
+    pub(super) fn wrap(
+        segment: Segment,
+        secret: &Secret,
+        recipients: &[Recipient],
+        entropy: &mut impl CryptoRng,
+    ) -> Result<Self, Fingerprint> {
+        let mut wrap = |recipient: &Recipient| {
+            let name = recipient.fingerprint();
+            let (enc, sealed) = single_shot_seal_with_rng::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
+                &OpModeS::Base,
+                &recipient.key(),
+                INFO,
+                secret.as_slice(),
+                &segment.aad(name),
+                entropy,
+            )
+            .map_err(|_| name)?;
+            Ok(Wrap { kem: KEM_X25519, recipient: name, enc: enc.to_bytes().to_vec(), sealed })
+        };
+        Ok(Self { segment, wraps: recipients.iter().map(&mut wrap).collect::<Result<_, _>>()? })
+    }
+
+    /// Opens the secret with a recipient's key.
+    pub(super) fn unwrap(&self, secret: &RecipientSecret) -> Result<Secret, WrongKey> {
+        let name = secret.public().fingerprint();
+        let wrap = self.wraps.iter().find(|wrap| wrap.recipient == name).ok_or(WrongKey::NotARecipient(name))?;
+        if wrap.kem != KEM_X25519 {
+            return Err(WrongKey::OtherKem(wrap.kem));
+        }
+        let open = || -> Result<Zeroizing<Vec<u8>>, HpkeError> {
+            let enc = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(&wrap.enc)?;
+            let aad = self.segment.aad(name);
+            single_shot_open::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
+                &OpModeR::Base,
+                secret.key(),
+                &enc,
+                INFO,
+                &wrap.sealed,
+                &aad,
+            )
+            .map(Zeroizing::new)
+        };
+        let plain = open().map_err(|_| WrongKey::DoesNotOpen(name))?;
+        let plain: &[u8; 32] = plain.as_slice().try_into().map_err(|_| WrongKey::DoesNotOpen(name))?;
+        Ok(Zeroizing::new(*plain))
+    }
+
+    /// Returns the recording it opens.
+    #[must_use]
+    pub const fn recording(&self) -> RecordingId {
+        self.segment.recording
+    }
+
+    /// Returns the names of those who can open it.
+    pub fn recipients(&self) -> impl Iterator<Item = Fingerprint> {
+        self.wraps.iter().map(|wrap| wrap.recipient)
+    }
+
+    pub(super) const fn segment(&self) -> &Segment {
+        &self.segment
+    }
+
+    /// Returns the bytes of the file.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let count = u16::try_from(self.wraps.len()).expect("`wrap` and `parse` keep the limit");
+        let mut bytes = [KEY_MAGIC.as_slice(), &[VERSION, SUITE], &count.to_be_bytes(), &self.segment.number.to_be_bytes()].concat();
+        bytes.extend_from_slice(self.segment.recording.as_bytes());
+        bytes.extend_from_slice(&self.segment.commitment);
+        for wrap in &self.wraps {
+            bytes.extend_from_slice(&wrap.kem.to_be_bytes());
+            bytes.extend_from_slice(wrap.recipient.as_bytes());
+            for field in [&wrap.enc, &wrap.sealed] {
+                let length = u16::try_from(field.len()).expect("no KEM of RFC 9180 or X-Wing has 64 KiB");
+                bytes.extend_from_slice(&length.to_be_bytes());
+                bytes.extend_from_slice(field);
+            }
+        }
+        bytes.extend_from_slice(&check(&sha256(&[&bytes])));
+        bytes
+    }
+
+    /// Reads a key file.
+    ///
+    /// # Errors
+    /// Where it is something else, or not as it was written.
+    pub fn parse(bytes: &[u8]) -> Result<Self, KeyFileFault> {
+        let mut fields = Fields(bytes);
+        if fields.take() != Some(KEY_MAGIC) {
+            return Err(KeyFileFault::NotAKeyFile);
+        }
+        let [version, suite] = fields.take().ok_or(KeyFileFault::Damaged)?;
+        if version != VERSION || suite != SUITE {
+            return Err(KeyFileFault::Version(version, suite));
+        }
+        let (body, tail) = bytes.split_last_chunk::<CHECK_BYTES>().ok_or(KeyFileFault::Damaged)?;
+        if check(&sha256(&[body])) != *tail {
+            return Err(KeyFileFault::Damaged);
+        }
+        Self::parse_checked(body).ok_or(KeyFileFault::Damaged)
+    }
+
+    fn parse_checked(body: &[u8]) -> Option<Self> {
+        let mut fields = Fields(body);
+        let _: [u8; 10] = fields.take()?; // magic, version and suite, which `parse` has read
+        let count = usize::from(u16::from_be_bytes(fields.take()?));
+        if count == 0 || count > KEY_FILE_ENTRIES {
+            return None;
+        }
+        let number = u32::from_be_bytes(fields.take()?);
+        let recording = RecordingId::from_bytes(fields.take()?);
+        let commitment = fields.take()?;
+        let mut wraps = Vec::with_capacity(count);
+        for _ in 0..count {
+            let kem = u16::from_be_bytes(fields.take()?);
+            let recipient = Fingerprint::from_bytes(fields.take()?);
+            let mut field = || -> Option<Vec<u8>> {
+                let length = u16::from_be_bytes(fields.take()?);
+                fields.bytes(usize::from(length)).map(<[u8]>::to_vec)
+            };
+            wraps.push(Wrap { kem, recipient, enc: field()?, sealed: field()? });
+        }
+        fields.0.is_empty().then_some(Self { segment: Segment { recording, number, commitment }, wraps })
+    }
+}
+
+impl Segment {
+    /// What binds a wrap to its file, its secret and its recipient, so that it can be moved to no other.
+    fn aad(&self, recipient: Fingerprint) -> Vec<u8> {
+        [self.recording.as_bytes().as_slice(), &self.number.to_be_bytes(), &self.commitment, recipient.as_bytes()].concat()
+    }
+}
+
+/// The key file cannot be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyFileFault {
+    /// It does not begin as a key file.
+    NotAKeyFile,
+    /// It is of a version and suite this program does not know.
+    Version(u8, u8),
+    /// It is not as it was written.
+    Damaged,
+    /// It belongs to another recording.
+    OtherRecording(RecordingId),
+    /// It is this recording's by name, and another's by its commitment.
+    OtherSegment,
+}
+
+impl fmt::Display for KeyFileFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAKeyFile => f.write_str("the key file does not begin as one"),
+            Self::Version(version, suite) => {
+                write!(f, "the key file is of version {version}, suite {suite}; this program reads version {VERSION}, suite {SUITE}")
+            }
+            Self::Damaged => f.write_str("the key file is not as it was written"),
+            Self::OtherRecording(recording) => write!(f, "the key file belongs to recording {recording}"),
+            Self::OtherSegment => f.write_str("the key file belongs to another capture under the same name: its commitment differs"),
+        }
+    }
+}
+
+/// The key is good, and does not open this recording.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WrongKey {
+    /// The recording was not made for this key.
+    NotARecipient(Fingerprint),
+    /// There is an entry under this key's name, and the key does not open it.
+    DoesNotOpen(Fingerprint),
+    /// The entry is of a kind this program does not know.
+    OtherKem(u16),
+    /// It opens another secret than the one the recording commits to.
+    OtherSecret(Fingerprint),
+}
+
+impl fmt::Display for WrongKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotARecipient(key) => write!(f, "this key does not open it: {} is none of its recipients", key.short()),
+            Self::DoesNotOpen(key) => write!(f, "this key does not open it: the entry of {} was made for another key", key.short()),
+            Self::OtherKem(kem) => write!(f, "this key's entry is of kind {kem:#06x}, which this program does not know"),
+            Self::OtherSecret(key) => {
+                write!(f, "this key does not open it: {} was given another secret than the recording commits to", key.short())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::vault::fixture::Chance;
+
+    const SECRET: [u8; 32] = [9; 32];
+
+    fn segment() -> Segment {
+        Segment { recording: RecordingId::from_bytes([1; 16]), number: 0, commitment: [2; 32] }
+    }
+
+    fn made(keys: &[&RecipientSecret]) -> KeyFile {
+        let recipients: Vec<_> = keys.iter().map(|key| *key.public()).collect();
+        KeyFile::wrap(segment(), &Zeroizing::new(SECRET), &recipients, &mut Chance::from(9)).unwrap()
+    }
+
+    fn keys() -> [RecipientSecret; 2] {
+        [1, 2].map(|seed| RecipientSecret::generate(&mut Chance::from(seed)))
+    }
+
+    #[test]
+    fn each_recipient_opens_the_secret_and_nobody_else() {
+        let [a, b] = keys();
+        let file = made(&[&a, &b]);
+        let stranger = RecipientSecret::generate(&mut Chance::from(3));
+
+        assert_eq!(*file.unwrap(&a).unwrap(), SECRET);
+        assert_eq!(*file.unwrap(&b).unwrap(), SECRET);
+        assert_eq!(file.unwrap(&stranger).err(), Some(WrongKey::NotARecipient(stranger.public().fingerprint())));
+    }
+
+    #[test]
+    fn a_wrap_opens_only_in_its_own_file_under_its_own_name() {
+        let [a, b] = keys();
+        let good = made(&[&a]);
+        let moved = |segment| KeyFile { segment, ..good.clone() };
+
+        let other_recording = Segment { recording: RecordingId::from_bytes([8; 16]), ..segment() };
+        let other_commitment = Segment { commitment: [8; 32], ..segment() };
+        let other_number = Segment { number: 1, ..segment() };
+        for segment in [other_recording, other_commitment, other_number] {
+            assert_eq!(moved(segment).unwrap(&a).err(), Some(WrongKey::DoesNotOpen(a.public().fingerprint())));
+        }
+        let mut renamed = good.clone();
+        renamed.wraps[0].recipient = b.public().fingerprint();
+        assert_eq!(renamed.unwrap(&b).err(), Some(WrongKey::DoesNotOpen(b.public().fingerprint())));
+    }
+
+    #[test]
+    fn a_key_file_is_read_as_it_was_written_and_no_bit_can_change_unseen() {
+        let [a, b] = keys();
+        let file = made(&[&a, &b]);
+        let bytes = file.to_bytes();
+        assert_eq!(KeyFile::parse(&bytes).unwrap(), file);
+        assert_eq!(bytes.len(), 64 + 2 * 118 + 8, "118 bytes a recipient");
+
+        for bit in 0..bytes.len() * 8 {
+            let mut bad = bytes.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert!(KeyFile::parse(&bad).is_err(), "bit {bit}");
+        }
+        for cut in 0..bytes.len() {
+            assert!(KeyFile::parse(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn an_entry_of_a_later_kind_is_passed_over() {
+        let [a, b] = keys();
+        let mut file = made(&[&a, &b]);
+        file.wraps[0] = Wrap { kem: 0x647a, enc: vec![1; 1120], ..file.wraps[0].clone() };
+
+        let file = KeyFile::parse(&file.to_bytes()).unwrap();
+
+        assert_eq!(*file.unwrap(&b).unwrap(), SECRET);
+        assert_eq!(file.unwrap(&a).err(), Some(WrongKey::OtherKem(0x647a)));
+    }
+}

@@ -1,0 +1,106 @@
+//! SIPp as a PBX or a carrier: one call of a scenario under `tests/sipp`.
+//!
+//! SIPp 3.6.1 sends RTP through a raw socket, from the port that its description names; it needs root. It binds that port and the one
+//! two above, reads neither, and leaves the RTCP port unbound. A second `play_pcap_audio` ends the first.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::child::Running;
+use super::ports::until_bound;
+use super::site::Site;
+use super::{A_WHILE, CALLED, CALLER};
+
+/// The voice that SIPp brings along: 236 packets of 30 ms.
+pub(crate) const VOICE: &str = "/usr/share/sip-tester/g711a.pcap";
+
+/// The key `1` as RFC 4733 telephone-events, which SIPp brings along.
+pub(crate) const KEY_1: &str = "/usr/share/sip-tester/dtmf_2833_1.pcap";
+
+/// What one side does.
+pub(crate) struct Plays<'s> {
+    /// The scenario's name.
+    pub(crate) scenario: &'s str,
+    /// What it says, as a capture.
+    pub(crate) voice: &'s Path,
+    /// How long it waits where the scenario says so.
+    pub(crate) waits_ms: u32,
+}
+
+/// A SIPp that runs.
+pub(crate) struct Sipp {
+    running: Running,
+    directory: TempDir,
+    scenario: String,
+}
+
+impl Sipp {
+    /// Starts the called side on the trunk (an outbound call) or on the PBX; returns when it listens.
+    pub(crate) fn called(site: &Site, at: SocketAddr, plays: &Plays<'_>) -> Self {
+        let sipp = Self::start(site, at, at, plays);
+        until_bound(at.port());
+        sipp
+    }
+
+    /// Starts the calling side.
+    pub(crate) fn calling(site: &Site, at: SocketAddr, whom: SocketAddr, plays: &Plays<'_>) -> Self {
+        Self::start(site, at, whom, plays)
+    }
+
+    fn start(site: &Site, at: SocketAddr, called_at: SocketAddr, plays: &Plays<'_>) -> Self {
+        let directory = tempfile::tempdir().expect("there is room for a directory");
+        let link = |what: &Path, name: &str| {
+            std::os::unix::fs::symlink(what, directory.path().join(name)).expect("the directory is new");
+        };
+        link(plays.voice, "voice.pcap");
+        link(Path::new(KEY_1), "key.pcap");
+        let scenario = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/sipp").join(format!("{}.xml", plays.scenario));
+        let mut command = Command::new("sipp");
+        command.current_dir(directory.path()).arg(site.ports.proxy().to_string()).arg("-sf").arg(scenario);
+        command.args(["-i", "127.0.0.1", "-bind_local", "-p", &at.port().to_string()]);
+        command.args(["-mi", "127.0.0.1", "-mp", &site.sipp_media(at).to_string()]);
+        command.args(["-m", "1", "-l", "1", "-nostdin", "-aa", "-timeout", "50", "-timeout_error"]);
+        command.args(["-trace_err", "-trace_msg", "-trace_logs", "-d", &plays.waits_ms.to_string()]);
+        command.args(["-key", "called", CALLED, "-key", "caller", CALLER, "-key", "uas", &called_at.to_string()]);
+        let running = Running::start(plays.scenario, &mut command);
+        Self { running, directory, scenario: plays.scenario.into() }
+    }
+
+    /// Waits for its end, and panics with its log and all messages unless the scenario went through to its last line.
+    pub(crate) fn must_succeed(self) -> Traces {
+        let ended = self.running.finish(Duration::from_secs(55));
+        let traces = Traces::read(self.directory.path());
+        let Traces { errors, messages, .. } = &traces;
+        assert!(ended.status.success(), "sipp {} ended with {}\n{errors}\n{messages}\n{}", self.scenario, ended.status, ended.err);
+        traces
+    }
+
+    /// Stops it where it stands.
+    pub(crate) fn stop(self) -> Traces {
+        self.running.signal(rustix::process::Signal::KILL);
+        self.running.finish(A_WHILE);
+        Traces::read(self.directory.path())
+    }
+}
+
+/// What SIPp wrote down.
+pub(crate) struct Traces {
+    pub(crate) errors: String,
+    pub(crate) messages: String,
+    pub(crate) log: String,
+}
+
+impl Traces {
+    fn read(directory: &Path) -> Self {
+        let traces = |ending: &str| {
+            let entries = std::fs::read_dir(directory).expect("it is the test's own").map(|entry| entry.expect("it can be listed").path());
+            let of_that = entries.filter(|path| path.to_string_lossy().ends_with(ending));
+            of_that.map(|path| String::from_utf8_lossy(&std::fs::read(path).expect("it can be read")).into_owned()).collect::<String>()
+        };
+        Self { errors: traces("_errors.log"), messages: traces("_messages.log"), log: traces("_logs.log") }
+    }
+}
