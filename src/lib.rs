@@ -50,7 +50,6 @@
 
 pub mod call;
 pub mod catalogue;
-pub mod cli;
 pub mod codec;
 pub mod consent;
 pub mod control;

@@ -8,13 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mitschnitt::call::{Config, Input, Network, Output, Peer, Peers, Policy, PortPair, Reason, Selector, Story, Strangers, Table};
+use mitschnitt::call::{
+    Config, Input, Network, Output, Peer, Peers, Policy, PortPair, Reason, Selector, Story, Strangers, Table,
+};
 use mitschnitt::codec::Codec;
 use mitschnitt::consent::{Clip, Cut, Mode, Player, SentAs, Terms, WithoutConsent};
 use mitschnitt::digit::Digit;
 use mitschnitt::ids::{Leg, TrunkName};
 use mitschnitt::media::{Announcing, BridgeId, Event, Order, PairIds, PortId};
 use mitschnitt::time::{Moment, Wall};
+use mitschnitt::vault::EndReason;
 use mitschnitt::wire::sdp::Sdp;
 use mitschnitt::wire::sip::{Message, Name};
 
@@ -167,7 +170,7 @@ fn a_bye_ends_the_recording_gives_back_the_ports_and_writes_the_last_word() {
     world.trunk_answers(200, "b", "");
 
     assert_eq!(world.table.count(), 0);
-    assert!(world.out.iter().any(|o| matches!(o, Output::EndRecording { why: Reason::Recorded, .. })));
+    assert!(world.out.iter().any(|o| matches!(o, Output::EndRecording { why: EndReason::HungUp(Leg::Pbx), .. })));
     assert_eq!(world.given_back(), 2);
     assert!(world.last_story().ended.is_some());
     assert_eq!(world.last_story().reason, Reason::Recorded);
@@ -298,7 +301,7 @@ fn the_vault_failing_leaves_the_call_up_and_says_so() {
 
     world.input(Input::VaultFailed(id.call));
 
-    assert!(world.out.iter().any(|o| matches!(o, Output::EndRecording { why: Reason::VaultUnavailable, .. })));
+    assert!(world.out.iter().any(|o| matches!(o, Output::EndRecording { why: EndReason::CallFailed, .. })));
     assert_eq!(world.last_story().reason, Reason::VaultUnavailable);
     assert_eq!(world.table.count(), 1);
 }
@@ -373,11 +376,11 @@ impl World {
             strangers: Strangers::Drop,
             media: ["192.0.2.2".parse().unwrap(), "203.0.113.1".parse().unwrap()],
             policies,
+            port_stock: 64,
             clocks: (Moment::START, Wall::from_unix_micros(1_795_512_600_000_000)),
         };
         let table = Table::new(config, 7, now);
-        let mut world =
-            Self { table, now, out: Vec::new(), ports: 0, stocked: 0, has_ports: true, calls: 0, asked: None };
+        let mut world = Self { table, now, out: Vec::new(), ports: 0, stocked: 0, has_ports: true, calls: 0, asked: None };
         world.drain();
         world
     }
@@ -476,7 +479,10 @@ impl World {
     fn trunk_answers(&mut self, status: u16, to_tag: &str, sdp: &str) {
         let asked = self.asked.clone().expect("a request was sent");
         let mut text = format!("SIP/2.0 {status} So\r\n");
-        for line in asked.headers().filter(|line| matches!(line.kind, Name::Via | Name::RecordRoute | Name::From | Name::CallId | Name::CSeq)) {
+        for line in asked
+            .headers()
+            .filter(|line| matches!(line.kind, Name::Via | Name::RecordRoute | Name::From | Name::CallId | Name::CSeq))
+        {
             text.push_str(std::str::from_utf8(line.raw).unwrap());
         }
         let to = String::from_utf8_lossy(asked.value(Name::To).unwrap()).into_owned();
@@ -622,7 +628,16 @@ fn offer(ip: &str, port: u16, formats: &str) -> String {
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of a request, in their order")]
-fn request(method: &str, uri: &str, from: &str, cseq: u32, from_tag: &str, to_tag: Option<&str>, lines: &str, body: &str) -> String {
+fn request(
+    method: &str,
+    uri: &str,
+    from: &str,
+    cseq: u32,
+    from_tag: &str,
+    to_tag: Option<&str>,
+    lines: &str,
+    body: &str,
+) -> String {
     numbered(method, uri, from, cseq, from_tag, to_tag, lines, body, 0)
 }
 

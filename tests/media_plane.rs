@@ -1,0 +1,872 @@
+//! The media plane from its door: what two parties hear, what is kept, and what is refused.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mitschnitt::codec::Codec;
+use mitschnitt::consent::{Clip, Consent, Cut, Fact, Facts, Mode, Output, Parties, Permit, Terms, WithoutConsent};
+use mitschnitt::digit::Digit;
+use mitschnitt::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
+use mitschnitt::media::{
+    Announcing, BridgeId, BridgeTallies, Bridging, Content, Event, Order, PairIds, Payload, PayloadFormat, Plane, PortId, Remote,
+    Sent,
+};
+use mitschnitt::time::{Moment, Wall};
+use mitschnitt::wire::rtp::{Header, Rtp};
+use proptest::array::uniform2;
+use proptest::prelude::*;
+
+proptest! {
+    /// Both parties send every 20 ms, with some jitter; each is announced to at some time, or not at all.
+    #[test]
+    fn each_party_hears_one_steady_stream(
+        starts in uniform2((any::<u32>(), any::<u16>(), any::<u32>(), 0_u64..20)),
+        begins in uniform2(0_u64..400),
+        frames in uniform2(1_u64..30),
+        jitter in prop::collection::vec(0_u64..9, 120),
+        late in 0_u64..9,
+    ) {
+        let mut lab = Lab::answered();
+        lab.late = Duration::from_millis(late);
+        let mut plan: Vec<(u64, Planned)> = vec![];
+        for leg in Leg::BOTH {
+            let (ssrc, sequence, timestamp, phase) = starts[leg.index()];
+            plan.push((begins[leg.index()], Planned::Announce(leg, frames[leg.index()])));
+            for nth in 0..60 {
+                let mut header = audio(ssrc, sequence, timestamp);
+                header.sequence = header.sequence.wrapping_add(nth);
+                header.timestamp = header.timestamp.wrapping_add(160 * u32::from(nth));
+                let at = 100 + phase + 20 * u64::from(nth) + jitter[usize::from(nth) * 2 + leg.index()];
+                plan.push((at, Planned::Packet(leg, header)));
+            }
+        }
+
+        lab.play(plan);
+
+        for leg in Leg::BOTH {
+            let heard = lab.heard(leg);
+            for pair in heard.windows(2) {
+                prop_assert_eq!(pair[0].ssrc, pair[1].ssrc);
+                prop_assert_eq!(pair[1].sequence.wrapping_sub(pair[0].sequence), 1);
+                let step = pair[1].timestamp.wrapping_sub(pair[0].timestamp);
+                // The announcement may be over before the other party says its first word: then there is a pause.
+                let paused = pair[1].marker;
+                prop_assert!(if paused { step % 160 == 0 && step > 160 } else { step == 160 }, "a step of {}", step);
+            }
+            prop_assert!(heard.iter().filter(|packet| packet.marker).count() <= 2);
+        }
+        prop_assert_eq!(lab.played.len(), 2);
+    }
+
+    /// Packets are lost and come out of order.
+    #[test]
+    fn nothing_is_heard_twice_or_behind_an_announcement(
+        start in (any::<u32>(), any::<u16>(), any::<u32>()),
+        begin in 100_u64..900,
+        frames in 1_u64..20,
+        impairments in prop::collection::vec(prop_oneof![4 => (0_u64..20).prop_map(Some), 1 => (20_u64..90).prop_map(Some), 1 => Just(None)], 60),
+    ) {
+        let mut lab = Lab::answered();
+        let (ssrc, sequence, timestamp) = start;
+        let mut plan = vec![(begin, Planned::Announce(Leg::Trunk, frames))];
+        for (delay, nth) in impairments.into_iter().zip(0_u16..) {
+            let Some(delay) = delay else { continue };
+            let header = audio(ssrc, sequence.wrapping_add(nth), timestamp.wrapping_add(160 * u32::from(nth)));
+            plan.push((20 * u64::from(nth) + delay, Planned::Packet(Leg::Pbx, header)));
+        }
+
+        lab.play(plan);
+
+        let heard = lab.heard(Leg::Trunk);
+        let numbers: BTreeSet<u16> = heard.iter().map(|packet| packet.sequence).collect();
+        prop_assert_eq!(numbers.len(), heard.len());
+        prop_assert!(heard.iter().all(|packet| packet.ssrc == heard[0].ssrc));
+        prop_assert!(heard.iter().all(|packet| packet.timestamp.wrapping_sub(heard[0].timestamp).cast_signed() % 160 == 0));
+        let ours: Vec<usize> = (0..heard.len()).filter(|&nth| heard[nth].ours).collect();
+        prop_assert_eq!(ours.len(), usize::try_from(frames).unwrap());
+        let last = heard[*ours.last().unwrap()];
+        let after = &heard[ours.last().unwrap() + 1..];
+        prop_assert!(after.iter().all(|packet| packet.sequence.wrapping_sub(last.sequence) < 0x8000));
+        prop_assert!(after.iter().all(|packet| packet.timestamp.wrapping_sub(last.timestamp) < 0x8000_0000));
+    }
+
+    /// Whatever comes, from whomever, nothing panics, and no packet is unaccounted for.
+    #[test]
+    fn any_bytes_are_decided_on(packets in prop::collection::vec((any::<bool>(), any::<bool>(), prop::collection::vec(any::<u8>(), 0..60)), 1..40)) {
+        let mut lab = Lab::answered();
+        lab.announce(Leg::Pbx, 400);
+        let count = packets.len() as u64;
+        for (known, rtcp, mut bytes) in packets {
+            if let Some(first) = bytes.first_mut() {
+                *first = *first & 0x3f | 0x80;
+            }
+            let port = if rtcp { PORTS[1].rtcp } else { PORTS[1].rtp };
+            let source = if known { at(TRUNK) } else { at("203.0.113.1:9") };
+            lab.receive(port, source, &bytes);
+        }
+
+        let tallies = lab.close().legs[1];
+        prop_assert_eq!(tallies.packets + tallies.malformed + tallies.strangers + tallies.rtcp, count);
+    }
+}
+
+#[test]
+fn packets_pass_byte_for_byte_without_an_announcement() {
+    let mut lab = Lab::answered();
+    // Padding, an extension and a contributing source.
+    let odd =
+        [&[0xb1, 8, 0, 1, 0, 0, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8, 0xbe, 0xde, 0, 1, 9, 9, 9, 9][..], b"sound", &[0, 0, 3]].concat();
+
+    lab.receive(PORTS[0].rtp, at(PBX), &odd);
+
+    assert_eq!(lab.sent, [Datagram { port: PORTS[1].rtp, to: at(TRUNK), bytes: odd, ours: false }]);
+}
+
+#[test]
+fn early_media_is_continued_by_the_announcement() {
+    let mut lab = Lab::answered();
+    lab.talk(Leg::Trunk, audio(7, 65_534, u32::MAX - 400), 4);
+    lab.announce(Leg::Pbx, 60);
+    lab.talk(Leg::Trunk, audio(7, 2, 239), 6);
+
+    let heard = lab.heard(Leg::Pbx);
+
+    // Four of the trunk's, three of ours, the last of them just before a packet of the trunk's that passes.
+    assert_eq!(
+        heard.iter().map(|packet| packet.ours).collect::<Vec<_>>(),
+        [0, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0].map(|ours| ours == 1)
+    );
+    assert!(heard.windows(2).all(|pair| pair[1].sequence == pair[0].sequence.wrapping_add(1)));
+    assert!(heard.windows(2).all(|pair| pair[1].timestamp == pair[0].timestamp.wrapping_add(160)));
+    assert!(heard.iter().all(|packet| packet.ssrc == 7 && !packet.marker));
+    assert_eq!(lab.close().legs[1].replaced, 2);
+}
+
+#[test]
+fn a_stranger_is_not_heard_not_kept_and_not_answered() {
+    let mut lab = Lab::answered();
+    let permit = lab.permit();
+    lab.order(Order::Record { id: ID, permit });
+    lab.sent.clear();
+    let packet = packet(audio(1, 1, 1));
+
+    for stranger in ["198.51.100.1:4001", "198.51.100.9:4000", "192.0.2.1:4000", "[2001:db8::1]:4000"] {
+        lab.receive(PORTS[1].rtp, at(stranger), &packet);
+        lab.receive(PORTS[1].rtcp, at(stranger), &packet);
+    }
+    lab.receive(PortId(4_000_000), at(TRUNK), &packet);
+
+    assert_eq!(lab.sent, []);
+    assert_eq!(lab.kept, []);
+    // One of the eight is the trunk's own RTCP address, and what came from it is no RTCP.
+    assert_eq!((lab.plane.tallies().strangers, lab.plane.tallies().unowned), (7, 1));
+    assert_eq!(lab.close().legs[1].malformed, 1);
+}
+
+#[test]
+fn nothing_is_taken_before_a_description() {
+    let mut lab = Lab::new();
+    lab.bridge(ID, PORTS, Content::Audio);
+
+    lab.receive(PORTS[1].rtp, at(TRUNK), &packet(audio(1, 1, 1)));
+    lab.describe(Leg::Trunk, remote(TRUNK));
+    lab.receive(PORTS[1].rtp, at(TRUNK), &packet(audio(1, 2, 161)));
+
+    assert_eq!(lab.sent, []);
+    let tallies = lab.close().legs[1];
+    assert_eq!((tallies.strangers, tallies.packets, tallies.held), (1, 1, 1), "the other side is not described yet");
+}
+
+#[test]
+fn a_party_on_hold_gets_nothing_and_its_music_passes() {
+    let mut lab = Lab::answered();
+    let permit = lab.permit();
+    lab.order(Order::Record { id: ID, permit });
+    lab.sent.clear();
+    lab.describe(Leg::Pbx, Remote { receives: false, ..remote(PBX) });
+
+    lab.receive(PORTS[1].rtp, at(TRUNK), &packet(audio(1, 1, 1)));
+    lab.receive(PORTS[0].rtp, at(PBX), &packet(audio(2, 1, 1)));
+
+    assert_eq!(lab.sent.iter().map(|sent| sent.to).collect::<Vec<_>>(), [at(TRUNK)]);
+    assert_eq!(lab.kept.iter().map(|kept| kept.leg).collect::<Vec<_>>(), [Leg::Trunk, Leg::Pbx], "both are kept all the same");
+
+    lab.describe(Leg::Pbx, remote("0.0.0.0:4000"));
+    lab.receive(PORTS[1].rtp, at(TRUNK), &packet(audio(1, 2, 161)));
+    assert_eq!(lab.sent.len(), 1, "RFC 2543's hold");
+}
+
+#[test]
+fn forks_share_the_ports_of_their_offer() {
+    let second = BridgeId { dialog: 1, ..ID };
+    let pair = |rtp| PairIds { rtp: PortId(rtp), rtcp: PortId(rtp + 1) };
+    let mut lab = Lab::answered();
+    lab.bridge(second, [pair(20), PORTS[1]], Content::Audio);
+    lab.order(Order::Describe { id: second, leg: Leg::Pbx, remote: remote(PBX) });
+    lab.order(Order::Describe { id: second, leg: Leg::Trunk, remote: remote("198.51.100.2:5000") });
+
+    lab.receive(PORTS[1].rtp, at(TRUNK), &packet(audio(1, 1, 1)));
+    lab.receive(PORTS[1].rtp, at("198.51.100.2:5000"), &packet(audio(2, 1, 1)));
+    lab.receive(PortId(20), at(PBX), &packet(audio(3, 1, 1)));
+
+    let ways: Vec<_> = lab.sent.iter().map(|sent| (sent.port, sent.to)).collect();
+    assert_eq!(ways, [(PORTS[0].rtp, at(PBX)), (PortId(20), at(PBX)), (PORTS[1].rtp, at("198.51.100.2:5000"))]);
+
+    // Both behind one gateway: the one that was described last talks.
+    lab.order(Order::Describe { id: second, leg: Leg::Trunk, remote: remote(TRUNK) });
+    lab.receive(PORTS[1].rtp, at(TRUNK), &packet(audio(1, 2, 161)));
+    assert_eq!(lab.sent.last().unwrap().port, PortId(20));
+    lab.order(Order::Close { id: second });
+    lab.receive(PORTS[1].rtp, at(TRUNK), &packet(audio(1, 3, 321)));
+    assert_eq!(lab.sent.last().unwrap().port, PORTS[0].rtp);
+}
+
+#[test]
+fn a_key_is_told_once_passed_on_and_never_kept() {
+    let mut lab = Lab::answered();
+    let permit = lab.permit();
+    lab.order(Order::Record { id: ID, permit });
+    lab.sent.clear();
+    let event = |sequence, timestamp, payload: [u8; 4]| {
+        let header = Header { payload_type: 101, marker: false, sequence, timestamp, ssrc: 9 };
+        [&header.to_bytes()[..], &payload].concat()
+    };
+
+    for nth in 0..5 {
+        lab.receive(PORTS[1].rtp, at(TRUNK), &event(nth, 1000, [5, 10, 0, 160]));
+    }
+    lab.receive(PORTS[1].rtp, at(TRUNK), &event(5, 9000, [11, 0x8a, 0, 160]));
+
+    assert_eq!(lab.digits, [(Leg::Trunk, Digit::from_char('5').unwrap()), (Leg::Trunk, Digit::from_char('#').unwrap())]);
+    assert_eq!(lab.sent.len(), 6);
+    assert_eq!(lab.kept, []);
+    assert_eq!(lab.close().legs[1].withheld, 6);
+}
+
+#[test]
+fn a_key_is_told_while_an_announcement_is_in_its_place() {
+    let mut lab = Lab::answered();
+    lab.announce(Leg::Pbx, 400);
+    lab.run(30);
+    lab.sent.clear();
+
+    lab.receive(PORTS[1].rtp, at(TRUNK), &[&[0x80, 101, 0, 1, 0, 0, 0, 9, 0, 0, 0, 1][..], &[1, 10, 0, 160]].concat());
+
+    assert_eq!(lab.digits, [(Leg::Trunk, Digit::from_char('1').unwrap())]);
+    assert_eq!(lab.sent, []);
+}
+
+#[test]
+fn only_what_comes_under_the_permit_is_kept_and_as_it_came() {
+    let mut lab = Lab::answered();
+    lab.receive(PORTS[0].rtp, at(PBX), &packet(audio(1, 1, 1)));
+    let permit = lab.permit();
+    lab.receive(PORTS[0].rtp, at(PBX), &packet(audio(1, 2, 161)));
+    assert_eq!(lab.kept, [], "the permit exists, but nobody holds it");
+
+    lab.order(Order::Record { id: ID, permit });
+    let before_the_grant = Moment::from_micros(lab.now.as_micros() - 1);
+    let late = packet(audio(1, 3, 321));
+    assert!(lab.plane.packet(PORTS[0].rtp, at(PBX), &late, before_the_grant).keep.is_none());
+
+    let comfort_noise = packet(Header { payload_type: 13, ..audio(1, 4, 481) });
+    let unlisted = packet(Header { payload_type: 97, ..audio(1, 5, 641) });
+    let spliced = packet(audio(1, 6, 801));
+    for packet in [&comfort_noise, &unlisted, &spliced] {
+        lab.receive(PORTS[0].rtp, at(PBX), packet);
+    }
+    let kept: Vec<_> = lab.kept.iter().map(|kept| (kept.slot, kept.leg, &kept.bytes)).collect();
+    assert_eq!(kept, [(SLOT, Leg::Pbx, &comfort_noise), (SLOT, Leg::Pbx, &spliced)]);
+    assert_ne!(lab.sent.last().unwrap().bytes, spliced, "what goes on was spliced after it was kept");
+
+    lab.order(Order::Unrecord { id: ID });
+    lab.receive(PORTS[0].rtp, at(PBX), &packet(audio(1, 7, 961)));
+    assert_eq!(lab.kept.len(), 2);
+    let tallies = lab.close().legs[0];
+    assert_eq!((tallies.packets, tallies.kept, tallies.unlisted), (7, 2, 1));
+}
+
+#[test]
+fn the_permit_of_one_call_records_no_other() {
+    let mut lab = Lab::answered();
+    let permit = lab.permit();
+    let other = BridgeId { call: CallId::from_u64(2), ..ID };
+    let pair = |rtp| PairIds { rtp: PortId(rtp), rtcp: PortId(rtp + 1) };
+    lab.bridge(other, [pair(30), pair(40)], Content::Audio);
+    lab.order(Order::Describe { id: other, leg: Leg::Pbx, remote: remote(PBX) });
+
+    lab.order(Order::Record { id: other, permit });
+    lab.receive(PortId(30), at(PBX), &packet(audio(1, 1, 1)));
+
+    assert_eq!(lab.kept, []);
+    assert_eq!(lab.plane.tallies().misdirected, 1);
+}
+
+#[test]
+fn video_and_fax_are_relayed_and_not_kept() {
+    for content in [Content::OtherRtp, Content::Datagrams] {
+        let mut lab = Lab::new();
+        let permit = lab.permit_of_another_bridge();
+        lab.bridge(ID, PORTS, content);
+        lab.describe(Leg::Pbx, remote(PBX));
+        lab.describe(Leg::Trunk, remote(TRUNK));
+        lab.order(Order::Record { id: ID, permit });
+
+        lab.receive(PORTS[0].rtp, at(PBX), &packet(audio(1, 1, 1)));
+        lab.receive(PORTS[0].rtp, at(PBX), &[0, 1, 2]);
+        lab.announce(Leg::Pbx, 20);
+
+        assert_eq!(lab.sent.len(), if content == Content::Datagrams { 2 } else { 1 }, "{content:?}");
+        assert_eq!(lab.kept, []);
+        assert_eq!(lab.cut, [(Leg::Pbx, Cut::Codec)]);
+    }
+}
+
+#[test]
+fn a_packet_that_is_too_long_or_no_rtp_is_dropped() {
+    let mut lab = Lab::answered();
+
+    let long = [packet(audio(1, 1, 1)), vec![0; 2048]].concat();
+    for bytes in [&[][..], &[0x80], &[0x80; 11], &[0x40; 172], &long] {
+        lab.receive(PORTS[0].rtp, at(PBX), bytes);
+    }
+    lab.receive(PORTS[0].rtcp, at(PBX_RTCP), &[0x80, 200, 0, 9, 1, 2, 3, 4]);
+
+    assert_eq!(lab.sent, []);
+    assert_eq!(lab.close().legs[0].malformed, 6);
+}
+
+#[test]
+fn rtcp_speaks_of_the_stream_that_was_heard() {
+    let mut lab = Lab::answered();
+    // The PBX's 7 is heard under a source of ours: 100 becomes the number after our last frame.
+    lab.announce(Leg::Trunk, 40);
+    lab.run(60);
+    lab.talk(Leg::Pbx, audio(7, 100, 1000), 1);
+    let heard = lab.heard(Leg::Trunk);
+    let carried = *heard.last().unwrap();
+    assert_eq!((heard.len(), carried.ours), (3, false));
+    lab.sent.clear();
+
+    lab.receive(PORTS[0].rtcp, at(PBX_RTCP), &sender_report(7, 1000, 9, 77));
+    let highest = u32::from(carried.sequence);
+    lab.receive(PORTS[1].rtcp, at(TRUNK_RTCP), &sender_report(9, 5, carried.ssrc, highest));
+
+    let expected = [
+        Datagram {
+            port: PORTS[1].rtcp,
+            to: at(TRUNK_RTCP),
+            bytes: sender_report(carried.ssrc, carried.timestamp, 9, 77),
+            ours: false,
+        },
+        Datagram { port: PORTS[0].rtcp, to: at(PBX_RTCP), bytes: sender_report(9, 5, 7, 100), ours: false },
+    ];
+    assert_eq!(lab.sent, expected);
+}
+
+#[test]
+fn rtcp_of_an_unspliced_stream_passes_byte_for_byte_on_hold_as_well_and_by_its_own_port() {
+    let mut lab = Lab::answered();
+    lab.describe(Leg::Trunk, Remote { receives: false, ..remote(TRUNK) });
+    let report = sender_report(7, 1000, 9, 77);
+
+    lab.receive(PORTS[0].rtcp, at(PBX_RTCP), &report);
+    lab.receive(PORTS[0].rtcp, at(PBX), &report);
+    lab.describe(Leg::Trunk, remote(TRUNK));
+    lab.receive(PORTS[0].rtp, at(PBX), &report);
+
+    assert_eq!(lab.sent, [Datagram { port: PORTS[1].rtcp, to: at(TRUNK_RTCP), bytes: report, ours: false }]);
+}
+
+#[test]
+fn rtcp_that_is_multiplexed_goes_over_the_rtp_port() {
+    let mut lab = Lab::answered();
+    lab.describe(Leg::Pbx, Remote { rtcp_mux: true, ..remote(PBX) });
+    let report = sender_report(7, 1000, 9, 77);
+
+    lab.receive(PORTS[0].rtp, at(PBX), &report);
+    lab.receive(PORTS[1].rtcp, at(TRUNK_RTCP), &report);
+
+    let ways: Vec<_> = lab.sent.iter().map(|sent| (sent.port, sent.to)).collect();
+    assert_eq!(ways, [(PORTS[1].rtcp, at(TRUNK_RTCP)), (PORTS[0].rtp, at(PBX))]);
+    assert_eq!(lab.close().legs[0].rtcp, 1);
+}
+
+#[test]
+fn an_announcement_is_cut_by_hold_by_a_move_and_by_a_codec_that_is_gone() {
+    let no_pcma = Remote { formats: vec![speech(0, Codec::Pcmu)], ..remote(PBX) };
+    let changes = [
+        (Remote { receives: false, ..remote(PBX) }, Cut::Held),
+        (remote("0.0.0.0:4000"), Cut::Held),
+        (remote("192.0.2.1:4444"), Cut::Moved),
+        (no_pcma, Cut::Moved),
+    ];
+    for (change, cut) in changes {
+        let mut lab = Lab::answered();
+        lab.announce(Leg::Pbx, 400);
+        lab.run(30);
+
+        lab.describe(Leg::Pbx, change);
+        lab.run(600);
+
+        assert_eq!(lab.cut, [(Leg::Pbx, cut)]);
+        assert_eq!(lab.played.len(), 0);
+        assert_eq!(lab.heard(Leg::Pbx).len(), 2, "nothing more is sent");
+    }
+}
+
+#[test]
+fn a_description_that_changes_nothing_does_not_disturb_an_announcement() {
+    let mut lab = Lab::answered();
+    lab.announce(Leg::Pbx, 200);
+    lab.run(50);
+
+    lab.describe(Leg::Pbx, remote(PBX));
+    lab.describe(Leg::Trunk, Remote { receives: false, ..remote("198.51.100.7:7000") });
+    lab.run(600);
+
+    assert_eq!((lab.cut.len(), lab.played.len(), lab.heard(Leg::Pbx).len()), (0, 1, 10));
+}
+
+#[test]
+fn an_announcement_that_cannot_be_had_is_cut_at_once() {
+    let mut lab = Lab::answered();
+    lab.order(Order::Announce(Announcing { payload_type: 0, ..announcing(ID, Leg::Pbx, 400) }));
+    lab.order(Order::Announce(announcing(BridgeId { dialog: 9, ..ID }, Leg::Trunk, 400)));
+    lab.describe(Leg::Trunk, Remote { receives: false, ..remote(TRUNK) });
+    lab.order(Order::Announce(announcing(ID, Leg::Trunk, 400)));
+    lab.run(600);
+
+    assert_eq!(lab.cut, [(Leg::Pbx, Cut::Codec), (Leg::Trunk, Cut::NotSent), (Leg::Trunk, Cut::Held)]);
+    assert_eq!(lab.sent, []);
+}
+
+#[test]
+fn a_frame_that_the_kernel_refuses_cuts_the_announcement() {
+    let mut lab = Lab::answered();
+    lab.announce(Leg::Pbx, 400);
+    lab.run(50);
+    lab.outcome = Sent::Failed;
+    lab.run(600);
+
+    assert_eq!((lab.cut, lab.played.len()), (vec![(Leg::Pbx, Cut::NotSent)], 0));
+}
+
+#[test]
+fn a_stopped_announcement_was_not_played_and_the_other_party_is_heard_again() {
+    let mut lab = Lab::answered();
+    lab.talk(Leg::Trunk, audio(7, 1, 160), 1);
+    lab.announce(Leg::Pbx, 400);
+    lab.talk(Leg::Trunk, audio(7, 2, 320), 2);
+
+    lab.order(Order::StopAnnouncement { id: ID, leg: Leg::Pbx });
+    lab.talk(Leg::Trunk, audio(7, 4, 640), 2);
+    lab.run(600);
+
+    let heard = lab.heard(Leg::Pbx);
+    assert_eq!(heard.iter().map(|packet| packet.ours).collect::<Vec<_>>(), [false, true, true, true, false, false]);
+    assert!(heard.windows(2).all(|pair| pair[1].sequence == pair[0].sequence.wrapping_add(1)));
+    assert_eq!((lab.played.len(), lab.cut.len()), (0, 0));
+}
+
+#[test]
+fn an_announcement_is_told_as_played_after_its_last_frame_and_names_what_was_sent() {
+    let mut lab = Lab::answered();
+    lab.announce(Leg::Trunk, 100);
+    lab.run(79);
+    assert_eq!(lab.played.len(), 0, "the fifth frame is due at 80 ms");
+
+    lab.run(1);
+
+    let heard = lab.heard(Leg::Trunk);
+    let range = lab.played[0].range();
+    assert_eq!((range.packets, range.first.ssrc, range.last.ssrc), (5, heard[0].ssrc, heard[4].ssrc));
+    assert_eq!((range.first.sequence, range.last.sequence), (heard[0].sequence, heard[4].sequence));
+    assert_eq!((range.first.timestamp, range.last.timestamp), (heard[0].timestamp, heard[4].timestamp));
+    assert_eq!(range.ended.since(range.began), Duration::from_millis(80));
+}
+
+#[test]
+fn a_plane_that_wakes_late_does_not_burst() {
+    let mut lab = Lab::answered();
+    lab.announce(Leg::Trunk, 400);
+    lab.run(20);
+    assert_eq!(lab.sent.len(), 2);
+
+    lab.late = Duration::from_millis(200);
+    lab.run(240);
+    lab.late = Duration::ZERO;
+    assert_eq!(lab.sent.len(), 3, "one frame for the one wake");
+    lab.run(400);
+
+    let heard = lab.heard(Leg::Trunk);
+    assert_eq!(heard.len(), 20);
+    assert!(heard.windows(2).all(|pair| pair[1].timestamp.wrapping_sub(pair[0].timestamp) == 160));
+}
+
+#[test]
+fn a_closed_bridge_leaves_its_sockets_to_others() {
+    let mut lab = Lab::answered();
+    lab.announce(Leg::Pbx, 400);
+    lab.run(50);
+    lab.receive(PORTS[0].rtp, at(PBX), &packet(audio(1, 1, 1)));
+
+    let tallies = lab.close();
+
+    assert_eq!((tallies.legs[0].packets, tallies.legs[0].bytes, tallies.legs[0].announced), (1, 172, 3));
+    lab.run(600);
+    lab.receive(PORTS[0].rtp, at(PBX), &packet(audio(1, 2, 161)));
+    assert_eq!((lab.plane.tallies().unowned, lab.plane.tallies().bridges, lab.plane.deadline()), (1, 0, None));
+    let other = BridgeId { call: CallId::from_u64(2), ..ID };
+    lab.bridge(other, PORTS, Content::Audio);
+    assert_eq!((lab.plane.tallies().bridges, lab.plane.tallies().misdirected), (1, 0));
+}
+
+#[test]
+fn sockets_of_one_call_are_not_given_to_another() {
+    let mut lab = Lab::answered();
+    let other = BridgeId { call: CallId::from_u64(2), ..ID };
+    let free = PairIds { rtp: PortId(50), rtcp: PortId(51) };
+
+    lab.bridge(other, [free, PORTS[1]], Content::Audio);
+    lab.bridge(ID, PORTS, Content::Audio);
+
+    assert_eq!((lab.plane.tallies().bridges, lab.plane.tallies().misdirected), (1, 2));
+    lab.bridge(other, [free, PairIds { rtp: PortId(60), rtcp: PortId(61) }], Content::Audio);
+    assert_eq!(lab.plane.tallies().bridges, 2, "what was refused left nothing behind");
+}
+
+#[test]
+fn a_packet_is_decided_on_without_an_allocation() {
+    let mut lab = Lab::answered();
+    let permit = lab.permit();
+    lab.order(Order::Record { id: ID, permit });
+    let packets: Vec<Vec<u8>> = (0..1000).map(|nth| packet(audio(1, nth, u32::from(nth) * 160))).collect();
+    let event = [&[0x80, 101, 0, 1, 0, 0, 0, 9, 0, 0, 0, 1][..], &[1, 10, 0, 160]].concat();
+    let report = sender_report(1, 1, 2, 3);
+    let mut buffer = [0; 2048];
+
+    let before = ALLOCATIONS.with(Cell::get);
+    let mut kept = 0;
+    let mut forwarded = 0;
+    let mut receive = |port: PortId, source: SocketAddr, bytes: &[u8]| {
+        let packet = &mut buffer[..bytes.len()];
+        packet.copy_from_slice(bytes);
+        let verdict = lab.plane.packet(port, source, packet, lab.now);
+        kept += usize::from(verdict.keep.is_some());
+        if let Some(rewrite) = verdict.forward.and_then(|forward| forward.rewrite) {
+            rewrite.apply(packet);
+            forwarded += 1;
+        }
+    };
+    let (pbx, pbx_rtcp, stranger) = (at(PBX), at(PBX_RTCP), at("203.0.113.9:9"));
+    for packet in &packets {
+        receive(PORTS[0].rtp, pbx, packet);
+        receive(PORTS[0].rtp, pbx, &event);
+        receive(PORTS[0].rtcp, pbx_rtcp, &report);
+        receive(PORTS[0].rtp, stranger, packet);
+    }
+    let after = ALLOCATIONS.with(Cell::get);
+
+    assert_eq!(after - before, 0);
+    assert_eq!(kept, 1000);
+    assert!(forwarded >= 3000 - 1000, "all but the keys, whose source alternates, are rewritten: {forwarded}");
+}
+
+// ── the lab: two parties, a plane between them, and virtual time ────────────────────────────────────────────────────
+
+const ID: BridgeId = BridgeId { call: CallId::from_u64(1), dialog: 0, line: 0 };
+const SLOT: u32 = 5;
+const PORTS: [PairIds; 2] = [PairIds { rtp: PortId(10), rtcp: PortId(11) }, PairIds { rtp: PortId(12), rtcp: PortId(13) }];
+const PBX: &str = "192.0.2.1:4000";
+const PBX_RTCP: &str = "192.0.2.1:4001";
+const TRUNK: &str = "198.51.100.1:4000";
+const TRUNK_RTCP: &str = "198.51.100.1:4001";
+
+struct Lab {
+    plane: Plane,
+    now: Moment,
+    /// How late the plane is woken.
+    late: Duration,
+    outcome: Sent,
+    sent: Vec<Datagram>,
+    kept: Vec<Kept>,
+    played: Vec<mitschnitt::consent::Played>,
+    cut: Vec<(Leg, Cut)>,
+    digits: Vec<(Leg, Digit)>,
+    closed: Vec<BridgeTallies>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Datagram {
+    port: PortId,
+    to: SocketAddr,
+    bytes: Vec<u8>,
+    ours: bool,
+}
+
+#[derive(PartialEq, Eq, Debug)]
+struct Kept {
+    slot: u32,
+    leg: Leg,
+    bytes: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    ssrc: u32,
+    sequence: u16,
+    timestamp: u32,
+    marker: bool,
+    ours: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Planned {
+    Packet(Leg, Header),
+    Announce(Leg, u64),
+}
+
+impl Lab {
+    fn new() -> Self {
+        Self {
+            plane: Plane::new(42),
+            now: Moment::from_millis(1000),
+            late: Duration::ZERO,
+            outcome: Sent::Out,
+            sent: vec![],
+            kept: vec![],
+            played: vec![],
+            cut: vec![],
+            digits: vec![],
+            closed: vec![],
+        }
+    }
+
+    fn answered() -> Self {
+        let mut lab = Self::new();
+        lab.bridge(ID, PORTS, Content::Audio);
+        lab.describe(Leg::Pbx, remote(PBX));
+        lab.describe(Leg::Trunk, remote(TRUNK));
+        lab
+    }
+
+    fn order(&mut self, order: Order) {
+        self.plane.order(order, self.now);
+        self.fetch();
+    }
+
+    fn bridge(&mut self, id: BridgeId, ports: [PairIds; 2], content: Content) {
+        self.order(Order::Bridge(Box::new(Bridging { id, slot: SLOT, ports, content })));
+    }
+
+    fn describe(&mut self, leg: Leg, remote: Remote) {
+        self.order(Order::Describe { id: ID, leg, remote });
+    }
+
+    fn announce(&mut self, leg: Leg, ms: usize) {
+        self.order(Order::Announce(announcing(ID, leg, ms)));
+    }
+
+    fn close(&mut self) -> BridgeTallies {
+        self.order(Order::Close { id: ID });
+        self.closed.pop().unwrap()
+    }
+
+    /// Plays the announcement to both, so that consent is complete.
+    fn permit(&mut self) -> Permit {
+        Leg::BOTH.into_iter().for_each(|leg| self.announce(leg, 20));
+        self.run(40);
+        permit(std::mem::take(&mut self.played), self.now)
+    }
+
+    fn permit_of_another_bridge(&mut self) -> Permit {
+        let mut other = Self::answered();
+        other.permit()
+    }
+
+    fn receive(&mut self, port: PortId, source: SocketAddr, bytes: &[u8]) {
+        let mut packet = bytes.to_vec();
+        let verdict = self.plane.packet(port, source, &packet, self.now);
+        if let Some((slot, covered)) = verdict.keep {
+            assert_eq!((covered.call(), covered.came()), (ID.call, self.now));
+            self.kept.push(Kept { slot, leg: covered.leg(), bytes: covered.packet().to_vec() });
+        }
+        if let Some(forward) = verdict.forward {
+            if let Some(rewrite) = forward.rewrite {
+                rewrite.apply(&mut packet);
+            }
+            self.sent.push(Datagram { port: forward.port, to: forward.to, bytes: packet, ours: false });
+        }
+        self.fetch();
+    }
+
+    /// One packet each 20 ms from the party on this leg.
+    fn talk(&mut self, leg: Leg, first: Header, packets: u16) {
+        for nth in 0..packets {
+            let mut header = first;
+            header.sequence = first.sequence.wrapping_add(nth);
+            header.timestamp = first.timestamp.wrapping_add(160 * u32::from(nth));
+            self.receive(PORTS[leg.index()].rtp, at([PBX, TRUNK][leg.index()]), &packet(header));
+            self.run(20);
+        }
+    }
+
+    fn run(&mut self, ms: u64) {
+        let end = self.now + Duration::from_millis(ms);
+        while let Some(due) = self.plane.deadline().map(|due| self.now.max(due + self.late)).filter(|&due| due <= end) {
+            self.now = due;
+            let (sent, outcome) = (&mut self.sent, self.outcome);
+            self.plane.wake(self.now, &mut |port, to, packet| {
+                if outcome == Sent::Out {
+                    sent.push(Datagram { port, to, bytes: packet.to_vec(), ours: true });
+                }
+                outcome
+            });
+            self.fetch();
+        }
+        self.now = end;
+    }
+
+    /// Does what is planned, each at its millisecond from here, and runs on until all is over.
+    fn play(&mut self, mut plan: Vec<(u64, Planned)>) {
+        plan.sort_by_key(|&(at, _)| at);
+        let start = self.now;
+        for (at_ms, planned) in plan {
+            self.run((start + Duration::from_millis(at_ms)).since(self.now).as_millis().try_into().unwrap());
+            match planned {
+                Planned::Packet(leg, header) => {
+                    self.receive(PORTS[leg.index()].rtp, at([PBX, TRUNK][leg.index()]), &packet(header))
+                }
+                Planned::Announce(leg, frames) => self.announce(leg, usize::try_from(frames).unwrap() * 20),
+            }
+        }
+        self.run(2000);
+    }
+
+    fn fetch(&mut self) {
+        while let Some(event) = self.plane.poll() {
+            match event {
+                Event::Played { id, played } => {
+                    assert_eq!(id, ID);
+                    self.played.push(played);
+                }
+                Event::Cut { id: _, leg, cut } => self.cut.push((leg, cut)),
+                Event::Digit { id: _, leg, digit } => self.digits.push((leg, digit)),
+                Event::Closed { id: _, tallies } => self.closed.push(*tallies),
+            }
+        }
+    }
+
+    /// The RTP that the party on this leg was sent.
+    fn heard(&self, leg: Leg) -> Vec<Heard> {
+        let port = PORTS[leg.index()].rtp;
+        let heard = self.sent.iter().filter(|sent| sent.port == port).map(|sent| {
+            let rtp = Rtp::parse(&sent.bytes).unwrap();
+            Heard {
+                ssrc: rtp.ssrc(),
+                sequence: rtp.sequence(),
+                timestamp: rtp.timestamp(),
+                marker: rtp.marker(),
+                ours: sent.ours,
+            }
+        });
+        heard.collect()
+    }
+}
+
+fn at(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn speech(payload_type: u8, codec: Codec) -> PayloadFormat {
+    PayloadFormat { payload_type, payload: Payload::Speech(codec) }
+}
+
+fn remote(rtp: &str) -> Remote {
+    let event = PayloadFormat { payload_type: 101, payload: Payload::TelephoneEvent };
+    let formats = vec![speech(8, Codec::Pcma), speech(0, Codec::Pcmu), event];
+    Remote { rtp: at(rtp), rtcp: None, rtcp_mux: false, receives: true, formats, ptime_ms: 20 }
+}
+
+fn announcing(id: BridgeId, leg: Leg, ms: usize) -> Announcing {
+    let clip = Clip::new(Codec::Pcma, &vec![0x2a; ms * 8], [7; 32], "de").unwrap();
+    Announcing { id, leg, clip, payload_type: 8 }
+}
+
+fn audio(ssrc: u32, sequence: u16, timestamp: u32) -> Header {
+    Header { payload_type: 8, marker: false, sequence, timestamp, ssrc }
+}
+
+fn packet(header: Header) -> Vec<u8> {
+    [&header.to_bytes()[..], &[0x55; 160]].concat()
+}
+
+/// A sender report with one report block.
+fn sender_report(ssrc: u32, timestamp: u32, about: u32, highest: u32) -> Vec<u8> {
+    let mut report = vec![0x81, 200, 0, 12];
+    for word in [ssrc, 1, 2, timestamp, 3, 4, about, 5, highest, 6, 7, 8] {
+        report.extend_from_slice(&word.to_be_bytes());
+    }
+    report
+}
+
+fn permit(played: Vec<mitschnitt::consent::Played>, now: Moment) -> Permit {
+    let terms = Terms {
+        policy: "all".into(),
+        policy_hash: [1; 32],
+        purpose: "quality".into(),
+        legal_basis: "consent".into(),
+        mode: Mode::Announce,
+        must_agree: [true, true],
+        key: Digit::from_event(1).unwrap(),
+        answer: Duration::from_secs(5),
+        language: "de".into(),
+        without_consent: WithoutConsent::GoOn,
+        longest_pause: Duration::from_secs(60),
+    };
+    let facts = Facts {
+        call: ID.call,
+        recording: RecordingId::from_bytes([1; 16]),
+        direction: Direction::Inbound,
+        trunk: TrunkName::new("carrier"),
+        parties: Parties::default(),
+        clocks: (Moment::START, Wall::from_unix_micros(0)),
+    };
+    let mut consent = Consent::new(terms, facts);
+    let outputs: Vec<_> = played.into_iter().filter_map(|played| consent.handle(Fact::Played(played), now)).collect();
+    match outputs.into_iter().next() {
+        Some(Output::Begin(permit)) => permit,
+        output => panic!("both were told, so recording may begin: {output:?}"),
+    }
+}
+
+// ── allocations, counted for each thread, so that tests beside this one do not matter ─────────────────────────────────
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[expect(unsafe_code, reason = "an allocator cannot be had without; it passes everything to the system's")]
+// SAFETY: every call goes to `System` with the same arguments, and the counter is neither allocated nor dropped.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the pointer came from `System.alloc` above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}

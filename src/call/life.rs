@@ -22,6 +22,7 @@ use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::limits;
 use crate::media::{self, Announcing, BridgeId, Bridging, Order};
 use crate::time::Moment;
+use crate::vault::EndReason;
 use crate::wire::sdp::Sdp;
 use crate::wire::sip::Message;
 
@@ -404,8 +405,9 @@ impl Call {
                 self.is_recording = true;
                 self.was_granted = true;
                 let formats = self.formats();
-                desk.out(Output::Record { id: bridge(self.id, at, line), slot: self.slot, permit, formats });
+                // The story first: what becomes of the recording must find its row.
                 self.settle(Reason::Recorded, None, desk);
+                desk.out(Output::Record { id: bridge(self.id, at, line), slot: self.slot, permit, formats });
             }
             consent::Output::Refuse(refusal) => {
                 self.silence_announcements(desk);
@@ -416,7 +418,7 @@ impl Call {
                 self.settle(Reason::of_refusal(refusal), leg, desk);
             }
             consent::Output::End(leg) => {
-                self.end_recording(Reason::Withdrawn, desk);
+                self.end_recording(EndReason::Withdrawn(leg), desk);
                 self.settle(Reason::Withdrawn, Some(leg), desk);
             }
         }
@@ -434,12 +436,12 @@ impl Call {
     /// The vault cannot record this call, or not any longer.
     pub(super) fn vault_failed(&mut self, desk: &mut Desk) {
         if self.is_recording {
-            self.end_recording(Reason::VaultUnavailable, desk);
+            self.end_recording(EndReason::CallFailed, desk);
         }
         self.settle(Reason::VaultUnavailable, None, desk);
     }
 
-    fn end_recording(&mut self, why: Reason, desk: &mut Desk) {
+    fn end_recording(&mut self, why: EndReason, desk: &mut Desk) {
         if std::mem::take(&mut self.is_recording) {
             desk.out(Output::EndRecording { call: self.id, slot: self.slot, why });
         }
@@ -447,13 +449,13 @@ impl Call {
 
     // ── the end ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    /// The call is over: the recording is closed, bridges and ports are given back, the last word goes to the ledger.
-    pub(super) fn end(&mut self, reason: Reason, desk: &mut Desk, now: Moment) {
+    /// The call is over: `reason` is why it has no recording, where nothing else was said before, and `why` ends the one it has. The recording is closed, bridges and ports are given back, the last word goes to the ledger.
+    pub(super) fn end(&mut self, reason: Reason, why: EndReason, desk: &mut Desk, now: Moment) {
         if self.state == State::Over {
             return;
         }
         self.consider(Fact::Ended, desk, now);
-        self.end_recording(Reason::Recorded, desk);
+        self.end_recording(why, desk);
         for at in 0..self.dialogs.len() {
             self.drop_dialog(at, desk);
         }

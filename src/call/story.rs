@@ -58,6 +58,33 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason there is.
+    pub const ALL: &'static [Self] = &[
+        Self::InProgress,
+        Self::Recorded,
+        Self::Withdrawn,
+        Self::NoPolicy,
+        Self::PolicyNever,
+        Self::NotAnswered,
+        Self::Busy,
+        Self::Challenged,
+        Self::Failed,
+        Self::EndedBeforeConsent,
+        Self::ConsentRefused,
+        Self::ConsentTimeout,
+        Self::AnnouncementCodec,
+        Self::AnnouncementHeld,
+        Self::AnnouncementInterrupted,
+        Self::AnnouncementNotSent,
+        Self::NoAudio,
+        Self::MediaEncrypted,
+        Self::VaultUnavailable,
+        Self::PortsExhausted,
+        Self::Overload,
+        Self::BadOffer,
+        Self::Stopped,
+    ];
+
     /// Returns the code, as it stands in the ledger and in metric labels.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

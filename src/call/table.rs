@@ -21,6 +21,7 @@ use crate::media::{self, BridgeId, Order, PairIds};
 use crate::private::Private;
 use crate::sip::{self, ServerKey, Stack};
 use crate::time::{Moment, Wall};
+use crate::vault::EndReason;
 use crate::wire::dtmf;
 use crate::wire::sip::{Message, Method, Name, Uri, reason_phrase, reply};
 
@@ -37,6 +38,8 @@ pub struct Config {
     pub media: [IpAddr; 2],
     /// The policies, the first that matches being the one.
     pub policies: Vec<Arc<Policy>>,
+    /// Port pairs to be kept in stock for each leg, at most [`limits::PORT_STOCK`].
+    pub port_stock: usize,
     /// Two readings of the clocks, taken together.
     pub clocks: (Moment, Wall),
 }
@@ -132,7 +135,7 @@ pub enum Output {
         /// Its recorder slot.
         slot: u32,
         /// Why.
-        why: Reason,
+        why: EndReason,
     },
     /// A pair is no longer needed; it comes after the orders that close its bridges.
     GiveBack {
@@ -339,7 +342,7 @@ impl Table {
     /// Ends every call's recording and bridges, because the product stops; the parties are told nothing.
     pub fn shut_down(&mut self, now: Moment) {
         for slot in 0..self.calls.len() {
-            self.end_call(u32::try_from(slot).expect("limits::CALLS is far below 2^32"), Reason::Stopped, now);
+            self.end_call(u32::try_from(slot).expect("limits::CALLS is far below 2^32"), Reason::Stopped, EndReason::Shutdown, now);
         }
     }
 
@@ -468,7 +471,7 @@ impl Table {
     fn refuse(&mut self, server: ServerKey, slot: u32, status: u16, reason: Reason, now: Moment) {
         let extra = if status == 503 { vec![("Retry-After", RETRY_AFTER_S.to_string())] } else { Vec::new() };
         self.desk.stack.handle(sip::Input::Reply { server, status, extra }, now);
-        self.end_call(slot, reason, now);
+        self.end_call(slot, reason, EndReason::CallFailed, now);
     }
 
     fn on_request_in_dialog(
@@ -615,9 +618,11 @@ impl Table {
         }
         self.desk.stack.handle(sip::Input::PassResponse { server, response, body }, now);
         match (kind, status) {
-            (Kind::First, 300..) => self.end_call(slot, Reason::of_status(status), now),
+            (Kind::First, 300..) => self.end_call(slot, Reason::of_status(status), EndReason::CallFailed, now),
             // A challenge to a BYE ends nothing: it is sent again with credentials.
-            (Kind::Bye, 200..=400 | 402..=406 | 408..) => self.end_call(slot, Reason::EndedBeforeConsent, now),
+            (Kind::Bye, 200..=400 | 402..=406 | 408..) => {
+                self.end_call(slot, Reason::EndedBeforeConsent, EndReason::HungUp(from), now);
+            }
             (Kind::First | Kind::Bye | Kind::Invite | Kind::Other, _) => {}
         }
     }
@@ -626,8 +631,8 @@ impl Table {
         let Some(pending) = self.pending.remove(&server) else { return };
         let Some(&slot) = self.by_id.get(&pending.call) else { return };
         match pending.kind {
-            Kind::First => self.end_call(slot, Reason::of_status(status), now),
-            Kind::Bye => self.end_call(slot, Reason::EndedBeforeConsent, now),
+            Kind::First => self.end_call(slot, Reason::of_status(status), EndReason::CallFailed, now),
+            Kind::Bye => self.end_call(slot, Reason::EndedBeforeConsent, EndReason::HungUp(pending.from), now),
             Kind::Invite | Kind::Other => {}
         }
     }
@@ -680,15 +685,15 @@ impl Table {
                 self.desk.stack.handle(sip::Input::Originate { to, request }, now);
             }
         }
-        self.end_call(slot, Reason::EndedBeforeConsent, now);
+        self.end_call(slot, Reason::EndedBeforeConsent, EndReason::Stopped, now);
     }
 
-    fn end_call(&mut self, slot: u32, reason: Reason, now: Moment) {
+    fn end_call(&mut self, slot: u32, reason: Reason, why: EndReason, now: Moment) {
         let Some(mut call) = self.calls.get_mut(slot as usize).and_then(Option::take) else { return };
         if let Some(at) = call.deadline() {
             self.timers.remove(&(at, slot));
         }
-        call.end(reason, &mut self.desk, now);
+        call.end(reason, why, &mut self.desk, now);
         self.live -= 1;
         self.free.push(slot);
         self.by_id.remove(&call.id);
@@ -755,8 +760,9 @@ impl Desk {
     fn restock(&mut self) {
         for leg in Leg::BOTH {
             let have = self.stock_of(leg).len();
-            if have <= limits::PORT_STOCK * 3 / 4 {
-                self.out(Output::WantPorts { leg, count: limits::PORT_STOCK - have });
+            let stock = self.config.port_stock;
+            if have <= stock * 3 / 4 && have < stock {
+                self.out(Output::WantPorts { leg, count: stock - have });
             }
         }
     }

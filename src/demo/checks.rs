@@ -5,12 +5,11 @@ use std::time::Instant;
 
 use super::line::Sent;
 
-/// A stereo WAV of 16-bit samples, read by the demo itself.
+/// A WAV of 16-bit samples, read by the demo itself.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Stereo {
+pub(super) struct Wav {
     pub rate: u32,
-    pub left: Vec<i16>,
-    pub right: Vec<i16>,
+    pub channels: Vec<Vec<i16>>,
 }
 
 /// What one phone said, decoded, on the clock of its RTP timestamps.
@@ -31,7 +30,7 @@ pub(super) struct Match {
     pub sent_from: Instant,
 }
 
-impl Stereo {
+impl Wav {
     /// Reads RIFF chunk by chunk; the text of the error is what came.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
         let riff = bytes.strip_prefix(b"RIFF").and_then(|rest| rest.get(4..)?.strip_prefix(b"WAVE"));
@@ -45,13 +44,13 @@ impl Stereo {
                 let field = |from: usize, to: usize| body.get(from..to).map_or(0, number);
                 format = Some((field(0, 2), field(2, 4), field(4, 8), field(14, 16)));
             } else if name == b"data" {
-                let Some((1 | 0xfffe, 2, rate, 16)) = format else {
+                let Some((1 | 0xfffe, count @ 1..=8, rate, 16)) = format else {
                     return Err(format!("format, channels, rate and bits {format:?}"));
                 };
                 let samples: Vec<i16> = body.as_chunks().0.iter().map(|pair| i16::from_le_bytes(*pair)).collect();
-                let (pairs, _odd) = samples.as_chunks::<2>();
-                let left = pairs.iter().map(|[left, _]| *left).collect();
-                return Ok(Self { rate, left, right: pairs.iter().map(|[_, right]| *right).collect() });
+                let count = usize::try_from(count).unwrap_or(1);
+                let channel = |first| samples.iter().skip(first).step_by(count).copied().collect();
+                return Ok(Self { rate, channels: (0..count).map(channel).collect() });
             }
             rest = after.get(length + length % 2..).unwrap_or_default();
         }
@@ -107,6 +106,26 @@ impl Said {
     }
 }
 
+/// Returns how alike two sounds are, from 0 to 1: the correlation at the best of some shifts. `wide` has twice the sampling rate.
+///
+/// It knows nothing of how the one was made of the other; telephone sound of a file is above 0.95 where a different one is below 0.2.
+pub(super) fn likeness(narrow: &[i16], wide: &[i16]) -> f64 {
+    // The shortest half-band filter that keeps the consonants' hiss from folding down: -1 0 9 16 9 0 -1, over 32.
+    let weights = [-1.0, 0.0, 9.0, 16.0, 9.0, 0.0, -1.0].map(|weight| weight / 32.0);
+    let smooth: Vec<f64> = wide
+        .windows(weights.len())
+        .map(|window| window.iter().zip(weights).map(|(sample, weight)| f64::from(*sample) * weight).sum())
+        .collect();
+    let correlation = |shift: usize| {
+        let pairs = narrow.iter().skip(8).zip(smooth.iter().skip(shift).step_by(2)).map(|(one, other)| (f64::from(*one), *other));
+        let (product, one, other) = pairs.fold((0.0, 1.0, 1.0), |(product, one, other), (a, b)| {
+            (a.mul_add(b, product), a.mul_add(a, one), b.mul_add(b, other))
+        });
+        product / f64::sqrt(one * other)
+    };
+    (0..32).map(correlation).fold(0.0, f64::max)
+}
+
 /// Reads a little-endian number of up to four bytes.
 fn number(bytes: &[u8]) -> u32 {
     bytes.iter().rev().fold(0, |number, byte| number << 8 | u32::from(*byte))
@@ -140,13 +159,26 @@ mod tests {
     }
 
     #[test]
+    fn a_sound_is_like_itself_at_half_the_rate_and_like_no_other() {
+        let wave = |pitch: f64, rate: f64, from: f64, count: u32| -> Vec<i16> {
+            let at = |i| std::f64::consts::TAU * pitch * (f64::from(i) + from) / rate;
+            (0..count).map(|i| (f64::sin(at(i)) * 9000.0).round()).map(|sample| format!("{sample}").parse().unwrap()).collect()
+        };
+        let wide = wave(441.0, 16_000.0, 0.0, 8000);
+
+        assert!(likeness(&wave(441.0, 8000.0, 0.5, 4000), &wide) > 0.99);
+        assert!(likeness(&wave(523.0, 8000.0, 0.5, 4000), &wide) < 0.2);
+        assert!(likeness(&[], &wide) < 0.2);
+    }
+
+    #[test]
     fn a_wav_is_read_past_chunks_that_are_not_known() {
         let mut wav = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x02\0\x40\x1f\0\0\0\x7d\0\0\x04\0\x10\0LIST\x03\0\0\0abc\0".to_vec();
         wav.extend(b"data\x08\0\0\0\x01\0\xff\xff\x02\0\xfe\xff");
 
-        assert_eq!(Stereo::read(&wav), Ok(Stereo { rate: 8000, left: vec![1, 2], right: vec![-1, -2] }));
-        assert!(Stereo::read(b"RIFF").is_err());
-        assert!(Stereo::read(&wav[..30]).is_err());
+        assert_eq!(Wav::read(&wav), Ok(Wav { rate: 8000, channels: vec![vec![1, 2], vec![-1, -2]] }));
+        assert!(Wav::read(b"RIFF").is_err());
+        assert!(Wav::read(&wav[..30]).is_err());
     }
 
     fn frame(begin: Instant, i: u32, payload_type: u8) -> Sent {

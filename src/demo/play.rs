@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::agent::Event;
-use super::checks::{Said, Stereo};
+use super::checks::{Said, Wav, likeness};
 use super::child::{Program, Proxy};
 use super::exchange::Exchange;
 use super::failed::DemoFailed;
@@ -17,7 +17,7 @@ use super::heard::{Stream, find, sound};
 use super::ladder::{Ladder, Rung, Side};
 use super::offer::Offer;
 use super::phone::{Call, Missed, Phone};
-use super::stage::{Stage, song, warm_up};
+use super::stage::{ANNOUNCEMENT, PURPOSE, Stage, song, warm_up};
 use crate::codec::Codec;
 use crate::sound::Voice;
 use crate::sound::g711::decode_ulaw;
@@ -218,22 +218,21 @@ fn finish(stage: &Stage, program: &Program, proxy: Proxy, talk: &Talk, row: &Val
         .and_then(Value::as_str)
         .ok_or_else(|| DemoFailed::expected("read the ledger's row", "a field `id`", &row.to_string()))?;
     let wav = stage.directory.join("call.wav");
-    let key = stage.directory.join("recipient.key");
     program.must(&["recordings", "verify", id], STEP)?;
-    let [wav_path, key_path] = [&wav, &key].map(|path| path.to_string_lossy().into_owned());
-    let export =
-        ["recordings", "export", id, "--key", &key_path, "--purpose", "demonstration", "--format", "wav", "--out", &wav_path];
+    let [wav_path, key_path] = [&wav, &stage.secret_key].map(|path| path.to_string_lossy().into_owned());
+    let export = ["recordings", "export", id, "--key", &key_path, "--purpose", PURPOSE, "--format", "wav", "--out", &wav_path];
     program.must(&export, STEP)?;
     let metrics = metrics(stage.metrics)?;
     proxy.end(STEP)?;
 
     let bytes = std::fs::read(&wav).map_err(|error| DemoFailed::step(&format!("read `{}` ({error})", wav.display())))?;
-    let stereo = Stereo::read(&bytes).map_err(|came| DemoFailed::expected("read the WAV", "16-bit stereo PCM", &came))?;
-    if stereo.rate != 8000 {
-        return Err(DemoFailed::expected("read the WAV", "8000 samples a second", &stereo.rate.to_string()));
-    }
+    let wav_as = |came: &str| DemoFailed::expected("read the exported WAV", "two channels of 16 bits at 8000 Hz", came);
+    let exported = Wav::read(&bytes).map_err(|came| wav_as(&came))?;
+    let (8000, [left, right]) = (exported.rate, exported.channels.as_slice()) else {
+        return Err(wav_as(&format!("{} channel(s) at {} Hz", exported.channels.len(), exported.rate)));
+    };
     let mut verified = vec!["the signature and the chain of the encrypted file (`recordings verify`)".to_owned()];
-    for (who, call, channel) in [("left", &talk.pbx, &stereo.left), ("right", &talk.carrier, &stereo.right)] {
+    for (who, call, channel) in [("left", &talk.pbx, left), ("right", &talk.carrier, right)] {
         let line = call.line().map_err(missed("compare the sound"))?;
         let step = format!("find on the {who} channel what that side said");
         let found = Said::of(&line.sent(), PCMU, decode_ulaw).compare(channel);
@@ -270,7 +269,7 @@ fn finish(stage: &Stage, program: &Program, proxy: Proxy, talk: &Talk, row: &Val
         return Err(DemoFailed::expected("keep the numbers out of /metrics", "none", line));
     }
     verified.push("/metrics: no telephone number in it".to_owned());
-    verified.push("the announcement: heard on both sides, byte for byte as in `announcement.wav`".to_owned());
+    verified.push(announced(stage)?);
 
     show.text("\nledger");
     for (name, value) in row.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
@@ -284,6 +283,21 @@ fn finish(stage: &Stage, program: &Program, proxy: Proxy, talk: &Talk, row: &Val
     show.text(&format!("\nlisten (left: the PBX's side, right: the carrier's)\n  {}", wav.display()));
     show.text(&format!("  for example with `ffplay -nodisp -autoexit {0}`, `play {0}` or `aplay {0}`", wav.display()));
     Ok(())
+}
+
+/// Compares the bytes that both heard with the file itself, by an ear of the demo's own.
+fn announced(stage: &Stage) -> Result<String, DemoFailed> {
+    let heard: Vec<i16> = stage.announcement.iter().map(|code| decode_ulaw(*code)).collect();
+    let file = Wav::read(ANNOUNCEMENT).map_err(|came| DemoFailed::expected("read the announcement", "16-bit PCM", &came))?;
+    let likeness = file.channels.first().map_or(0.0, |file| likeness(&heard, file));
+    if likeness < 0.95 {
+        let came = format!("a correlation of {likeness:.3}");
+        return Err(DemoFailed::expected("announce what the file says", "a correlation of 0.95 or more", &came));
+    }
+    let length = stage.announcement.len();
+    Ok(format!(
+        "the announcement: {length} bytes, the same on both sides, and like `announcement.wav` (correlation {likeness:.3})"
+    ))
 }
 
 /// Asks for `/metrics`, in the words of HTTP/1.0, and returns what it says.

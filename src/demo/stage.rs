@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use super::failed::DemoFailed;
 use super::line::random;
+use crate::codec::Codec;
 use crate::sound::g711::encode_ulaw;
-use crate::sound::{MELODY_RATE, Voice, melody};
+use crate::sound::{Voice, encode_wav, melody};
 
 /// The directory and what stands in it.
 #[derive(Clone, Debug)]
@@ -17,7 +18,9 @@ pub(super) struct Stage {
     pub config: PathBuf,
     pub proxy: SocketAddr,
     pub metrics: SocketAddr,
-    /// The announcement as it must be heard: G.711 µ-law.
+    /// The key of whoever may listen, once `keys generate` has made it.
+    pub secret_key: PathBuf,
+    /// The announcement as it must be heard: G.711 µ-law of [`ANNOUNCEMENT`].
     pub announcement: Vec<u8>,
 }
 
@@ -35,14 +38,21 @@ impl Stage {
         let metrics = metrics.map_err(cannot("find a free port for /metrics"))?;
         let media = free_range().map_err(cannot("find free ports for the media"))?;
         let config = directory.join("mitschnitt.toml");
-        let sound = announcement();
-        fs::write(directory.join("announcement.wav"), mono_wav(&sound)).map_err(cannot("write the announcement"))?;
+        fs::write(directory.join("announcement.wav"), ANNOUNCEMENT).map_err(cannot("write the announcement"))?;
         let text = configuration(proxy, metrics, (pbx, carrier), media, &directory);
         fs::write(&config, text).map_err(cannot("write the configuration"))?;
-        let announcement = sound.into_iter().map(encode_ulaw).collect();
-        Ok(Self { directory, config, proxy, metrics, announcement })
+        let announcement = encode_wav(ANNOUNCEMENT, Codec::Pcmu);
+        let announcement = announcement.map_err(|error| DemoFailed::step(&format!("encode the announcement ({error})")))?;
+        let secret_key = directory.join("keys/listener.secret.pem");
+        Ok(Self { directory, config, proxy, metrics, secret_key, announcement })
     }
 }
+
+/// What the demo records for.
+pub(super) const PURPOSE: &str = "demonstration";
+
+/// «To agree to this call being recorded, press 1.»: 16 kHz, mono, 16 bits, 2.9 s.
+pub(super) const ANNOUNCEMENT: &[u8] = include_bytes!("../../deploy/opt-in.en.wav");
 
 /// Returns what a voice sings while it is recorded: 20 ms of µ-law for each frame.
 pub(super) fn song(voice: Voice) -> impl FnMut(u64) -> [u8; 160] + Send + 'static {
@@ -74,13 +84,6 @@ fn new_directory(out: &Path) -> io::Result<PathBuf> {
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
-/// Both voices at once, the low one three times as fast: 1.9 s that nobody sings otherwise.
-fn announcement() -> Vec<i16> {
-    (0..u64::from(MELODY_RATE) * 19 / 10)
-        .map(|sample| melody(Voice::Low, sample * 3) / 2 + melody(Voice::High, sample) / 2)
-        .collect()
-}
-
 fn frames(of: impl Fn(u64) -> i16 + Send + 'static) -> impl FnMut(u64) -> [u8; 160] + Send + 'static {
     move |frame| {
         let mut samples = frame * 160..;
@@ -102,19 +105,6 @@ fn free_range() -> io::Result<(u16, u16)> {
     Err(refused)
 }
 
-fn mono_wav(samples: &[i16]) -> Vec<u8> {
-    let length = u32::try_from(samples.len() * 2).unwrap_or(u32::MAX);
-    let mut wav = b"RIFF".to_vec();
-    wav.extend((36 + length).to_le_bytes());
-    wav.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
-    wav.extend(MELODY_RATE.to_le_bytes());
-    wav.extend((MELODY_RATE * 2).to_le_bytes());
-    wav.extend(b"\x02\0\x10\0data");
-    wav.extend(length.to_le_bytes());
-    wav.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
-    wav
-}
-
 fn configuration(
     proxy: SocketAddr,
     metrics: SocketAddr,
@@ -125,10 +115,9 @@ fn configuration(
     let path = |name: &str| toml_string(&directory.join(name));
     format!(
         "# Made by `mitschnitt demo`: everything on the loopback, one policy that asks the far end for a key.
-data = {data}
 
 [sip]
-listen = \"{proxy}\"
+listen = \"udp {proxy}\"
 
 [pbx]
 address = \"{pbx}\"
@@ -139,22 +128,35 @@ address = \"{carrier}\"
 
 [media]
 address = \"127.0.0.1\"
-ports = [{first}, {last}]
+ports = \"{first}-{last}\"
 
 [metrics]
 listen = \"{metrics}\"
 
+[data]
+directory = {data}
+
+[keys]
+node = {node}
+
+[[recipient]]
+name = \"listener\"
+purposes = [\"{PURPOSE}\"]
+public_key = {recipient}
+
 [[policy]]
 name = \"demo\"
-purpose = \"demonstration\"
-legal_basis = \"consent, Art. 6(1)(a) GDPR\"
 mode = \"opt-in\"
+purpose = \"{PURPOSE}\"
+legal_basis = \"consent, GDPR 6(1)(a)\"
+announcement = {{ en = {announcement} }}
 must_agree = [\"remote\"]
 key = \"1\"
-answer_within_s = 5
-announcement = {announcement}
+answer_s = 5
 ",
         data = path("data"),
+        node = path("keys/node.pem"),
+        recipient = path("keys/listener.pub.pem"),
         announcement = path("announcement.wav"),
     )
 }
@@ -168,6 +170,7 @@ fn toml_string(path: &Path) -> String {
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 mod tests {
     use super::*;
+    use crate::control::config;
 
     #[test]
     fn what_stands_there_is_left_alone() {
@@ -178,6 +181,20 @@ mod tests {
 
         let names: Vec<_> = made.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
         assert_eq!(names, ["demo-call", "demo-call-2", "demo-call-3"]);
+    }
+
+    #[test]
+    fn the_configuration_has_no_mistake() {
+        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+
+        let text =
+            configuration(address(1), address(2), (address(3), address(4)), (10_000, 11_999), Path::new("/tmp/a \"demo\""));
+
+        let report = config::parse(&text);
+        assert_eq!(report.mistakes, []);
+        let settings = report.settings.unwrap();
+        assert_eq!(settings.recipients[0].secret_key(), Path::new("/tmp/a \"demo\"/keys/listener.secret.pem"));
+        assert_eq!(settings.media.ports, 10_000..=11_999);
     }
 
     #[test]
@@ -197,13 +214,5 @@ mod tests {
                 loud.into_iter().all(|frame| sung.iter().enumerate().all(|(other, song)| other == at || !song.contains(frame)))
             );
         }
-    }
-
-    #[test]
-    fn the_announcement_is_heard_as_its_file_says() {
-        let wav = mono_wav(&announcement());
-
-        assert_eq!(wav.len(), 44 + 2 * 15_200);
-        assert_eq!(&wav[36..40], b"data");
     }
 }

@@ -57,7 +57,7 @@ impl Bridge {
     /// Takes the party's description, and says why what is played to it ends there, if it does.
     pub(super) fn describe(&mut self, leg: Leg, remote: Remote) -> Option<Cut> {
         let side = self.side_mut(leg);
-        let before = side.takes();
+        let before = side.takes().copied();
         side.describe(remote);
         let cut = side.injection.as_ref().and_then(|injection| {
             match side.can_hear(injection.player().clip().codec(), injection.payload_type()) {
@@ -116,7 +116,7 @@ impl Bridge {
     ) -> Turn {
         let side = self.side_mut(leg);
         let port = side.ports.rtp;
-        let Some(to) = side.takes() else { return Turn::Nothing };
+        let Some(&to) = side.takes() else { return Turn::Nothing };
         let Some(injection) = side.injection.as_mut().filter(|injection| injection.due() == due) else { return Turn::Nothing };
         let step = injection.send_frame(&mut side.splice, chance, now, |packet| send(port, to, packet));
         if !matches!(step, Step::NotSent) {
@@ -136,7 +136,7 @@ impl Bridge {
     }
 
     /// Whether a packet on the socket that faces this leg is the party's.
-    pub(super) fn is_from_party(&self, leg: Leg, channel: Channel, source: SocketAddr) -> bool {
+    pub(super) fn is_from_party(&self, leg: Leg, channel: Channel, source: &SocketAddr) -> bool {
         self.side(leg).is_from_party(channel, source)
     }
 
@@ -158,9 +158,14 @@ impl Bridge {
             return self.malformed(from);
         }
         match (self.content, channel) {
-            (Content::Audio, Channel::Rtp) if self.is_muxed_rtcp(from, packet) => self.rtcp(from, packet),
+            (Content::Audio | Content::OtherRtp, Channel::Rtp) if rtp::is_rtcp(packet) && self.side(from).has_rtcp_mux() => {
+                self.rtcp(from, packet)
+            }
+            // Sent to the wrong port. Read as RTP it would be a new source, and a spliced stream would go on with it.
+            (Content::Audio | Content::OtherRtp, Channel::Rtp) if rtp::is_rtcp(packet) && rtcp::is_valid(packet) => {
+                self.malformed(from)
+            }
             (Content::Audio, Channel::Rtp) => self.audio(from, packet, told, now),
-            (Content::OtherRtp, Channel::Rtp) if self.is_muxed_rtcp(from, packet) => self.rtcp(from, packet),
             (Content::OtherRtp, Channel::Rtp) if Rtp::parse(packet).is_none() => self.malformed(from),
             (Content::OtherRtp | Content::Datagrams, Channel::Rtp) => self.as_it_came(from, packet),
             (Content::Audio | Content::OtherRtp, Channel::Rtcp) => self.rtcp(from, packet),
@@ -190,7 +195,7 @@ impl Bridge {
         };
         from.tallies.kept += u64::from(keep.is_some());
         let keep = keep.map(|covered| (self.slot, covered));
-        let Some(address) = to.takes() else {
+        let Some(&address) = to.takes() else {
             from.tallies.held += 1;
             return Verdict { keep, forward: None };
         };
@@ -214,7 +219,7 @@ impl Bridge {
         let (from, to) = pair(&mut self.sides, leg);
         from.tallies.packets += 1;
         from.tallies.bytes += packet.len() as u64;
-        let forward = to.takes().map(|address| Forward { port: to.ports.rtp, to: address, rewrite: None });
+        let forward = to.takes().map(|&address| Forward { port: to.ports.rtp, to: address, rewrite: None });
         from.tallies.held += u64::from(forward.is_none());
         Verdict { keep: None, forward }
     }
@@ -235,10 +240,6 @@ impl Bridge {
     fn malformed<'p>(&mut self, leg: Leg) -> Verdict<'p> {
         self.side_mut(leg).tallies.malformed += 1;
         Verdict::default()
-    }
-
-    fn is_muxed_rtcp(&self, leg: Leg, packet: &[u8]) -> bool {
-        rtp::is_rtcp(packet) && self.side(leg).has_rtcp_mux()
     }
 
     const fn side(&self, leg: Leg) -> &Side {
@@ -285,4 +286,49 @@ fn mapping(heard: Option<&Offset>, reported: Option<&Offset>) -> Option<rtcp::Ma
         reported: reported.map_or(unchanged, |offset| (offset.ssrc, offset.source)),
         sequence: reported.map_or(0, |offset| offset.sequence),
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::consent::SentAs;
+    use crate::media::splice::Splice;
+    use crate::media::verdict::Place;
+    use crate::wire::rtp::Header;
+
+    #[test]
+    fn rtcp_is_mapped_only_where_a_stream_was_spliced() {
+        assert_eq!(mapping(None, None), None);
+
+        let mut splice = spliced();
+        let offset = *splice.offset().unwrap();
+        let unchanged = (0, 0);
+
+        let to_the_hearer = mapping(Some(&offset), None).unwrap();
+        assert_eq!((to_the_hearer.sender, to_the_hearer.reported), ((7, offset.ssrc), unchanged));
+        assert_eq!((to_the_hearer.timestamp, to_the_hearer.sequence), (offset.timestamp, 0));
+
+        let from_the_hearer = mapping(None, Some(&offset)).unwrap();
+        assert_eq!((from_the_hearer.sender, from_the_hearer.reported), (unchanged, (offset.ssrc, 7)));
+        assert_eq!((from_the_hearer.timestamp, from_the_hearer.sequence), (0, offset.sequence));
+
+        splice.begin(Moment::START);
+        assert_eq!(splice.offset(), Some(&offset), "an announcement later does not change what was");
+    }
+
+    /// A stream of our own, which source 7 continues.
+    fn spliced() -> Splice {
+        let mut splice = Splice::new();
+        let due = splice.begin(Moment::START);
+        let Place { ssrc, sequence, timestamp, .. } = splice.place(&mut Chance::new(1), due);
+        splice.sent_ours(SentAs { ssrc, sequence, timestamp }, Duration::from_millis(20), due);
+        splice.end();
+        let packet = Header { payload_type: 8, marker: false, sequence: 500, timestamp: 9, ssrc: 7 }.to_bytes();
+        let pass = splice.pass(&Rtp::parse(&packet).unwrap(), Kind::Media, Moment::from_millis(20));
+        assert!(matches!(pass, Pass::At(place) if place.ssrc == ssrc));
+        splice
+    }
 }

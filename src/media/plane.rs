@@ -11,7 +11,7 @@ use crate::media::chance::Chance;
 use crate::media::event::Told;
 use crate::media::side::Channel;
 use crate::media::table::{NotTaken, Table, Use};
-use crate::media::{Announcing, BridgeId, Bridging, Event, Order, PairIds, PlaneTallies, PortId, Remote, Verdict};
+use crate::media::{Announcing, BridgeId, BridgeTallies, Bridging, Event, Order, PairIds, PlaneTallies, PortId, Remote, Verdict};
 use crate::time::Moment;
 
 /// The media plane of one thread, the sole owner of its bridges.
@@ -88,9 +88,12 @@ impl Plane {
         };
         for &candidate in candidates {
             if let Some(Some(bridge)) = self.bridges.get_mut(candidate as usize)
-                && bridge.is_from_party(facing, channel, source)
+                && bridge.is_from_party(facing, channel, &source)
             {
-                return bridge.packet(facing, channel, packet, &mut self.told, now);
+                let verdict = bridge.packet(facing, channel, packet, &mut self.told, now);
+                self.tallies.forwarded += u64::from(verdict.forward.is_some());
+                self.tallies.kept += u64::from(verdict.keep.is_some());
+                return verdict;
             }
         }
         self.tallies.strangers += 1;
@@ -120,8 +123,14 @@ impl Plane {
             let id = played_to.id();
             match played_to.turn(leg, at, &mut self.chance, now, send) {
                 Turn::Nothing => {}
-                Turn::Next(at) => self.due.push(Reverse(Due { at, bridge, leg })),
-                Turn::Played(played) => self.told.tell(Event::Played { id, played }),
+                Turn::Next(at) => {
+                    self.tallies.announced += 1;
+                    self.due.push(Reverse(Due { at, bridge, leg }));
+                }
+                Turn::Played(played) => {
+                    self.tallies.announced += 1;
+                    self.told.tell(Event::Played { id, played });
+                }
                 Turn::Cut(cut) => self.told.tell(Event::Cut { id, leg, cut }),
             }
         }
@@ -136,6 +145,13 @@ impl Plane {
     #[must_use]
     pub fn tallies(&self) -> PlaneTallies {
         PlaneTallies { bridges: self.names.len() as u64, digits_lost: self.told.digits_lost(), ..self.tallies }
+    }
+
+    /// Returns what a bridge has carried until now; of one that does not exist, nothing.
+    #[must_use]
+    pub fn carried(&self, id: BridgeId) -> BridgeTallies {
+        let bridge = self.names.get(&id).and_then(|&index| self.bridges.get(index as usize)?.as_ref());
+        bridge.map(|bridge| bridge.tallies()).unwrap_or_default()
     }
 
     fn build(&mut self, bridging: &Bridging) {

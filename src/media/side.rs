@@ -71,11 +71,11 @@ impl Side {
     }
 
     /// Whether a packet on this socket from this source is the party's.
-    pub(super) fn is_from_party(&self, channel: Channel, source: SocketAddr) -> bool {
+    pub(super) fn is_from_party(&self, channel: Channel, source: &SocketAddr) -> bool {
         let Some(described) = &self.described else { return false };
         match channel {
-            Channel::Rtp => is_same(described.remote.rtp, source),
-            Channel::Rtcp => !described.remote.rtcp_mux && is_same(described.rtcp, source),
+            Channel::Rtp => is_same(&described.remote.rtp, source),
+            Channel::Rtcp => !described.remote.rtcp_mux && is_same(&described.rtcp, source),
         }
     }
 
@@ -85,8 +85,8 @@ impl Side {
     }
 
     /// Where media to the party goes, if it takes any.
-    pub(super) fn takes(&self) -> Option<SocketAddr> {
-        self.described.as_ref().and_then(|described| described.takes)
+    pub(super) fn takes(&self) -> Option<&SocketAddr> {
+        self.described.as_ref().and_then(|described| described.takes.as_ref())
     }
 
     /// From which socket and where to RTCP to the party goes; on hold as well (RFC 3264 §8.4).
@@ -98,7 +98,7 @@ impl Side {
 
     /// Whether an announcement of this codec can be played to the party, or what hinders it.
     pub(super) fn can_hear(&self, codec: Codec, payload_type: u8) -> Result<SocketAddr, Cut> {
-        let to = self.takes().ok_or(Cut::Held)?;
+        let to = *self.takes().ok_or(Cut::Held)?;
         let wanted = PayloadFormat { payload_type, payload: Payload::Speech(codec) };
         let can = self.remote().is_some_and(|remote| remote.formats.contains(&wanted));
         can.then_some(to).ok_or(Cut::Codec)
@@ -191,8 +191,12 @@ const fn is_somewhere(address: SocketAddr) -> bool {
 }
 
 /// Whether two addresses name one place; the flow label and the scope of IPv6 are the kernel's.
-fn is_same(described: SocketAddr, source: SocketAddr) -> bool {
-    described.port() == source.port() && described.ip() == source.ip()
+fn is_same(described: &SocketAddr, source: &SocketAddr) -> bool {
+    match (described, source) {
+        (SocketAddr::V4(described), SocketAddr::V4(source)) => described == source,
+        (SocketAddr::V6(described), SocketAddr::V6(source)) => described.port() == source.port() && described.ip() == source.ip(),
+        (SocketAddr::V4(_), SocketAddr::V6(_)) | (SocketAddr::V6(_), SocketAddr::V4(_)) => false,
+    }
 }
 
 #[cfg(test)]
@@ -204,14 +208,14 @@ mod tests {
     #[test]
     fn nobody_is_the_party_before_it_is_described() {
         let mut side = side();
-        assert!(!side.is_from_party(Channel::Rtp, at("192.0.2.1:4000")));
+        assert!(!side.is_from_party(Channel::Rtp, &at("192.0.2.1:4000")));
 
         side.describe(remote("192.0.2.1:4000"));
 
-        assert!(side.is_from_party(Channel::Rtp, at("192.0.2.1:4000")));
-        assert!(side.is_from_party(Channel::Rtcp, at("192.0.2.1:4001")));
+        assert!(side.is_from_party(Channel::Rtp, &at("192.0.2.1:4000")));
+        assert!(side.is_from_party(Channel::Rtcp, &at("192.0.2.1:4001")));
         for stranger in ["192.0.2.1:4001", "192.0.2.1:4002", "192.0.2.2:4000", "[2001:db8::1]:4000"] {
-            assert!(!side.is_from_party(Channel::Rtp, at(stranger)), "{stranger}");
+            assert!(!side.is_from_party(Channel::Rtp, &at(stranger)), "{stranger}");
         }
     }
 
@@ -223,11 +227,11 @@ mod tests {
 
         side.describe(Remote { rtcp: Some(at("192.0.2.9:7")), ..remote("192.0.2.1:4000") });
         assert_eq!(side.takes_rtcp(), Some((PortId(2), at("192.0.2.9:7"))));
-        assert!(side.is_from_party(Channel::Rtcp, at("192.0.2.9:7")));
+        assert!(side.is_from_party(Channel::Rtcp, &at("192.0.2.9:7")));
 
         side.describe(Remote { rtcp_mux: true, ..remote("192.0.2.1:4000") });
         assert_eq!(side.takes_rtcp(), Some((PortId(1), at("192.0.2.1:4000"))));
-        assert!(!side.is_from_party(Channel::Rtcp, at("192.0.2.1:4001")));
+        assert!(!side.is_from_party(Channel::Rtcp, &at("192.0.2.1:4001")));
     }
 
     #[test]

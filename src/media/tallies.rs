@@ -46,7 +46,7 @@ impl LegTallies {
     }
 }
 
-/// What the whole plane saw that belongs to no bridge.
+/// What the whole plane did since it was made, and what belongs to no bridge.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct PlaneTallies {
     /// Bridges there are.
@@ -55,6 +55,12 @@ pub struct PlaneTallies {
     pub packets: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Packets that went on to the other party, RTCP included.
+    pub forwarded: u64,
+    /// Packets that were handed out to be kept.
+    pub kept: u64,
+    /// Packets of announcements that were sent.
+    pub announced: u64,
     /// Packets to sockets that no bridge has: what is left of calls that ended.
     pub unowned: u64,
     /// Packets from addresses that no description gave.

@@ -74,3 +74,25 @@ impl Rewrite {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rewrite_changes_the_place_and_nothing_else() {
+        // Padding, an extension, a source; the marker is not set.
+        let before = [&[0xb1, 8, 0, 1, 0, 0, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8, 0xbe, 0xde, 0, 0][..], b"sound", &[0, 2]].concat();
+        let place = Place { ssrc: 0xa0a1_a2a3, sequence: 0xb0b1, timestamp: 0xc0c1_c2c3, talkspurt: Talkspurt::AsItCame };
+        let mut packet = before.clone();
+
+        Rewrite(Change::Rtp(place)).apply(&mut packet);
+
+        assert_eq!(packet[..12], [0xb1, 8, 0xb0, 0xb1, 0xc0, 0xc1, 0xc2, 0xc3, 0xa0, 0xa1, 0xa2, 0xa3]);
+        assert_eq!(packet[12..], before[12..]);
+
+        Rewrite(Change::Rtp(Place { talkspurt: Talkspurt::Begins, ..place })).apply(&mut packet);
+        assert_eq!(packet[1], 0x88);
+    }
+}

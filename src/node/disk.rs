@@ -11,13 +11,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::call::Reason;
 use crate::consent::Evidence;
 use crate::ids::{CallId, RecordingId};
 use crate::limits;
 use crate::node::clock::Clock;
 use crate::node::metrics::Metrics;
-use crate::vault::{EndReason, LastChunk, NodeKey, PlainChunk, Recipient, Sealer, Totals};
+use crate::vault::{LastChunk, NodeKey, PlainChunk, Recipient, Sealed, Sealer};
 
 /// What the media threads hand over.
 #[derive(Debug)]
@@ -36,8 +35,7 @@ pub(super) enum Outcome {
     /// The recording is closed and signed.
     Sealed {
         recording: RecordingId,
-        totals: Totals,
-        size_bytes: u64,
+        sealed: Sealed,
     },
     /// The recording could not be begun, or goes on no longer; what was sealed stays readable.
     Failed {
@@ -73,7 +71,6 @@ impl DiskLane {
 }
 
 /// Where recordings lie, and who may open them.
-#[derive(Debug)]
 pub(super) struct Place {
     /// The data directory.
     pub(super) directory: PathBuf,
@@ -152,8 +149,8 @@ struct Recording {
     sealer: Sealer,
     /// Nothing until the keys are durable.
     file: Option<File>,
-    header: Vec<u8>,
-    size_bytes: u64,
+    /// The file's first bytes, until it is made.
+    head: Vec<u8>,
 }
 
 /// Work that is done between two looks at the clock.
@@ -230,13 +227,10 @@ impl Writer {
         let recording = evidence.recording();
         let recipients = self.place.recipients_of(evidence.purpose());
         let mut entropy = super::entropy::source();
-        let granted = evidence.granted();
-        let begun = Sealer::begin(evidence, evidence.wall(granted), granted, &self.place.node, &recipients, &mut entropy)
-            .map_err(io::Error::other)?;
+        let begun = Sealer::begin(evidence, self.place.node.public(), &recipients, &mut entropy).map_err(io::Error::other)?;
         let mut file = create(&self.key_path(recording))?;
         file.write_all(&begun.key_file)?;
-        let entry =
-            Recording { call: evidence.call(), sealer: begun.sealer, file: None, header: begun.header, size_bytes: 0 };
+        let entry = Recording { call: evidence.call(), sealer: begun.sealer, file: None, head: begun.head };
         self.open.insert(recording, entry);
         Ok(())
     }
@@ -245,9 +239,8 @@ impl Writer {
         let path = Place::recordings(&self.place.directory).join(format!("{recording}.rec"));
         let Some(entry) = self.open.get_mut(&recording) else { return Ok(()) };
         let mut file = create(&path)?;
-        file.write_all(&entry.header)?;
-        entry.size_bytes = entry.header.len() as u64;
-        entry.header = Vec::new();
+        file.write_all(&entry.head)?;
+        entry.head = Vec::new();
         entry.file = Some(file);
         self.metrics.recordings_begun.inc();
         Ok(())
@@ -265,7 +258,6 @@ impl Writer {
             .and_then(|file| file.write_all(&self.sealed));
         match written {
             Ok(()) => {
-                entry.size_bytes += self.sealed.len() as u64;
                 self.metrics.chunks_sealed.inc();
                 self.metrics.seal_latency.observe(self.clock.now().since(oldest).as_secs_f64());
             }
@@ -283,16 +275,15 @@ impl Writer {
         let Some(mut entry) = self.open.remove(&recording) else { return };
         self.sealed.clear();
         let written =
-            entry.sealer.finish(last, &self.place.node, &mut self.sealed).map_err(io::Error::other).and_then(|totals| {
+            entry.sealer.finish(last, &self.place.node, &mut self.sealed).map_err(io::Error::other).and_then(|sealed| {
                 let file = entry.file.as_mut().ok_or_else(|| io::Error::other("not open"))?;
                 file.write_all(&self.sealed)?;
-                Ok(totals)
+                Ok(sealed)
             });
         match written {
-            Ok(totals) => {
+            Ok(sealed) => {
                 self.metrics.recordings_sealed.inc();
-                let size_bytes = entry.size_bytes + self.sealed.len() as u64;
-                (self.outcome)(Outcome::Sealed { recording, totals, size_bytes });
+                (self.outcome)(Outcome::Sealed { recording, sealed });
             }
             Err(error) => {
                 tracing::error!(%recording, %error, "recording_ends_torn");
@@ -324,14 +315,4 @@ impl Writer {
 /// Makes a file that only the service's user may read, and that was not there before.
 fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
-}
-
-/// The vault's word for why a recording ended.
-pub(super) const fn end_reason(why: Reason) -> EndReason {
-    match why {
-        Reason::Withdrawn => EndReason::Withdrawn,
-        Reason::VaultUnavailable => EndReason::Failed,
-        Reason::Stopped => EndReason::Stopped,
-        _ => EndReason::Hangup,
-    }
 }

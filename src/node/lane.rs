@@ -12,16 +12,16 @@ use std::time::Duration;
 use rustix::buffer::spare_capacity;
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 
-use crate::call::{Reason, RecordedFormat};
+use crate::call::RecordedFormat;
 use crate::consent::Permit;
 use crate::ids::RecordingId;
 use crate::limits;
 use crate::media::{self, BridgeId, Order, PairIds, Plane, PortId, Sent};
 use crate::node::clock::Clock;
-use crate::node::disk::{self, DiskLane, Work};
+use crate::node::disk::{DiskLane, Work};
 use crate::node::metrics::{LaneTally, Metrics};
 use crate::time::Moment;
-use crate::vault::{Buffers, PlainChunk, Recorder};
+use crate::vault::{Buffers, EndReason, PlainChunk, Recorder};
 
 /// What signalling sends down.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub(super) enum Down {
     /// What payload types mean from here on.
     Formats { slot: u32, formats: Vec<RecordedFormat> },
     /// End a recording.
-    End { slot: u32, why: Reason },
+    End { slot: u32, why: EndReason },
     /// Close the sockets of a pair.
     Close(PairIds),
 }
@@ -63,7 +63,21 @@ impl Lane {
 
     /// Wakes the thread.
     pub(super) fn wake(&self) {
-        drop(rustix::io::write(&self.wake, &1_u64.to_ne_bytes()));
+        wake(&self.wake);
+    }
+}
+
+/// Makes the thread with this eventfd look at its orders. A counter that is full wakes it just as well.
+pub(super) fn wake(event: &OwnedFd) {
+    if let Err(error) = rustix::io::write(event, &1_u64.to_ne_bytes()) {
+        tracing::trace!(%error, "already_awake");
+    }
+}
+
+/// Takes the eventfd back to zero, so that it wakes once.
+fn calm(event: &OwnedFd) {
+    if let Err(error) = rustix::io::read(event, &mut [0; 8]) {
+        tracing::trace!(%error, "woken_for_nothing");
     }
 }
 
@@ -153,7 +167,7 @@ impl Owner {
             for event in &events {
                 let key = event.data.u64();
                 if key == WAKE {
-                    drop(rustix::io::read(&self.wake, &mut [0; 8]));
+                    calm(&self.wake);
                 } else if let Ok(port) = u32::try_from(key) {
                     self.receive(PortId(port), &mut buffer);
                 }
@@ -303,8 +317,9 @@ impl Owner {
         let recorder = Recorder::begin(&permit, &self.buffers);
         // A disk lane that is gone ends the run; the permit is then dropped with the plane.
         drop(self.disk.give(Work::Begin(Box::new(permit.evidence().clone()))));
+        let withheld = self.withheld(id);
         if let Some(place) = self.recorders.get_mut(at) {
-            *place = Some(Recording { id: recording, bridge: id, recorder, withheld: self.withheld(id) });
+            *place = Some(Recording { id: recording, bridge: id, recorder, withheld });
         }
         self.formats(slot, formats, now);
         self.plane.order(Order::Record { id, permit }, now);
@@ -325,7 +340,7 @@ impl Owner {
         }
     }
 
-    fn end(&mut self, slot: u32, why: Reason, now: Moment) {
+    fn end(&mut self, slot: u32, why: EndReason, now: Moment) {
         let Some(Recording { id, bridge, recorder, withheld }) = self.recorders.get_mut(slot as usize).and_then(Option::take)
         else {
             return;
@@ -335,14 +350,14 @@ impl Owner {
         let [pbx_before, trunk_before] = withheld;
         let withheld = [pbx.saturating_sub(pbx_before), trunk.saturating_sub(trunk_before)];
         // Without its last chunk a recording stays torn, which is what it is where the disk lane is gone.
-        drop(self.disk.give(Work::End(id, recorder.end(disk::end_reason(why), withheld, now))));
+        drop(self.disk.give(Work::End(id, recorder.end(why, withheld, now))));
     }
 
     fn end_all(&mut self) {
         let now = self.clock.now();
         for slot in 0..self.recorders.len() {
             if let Ok(slot) = u32::try_from(slot) {
-                self.end(slot, Reason::Stopped, now);
+                self.end(slot, EndReason::Shutdown, now);
             }
         }
     }

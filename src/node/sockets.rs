@@ -3,27 +3,49 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::ops::RangeInclusive;
 
 use crate::call::PortPair;
 use crate::ids::Leg;
-use crate::media::{PairIds, PortId, Ports};
+use crate::media::{NoPorts, PairIds, PortCounts, PortId, Ports};
 use crate::time::Moment;
 
 /// The sockets that no call has yet, and the names of all.
 #[derive(Debug)]
 pub(super) struct Sockets {
     addresses: [IpAddr; 2],
-    ports: [Ports; 2],
+    /// Which ports are free on each address: one book where both legs have one address.
+    books: Books,
     /// Opened and waiting for a call.
     waiting: HashMap<PortId, UdpSocket>,
     free_ids: Vec<u32>,
     next_id: u32,
 }
 
+#[derive(Debug)]
+enum Books {
+    One(Ports),
+    Two([Ports; 2]),
+}
+
+impl Books {
+    const fn of(&mut self, leg: Leg) -> &mut Ports {
+        match (self, leg) {
+            (Self::One(ports), _) | (Self::Two([ports, _]), Leg::Pbx) | (Self::Two([_, ports]), Leg::Trunk) => ports,
+        }
+    }
+}
+
 impl Sockets {
-    /// Takes the addresses of both legs, and which of their ports are free.
-    pub(super) fn new(addresses: [IpAddr; 2], ports: [Ports; 2]) -> Self {
-        Self { addresses, ports, waiting: HashMap::new(), free_ids: Vec::new(), next_id: 0 }
+    /// Takes the addresses of both legs, and the range of ports that each has.
+    ///
+    /// # Errors
+    /// The range holds no pair.
+    pub(super) fn new(addresses: [IpAddr; 2], range: &RangeInclusive<u16>, seed: u64) -> Result<Self, NoPorts> {
+        let book = |nth| Ports::new(range.clone(), seed ^ nth);
+        let [pbx, trunk] = addresses;
+        let books = if pbx == trunk { Books::One(book(1)?) } else { Books::Two([book(1)?, book(2)?]) };
+        Ok(Self { addresses, books, waiting: HashMap::new(), free_ids: Vec::new(), next_id: 0 })
     }
 
     /// Opens up to `count` pairs that face `leg`. Fewer come where the range is used up, or where others have the ports.
@@ -32,15 +54,13 @@ impl Sockets {
         // A port that another process has is not tried again in this round; a range full of such ports ends the search.
         let mut misses = 0;
         while pairs.len() < count && misses < MISSES {
-            let [pbx, trunk] = &mut self.ports;
-            let ports = match leg {
-                Leg::Pbx => pbx,
-                Leg::Trunk => trunk,
-            };
-            let Some(port) = ports.take(now) else { break };
+            let Some(port) = self.books.of(leg).take(now) else { break };
             match self.bind_pair(leg, port) {
                 Ok(pair) => pairs.push(pair),
-                Err(_) => misses += 1,
+                Err(_) => {
+                    misses += 1;
+                    self.rest(leg, port, now);
+                }
             }
         }
         pairs
@@ -57,11 +77,16 @@ impl Sockets {
             self.waiting.remove(&id);
             self.free_ids.push(id.0);
         }
-        let [pbx, trunk] = &mut self.ports;
-        match pair.leg {
-            Leg::Pbx => pbx.give_back(pair.rtp, now),
-            Leg::Trunk => trunk.give_back(pair.rtp, now),
-        }
+        self.rest(pair.leg, pair.rtp, now);
+    }
+
+    fn rest(&mut self, leg: Leg, rtp: u16, now: Moment) {
+        self.books.of(leg).give_back(rtp, now);
+    }
+
+    /// Returns how many pairs there are in each state on the address that faces a leg.
+    pub(super) fn counts(&mut self, leg: Leg, now: Moment) -> PortCounts {
+        self.books.of(leg).counts(now)
     }
 
     fn bind_pair(&mut self, leg: Leg, rtp: u16) -> io::Result<PortPair> {

@@ -23,7 +23,8 @@ pub(super) fn write_key(request: &Message, method: Method<'_>, key: &mut Vec<u8>
             true
         }
         Some(_) | None => {
-            let (Ok(from), Ok(to), Ok(call_id), Ok(cseq)) = (request.from(), request.to(), request.call_id(), request.cseq()) else {
+            let (Ok(from), Ok(to), Ok(call_id), Ok(cseq)) = (request.from(), request.to(), request.call_id(), request.cseq())
+            else {
                 return false;
             };
             key.push(b'2');

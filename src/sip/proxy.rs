@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::branch::{Branch, Chance};
 use super::route::{Ours, Way};
-use super::transport;
+use super::transport::{self, Return};
 use crate::wire::sip::{Edit, Message, Method, Name, Via};
 
 /// A request that is not forwarded, and the answer to it.
@@ -54,6 +54,7 @@ pub(super) fn check(request: &Message, here: SocketAddr, chance: &Chance) -> Res
 fn has_looped(request: &Message, here: SocketAddr, chance: &Chance) -> bool {
     let mut own = request
         .values(Name::Via)
+        .filter(|value| Branch::may_stand_in(value))
         .filter_map(|value| Via::parse(value).ok())
         .filter(|via| transport::is_ours(via, here))
         .filter_map(|via| via.branch.and_then(Branch::parse))
@@ -68,8 +69,9 @@ fn has_looped(request: &Message, here: SocketAddr, chance: &Chance) -> bool {
 /// What is put into a request that goes on.
 pub(super) struct Passage<'p> {
     pub(super) ours: Ours,
-    /// Whom it came from.
-    pub(super) from: SocketAddr,
+    /// What is noted of where it came from.
+    pub(super) back: Return,
+    pub(super) via_start: &'p [u8],
     pub(super) branch: Branch,
     /// The value of our `Record-Route`.
     pub(super) record_route: &'p str,
@@ -90,10 +92,8 @@ pub(super) fn forwarded(request: &Message, passage: &Passage<'_>) -> Bytes {
         edit = edit.push_record_route(passage.record_route.as_bytes());
     }
     // (8), and §18.2.1: what the server transport notes in the Via that came.
-    if let Some((received, rport)) = request.top_via().ok().and_then(|via| transport::noted(&via, passage.from)) {
-        edit = edit.amend_top_via(received, rport);
-    }
-    edit = edit.push_via(&transport::own_via(passage.ours.via_host, passage.branch));
+    edit = passage.back.note(edit);
+    edit = edit.push_via(&transport::own_via(passage.via_start, passage.branch));
     if let Some(body) = passage.body {
         edit = edit.body(body);
     }
@@ -185,7 +185,7 @@ mod tests {
         let sent = pass(&parse(REQUEST), &Chance::new(1));
 
         let branch = Branch { unique: 5, loop_hash: Chance::new(1).loop_hash(&parse(REQUEST)) };
-        let via = String::from_utf8(transport::own_via(here(), branch)).unwrap();
+        let via = String::from_utf8(transport::own_via(&transport::via_start(here()), branch)).unwrap();
         let expected = REQUEST
             .replace("Via:", &format!("Via: {via}\r\nVia:"))
             .replace("5070;rport;branch=z9hG4bK1", "5070;rport=40000;branch=z9hG4bK1;received=192.0.2.9")
@@ -224,7 +224,8 @@ mod tests {
     fn pass(request: &Message, chance: &Chance) -> Bytes {
         let passage = Passage {
             ours: Ours { record_route: here(), via_host: here() },
-            from: "192.0.2.9:40000".parse().unwrap(),
+            back: Return::of(request, "192.0.2.9:40000".parse().unwrap()),
+            via_start: &transport::via_start(here()),
             branch: Branch { unique: 5, loop_hash: chance.loop_hash(request) },
             record_route: RECORD_ROUTE,
             body: None,

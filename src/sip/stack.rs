@@ -18,6 +18,7 @@ use super::route::{Hop, Ours, Way};
 use super::slab::Slab;
 use super::tally::{Tallies, Tally};
 use super::transaction::{Timer, Timers};
+use super::transport;
 use crate::limits;
 use crate::time::Moment;
 use crate::wire::sip::{Message, Method, StartLine, Uri};
@@ -112,7 +113,7 @@ pub enum Output {
         /// What.
         bytes: Bytes,
     },
-    /// A new request, neither ACK nor CANCEL, that passed RFC 3261 §16.3. It is to be forwarded or replied to.
+    /// A new request, neither ACK nor CANCEL, that passed RFC 3261 §16.3. It is to be forwarded or replied to, finally, within 64·T1.
     Request {
         /// Its name from here on.
         server: ServerKey,
@@ -185,6 +186,8 @@ pub enum Answer {
 pub struct Stack {
     config: Config,
     record_route: String,
+    /// What every `Via` of ours begins with.
+    via_start: Vec<u8>,
     chance: Chance,
     servers: Slab<Server>,
     clients: Slab<Client>,
@@ -217,6 +220,7 @@ impl Stack {
     pub fn new(config: Config, seed: u64, _now: Moment) -> Self {
         Self {
             record_route: format!("<sip:{};lr>", config.record_route),
+            via_start: transport::via_start(config.via_host),
             config,
             chance: Chance::new(seed),
             servers: Slab::new(),

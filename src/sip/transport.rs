@@ -10,46 +10,87 @@ use crate::wire::sip::{Edit, Message, Via};
 /// Where a `sip:` URI or a sent-by leads that names no port (RFC 3261 §19.1.2, §18.2.2).
 pub(super) const DEFAULT_PORT: u16 = 5060;
 
-/// Returns the value of `Via` for a request of ours. It asks for `rport`, so that a translator on the way does no harm.
-pub(super) fn own_via(here: SocketAddr, branch: Branch) -> Vec<u8> {
-    let mut value = format!("SIP/2.0/UDP {here};rport;branch=").into_bytes();
-    value.reserve_exact(Branch::LEN);
+/// Returns what every `Via` of ours begins with. It asks for `rport`, so that a translator on the way does no harm.
+pub(super) fn via_start(here: SocketAddr) -> Vec<u8> {
+    format!("SIP/2.0/UDP {here};rport").into_bytes()
+}
+
+/// Returns the value of `Via` for a request of ours.
+pub(super) fn own_via(start: &[u8], branch: Branch) -> Vec<u8> {
+    let mut value = Vec::with_capacity(start.len() + BRANCH.len() + Branch::LEN);
+    value.extend_from_slice(start);
+    value.extend_from_slice(BRANCH);
     branch.print(&mut value);
     value
 }
+
+/// Returns our branch out of a `Via` that came back as it was sent, a value of `rport` aside: what nearly every response has, and what
+/// need not be parsed to be known. Nothing where it was written anew.
+pub(super) fn branch_as_sent(via: &[u8], start: &[u8]) -> Option<Branch> {
+    let rest = via.strip_prefix(start)?;
+    let rest = match rest.strip_prefix(b"=") {
+        Some(port) => port.get(port.iter().take_while(|byte| byte.is_ascii_digit()).count()..)?,
+        None => rest,
+    };
+    let (branch, after) = rest.strip_prefix(BRANCH)?.split_at_checked(Branch::LEN)?;
+    matches!(after.first(), None | Some(b';')).then(|| Branch::parse(branch)).flatten()
+}
+
+const BRANCH: &[u8] = b";branch=";
 
 /// Returns whether this `Via` has our sent-by.
 pub(super) fn is_ours(via: &Via<'_>, here: SocketAddr) -> bool {
     via.port.unwrap_or(DEFAULT_PORT) == here.port() && via.host_ip() == Some(here.ip())
 }
 
-/// Returns what is to be noted in the topmost `Via` of a request from this address: `received` and `rport`.
-///
-/// `received` where the host is a name or another address (RFC 3261 §18.2.1), and always beside `rport` (RFC 3581 §4).
-pub(super) fn noted(via: &Via<'_>, from: SocketAddr) -> Option<(Option<IpAddr>, Option<u16>)> {
-    let asked = via.rport.is_some();
-    let moved = via.host_ip() != Some(from.ip());
-    (asked || moved || via.received.is_some()).then(|| (Some(from.ip()), asked.then(|| from.port())))
+/// The way that responses to a request go, read once from its topmost `Via`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Return {
+    /// Where they go (RFC 3261 §18.2.2, RFC 3581 §4).
+    ///
+    /// Always to the IP address that the request came from, which is a peer's; `maddr` is not followed: it would let whoever can send
+    /// in a peer's name choose a third host.
+    pub(super) to: SocketAddr,
+    noted: Option<Noted>,
 }
 
-/// Returns where the responses to a request from this address go (RFC 3261 §18.2.2, RFC 3581 §4).
-///
-/// Always to the IP address that the request came from, which is a peer's; `maddr` is not followed: it would let whoever can send in a
-/// peer's name choose a third host.
-pub(super) fn reply_address(via: &Via<'_>, from: SocketAddr) -> SocketAddr {
-    match via.rport {
-        Some(_) => from,
-        None => SocketAddr::new(from.ip(), via.port.unwrap_or(DEFAULT_PORT)),
+/// What is noted in the topmost `Via`: `received` where the host is a name or another address than the source (RFC 3261 §18.2.1), and
+/// always beside `rport` (RFC 3581 §4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Noted {
+    received: IpAddr,
+    rport: Option<u16>,
+}
+
+impl Return {
+    /// Returns the way back of a request from this address. Where its `Via` cannot be read, that is the source.
+    pub(super) fn of(request: &Message, from: SocketAddr) -> Self {
+        let Ok(via) = request.top_via() else { return Self { to: from, noted: None } };
+        let asked = via.rport.is_some();
+        let is_elsewhere = via.host_ip() != Some(from.ip()) || via.received.is_some();
+        Self {
+            to: if asked { from } else { SocketAddr::new(from.ip(), via.port.unwrap_or(DEFAULT_PORT)) },
+            noted: (asked || is_elsewhere).then(|| Noted { received: from.ip(), rport: asked.then(|| from.port()) }),
+        }
     }
-}
 
-/// Writes into a reply of our own what is noted in the topmost `Via`.
-pub(super) fn with_noted(reply: Bytes, from: SocketAddr) -> Bytes {
-    let Ok(message) = Message::parse_datagram(reply.clone()) else { return reply };
-    let Ok(via) = message.top_via() else { return reply };
-    match noted(&via, from) {
-        Some((received, rport)) => Edit::new(&message).amend_top_via(received, rport).finish(),
-        None => reply,
+    /// Notes it in the request as it goes on.
+    pub(super) fn note(self, edit: Edit<'_>) -> Edit<'_> {
+        match self.noted {
+            Some(noted) => edit.amend_top_via(Some(noted.received), noted.rport),
+            None => edit,
+        }
+    }
+
+    /// Notes it in a reply of our own.
+    pub(super) fn noted_in(self, reply: Bytes) -> Bytes {
+        if self.noted.is_none() {
+            return reply;
+        }
+        match Message::parse_datagram(reply.clone()) {
+            Ok(message) => self.note(Edit::new(&message)).finish(),
+            Err(_) => reply,
+        }
     }
 }
 
@@ -66,7 +107,17 @@ mod tests {
         let branch = Branch { unique: 1, loop_hash: 2 };
         for here in [HERE, "[2001:db8::1]:5080"] {
             let here = here.parse().unwrap();
-            let value = own_via(here, branch);
+            let start = via_start(here);
+            let value = own_via(&start, branch);
+            assert_eq!(branch_as_sent(&value, &start), Some(branch));
+            for other in [";rport=5060;branch=", ";rport=;branch="] {
+                let value = String::from_utf8(value.clone()).unwrap().replace(";rport;branch=", other) + ";received=192.0.2.1";
+                assert_eq!(branch_as_sent(value.as_bytes(), &start), Some(branch), "{other}");
+            }
+            for other in [";branch=", ";rport;x;branch=", ";rportbranch=", ";rport=a;branch="] {
+                let value = String::from_utf8(value.clone()).unwrap().replace(";rport;branch=", other);
+                assert_eq!(branch_as_sent(value.as_bytes(), &start), None, "{other}");
+            }
             let via = Via::parse(&value).unwrap();
             assert!(is_ours(&via, here) && via.branch.and_then(Branch::parse) == Some(branch));
         }
@@ -78,29 +129,37 @@ mod tests {
 
     #[test]
     fn received_is_noted_where_the_sent_by_is_not_the_source() {
-        let from: SocketAddr = FROM.parse().unwrap();
-        let received = Some(from.ip());
         for (via, expected) in [
-            ("SIP/2.0/UDP 192.0.2.9:5060", None),
-            ("SIP/2.0/UDP 192.0.2.9:5060;rport", Some((received, Some(40000)))),
-            ("SIP/2.0/UDP 192.0.2.8", Some((received, None))),
-            ("SIP/2.0/UDP h.test", Some((received, None))),
-            ("SIP/2.0/UDP 192.0.2.9;received=198.51.100.1", Some((received, None))),
+            ("192.0.2.9:5060", "192.0.2.9:5060"),
+            ("192.0.2.9:5060;rport", "192.0.2.9:5060;rport=40000;received=192.0.2.9"),
+            ("192.0.2.8", "192.0.2.8;received=192.0.2.9"),
+            ("h.test", "h.test;received=192.0.2.9"),
+            ("192.0.2.9;received=198.51.100.1", "192.0.2.9;received=192.0.2.9"),
         ] {
-            assert_eq!(noted(&Via::parse(via.as_bytes()).unwrap(), from), expected, "{via}");
+            let reply = way_back(via).noted_in(request(via).as_bytes().clone());
+            assert_eq!(reply, request(expected).as_bytes(), "{via}");
         }
     }
 
     #[test]
     fn a_response_goes_to_the_source_address_at_the_port_that_the_client_wants() {
         for (via, expected) in [
-            ("SIP/2.0/UDP h.test;rport", FROM),
-            ("SIP/2.0/UDP h.test:5070", "192.0.2.9:5070"),
-            ("SIP/2.0/UDP h.test", "192.0.2.9:5060"),
-            ("SIP/2.0/UDP h.test;maddr=198.51.100.1", "192.0.2.9:5060"),
+            ("h.test;rport", FROM),
+            ("h.test:5070", "192.0.2.9:5070"),
+            ("h.test", "192.0.2.9:5060"),
+            ("h.test;maddr=198.51.100.1", "192.0.2.9:5060"),
+            (";;", FROM),
         ] {
-            let address = reply_address(&Via::parse(via.as_bytes()).unwrap(), FROM.parse().unwrap());
-            assert_eq!(address, expected.parse().unwrap(), "{via}");
+            assert_eq!(way_back(via).to, expected.parse().unwrap(), "{via}");
         }
+    }
+
+    fn way_back(via: &str) -> Return {
+        Return::of(&request(via), FROM.parse().unwrap())
+    }
+
+    fn request(via: &str) -> Message {
+        let request = format!("BYE sip:a SIP/2.0\r\nVia: SIP/2.0/UDP {via}\r\n\r\n");
+        Message::parse_datagram(request.into_bytes().into()).unwrap()
     }
 }

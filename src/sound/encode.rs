@@ -26,3 +26,56 @@ pub fn encode_wav(bytes: &[u8], codec: Codec) -> Result<Vec<u8>, BadWav> {
         }
     })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    const ANNOUNCEMENT: &[u8] = include_bytes!("../../deploy/announcement.en.wav");
+
+    #[test]
+    fn an_announcement_is_as_long_and_as_loud_in_every_codec() {
+        let sound = wav::read(ANNOUNCEMENT).unwrap();
+        for codec in Codec::ALL {
+            let payload = encode_wav(ANNOUNCEMENT, codec).unwrap();
+
+            let heard = decode(&payload, codec);
+            let seconds = sound.samples().len() as f64 / f64::from(sound.rate());
+            assert!((payload.len() as f64 / 8000.0 - seconds).abs() < 0.001, "{codec:?}");
+            // −20 dBFS; the telephone band leaves out what is above 3.5 kHz, which in speech is little.
+            assert!((rms_db(&heard) + 20.0).abs() < 1.0, "{codec:?}: {} dBFS", rms_db(&heard));
+        }
+    }
+
+    #[test]
+    fn a_file_in_the_codec_s_own_form_keeps_every_sample() {
+        let codes: Vec<u8> = (0..=255).collect();
+        let mut file = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x06\0\x01\0\x40\x1f\0\0\x40\x1f\0\0\x01\0\x08\0data\0\x01\0\0".to_vec();
+        file.extend_from_slice(&codes);
+
+        assert_eq!(encode_wav(&file, Codec::Pcma), Ok(codes));
+    }
+
+    #[test]
+    fn a_bad_file_is_refused() {
+        assert_eq!(encode_wav(b"", Codec::G722), Err(BadWav::EmptyFile));
+    }
+
+    fn decode(payload: &[u8], codec: Codec) -> Vec<i16> {
+        match codec {
+            Codec::Pcmu => payload.iter().map(|&code| g711::decode_ulaw(code)).collect(),
+            Codec::Pcma => payload.iter().map(|&code| g711::decode_alaw(code)).collect(),
+            Codec::G722 => {
+                let mut samples = Vec::new();
+                g722::Decoder::new().decode(payload, &mut samples);
+                samples
+            }
+        }
+    }
+
+    fn rms_db(samples: &[i16]) -> f64 {
+        let mean = samples.iter().map(|&s| (f64::from(s) / 32_768.0).powi(2)).sum::<f64>() / samples.len() as f64;
+        10.0 * mean.log10()
+    }
+}

@@ -3,10 +3,12 @@
 //! Times count in microseconds from the moment recording began. Numbers are LEB128 in their shortest form; signed ones are zigzag.
 
 use std::fmt;
+use std::mem;
 use std::time::Duration;
 
 use crate::ids::Leg;
 use crate::time::Moment;
+use crate::vault::format::wide;
 
 /// One record of a recording. `P` is how bytes are held: borrowed from the chunk, or owned.
 #[derive(Clone, PartialEq, Eq)]
@@ -482,8 +484,8 @@ impl<'b> Input<'b> {
         Ok(head)
     }
 
-    const fn rest(&mut self) -> &'b [u8] {
-        std::mem::replace(&mut self.0, &[])
+    fn rest(&mut self) -> &'b [u8] {
+        mem::take(&mut self.0)
     }
 
     /// LEB128: seven bits a byte, the lowest first, the top bit set on all but the last; the shortest form, at most 64 bits.
@@ -562,10 +564,6 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn wide(bytes: usize) -> u64 {
-    u64::try_from(bytes).expect("no machine addresses more than 64 bits")
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 mod tests {
@@ -618,7 +616,9 @@ mod tests {
 
     #[test]
     fn numbers_have_one_form() {
-        for (value, form) in [(0, vec![0]), (127, vec![127]), (128, vec![0x80, 1]), (u64::MAX, [[0xff; 9].as_slice(), &[1]].concat())] {
+        for (value, form) in
+            [(0, vec![0]), (127, vec![127]), (128, vec![0x80, 1]), (u64::MAX, [[0xff; 9].as_slice(), &[1]].concat())]
+        {
             let mut out = Vec::new();
             put_number(&mut out, value);
             assert_eq!((out.as_slice(), number_bytes(value)), (form.as_slice(), form.len()));
@@ -658,7 +658,8 @@ mod tests {
 
     #[test]
     fn codes_and_reasons_are_one_to_one() {
-        let words = |word: fn(u8) -> &'static str| (0..=255).map(word).filter(|&word| word != "unknown").collect::<HashSet<_>>().len();
+        let words =
+            |word: fn(u8) -> &'static str| (0..=255).map(word).filter(|&word| word != "unknown").collect::<HashSet<_>>().len();
 
         assert_eq!(words(|code| GapReason::from_code(code).as_str()), 6);
         assert_eq!(words(|code| EndReason::from_code(code).as_str()), 10);
@@ -671,13 +672,13 @@ mod tests {
     #[test]
     fn what_is_malformed_ends_the_chunk() {
         for bad in [
-            [GAP, 1, 0].as_slice(),                // ends within its fields
-            &[GAP, 6, 0, 1, 0, 0, 0, 0],           // longer than its fields
-            &[GAP, 5, 3, 1, 0, 0, 0],              // no such leg
-            &[FORMAT, 5, 2, 8, 1, 0, 0],           // a format of both legs
-            &[RTP_PBX, 1, 1],                      // came one microsecond before the beginning
-            &[RTP_PBX, 200, 1],                    // longer than the chunk
-            &[FORMAT, 6, 0, 8, 1, 0, 0, 0xff],     // not UTF-8
+            [GAP, 1, 0].as_slice(),            // ends within its fields
+            &[GAP, 6, 0, 1, 0, 0, 0, 0],       // longer than its fields
+            &[GAP, 5, 3, 1, 0, 0, 0],          // no such leg
+            &[FORMAT, 5, 2, 8, 1, 0, 0],       // a format of both legs
+            &[RTP_PBX, 1, 1],                  // came one microsecond before the beginning
+            &[RTP_PBX, 200, 1],                // longer than the chunk
+            &[FORMAT, 6, 0, 8, 1, 0, 0, 0xff], // not UTF-8
         ] {
             let mut records = Records::new(bad);
             assert!(matches!(records.next(), Some(Err(_))), "{bad:?}");

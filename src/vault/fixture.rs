@@ -13,7 +13,9 @@ use crate::digit::Digit;
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::private::Private;
 use crate::time::{Moment, Wall};
-use crate::vault::{Begun, Buffers, EndReason, GapReason, NodeKey, Recipient, RecipientSecret, Recorder, Sealed, Sealer};
+use crate::vault::{
+    Begun, Buffers, EndReason, GapReason, LastChunk, NodeKey, Recipient, RecipientSecret, Recorder, Sealed, Sealer,
+};
 
 /// "Random" numbers that are the same in every run: SHA-256 of a seed and a counter. For tests, and for nothing else.
 pub(super) struct Chance {
@@ -101,6 +103,10 @@ pub(super) fn permit(recording: u8) -> Permit {
 
 /// An RTP packet of 20 ms of A-law whose payload is made from its number.
 pub(super) fn packet(leg: Leg, number: u16) -> Vec<u8> {
+    packet_of(leg, number, 160)
+}
+
+fn packet_of(leg: Leg, number: u16, payload: u8) -> Vec<u8> {
     let [high, low] = number.to_be_bytes();
     let [t0, t1, t2, t3] = (u32::from(number) * 160).to_be_bytes();
     let ssrc = match leg {
@@ -108,7 +114,7 @@ pub(super) fn packet(leg: Leg, number: u16) -> Vec<u8> {
         Leg::Trunk => 0x22,
     };
     let head = [0x80, 8, high, low, t0, t1, t2, t3, ssrc, ssrc, ssrc, ssrc];
-    head.into_iter().chain((0..160_u8).map(|at| at.wrapping_mul(3) ^ low ^ ssrc)).collect()
+    head.into_iter().chain((0..payload).map(|at| at.wrapping_mul(3) ^ low ^ ssrc)).collect()
 }
 
 /// A finished recording and everything that opens it.
@@ -122,15 +128,22 @@ pub(super) struct Made {
     pub(super) ends: Vec<usize>,
 }
 
-/// Makes the recording of this number: `packets` of each leg, 20 ms apart, a chunk of each 160 ms, and one gap.
+/// Makes the recording of this number: `packets` of each leg, 20 ms apart, and one gap. A short one has a chunk of each 160 ms, one of
+/// a minute and more chunks as a call has them.
 pub(super) fn make(recording: u8, packets: u16) -> Made {
+    make_of(recording, packets, 160, |_| ())
+}
+
+/// The same with payloads of this length, and with whatever `spoil` does to the last chunk behind the recorder's back.
+pub(super) fn make_of(recording: u8, packets: u16, payload: u8, spoil: impl FnOnce(&mut LastChunk)) -> Made {
     let node = NodeKey::generate(&mut Chance::from(1));
     let secret = RecipientSecret::generate(&mut Chance::from(2));
     let second = RecipientSecret::generate(&mut Chance::from(3));
     let permit = permit(recording);
     let recipients: [Recipient; 2] = [*second.public(), *secret.public()];
     let Begun { mut sealer, key_file, head } =
-        Sealer::begin(permit.evidence(), node.public(), &recipients, &mut Chance::from(100 + u64::from(recording))).expect("two recipients");
+        Sealer::begin(permit.evidence(), node.public(), &recipients, &mut Chance::from(100 + u64::from(recording)))
+            .expect("two recipients");
     let mut rec = head;
     let mut ends = vec![super::format::HEADER_BYTES, rec.len()];
     let mut recorder = Recorder::begin(&permit, &Buffers::new());
@@ -146,16 +159,17 @@ pub(super) fn make(recording: u8, packets: u16) -> Made {
     for number in 0..packets {
         for leg in Leg::BOTH {
             let came = at(u64::from(number) * 20 + if leg == Leg::Pbx { 0 } else { 7 });
-            let packet = packet(leg, number);
+            let packet = packet_of(leg, number, payload);
             keep(recorder.append(permit.cover(leg, came, &packet).expect("after the grant")), &mut rec);
         }
-        if number % 8 == 7 {
+        if number % 8 == 7 && packets < 3000 {
             keep(recorder.age(at(u64::from(number) * 20) + crate::limits::CHUNK_AGE), &mut rec);
         }
     }
     let end = u64::from(packets) * 20;
     keep(recorder.gap(Some(Leg::Trunk), GapReason::DiskFailed, at(end), at(end + 40), 2), &mut rec);
-    let last = recorder.end(EndReason::HungUp(Leg::Trunk), [0, 3], at(end + 50));
+    let mut last = recorder.end(EndReason::HungUp(Leg::Trunk), [0, 3], at(end + 50));
+    spoil(&mut last);
     let sealed = sealer.finish(last, &node, &mut rec).expect("it is this recording's");
     ends.push(rec.len() - super::format::CLOSING_BYTES);
     ends.push(rec.len());

@@ -122,6 +122,11 @@ pub(super) enum Place {
 }
 
 impl Frame {
+    /// Returns the length as what it is in memory.
+    pub(super) fn length(self) -> usize {
+        usize::try_from(self.length).expect("a machine that records addresses 32 bits")
+    }
+
     pub(super) fn to_bytes(self) -> [u8; FRAME_BYTES] {
         let flags = match self.place {
             Place::Middle => 0,
@@ -202,6 +207,11 @@ pub(super) fn sha256(parts: &[&[u8]]) -> Hash {
     parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize().into()
 }
 
+/// Returns a length as the file counts it.
+pub(super) fn wide(bytes: usize) -> u64 {
+    u64::try_from(bytes).expect("no machine addresses more than 64 bits")
+}
+
 /// What a file carries of a hash so that damage is found, and its place told, without any key.
 pub(super) fn check(hash: &Hash) -> [u8; CHECK_BYTES] {
     let (head, _) = hash.split_first_chunk().expect("8 bytes are the head of 32");
@@ -277,7 +287,9 @@ impl fmt::Display for Damage {
             Self::Frame => f.write_str("neither a chunk nor the closing begins here"),
             Self::Order(found) => write!(f, "chunk {found} stands here"),
             Self::Check => f.write_str("the bytes are not those that were written here"),
-            Self::Tag => f.write_str("the chunk was not sealed with this recording's key, or was changed since by someone who knew how to hide it"),
+            Self::Tag => f.write_str(
+                "the chunk was not sealed with this recording's key, or was changed since by someone who knew how to hide it",
+            ),
             Self::Content(what) => write!(f, "what was sealed is malformed: {what}"),
             Self::Totals => f.write_str("the end record counts other packets than the file has"),
             Self::AfterLast => f.write_str("something follows the last chunk that is not the closing"),
@@ -335,7 +347,8 @@ mod tests {
 
     #[test]
     fn recipients_have_one_hash_in_whatever_order_they_are_given() {
-        let [a, b] = [1, 2].map(|seed| *crate::vault::RecipientSecret::generate(&mut crate::vault::fixture::Chance::from(seed)).public());
+        let [a, b] =
+            [1, 2].map(|seed| *crate::vault::RecipientSecret::generate(&mut crate::vault::fixture::Chance::from(seed)).public());
 
         assert_eq!(recipients_hash(&[a, b]), recipients_hash(&[b, a]));
         assert_ne!(recipients_hash(&[a, b]), recipients_hash(&[a]));

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use ed25519_dalek::pkcs8::der::pem::{self, LineEnding};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use hpke::kem::X25519HkdfSha256;
 use hpke::rand_core::CryptoRng;
 use hpke::{Deserializable, Kem, Serializable};
+use pem_rfc7468::LineEnding;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -115,7 +115,7 @@ impl NodePublic {
 
     /// Returns the PEM text.
     #[must_use]
-    pub fn to_pem(&self) -> String {
+    pub fn to_pem(self) -> String {
         encode(self.verifying.as_bytes(), Container::Public, Algorithm::Ed25519).to_string()
     }
 
@@ -203,7 +203,7 @@ impl Recipient {
 
     /// Returns the PEM text.
     #[must_use]
-    pub fn to_pem(&self) -> String {
+    pub fn to_pem(self) -> String {
         encode(&self.point, Container::Public, Algorithm::X25519).to_string()
     }
 
@@ -244,7 +244,9 @@ impl fmt::Display for BadKey {
         match self {
             Self::NotPem => f.write_str("expected a PEM file (`-----BEGIN …-----`), found none that is well formed"),
             Self::OtherBlock(wanted, found) => write!(f, "expected a PEM block `{wanted}`, found `{}`", found.escape_debug()),
-            Self::Protected => f.write_str("the key is protected by a passphrase; `openssl pkey -in KEY -out PLAIN` takes it off"),
+            Self::Protected => {
+                f.write_str("the key is protected by a passphrase; `openssl pkey -in KEY -out PLAIN` takes it off")
+            }
             Self::OtherAlgorithm(wanted, found) => write!(f, "expected an {wanted} key, found an {found} key"),
             Self::UnknownAlgorithm(wanted) => {
                 write!(f, "expected an {wanted} key of RFC 8410, found another; `openssl genpkey -algorithm {wanted}` makes one")
@@ -315,7 +317,7 @@ impl Container {
 fn decode(text: &[u8], container: Container, algorithm: Algorithm) -> Result<Zeroizing<[u8; 32]>, BadKey> {
     // 48 bytes are the longer of the two; other keys (RSA) are longer and only wanted for the words.
     let mut buffer = Zeroizing::new([0; 16 * 1024]);
-    let (label, der) = pem::decode(text, buffer.as_mut_slice()).map_err(|_| BadKey::NotPem)?;
+    let (label, der) = pem_rfc7468::decode(text, buffer.as_mut_slice()).map_err(|_| BadKey::NotPem)?;
     if label == "ENCRYPTED PRIVATE KEY" {
         return Err(BadKey::Protected);
     }
@@ -332,7 +334,8 @@ fn decode(text: &[u8], container: Container, algorithm: Algorithm) -> Result<Zer
 
 fn encode(key: &[u8; 32], container: Container, algorithm: Algorithm) -> Zeroizing<String> {
     let der = Zeroizing::new([container.prefix(algorithm).as_slice(), key].concat());
-    let text = pem::encode_string(container.label(), LineEnding::LF, &der).expect("48 bytes and a short label are encodable");
+    let text =
+        pem_rfc7468::encode_string(container.label(), LineEnding::LF, &der).expect("48 bytes and a short label are encodable");
     Zeroizing::new(text)
 }
 
@@ -398,7 +401,10 @@ mod tests {
 
         assert_eq!(NodeKey::from_pem(recipient.to_pem().as_bytes()).err(), Some(BadKey::OtherAlgorithm("Ed25519", "X25519")));
         assert_eq!(RecipientSecret::from_pem(ED25519.as_bytes()).err(), Some(BadKey::OtherAlgorithm("X25519", "Ed25519")));
-        assert_eq!(NodeKey::from_pem(ED25519_PUBLIC.as_bytes()).err(), Some(BadKey::OtherBlock("PRIVATE KEY", "PUBLIC KEY".into())));
+        assert_eq!(
+            NodeKey::from_pem(ED25519_PUBLIC.as_bytes()).err(),
+            Some(BadKey::OtherBlock("PRIVATE KEY", "PUBLIC KEY".into()))
+        );
         assert_eq!(NodeKey::from_pem(protected.as_bytes()).err(), Some(BadKey::Protected));
         assert_eq!(NodeKey::from_pem(b"ssh-ed25519 AAAA").err(), Some(BadKey::NotPem));
         assert_eq!(NodeKey::from_pem(b"").err(), Some(BadKey::NotPem));

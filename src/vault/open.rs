@@ -6,14 +6,15 @@ use std::io::{self, Read};
 
 use aes_gcm::aead::AeadInOut;
 use subtle::ConstantTimeEq;
-use zeroize::Zeroize;
 
-use crate::vault::format::Place;
+use crate::vault::format::{Closing, Place};
 use crate::vault::ratchet::Ratchet;
 use crate::vault::seal::aad;
 use crate::vault::walk::{Step, Stop, Walk};
 use crate::vault::wraps::KeyFile;
-use crate::vault::{Broken, Damage, Fingerprint, Header, KeyFileFault, Record, RecipientSecret, Records, Torn, WrongKey};
+use crate::vault::{
+    Broken, Damage, Fingerprint, Header, KeyFileFault, RecipientSecret, Record, Records, Torn, Unreadable, WrongKey,
+};
 
 /// A recording that a key has opened.
 ///
@@ -22,6 +23,7 @@ pub struct Recording<R> {
     walk: Walk<R>,
     /// Nothing after the last possible chunk.
     ratchet: Option<Ratchet>,
+    closing: Option<Closing>,
     is_over: bool,
 }
 
@@ -68,7 +70,7 @@ impl<R: Read> Recording<R> {
         if !bool::from(derived.ct_eq(&commitment)) {
             return Err(OpenError::Key(WrongKey::OtherSecret(secret.public().fingerprint())));
         }
-        Ok(Self { walk, ratchet: Some(ratchet), is_over: false })
+        Ok(Self { walk, ratchet: Some(ratchet), closing: None, is_over: false })
     }
 
     /// Returns what stands in the clear.
@@ -88,13 +90,15 @@ impl<R: Read> Recording<R> {
         self.is_over = true; // until this chunk has opened
         let frame = match self.walk.step()? {
             Step::Chunk(frame) => frame,
-            Step::Closing(_) => return Ok(None),
+            Step::Closing(closing) => {
+                self.closing = Some(closing);
+                return Ok(None);
+            }
         };
         let ratchet = self.ratchet.take().ok_or_else(|| OpenError::Broken(self.walk.broken(Damage::Order(frame.index))))?;
         let aad = aad(self.walk.header_hash(), &frame.to_bytes());
         let (sealed, tag) = self.walk.sealed();
-        let (opened, next) =
-            ratchet.step(|cipher, nonce| cipher.decrypt_inout_detached(nonce, &aad, sealed.into(), &tag.into()));
+        let (opened, next) = ratchet.step(|cipher, nonce| cipher.decrypt_inout_detached(nonce, &aad, sealed.into(), &tag.into()));
         self.ratchet = next;
         if opened.is_err() {
             return Err(OpenError::Broken(self.walk.broken(Damage::Tag)));
@@ -109,14 +113,13 @@ impl<R: Read> Recording<R> {
         OwnedRecords { recording: Some(self), ready: VecDeque::new() }
     }
 
+    /// Returns the closing, once it was reached.
+    pub(super) const fn closing(&self) -> Option<&Closing> {
+        self.closing.as_ref()
+    }
+
     pub(super) const fn walk(&self) -> &Walk<R> {
         &self.walk
-    }
-}
-
-impl<R> Drop for Recording<R> {
-    fn drop(&mut self) {
-        self.walk.buffer().zeroize();
     }
 }
 
@@ -150,9 +153,7 @@ impl<R: Read> Iterator for OwnedRecords<R> {
             match recording.next_chunk() {
                 Ok(Some(chunk)) => {
                     let records: Vec<_> = chunk.records().map(|record| record.map(Record::into_owned)).collect();
-                    let broken = |unreadable: crate::vault::Unreadable| {
-                        OpenError::Broken(recording.walk.broken(Damage::Content(unreadable.0)))
-                    };
+                    let broken = |unreadable: Unreadable| OpenError::Broken(recording.walk.broken(Damage::Content(unreadable.0)));
                     self.ready.extend(records.into_iter().map(|record| record.map_err(broken)));
                 }
                 Ok(None) => self.recording = None,
@@ -265,7 +266,10 @@ mod tests {
 
             let (last, before) = torn.split_last().unwrap();
             let chunks = made.ends[1..made.ends.len() - 1].iter().filter(|&&end| end <= cut).count();
-            assert!(matches!(last, Err(OpenError::Torn(torn)) if usize::try_from(torn.chunks).unwrap() == chunks), "cut at {cut}");
+            assert!(
+                matches!(last, Err(OpenError::Torn(torn)) if usize::try_from(torn.chunks).unwrap() == chunks),
+                "cut at {cut}"
+            );
             assert!(before.iter().zip(&whole).all(|(found, wanted)| found.as_ref().unwrap() == wanted));
         }
     }

@@ -20,7 +20,7 @@ pub(super) type Secret = Zeroizing<[u8; 32]>;
 ///
 /// A step consumes it and writes the next state over it, at the same place on the heap: moving the ratchet leaves no copy.
 pub(super) struct Ratchet {
-    state: Zeroizing<Box<[u8; 32]>>,
+    state: Box<Zeroizing<[u8; 32]>>,
     index: u32,
 }
 
@@ -31,11 +31,9 @@ impl Ratchet {
     pub(super) fn begin(secret: &[u8; 32], recording: RecordingId, segment: u32) -> ([u8; 32], Self) {
         let salt = [SEGMENT, recording.as_bytes(), &segment.to_be_bytes()].concat();
         let mut okm = Zeroizing::new([0; 64]);
-        Hkdf::<Sha256>::new(Some(&salt), secret)
-            .expand(SEGMENT, okm.as_mut_slice())
-            .expect("64 bytes are fewer than HKDF gives");
+        Hkdf::<Sha256>::new(Some(&salt), secret).expand(SEGMENT, okm.as_mut_slice()).expect("64 bytes are fewer than HKDF gives");
         let mut commitment = [0; 32];
-        let mut state = Zeroizing::new(Box::new([0; 32]));
+        let mut state = Box::new(Zeroizing::new([0; 32]));
         let (head, tail) = okm.split_at(32);
         commitment.copy_from_slice(head);
         state.copy_from_slice(tail);

@@ -10,7 +10,7 @@ use crate::consent::Evidence;
 use crate::ids::RecordingId;
 use crate::limits::{CHUNK_BYTES_READ, RECIPIENTS};
 use crate::vault::content;
-use crate::vault::format::{Closing, Frame, Hash, Header, Place, Word, check, recipients_hash, sha256};
+use crate::vault::format::{Closing, Frame, Hash, Header, Place, Word, check, recipients_hash, sha256, wide};
 use crate::vault::ratchet::{Ratchet, Secret};
 use crate::vault::record::Count;
 use crate::vault::wraps::{KeyFile, Segment};
@@ -94,7 +94,7 @@ impl Sealer {
         };
         let mut head = header.to_bytes().to_vec();
         let header_hash = sha256(&[&head]);
-        let bytes = u64::try_from(head.len()).expect("a header is short");
+        let bytes = wide(head.len());
         let mut sealer =
             Self { header, header_hash, ratchet: Some(ratchet), chunks: 0, chain: header_hash, bytes, count: Count::default() };
         let json = Zeroizing::new(evidence.to_json());
@@ -146,7 +146,7 @@ impl Sealer {
         let message = Closing::message(recording, segment, Word::Complete, self.chunks, &self.chain);
         let closing = Closing { word: Word::Complete, chunks: self.chunks, signature: node.sign(&message) }.to_bytes();
         out.extend_from_slice(&closing);
-        let bytes = self.bytes + u64::try_from(closing.len()).expect("a closing is short");
+        let bytes = self.bytes + wide(closing.len());
         Ok(Sealed { totals, chunks: self.chunks, bytes })
     }
 
@@ -157,8 +157,8 @@ impl Sealer {
 
     /// Seals in place: where there was plaintext there is ciphertext when it returns.
     fn seal_bytes(&mut self, place: Place, plain: &mut [u8], out: &mut Vec<u8>) -> Result<(), SealError> {
+        let length = u32::try_from(plain.len()).map_err(|_| SealError::Evidence(plain.len()))?;
         let ratchet = self.ratchet.take().ok_or(SealError::Exhausted)?;
-        let length = u32::try_from(plain.len()).expect("a chunk is shorter than what a reader takes");
         let index = ratchet.index();
         let frame = Frame { place, index, length }.to_bytes();
         let aad = aad(&self.header_hash, &frame);
@@ -174,7 +174,7 @@ impl Sealer {
         out.extend_from_slice(&tag);
         out.extend_from_slice(&check(&self.chain));
         self.chunks = index.saturating_add(1);
-        self.bytes += u64::try_from(out.len() - before).expect("no machine addresses more than 64 bits");
+        self.bytes += wide(out.len() - before);
         Ok(())
     }
 }
@@ -250,7 +250,8 @@ mod tests {
     #[test]
     fn nothing_of_the_call_stands_in_the_clear() {
         let made = make(1, 20);
-        let has = |needle: &[u8]| [&made.rec, &made.key].iter().any(|file| file.windows(needle.len()).any(|window| window == needle));
+        let has =
+            |needle: &[u8]| [&made.rec, &made.key].iter().any(|file| file.windows(needle.len()).any(|window| window == needle));
 
         for needle in [b"4930123456".as_slice(), b"quality", b"pc33", b"carrier", b"PCMA", &packet(Leg::Pbx, 3)[12..28]] {
             assert!(!has(needle), "{}", String::from_utf8_lossy(needle));

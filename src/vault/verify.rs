@@ -1,13 +1,13 @@
 //! The verdict on a recording: complete, torn or broken; without any private key, or with one and then on its content too.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::Read;
 
 use crate::vault::content::LegTotals;
 use crate::vault::format::{Closing, Word};
 use crate::vault::record::Count;
-use crate::vault::walk::{Step, Stop, Walk};
-use crate::vault::{Broken, Damage, NodePublic, OpenError, Record, RecipientSecret, Recording, Torn, Totals};
+use crate::vault::walk::{Step, Walk};
+use crate::vault::{Broken, Damage, Header, NodePublic, OpenError, RecipientSecret, Record, Recording, Torn, Totals};
 
 /// What a recording is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,44 +62,49 @@ impl fmt::Display for Verdict {
 /// # Errors
 /// Where the disk does not give it, or it says it is another node's. That is no verdict: nothing is known then.
 pub fn verify(rec: impl Read, node: &NodePublic) -> Result<Verdict, OpenError> {
-    let verdict = || {
-        let mut walk = Walk::begin(rec)?;
-        if walk.header().node != node.fingerprint() {
-            return Ok(Err(OpenError::OtherNode(walk.header().node, node.fingerprint())));
-        }
-        loop {
-            if let Step::Closing(closing) = walk.step()? {
-                return Ok(Ok(close(&walk, &closing, node, None)));
-            }
-        }
-    };
-    match verdict() {
-        Ok(verdict) => verdict,
-        Err(Stop::Torn(torn)) => Ok(Verdict::Torn(torn)),
-        Err(Stop::Broken(broken)) => Ok(Verdict::Broken(broken)),
-        Err(Stop::Disk(error)) => Err(OpenError::Disk(error)),
-    }
+    verdict(structure(rec, node))
 }
 
 /// Verifies a recording with a recipient's key: the signature, every tag, every record, and the totals against the records.
 ///
 /// # Errors
 /// Where the disk does not give it, it says it is another node's, or the key does not open it. That is no verdict.
-pub fn verify_content(rec: impl Read, key_file: &[u8], secret: &RecipientSecret, node: &NodePublic) -> Result<Verdict, OpenError> {
-    match content(rec, key_file, secret, node) {
-        Ok(verdict) => Ok(verdict),
+pub fn verify_content(
+    rec: impl Read,
+    key_file: &[u8],
+    secret: &RecipientSecret,
+    node: &NodePublic,
+) -> Result<Verdict, OpenError> {
+    verdict(content(rec, key_file, secret, node))
+}
+
+/// A recording that is torn or broken is a verdict; what says nothing of it is an error.
+fn verdict(found: Result<Verdict, OpenError>) -> Result<Verdict, OpenError> {
+    match found {
         Err(OpenError::Torn(torn)) => Ok(Verdict::Torn(torn)),
         Err(OpenError::Broken(broken)) => Ok(Verdict::Broken(broken)),
-        Err(error @ (OpenError::Disk(_) | OpenError::Key(_) | OpenError::KeyFile(_) | OpenError::OtherNode(..))) => Err(error),
+        other => other,
     }
+}
+
+fn structure(rec: impl Read, node: &NodePublic) -> Result<Verdict, OpenError> {
+    let mut walk = Walk::begin(rec)?;
+    is_of(walk.header(), node)?;
+    loop {
+        if let Step::Closing(closing) = walk.step()? {
+            return Ok(close(&walk, &closing, node, None));
+        }
+    }
+}
+
+fn is_of(header: &Header, node: &NodePublic) -> Result<(), OpenError> {
+    let given = node.fingerprint();
+    if header.node == given { Ok(()) } else { Err(OpenError::OtherNode(header.node, given)) }
 }
 
 fn content(rec: impl Read, key_file: &[u8], secret: &RecipientSecret, node: &NodePublic) -> Result<Verdict, OpenError> {
     let mut recording = Recording::open(rec, key_file, secret)?;
-    let says = recording.header().node;
-    if says != node.fingerprint() {
-        return Err(OpenError::OtherNode(says, node.fingerprint()));
-    }
+    is_of(recording.header(), node)?;
     let mut story = Story::default();
     while let Some(chunk) = recording.next_chunk()? {
         let (index, is_last) = (chunk.index, chunk.is_last());
@@ -109,8 +114,8 @@ fn content(rec: impl Read, key_file: &[u8], secret: &RecipientSecret, node: &Nod
             .and_then(|()| if is_last { story.end() } else { Ok(()) });
         told.map_err(|what| OpenError::Broken(recording.walk().broken(what)))?;
     }
-    let closing = recording.closing().ok_or_else(|| OpenError::Disk(io::ErrorKind::UnexpectedEof.into()))?;
-    Ok(close(recording.walk(), &closing, node, story.totals))
+    let closing = recording.closing().expect("`next_chunk` gives nothing only after the closing");
+    Ok(close(recording.walk(), closing, node, story.totals))
 }
 
 fn close<R: Read>(walk: &Walk<R>, closing: &Closing, node: &NodePublic, totals: Option<Totals>) -> Verdict {
@@ -120,8 +125,7 @@ fn close<R: Read>(walk: &Walk<R>, closing: &Closing, node: &NodePublic, totals: 
     if node.has_signed(&message, signature) {
         Verdict::Complete(Complete { chunks: walk.chunks(), bytes: walk.bytes(), totals })
     } else {
-        let at = walk.bytes().saturating_sub(u64::try_from(crate::vault::format::CLOSING_BYTES).unwrap_or_default());
-        Verdict::Broken(Broken { what: Damage::Signature, chunk: walk.chunks(), at })
+        Verdict::Broken(Broken { what: Damage::Signature, chunk: walk.chunks(), at: walk.last_frame() })
     }
 }
 
@@ -140,10 +144,11 @@ impl Story {
         }
         let is_first = self.records == 0;
         self.records += 1;
+        if is_first != matches!(record, Record::Evidence(_)) || is_first != (chunk == 0) {
+            return Err(Damage::Content("evidence is the one record of chunk 0 and of no other"));
+        }
         match record {
-            Record::Evidence(_) if is_first => {}
-            Record::Evidence(_) => return Err(Damage::Content("evidence stands elsewhere than at the beginning")),
-            _ if chunk == 0 => return Err(Damage::Content("chunk 0 holds more than the evidence")),
+            Record::Evidence(_) => {}
             Record::Format(_) | Record::Other { .. } => {}
             Record::Rtp { leg, came, packet } => self.count.packet(*leg, *came, packet.as_ref().len()),
             Record::Gap(gap) => self.count.gap(*gap),
@@ -158,5 +163,205 @@ impl Story {
         let counted = totals.legs.map(|leg| LegTotals { withheld: 0, ..leg });
         let is_so = counted == self.count.legs && totals.gaps == self.count.gap_records && totals.lost == self.count.gap_packets;
         if is_so { Ok(()) } else { Err(Damage::Totals) }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ids::Leg;
+    use crate::vault::content::put_rtp;
+    use crate::vault::fixture::{Chance, Made, make, make_of};
+    use crate::vault::format::{CLOSING_BYTES, HEADER_BYTES};
+    use crate::vault::{NodeKey, Tail, WrongKey};
+
+    fn both(rec: &[u8], made: &Made) -> (Verdict, Verdict) {
+        let bare = verify(rec, made.node.public()).unwrap();
+        let content = verify_content(rec, &made.key, &made.secret, made.node.public());
+        let content = match content {
+            Ok(verdict) => verdict,
+            // A header that names another recording no longer fits the key file; it is no bit of a key.
+            Err(error) => panic!("{error}"),
+        };
+        (bare, content)
+    }
+
+    fn word(rec: &[u8], made: &Made) -> &'static str {
+        let (bare, content) = both(rec, made);
+        assert_eq!(bare.as_str(), content.as_str());
+        bare.as_str()
+    }
+
+    #[test]
+    fn a_recording_that_was_closed_is_complete() {
+        let made = make(1, 20);
+
+        let (bare, content) = both(&made.rec, &made);
+
+        let complete = Complete { chunks: made.sealed.chunks, bytes: made.sealed.bytes, totals: None };
+        assert_eq!(bare, Verdict::Complete(complete));
+        assert_eq!(content, Verdict::Complete(Complete { totals: Some(made.sealed.totals), ..complete }));
+    }
+
+    #[test]
+    fn no_bit_can_change_unseen() {
+        let made = make(1, 2);
+
+        for bit in 0..made.rec.len() * 8 {
+            let mut bad = made.rec.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            let verdict = verify(bad.as_slice(), made.node.public());
+            assert!(matches!(verdict, Ok(Verdict::Broken(_) | Verdict::Torn(_))), "bit {bit}: {verdict:?}");
+            if bit % 8 != bit / 8 % 8 {
+                continue; // one bit of each byte is enough for the longer way
+            }
+            let content = verify_content(bad.as_slice(), &made.key, &made.secret, made.node.public());
+            assert!(matches!(content, Ok(Verdict::Broken(_) | Verdict::Torn(_))), "bit {bit}: {content:?}");
+        }
+    }
+
+    #[test]
+    fn cut_anywhere_it_is_torn_and_says_how_far_it_is_whole() {
+        let made = make(1, 20);
+
+        for cut in 0..made.rec.len() {
+            let Ok(Verdict::Torn(torn)) = verify(&made.rec[..cut], made.node.public()) else { panic!("cut at {cut}") };
+            let whole = made.ends[..made.ends.len() - 1].iter().rfind(|&&end| end <= cut).copied().unwrap_or(0);
+            assert_eq!(usize::try_from(torn.bytes).unwrap(), whole, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn chunks_that_changed_places_are_broken() {
+        let made = make(1, 40);
+        let [a, b, c] = [made.ends[1], made.ends[2], made.ends[3]];
+        let swapped = [&made.rec[..a], &made.rec[b..c], &made.rec[a..b], &made.rec[c..]].concat();
+
+        let (bare, _) = both(&swapped, &made);
+
+        assert_eq!(bare, Verdict::Broken(Broken { what: Damage::Order(2), chunk: 1, at: u64::try_from(a).unwrap() }));
+        assert_eq!(word(&swapped, &made), "broken");
+    }
+
+    #[test]
+    fn a_chunk_left_out_or_said_twice_is_broken() {
+        let made = make(1, 40);
+        let [a, b] = [made.ends[1], made.ends[2]];
+
+        assert_eq!(word(&[&made.rec[..a], &made.rec[b..]].concat(), &made), "broken");
+        assert_eq!(word(&[&made.rec[..b], &made.rec[a..]].concat(), &made), "broken");
+    }
+
+    #[test]
+    fn a_chunk_of_another_recording_is_broken() {
+        let (one, two) = (make(1, 40), make(2, 40));
+        let [a, b] = [one.ends[1], one.ends[2]];
+        let [c, d] = [two.ends[1], two.ends[2]];
+
+        assert_eq!(word(&[&one.rec[..a], &two.rec[c..d], &one.rec[b..]].concat(), &one), "broken");
+    }
+
+    #[test]
+    fn the_header_or_the_closing_of_another_recording_is_broken() {
+        let (one, two) = (make(1, 20), make(2, 20));
+        let closing = one.rec.len() - CLOSING_BYTES;
+        let other_closing = &two.rec[two.rec.len() - CLOSING_BYTES..];
+
+        let headed = [&two.rec[..HEADER_BYTES], &one.rec[HEADER_BYTES..]].concat();
+        assert!(matches!(verify(headed.as_slice(), one.node.public()), Ok(Verdict::Broken(_))));
+        let (bare, _) = both(&[&one.rec[..closing], other_closing].concat(), &one);
+        assert!(matches!(bare, Verdict::Broken(Broken { what: Damage::Signature, .. })));
+    }
+
+    #[test]
+    fn a_closing_put_behind_a_cut_is_broken() {
+        let made = make(1, 40);
+        let cut = made.ends[2];
+        let closing = &made.rec[made.rec.len() - CLOSING_BYTES..];
+
+        let (bare, _) = both(&[&made.rec[..cut], closing].concat(), &made);
+
+        assert!(matches!(bare, Verdict::Broken(Broken { what: Damage::NotLast, .. })));
+    }
+
+    #[test]
+    fn bytes_behind_the_end_are_broken() {
+        let made = make(1, 8);
+
+        assert_eq!(word(&[&made.rec, [0].as_slice()].concat(), &made), "broken");
+        assert_eq!(word(&[made.rec.as_slice(), &made.rec].concat(), &made), "broken");
+    }
+
+    #[test]
+    fn a_tail_of_zeros_is_torn() {
+        let made = make(1, 40);
+        let cut = made.ends[2];
+        let zeros = [&made.rec[..cut], [0; 5000].as_slice()].concat();
+
+        let (bare, _) = both(&zeros, &made);
+        assert!(matches!(bare, Verdict::Torn(Torn { tail: Tail::Zeros, chunks: 2, .. })));
+        assert_eq!(word(&[zeros.as_slice(), &[1]].concat(), &made), "broken");
+    }
+
+    #[test]
+    fn what_the_end_record_does_not_count_is_broken() {
+        let made = make_of(1, 8, 160, |last| {
+            let mut clock = 0;
+            put_rtp(last.chunk.bytes_mut(), &mut clock, Leg::Pbx, Duration::ZERO, b"smuggled in");
+        });
+
+        assert!(matches!(verify(made.rec.as_slice(), made.node.public()), Ok(Verdict::Complete(_))));
+        let content = verify_content(made.rec.as_slice(), &made.key, &made.secret, made.node.public());
+        assert!(matches!(content, Ok(Verdict::Broken(Broken { what: Damage::Totals, .. }))));
+    }
+
+    #[test]
+    fn another_nodes_key_gives_no_verdict() {
+        let made = make(1, 8);
+        let other = NodeKey::generate(&mut Chance::from(60));
+
+        let error = verify(made.rec.as_slice(), other.public()).unwrap_err();
+
+        assert!(matches!(error, OpenError::OtherNode(says, _) if says == made.node.public().fingerprint()));
+    }
+
+    #[test]
+    fn a_wrong_key_gives_no_verdict() {
+        let made = make(1, 8);
+        let stranger = RecipientSecret::generate(&mut Chance::from(61));
+
+        let error = verify_content(made.rec.as_slice(), &made.key, &stranger, made.node.public()).unwrap_err();
+
+        assert!(matches!(error, OpenError::Key(WrongKey::NotARecipient(_))));
+    }
+
+    #[test]
+    fn a_minute_on_disk_is_less_than_a_twentieth_more_than_what_came() {
+        let made = make(1, 3000);
+        let rtp: u64 = made.sealed.totals.legs.iter().map(|leg| leg.bytes).sum();
+
+        let permille = made.sealed.bytes * 1000 / rtp;
+
+        assert!(permille <= 1050, "{} bytes for {rtp} bytes of RTP: {permille} per mille", made.sealed.bytes);
+    }
+
+    #[test]
+    fn any_bytes_get_a_verdict_and_none_is_complete() {
+        let made = make(1, 8);
+        let mut chance = Chance::from(70);
+
+        for round in 0..2000 {
+            let mut bad = made.rec.clone();
+            for _ in 0..=round % 4 {
+                use hpke::rand_core::Rng;
+                let at = usize::try_from(chance.next_u32()).unwrap() % bad.len();
+                bad[at] = bad[at].wrapping_add(1 + u8::try_from(chance.next_u32() % 255).unwrap());
+            }
+            let verdict = verify_content(bad.as_slice(), &made.key, &made.secret, made.node.public());
+            assert!(!matches!(verdict, Ok(Verdict::Complete(_))) || bad == made.rec);
+        }
     }
 }

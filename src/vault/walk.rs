@@ -3,9 +3,11 @@
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
 
+use zeroize::Zeroizing;
+
 use crate::vault::format::{
-    CHECK_BYTES, CLOSING_BYTES, Closing, FRAME_BYTES, Frame, HEADER_BYTES, Hash, KIND_CHUNK, KIND_CLOSING, MAGIC, Place, TAG_BYTES,
-    check, sha256,
+    CHECK_BYTES, CLOSING_BYTES, Closing, FRAME_BYTES, Frame, HEADER_BYTES, Hash, KIND_CHUNK, KIND_CLOSING, MAGIC, Place,
+    TAG_BYTES, check, sha256, wide,
 };
 use crate::vault::{Damage, Header};
 
@@ -93,7 +95,8 @@ pub(super) struct Walk<R> {
     /// Where the frame began that the last step read.
     before: u64,
     last_seen: bool,
-    buffer: Vec<u8>,
+    /// The last chunk; wiped in the end, since it is opened in place.
+    buffer: Zeroizing<Vec<u8>>,
 }
 
 impl<R: Read> Walk<R> {
@@ -109,7 +112,17 @@ impl<R: Read> Walk<R> {
         let header = Header::parse(&bytes).map_err(broken)?;
         let header_hash = sha256(&[&bytes]);
         let at = wide(HEADER_BYTES);
-        Ok(Self { input, header, header_hash, chain: header_hash, chunks: 0, at, before: 0, last_seen: false, buffer: Vec::new() })
+        Ok(Self {
+            input,
+            header,
+            header_hash,
+            chain: header_hash,
+            chunks: 0,
+            at,
+            before: 0,
+            last_seen: false,
+            buffer: Zeroizing::default(),
+        })
     }
 
     pub(super) const fn header(&self) -> &Header {
@@ -132,6 +145,11 @@ impl<R: Read> Walk<R> {
     /// Returns the length of what was walked.
     pub(super) const fn bytes(&self) -> u64 {
         self.at
+    }
+
+    /// Returns where the last frame walked begins.
+    pub(super) const fn last_frame(&self) -> u64 {
+        self.before
     }
 
     /// Returns the ciphertext of the last chunk, to be opened in place, and its tag.
@@ -181,7 +199,7 @@ impl<R: Read> Walk<R> {
         if frame.index != self.chunks {
             return Err(self.broken_here(Damage::Order(frame.index)));
         }
-        let length = usize::try_from(frame.length).expect("`Frame::parse` keeps the limit");
+        let length = frame.length();
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.resize(length + TAG_BYTES + CHECK_BYTES, 0);
         let read = self.read(&mut buffer)?;
@@ -215,6 +233,7 @@ impl<R: Read> Walk<R> {
         if self.read(&mut [0; 1])? > 0 {
             return Err(self.broken_here(Damage::AfterClosing));
         }
+        self.before = self.at;
         self.at += wide(CLOSING_BYTES);
         Ok(Step::Closing(closing))
     }
@@ -261,8 +280,4 @@ fn read_full(input: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(read)
-}
-
-fn wide(bytes: usize) -> u64 {
-    u64::try_from(bytes).expect("no machine addresses more than 64 bits")
 }

@@ -110,7 +110,8 @@ impl KeyFile {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let count = u16::try_from(self.wraps.len()).expect("`wrap` and `parse` keep the limit");
-        let mut bytes = [KEY_MAGIC.as_slice(), &[VERSION, SUITE], &count.to_be_bytes(), &self.segment.number.to_be_bytes()].concat();
+        let mut bytes =
+            [KEY_MAGIC.as_slice(), &[VERSION, SUITE], &count.to_be_bytes(), &self.segment.number.to_be_bytes()].concat();
         bytes.extend_from_slice(self.segment.recording.as_bytes());
         bytes.extend_from_slice(&self.segment.commitment);
         for wrap in &self.wraps {
@@ -197,11 +198,16 @@ impl fmt::Display for KeyFileFault {
         match self {
             Self::NotAKeyFile => f.write_str("the key file does not begin as one"),
             Self::Version(version, suite) => {
-                write!(f, "the key file is of version {version}, suite {suite}; this program reads version {VERSION}, suite {SUITE}")
+                write!(
+                    f,
+                    "the key file is of version {version}, suite {suite}; this program reads version {VERSION}, suite {SUITE}"
+                )
             }
             Self::Damaged => f.write_str("the key file is not as it was written"),
             Self::OtherRecording(recording) => write!(f, "the key file belongs to recording {recording}"),
-            Self::OtherSegment => f.write_str("the key file belongs to another capture under the same name: its commitment differs"),
+            Self::OtherSegment => {
+                f.write_str("the key file belongs to another capture under the same name: its commitment differs")
+            }
         }
     }
 }
@@ -223,7 +229,9 @@ impl fmt::Display for WrongKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotARecipient(key) => write!(f, "this key does not open it: {} is none of its recipients", key.short()),
-            Self::DoesNotOpen(key) => write!(f, "this key does not open it: the entry of {} was made for another key", key.short()),
+            Self::DoesNotOpen(key) => {
+                write!(f, "this key does not open it: the entry of {} was made for another key", key.short())
+            }
             Self::OtherKem(kem) => write!(f, "this key's entry is of kind {kem:#06x}, which this program does not know"),
             Self::OtherSecret(key) => {
                 write!(f, "this key does not open it: {} was given another secret than the recording commits to", key.short())

@@ -67,7 +67,8 @@ impl Baresip {
         std::fs::write(home.join("config"), config).expect("the test's own directory can be written");
         std::fs::write(home.join("accounts"), account).expect("the test's own directory can be written");
         std::fs::write(home.join("contacts"), "").expect("the test's own directory can be written");
-        let running = Running::start(&format!("baresip {number}"), Command::new("baresip").arg("-f").arg(home).args(["-t", "50"]));
+        let running =
+            Running::start(&format!("baresip {number}"), Command::new("baresip").arg("-f").arg(home).args(["-t", "50"]));
         let control = until("baresip to take commands", A_WHILE, || TcpStream::connect(control).ok());
         Self { running, control, unread: Vec::new(), events: VecDeque::new(), directory }
     }
@@ -144,7 +145,8 @@ impl Baresip {
             Err(error) => panic!("baresip's control connection: {error}"),
         }
         while let Some(colon) = self.unread.iter().position(|&byte| byte == b':') {
-            let len: usize = std::str::from_utf8(&self.unread[..colon]).ok().and_then(|len| len.parse().ok()).expect("a netstring");
+            let len: usize =
+                std::str::from_utf8(&self.unread[..colon]).ok().and_then(|len| len.parse().ok()).expect("a netstring");
             if self.unread.len() < colon + 1 + len + 1 {
                 break;
             }

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::str::FromStr;
 
 use super::child::Running;
 use super::ports::Ports;
@@ -66,14 +67,18 @@ pub(crate) fn streams(capture: &Path, ports: &[u16]) -> Vec<Stream> {
 
 // Start, end, source address and port, destination address and port, SSRC, payloads (some words), packets, lost, (percent) …
 fn stream(line: &str) -> Stream {
-    let told = || panic!("tshark's table looks different: {line}");
     let words: Vec<&str> = line.split_whitespace().collect();
-    let percent = words.iter().position(|word| word.starts_with('(')).unwrap_or_else(told);
+    let percent =
+        words.iter().position(|word| word.starts_with('(')).unwrap_or_else(|| panic!("tshark's table looks different: {line}"));
     Stream {
-        to: words[5].parse().unwrap_or_else(|_| told()),
+        to: number(words[5]),
         ssrc: words[6].into(),
-        packets: words[percent - 2].parse().unwrap_or_else(|_| told()),
-        lost: words[percent - 1].parse().unwrap_or_else(|_| told()),
+        packets: number(words[percent - 2]),
+        lost: number(words[percent - 1]),
         line: line.into(),
     }
+}
+
+fn number<N: FromStr>(word: &str) -> N {
+    word.parse().unwrap_or_else(|_| panic!("tshark's table has `{word}` where a number is expected"))
 }

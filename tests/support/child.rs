@@ -91,7 +91,7 @@ impl Running {
     pub(crate) fn signal(&self, signal: Signal) {
         if self.exit.is_none() {
             // The child may end this very moment: then there is nothing left to signal.
-            drop(kill_process(pid(&self.child), signal));
+            kill_process(pid(&self.child), signal).ok();
         }
     }
 
@@ -111,7 +111,8 @@ impl Running {
     fn ends_within(&mut self, patience: Duration) -> Option<ExitStatus> {
         if !self.has_ended() {
             let fd = pidfd_open(pid(&self.child), PidfdFlags::empty()).expect("the child is not reaped yet");
-            let timeout = Timespec { tv_sec: i64::try_from(patience.as_secs()).expect("short"), tv_nsec: patience.subsec_nanos().into() };
+            let timeout =
+                Timespec { tv_sec: i64::try_from(patience.as_secs()).expect("short"), tv_nsec: patience.subsec_nanos().into() };
             poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&timeout)).expect("a pidfd can be polled");
         }
         self.has_ended();

@@ -43,7 +43,7 @@ pub(crate) fn datagrams(path: &Path) -> Vec<Datagram> {
         }
         let udp = &ip[usize::from(ip[0] & 15) * 4..];
         let short = |at| u16::from_be_bytes([udp[at], udp[at + 1]]);
-        let bytes = udp.get(8..usize::from(short(4))).unwrap_or(&udp[8..]).to_vec();
+        let bytes = udp.get(8..usize::from(short(4))).unwrap_or_else(|| &udp[8..]).to_vec();
         found.push(Datagram { at_us, from: short(0), to: short(2), bytes });
     }
     found

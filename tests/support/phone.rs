@@ -40,6 +40,11 @@ impl Phone {
         Self { socket, at, proxy, passed_over: VecDeque::new() }
     }
 
+    /// Where it is.
+    pub(crate) const fn at(&self) -> SocketAddr {
+        self.at
+    }
+
     /// Sends these bytes to the proxy.
     pub(crate) fn send(&self, bytes: &[u8]) {
         self.socket.send_to(bytes, self.proxy).expect("loopback takes a datagram");
@@ -138,7 +143,8 @@ impl Message {
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         let mut lines = head.split("\r\n");
         let start = lines.next().unwrap_or_default().into();
-        let headers = lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name.trim().into(), value.trim().into()));
+        let headers =
+            lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name.trim().into(), value.trim().into()));
         Self { start, headers: headers.collect(), body: body.into() }
     }
 
@@ -154,10 +160,9 @@ impl Message {
     /// Where a description wants RTP to be sent.
     pub(crate) fn media(&self) -> SocketAddr {
         let line = |begin: &str| self.body.lines().find_map(|line| line.strip_prefix(begin)).map(str::trim);
-        let told = || panic!("no address for audio in:\n{}", self.body);
-        let ip = line("c=IN IP4 ").unwrap_or_else(told);
-        let port = line("m=audio ").and_then(|rest| rest.split(' ').next()).unwrap_or_else(told);
-        format!("{ip}:{port}").parse().unwrap_or_else(|_| told())
+        let port = line("m=audio ").and_then(|rest| rest.split(' ').next());
+        let address = line("c=IN IP4 ").zip(port).and_then(|(ip, port)| format!("{ip}:{port}").parse().ok());
+        address.unwrap_or_else(|| panic!("no address for audio in:\n{}", self.body))
     }
 }
 
@@ -198,22 +203,25 @@ pub(crate) fn sdp(port: u16) -> String {
 
 /// A telephone's media: one UDP socket.
 pub(crate) struct Mouth {
-    pub(crate) socket: UdpSocket,
+    socket: UdpSocket,
     sequence: u16,
     timestamp: u32,
     ssrc: u32,
+    heard: Vec<Vec<u8>>,
 }
 
 impl Mouth {
     pub(crate) fn new(port: u16) -> Self {
         let socket = UdpSocket::bind(("127.0.0.1", port)).expect("the test's own ports are free");
-        Self { socket, sequence: 1000, timestamp: 160_000, ssrc: 0x5eed_0000 | u32::from(port) }
+        Self { socket, sequence: 1000, timestamp: 160_000, ssrc: 0x5eed_0000 | u32::from(port), heard: Vec::new() }
     }
 
     /// Sends 20 ms of sound.
     pub(crate) fn says(&mut self, to: SocketAddr, payload: &[u8]) {
         self.packet(to, 8, self.timestamp, payload);
         self.timestamp = self.timestamp.wrapping_add(160);
+        // Whoever talks for long must listen as well: the socket's buffer holds some 270 packets.
+        self.take_in(None);
     }
 
     /// Presses a key: an RFC 4733 event of 100 ms, its end told three times.
@@ -236,17 +244,23 @@ impl Mouth {
         self.sequence = self.sequence.wrapping_add(1);
     }
 
-    /// The payloads of audio that have come, until none comes for this long.
-    pub(crate) fn hears(&self, patience: Duration) -> Vec<Vec<u8>> {
-        self.socket.set_read_timeout(Some(patience)).expect("the time-out is not nought");
+    /// The payloads of audio that have come since it was last asked, until none comes for this long.
+    pub(crate) fn hears(&mut self, patience: Duration) -> Vec<Vec<u8>> {
+        self.take_in(Some(patience));
+        std::mem::take(&mut self.heard)
+    }
+
+    fn take_in(&mut self, patience: Option<Duration>) {
+        self.socket.set_nonblocking(patience.is_none()).expect("a socket can be told so");
+        if patience.is_some() {
+            self.socket.set_read_timeout(patience).expect("the time-out is not nought");
+        }
         let mut packet = [0; 2048];
-        let mut heard = Vec::new();
         while let Ok((len, _)) = self.socket.recv_from(&mut packet) {
             if len > 12 && packet[1] & 127 == 8 {
-                heard.push(packet[12..len].to_vec());
+                self.heard.push(packet[12..len].to_vec());
             }
         }
-        heard
     }
 }
 

@@ -19,8 +19,9 @@ impl Ports {
             .map(|n| 12_400 + (begin + n) % blocks * SIZE)
             .find_map(|first| {
                 let guard = UdpSocket::bind((Ipv4Addr::LOCALHOST, first)).ok()?;
-                let free = (first + 1..first + SIZE)
-                    .all(|port| UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok() && (port > first + 19 || is_free_for_tcp(port)));
+                let free = (first + 1..first + SIZE).all(|port| {
+                    UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok() && (port > first + 19 || is_free_for_tcp(port))
+                });
                 free.then_some(Self { first, _guard: guard })
             })
             .expect("of fifty blocks of ports one is free")
@@ -91,9 +92,11 @@ pub(crate) fn until_bound(port: u16) {
     let local = format!(":{port:04X} ");
     super::until(&format!("somebody to listen on udp port {port}"), super::A_WHILE, || {
         let table = std::fs::read_to_string("/proc/net/udp").expect("the kernel lists its sockets");
-        let is_bound = table.lines().skip(1).filter_map(|line| line.split_once(": ")).any(|(_, rest)| {
-            rest.split_once(' ').is_some_and(|(address, _)| format!("{address} ").contains(&local))
-        });
+        let is_bound = table
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(": "))
+            .any(|(_, rest)| rest.split_once(' ').is_some_and(|(address, _)| format!("{address} ").contains(&local)));
         is_bound.then_some(())
     });
 }

@@ -75,7 +75,13 @@ impl Sipp {
         let ended = self.running.finish(Duration::from_secs(55));
         let traces = Traces::read(self.directory.path());
         let Traces { errors, messages, .. } = &traces;
-        assert!(ended.status.success(), "sipp {} ended with {}\n{errors}\n{messages}\n{}", self.scenario, ended.status, ended.err);
+        assert!(
+            ended.status.success(),
+            "sipp {} ended with {}\n{errors}\n{messages}\n{}",
+            self.scenario,
+            ended.status,
+            ended.err
+        );
         traces
     }
 
@@ -97,9 +103,12 @@ pub(crate) struct Traces {
 impl Traces {
     fn read(directory: &Path) -> Self {
         let traces = |ending: &str| {
-            let entries = std::fs::read_dir(directory).expect("it is the test's own").map(|entry| entry.expect("it can be listed").path());
+            let entries =
+                std::fs::read_dir(directory).expect("it is the test's own").map(|entry| entry.expect("it can be listed").path());
             let of_that = entries.filter(|path| path.to_string_lossy().ends_with(ending));
-            of_that.map(|path| String::from_utf8_lossy(&std::fs::read(path).expect("it can be read")).into_owned()).collect::<String>()
+            of_that
+                .map(|path| String::from_utf8_lossy(&std::fs::read(path).expect("it can be read")).into_owned())
+                .collect::<String>()
         };
         Self { errors: traces("_errors.log"), messages: traces("_messages.log"), log: traces("_logs.log") }
     }

@@ -63,8 +63,9 @@ impl Site {
         let ports = Ports::reserve();
         let directory = tempfile::Builder::new().prefix("mitschnitt-").tempdir().expect("there is room for a directory");
         let all = ports.proxy_media();
-        let media = *all.start()..=media_ports.map_or(*all.end(), |count| all.start() + count - 1);
+        let media = *all.start()..=media_ports.map_or_else(|| *all.end(), |count| all.start() + count - 1);
         let site = Self { ports, directory, media, policy };
+        std::fs::create_dir(site.path().join("keys")).expect("the directory is new");
         write_tone(&site.announcement(), 1000.0, site.policy.announcement_ms);
         std::fs::write(site.config(), site.toml()).expect("the test's own directory can be written");
         site
@@ -73,13 +74,10 @@ impl Site {
     fn toml(&self) -> String {
         let Policy { mode, answer_s, .. } = &self.policy;
         let (ports, here) = (&self.ports, self.directory.path().display());
-        let key = if *mode == "announce" { "" } else { "key = \"1\"\n" };
+        let key = if *mode == "announce" { String::new() } else { format!("key = \"1\"\nanswer_s = {answer_s}\n") };
         format!(
-            r#"
-data = "{here}/data"
-
-[sip]
-listen = "{proxy}"
+            r#"[sip]
+listen = "udp {proxy}"
 
 [pbx]
 address = "{pbx}"
@@ -95,18 +93,24 @@ ports = "{low}-{high}"
 [metrics]
 listen = "{metrics}"
 
+[data]
+directory = "{here}/data"
+
 [keys]
 node = "{here}/keys/node.pem"
-recipients = ["{here}/keys/recipient.pub.pem"]
+
+[[recipient]]
+name = "desk"
+purposes = ["quality"]
+public_key = "{here}/keys/desk.pub.pem"
 
 [[policy]]
 name = "all"
 purpose = "quality"
 legal_basis = "consent, GDPR 6(1)(a)"
 mode = "{mode}"
-{key}answer_s = {answer_s}
-must_agree = ["trunk"]
-announcement = {{ en = "{announcement}" }}
+must_agree = ["remote"]
+{key}announcement = {{ en = "{announcement}" }}
 "#,
             proxy = ports.proxy(),
             pbx = ports.pbx(),
@@ -136,7 +140,12 @@ announcement = {{ en = "{announcement}" }}
 
     /// The private key of the one who may listen.
     pub(crate) fn recipient_secret(&self) -> PathBuf {
-        self.path().join("keys/recipient.pem")
+        self.path().join("keys/desk.secret.pem")
+    }
+
+    /// The key by which the node signs.
+    pub(crate) fn node_key(&self) -> PathBuf {
+        self.path().join("keys/node.pem")
     }
 
     /// The media port that SIPp gets at this address: even, and two apart from the next for its video socket.
@@ -167,11 +176,14 @@ announcement = {{ en = "{announcement}" }}
     /// Runs a verb with `--json`; returns the rows.
     pub(crate) fn json(&self, words: &[&str]) -> Vec<Value> {
         let ended = self.cli(&[words, &["--json"]].concat()).must_succeed();
-        let told = || panic!("{} --json says no JSON:\n{}", words.join(" "), ended.out);
         match serde_json::from_str(&ended.out) {
             Ok(Value::Array(rows)) => rows,
             Ok(one) => vec![one],
-            Err(_) => ended.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| told())).collect(),
+            Err(_) => ended
+                .out
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no line of JSON: {line}")))
+                .collect(),
         }
     }
 
@@ -179,7 +191,8 @@ announcement = {{ en = "{announcement}" }}
     pub(crate) fn ledger(&self, calls: usize) -> Vec<Value> {
         until(&format!("{calls} calls in the ledger, all over"), A_WHILE, || {
             let rows = self.json(&["recordings", "list", "--all"]);
-            let are_over = rows.iter().all(|row| row["state"] != "recording" && row["reason"] != "in-progress" && !row["ended"].is_null());
+            let are_over =
+                rows.iter().all(|row| row["state"] != "recording" && row["reason"] != "in-progress" && !row["ended"].is_null());
             (rows.len() == calls && are_over).then_some(rows)
         })
     }
@@ -208,7 +221,8 @@ announcement = {{ en = "{announcement}" }}
     pub(crate) fn export(&self, id: &str) -> super::sound::Wav {
         let (key, out) = (self.recipient_secret(), self.path().join(format!("{id}.wav")));
         let [key, file] = [&key, &out].map(|path| path.to_str().expect("the test's own directory has a plain name"));
-        self.cli(&["recordings", "export", id, "--key", key, "--purpose", "quality", "--format", "wav", "--out", file]).must_succeed();
+        self.cli(&["recordings", "export", id, "--key", key, "--purpose", "quality", "--format", "wav", "--out", file])
+            .must_succeed();
         let wav = super::sound::Wav::read(&out);
         assert_eq!(wav.channels.len(), 2, "the PBX's side left, the trunk's side right");
         wav

@@ -36,7 +36,8 @@ impl Wav {
                 }
                 b"data" => {
                     let end = file.len().min(body + len);
-                    let samples: Vec<i16> = file[body..end].chunks_exact(2).map(|two| i16::from_le_bytes([two[0], two[1]])).collect();
+                    let samples: Vec<i16> =
+                        file[body..end].chunks_exact(2).map(|two| i16::from_le_bytes([two[0], two[1]])).collect();
                     let channels = (0..count).map(|n| samples.iter().skip(n).step_by(count).copied().collect()).collect();
                     return Self { rate, channels };
                 }
@@ -91,7 +92,10 @@ pub(crate) fn assert_the_end_of(channel: &[i16], sent: &[Vec<u8>], whose: &str) 
         spoken.extend(packet.iter().rev().map(|&octet| alaw(octet)));
         if spoken.len() >= heard.len() {
             let differs = spoken.iter().zip(heard.iter().rev()).position(|(spoken, heard)| spoken != heard);
-            assert_eq!(differs, None, "{whose}: this many samples before the end the export is not what was sent ({kept} packets)");
+            assert_eq!(
+                differs, None,
+                "{whose}: this many samples before the end the export is not what was sent ({kept} packets)"
+            );
             assert_eq!(spoken.len(), heard.len(), "{whose}: the export begins in the middle of a packet");
             return kept;
         }
@@ -99,11 +103,11 @@ pub(crate) fn assert_the_end_of(channel: &[i16], sent: &[Vec<u8>], whose: &str) 
     panic!("{whose}: {} samples were heard, {} were sent", heard.len(), spoken.len());
 }
 
-/// How strong one frequency is in 8000 samples a second, against all there is: 1 for a pure tone, about 0 for silence or another tone.
-pub(crate) fn share_of(hertz: f64, samples: &[i16]) -> f64 {
+/// How much of a sound is one frequency: 1 for that tone alone, about 0 for silence or another tone.
+pub(crate) fn share_of(hertz: f64, samples: &[i16], rate: u32) -> f64 {
     let (mut sine, mut cosine, mut power) = (0.0, 0.0, 0.0);
     for (n, &sample) in (0_u32..).zip(samples) {
-        let angle = f64::from(n) * hertz * std::f64::consts::TAU / 8000.0;
+        let angle = f64::from(n) * hertz * std::f64::consts::TAU / f64::from(rate);
         sine += f64::from(sample) * angle.sin();
         cosine += f64::from(sample) * angle.cos();
         power += f64::from(sample) * f64::from(sample);

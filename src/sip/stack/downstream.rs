@@ -10,10 +10,10 @@ use super::super::proxy::{self, Passage};
 use super::super::queue::Who;
 use super::super::tally::Tally;
 use super::super::transaction::{Action, Alarms, Timer, Trouble, invite_client, non_invite_client};
-use super::super::transport;
+use super::super::transport::{self, Return};
 use super::{Answer, Output, Purpose, ServerKey, Stack};
 use crate::time::Moment;
-use crate::wire::sip::{Edit, Message, Method, Name};
+use crate::wire::sip::{Edit, Message, Method, Name, Via};
 
 /// A request of ours, and what became of it.
 pub(super) struct Client {
@@ -74,16 +74,25 @@ impl Stack {
             // §16.11: the same branch each time the same ACK is forwarded.
             let unique = self.chance.steady(&ack.request, b"branch");
             let branch = Branch { unique, loop_hash: self.chance.loop_hash(&ack.request) };
-            let passage = Passage { ours, from: ack.from, branch, record_route: &self.record_route, body };
+            let passage = Passage {
+                ours,
+                back: Return::of(&ack.request, ack.from),
+                via_start: &self.via_start,
+                branch,
+                record_route: &self.record_route,
+                body,
+            };
             let bytes = proxy::forwarded(&ack.request, &passage);
             return self.send(to, bytes);
         }
         let unique = self.chance.draw();
         let Some(context) = self.begin_forward(server) else { return };
-        let (request, from, is_invite) = (context.request.clone(), context.from, context.is_invite());
+        let (request, back, is_invite) = (context.request.clone(), context.back, context.is_invite());
         let branch = Branch { unique, loop_hash: self.chance.loop_hash(&request) };
-        let sent =
-            proxy::forwarded(&request, &Passage { ours, from, branch, record_route: &self.record_route, body });
+        let sent = proxy::forwarded(
+            &request,
+            &Passage { ours, back, via_start: &self.via_start, branch, record_route: &self.record_route, body },
+        );
         let client = self.begin(Owner::Forwarded(server), request, sent, to, branch, now);
         if let Some(context) = self.servers.get_mut(server) {
             context.client = Some(client);
@@ -96,12 +105,12 @@ impl Stack {
 
     /// Sends a request of our own.
     pub(super) fn originate(&mut self, to: SocketAddr, request: Bytes, now: Moment) {
-        let request = Message::parse_datagram(request).ok().filter(|request| {
-            request.is_request() && !matches!(request.method(), Method::Invite | Method::Ack | Method::Cancel)
-        });
+        let request = Message::parse_datagram(request)
+            .ok()
+            .filter(|request| request.is_request() && !matches!(request.method(), Method::Invite | Method::Ack | Method::Cancel));
         let Some(request) = request else { return self.tallies.count(Tally::Unasked) };
         let branch = Branch { unique: self.chance.draw(), loop_hash: self.chance.loop_hash(&request) };
-        let sent = Edit::new(&request).push_via(&transport::own_via(self.config.via_host, branch)).finish();
+        let sent = Edit::new(&request).push_via(&transport::own_via(&self.via_start, branch)).finish();
         self.begin(Owner::Own, request, sent, to, branch, now);
     }
 
@@ -368,8 +377,14 @@ impl Stack {
 
     /// Finds the transaction by our branch and the method (RFC 3261 §17.1.3, §18.1.2).
     fn client_of(&self, response: &Message) -> Option<u64> {
-        let via = response.top_via().ok().filter(|via| transport::is_ours(via, self.config.via_host))?;
-        let branch = via.branch.and_then(Branch::parse)?;
+        let via = response.value(Name::Via)?;
+        let branch = match transport::branch_as_sent(via, &self.via_start) {
+            Some(branch) => branch,
+            None => {
+                let via = Via::parse(via).ok().filter(|via| transport::is_ours(via, self.config.via_host))?;
+                via.branch.and_then(Branch::parse)?
+            }
+        };
         let method = response.cseq().ok()?.method;
         let purpose = if method == Method::Cancel { Purpose::Cancel } else { Purpose::Itself };
         let client = *self.by_branch.get(&(branch.unique, purpose))?;

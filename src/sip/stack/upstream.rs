@@ -11,7 +11,7 @@ use super::super::proxy::{self, Refusal};
 use super::super::queue::Who;
 use super::super::tally::Tally;
 use super::super::transaction::{Action, Alarms, Timer, Trouble, invite_server, non_invite_server};
-use super::super::transport;
+use super::super::transport::Return;
 use super::downstream::Why;
 use super::{Output, ServerKey, Stack};
 use crate::limits;
@@ -25,9 +25,8 @@ use crate::time::Moment;
 pub(super) struct Server {
     /// As it came.
     pub(super) request: Message,
-    pub(super) from: SocketAddr,
     /// Where responses go.
-    reply_to: SocketAddr,
+    pub(super) back: Return,
     /// What retransmissions, ACK and CANCEL find it by; gone once the transaction is over.
     key: Option<Arc<[u8]>>,
     machine: Machine,
@@ -59,6 +58,9 @@ pub(super) struct HeldAck {
 
 /// Set in the keys of ACKs: a transaction's has a generation there, which never counts that far.
 const ACK: u64 = 1 << 63;
+
+/// 64 bits in hexadecimal.
+const TAG_LEN: usize = 16;
 
 impl Server {
     pub(super) const fn is_invite(&self) -> bool {
@@ -112,7 +114,7 @@ impl Stack {
         if !self.has_room_for(request.method()) {
             return self.on_full(&request, from);
         }
-        let key = self.key_of(&request);
+        let key = self.key_found();
         let server = self.open(request.clone(), from, key, now);
         if let Some(server) = self.servers.get_mut(server) {
             server.is_announced = true;
@@ -259,8 +261,8 @@ impl Stack {
             return;
         }
         // The ACK to a refusal that was sent without a transaction carries the tag that we gave.
-        let ours = self.own_tag(&request);
-        let is_to_refusal = request.to().is_ok_and(|to| to.tag() == Some(&*ours));
+        let is_to_refusal =
+            request.to().is_ok_and(|to| to.tag().is_some_and(|tag| tag.len() == TAG_LEN && tag == self.own_tag(&request)));
         if is_to_refusal || proxy::check(&request, self.config.via_host, &self.chance).is_err() {
             return self.drop_for(Tally::AckAbsorbed);
         }
@@ -317,20 +319,23 @@ impl Stack {
             Method::Publish,
         ];
         let target = target.into_iter().find_map(|method| self.find(request, method));
+        // Nobody but who sent the request may cancel it, whatever branch he has heard of.
+        let target = target.filter(|&target| self.servers.get(target).is_some_and(|server| server.back.to.ip() == from.ip()));
         let Some(target) = target else {
             self.tallies.count(Tally::CancelUnmatched);
             return self.refuse_at_once(request, from, &Refusal { status: 481, extra: None });
         };
         let tag = self.tag_of_answer(target);
         let answer = reply(request, 200, reason_phrase(200), Some(&tag), &[]);
-        let answer = transport::with_noted(answer, from);
+        let back = Return::of(request, from);
+        let answer = back.noted_in(answer);
         if self.has_room_for(Method::Cancel) {
-            let key = self.key_of(request);
+            self.find(request, Method::Cancel);
+            let key = self.key_found();
             let server = self.open(request.clone(), from, key, now);
             self.respond(server, 200, &answer, now);
         } else {
-            let to = request.top_via().map_or(from, |via| transport::reply_address(&via, from));
-            self.send(to, answer);
+            self.send(back.to, answer);
         }
         self.cancel(target, now);
     }
@@ -356,7 +361,7 @@ impl Stack {
     /// Refuses a request before the call hears of it: with a transaction where that is possible.
     fn refuse(&mut self, request: Message, from: SocketAddr, refusal: &Refusal, now: Moment) {
         self.tallies.count(if matches!(refusal.status, 420 | 482 | 483) { Tally::Refused } else { Tally::Malformed });
-        let key = self.key_of(&request);
+        let key = self.key_found();
         if key.is_none() || !self.has_room_for(request.method()) {
             return self.refuse_at_once(&request, from, refusal);
         }
@@ -370,8 +375,8 @@ impl Stack {
         let tag = self.own_tag(request);
         let extra: Vec<(&str, &str)> = refusal.extra.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let answer = reply(request, refusal.status, reason_phrase(refusal.status), Some(&tag), &extra);
-        let to = request.top_via().map_or(from, |via| transport::reply_address(&via, from));
-        self.send(to, transport::with_noted(answer, from));
+        let back = Return::of(request, from);
+        self.send(back.to, back.noted_in(answer));
     }
 
     /// `Config::transactions` is reached: a new INVITE is told when to come again, spread over 5 to 30 s.
@@ -391,11 +396,10 @@ impl Stack {
         } else {
             Machine::Other(non_invite_server::State::START.0)
         };
-        let reply_to = request.top_via().map_or(from, |via| transport::reply_address(&via, from));
+        let back = Return::of(&request, from);
         let server = self.servers.insert(Server {
             request,
-            from,
-            reply_to,
+            back,
             key: key.clone(),
             machine,
             kept: None,
@@ -421,7 +425,7 @@ impl Stack {
         // §8.2.6.2: every response but 100 has a To tag.
         let tag = (status != 100).then(|| self.own_tag(&context.request));
         let answer = reply(&context.request, status, reason_phrase(status), tag.as_deref(), extra);
-        let answer = transport::with_noted(answer, context.from);
+        let answer = context.back.noted_in(answer);
         self.respond(server, status, &answer, now);
     }
 
@@ -477,7 +481,7 @@ impl Stack {
     fn act_server(&mut self, server: u64, actions: &'static [Action], at_hand: Option<&Bytes>, now: Moment) {
         for action in actions {
             let Some(context) = self.servers.get_mut(server) else { return };
-            let to = context.reply_to;
+            let to = context.back.to;
             match action {
                 Action::Send => {
                     context.kept = at_hand.cloned();
@@ -539,13 +543,14 @@ impl Stack {
         matching::write_key(request, method, &mut self.key).then(|| self.by_request.get(&*self.key).copied()).flatten()
     }
 
-    fn key_of(&mut self, request: &Message) -> Option<Arc<[u8]>> {
-        matching::write_key(request, request.method(), &mut self.key).then(|| Arc::from(&*self.key))
+    /// Returns the key that `find` has looked for last, if the request had one.
+    fn key_found(&self) -> Option<Arc<[u8]>> {
+        (!self.key.is_empty()).then(|| Arc::from(&*self.key))
     }
 
     /// Returns the To tag of our answers to this request, the same for its CANCEL and its ACK.
     fn own_tag(&self, request: &Message) -> Vec<u8> {
-        let mut tag = Vec::with_capacity(16);
+        let mut tag = Vec::with_capacity(TAG_LEN);
         push_hex(&mut tag, self.chance.steady(request, b"tag"));
         tag
     }

@@ -61,7 +61,8 @@ pub enum Input {
 
 impl State {
     /// Begins: the request is sent.
-    pub const START: Next<Self> = (Self::Calling { resent: 0 }, &[Action::Send, Action::Start(Timer::A), Action::Start(Timer::B)]);
+    pub const START: Next<Self> =
+        (Self::Calling { resent: 0 }, &[Action::Send, Action::Start(Timer::A), Action::Start(Timer::B)]);
 
     /// Returns what follows.
     #[must_use]
@@ -77,9 +78,7 @@ impl State {
             }
             (Self::Calling { .. }, Input::GiveUp) => (Self::Terminated, &[Stop(Timer::A), Stop(Timer::B)]),
             (Self::Calling { .. }, Input::Provisional) => (Self::Proceeding, &[Stop(Timer::A), Stop(Timer::B), Pass]),
-            (Self::Calling { .. }, Input::Success) => {
-                (Self::Accepted, &[Stop(Timer::A), Stop(Timer::B), Start(Timer::M), Pass])
-            }
+            (Self::Calling { .. }, Input::Success) => (Self::Accepted, &[Stop(Timer::A), Stop(Timer::B), Start(Timer::M), Pass]),
             (Self::Calling { .. }, Input::Failure) => {
                 (Self::Completed, &[Stop(Timer::A), Stop(Timer::B), Acknowledge, Start(Timer::D), Pass])
             }

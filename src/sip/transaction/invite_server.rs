@@ -71,9 +71,7 @@ impl State {
             (Self::Proceeding, Input::Request) => (self, &[Resend]),
             (Self::Proceeding, Input::Provisional) => (self, &[Send]),
             (Self::Proceeding, Input::Success) => (Self::Accepted, &[Relay, Start(Timer::L)]),
-            (Self::Proceeding, Input::Failure) => {
-                (Self::Completed { resent: 0 }, &[Send, Start(Timer::G), Start(Timer::H)])
-            }
+            (Self::Proceeding, Input::Failure) => (Self::Completed { resent: 0 }, &[Send, Start(Timer::G), Start(Timer::H)]),
 
             (Self::Completed { .. }, Input::Request) => (self, &[Resend]),
             (Self::Completed { resent }, Input::G) => {
@@ -100,14 +98,7 @@ impl State {
             | (Self::Accepted, Input::Request | Input::Provisional | Input::Failure | Input::G | Input::H | Input::I)
             | (
                 Self::Terminated,
-                Input::Request
-                | Input::Ack
-                | Input::Provisional
-                | Input::Failure
-                | Input::G
-                | Input::H
-                | Input::I
-                | Input::L,
+                Input::Request | Input::Ack | Input::Provisional | Input::Failure | Input::G | Input::H | Input::I | Input::L,
             ) => (self, &[]),
         }
     }

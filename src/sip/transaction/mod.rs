@@ -98,8 +98,12 @@ pub struct Timers {
 
 impl Timers {
     /// RFC 3261, table 4; timer C one second above what it must exceed.
-    pub const DEFAULT: Self =
-        Self { t1: Duration::from_millis(500), t2: Duration::from_secs(4), t4: Duration::from_secs(5), c: Duration::from_secs(181) };
+    pub const DEFAULT: Self = Self {
+        t1: Duration::from_millis(500),
+        t2: Duration::from_secs(4),
+        t4: Duration::from_secs(5),
+        c: Duration::from_secs(181),
+    };
 
     /// Returns how long this timer runs; `resent` is how many times the message has been sent again, for A, E and G.
     #[must_use]
@@ -175,7 +179,6 @@ impl Alarms {
 mod tests {
     use super::*;
 
-
     #[test]
     fn the_default_timers_are_those_of_table_4() {
         let seconds = |timer, resent| Timers::DEFAULT.interval(timer, resent).as_secs_f64();
@@ -210,6 +213,9 @@ mod tests {
         alarms.stop(Timer::C);
 
         assert_eq!((alarms.earliest(), alarms.take_due(at(24))), (Some(at(25)), None));
-        assert_eq!((alarms.take_due(at(99)), alarms.take_due(at(99)), alarms.take_due(at(99))), (Some(Timer::A), Some(Timer::B), None));
+        assert_eq!(
+            (alarms.take_due(at(99)), alarms.take_due(at(99)), alarms.take_due(at(99))),
+            (Some(Timer::A), Some(Timer::B), None)
+        );
     }
 }

@@ -56,7 +56,9 @@ impl State {
     pub const fn on(self, input: Input) -> Next<Self> {
         use Action::{Inform, Pass, Resend, Start, Stop};
         match (self, input) {
-            (Self::Trying { resent }, Input::E) => (Self::Trying { resent: resent.saturating_add(1) }, &[Resend, Start(Timer::E)]),
+            (Self::Trying { resent }, Input::E) => {
+                (Self::Trying { resent: resent.saturating_add(1) }, &[Resend, Start(Timer::E)])
+            }
             (Self::Trying { .. }, Input::Provisional) => (Self::Proceeding, &[Pass]),
 
             (Self::Proceeding, Input::E) => (Self::Proceeding, &[Resend, Start(Timer::E)]),

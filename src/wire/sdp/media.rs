@@ -31,7 +31,7 @@ pub struct Media {
     pub crypto: bool,
     /// Keys of SRTP are agreed upon by DTLS (RFC 5763).
     pub fingerprint: bool,
-    /// ICE candidates are offered. Once anchored, `c=` is none of them, and ICE falls away (RFC 8839 §4.2.5).
+    /// ICE candidates are offered. Once anchored, `c=` is none of them, and ICE falls away as a mismatch (RFC 8839).
     pub ice: bool,
     /// The media can be anchored: one port, at one address that is not multicast.
     pub anchorable: bool,
@@ -77,7 +77,7 @@ impl Media {
         self.is_rtp() && self.proto.to_ascii_uppercase().contains("/SAVP")
     }
 
-    /// Returns whether the sender has put the other side on hold (RFC 3264 §8.4, and §5.1 for the address of zeroes).
+    /// Returns whether the sender has put the other side on hold (RFC 3264 §8.4), by a direction or by an address of zeroes.
     #[must_use]
     pub fn is_on_hold(&self) -> bool {
         matches!(self.direction, Flow::SendOnly | Flow::Inactive) || self.addr.is_some_and(|addr| addr.is_unspecified())

@@ -49,6 +49,14 @@ enum Brackets {
 
 /// Returns where `wanted` stands next outside of quotes, or the end.
 fn find_outside(whole: &[u8], from: usize, wanted: u8, brackets: Brackets) -> usize {
+    // Nothing hides what comes before the first quote or bracket, and most values have none.
+    let rest = whole.get(from..).unwrap_or_default();
+    let first = memchr::memchr(wanted, rest).unwrap_or(rest.len());
+    let before = rest.get(..first).unwrap_or_default();
+    let hides = if brackets == Brackets::Protect { memchr::memchr2(b'"', b'<', before) } else { memchr::memchr(b'"', before) };
+    if hides.is_none() {
+        return from + first;
+    }
     let (mut quoted, mut escaped, mut bracketed) = (false, false, false);
     for (at, &byte) in whole.iter().enumerate().skip(from) {
         if escaped {

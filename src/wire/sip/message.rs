@@ -383,7 +383,7 @@ impl Span {
 
 /// Returns what can still be read of a datagram that [`Message::parse_datagram`] refused, so that the peer can be told.
 ///
-/// Lines that are no header fields are left out, the body is empty, and nothing but [`reply`](super::reply) should be made of it.
+/// Lines that are no header fields are left out, the body is empty, and nothing but [`reply`](super::reply()) should be made of it.
 /// `None` where it is no request, or has no `Via` that an answer could carry.
 #[must_use]
 pub fn salvage_for_reply(bytes: &Bytes) -> Option<Message> {
@@ -471,6 +471,8 @@ pub(super) fn without_line_end(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
 }
+
+const _: () = assert!(SIP_MESSAGE_BYTES <= u16::MAX as usize, "a place in a message has 16 bits");
 
 /// A place in a message. Its length has been checked, so the fallback is never taken.
 fn place(at: usize) -> u16 {

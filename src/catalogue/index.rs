@@ -1,0 +1,352 @@
+//! What is needed of whatever keeps the ledger, and who has listened.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::catalogue::{Entry, Reason, Totals};
+use crate::ids::{CallId, RecordingId};
+use crate::time::Wall;
+
+/// Keeps the ledger and the access log.
+pub trait Store: Send {
+    /// Does all of this, or nothing of it: one transaction.
+    ///
+    /// A recording's state only goes forward: a [`Write::Put`] that comes after its [`Write::Sealed`] or [`Write::Torn`] leaves state and
+    /// totals as they are. What names a recording that no row has changes nothing.
+    ///
+    /// # Errors
+    /// The disk, or another process that holds the store.
+    fn write(&mut self, writes: &[Write]) -> Result<(), StoreError>;
+
+    /// Marks what a killed process left open: recordings as torn, other calls as interrupted. Returns how many of each.
+    ///
+    /// # Errors
+    /// As for [`Store::write`].
+    fn mark_torn(&mut self) -> Result<[u64; 2], StoreError>;
+
+    /// Returns the rows that the filter lets through, the oldest first.
+    ///
+    /// # Errors
+    /// The disk.
+    fn list(&self, filter: &Filter) -> Result<Vec<Entry>, StoreError>;
+
+    /// Returns the row of a recording.
+    ///
+    /// # Errors
+    /// The disk.
+    fn recording(&self, recording: RecordingId) -> Result<Option<Entry>, StoreError>;
+
+    /// Returns the row of a call.
+    ///
+    /// # Errors
+    /// The disk.
+    fn call(&self, call: CallId) -> Result<Option<Entry>, StoreError>;
+
+    /// Adds a line to the access log, durably. Whoever gives out what a recording holds does this first.
+    ///
+    /// # Errors
+    /// As for [`Store::write`]; then nothing may be given out.
+    fn record_access(&mut self, access: &Access) -> Result<(), StoreError>;
+
+    /// Returns the access log of a recording, the oldest first.
+    ///
+    /// # Errors
+    /// The disk.
+    fn accesses(&self, recording: RecordingId) -> Result<Vec<Access>, StoreError>;
+}
+
+/// One change of the ledger.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Write {
+    /// The call's row is this, whether there was one or not.
+    Put(Box<Entry>),
+    /// The recording is closed and signed.
+    Sealed(RecordingId, Totals),
+    /// The recording ends before its end, for this reason.
+    Torn(RecordingId, Reason),
+}
+
+/// Which rows are wanted.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Filter {
+    /// Recorded calls, or all.
+    pub which: Which,
+    /// For this reason only.
+    pub reason: Option<Reason>,
+    /// The newest so many only.
+    pub newest: Option<u64>,
+}
+
+/// Recorded calls, or all.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Which {
+    /// Calls that have a recording.
+    #[default]
+    Recorded,
+    /// All calls.
+    All,
+}
+
+/// What a store is opened for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Opening {
+    /// To look, while the proxy runs or not. The store must be there.
+    Read,
+    /// To add to the access log as well. The store must be there.
+    ReadAndLog,
+    /// To keep the ledger: made where it is not there, brought up to date where it is old.
+    Keep,
+}
+
+/// One line of the access log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Access {
+    /// When.
+    pub at: Wall,
+    /// Who: the Unix user.
+    pub who: String,
+    /// What was asked for.
+    pub deed: Deed,
+    /// Of which recording.
+    pub recording: RecordingId,
+    /// For what.
+    pub purpose: Option<String>,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What may be asked of a recording's content.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Deed {
+    /// Its sound.
+    Export,
+    /// Whether its content is whole: it is decrypted, and nothing of it is shown.
+    Verify,
+}
+
+impl Deed {
+    /// Returns the operator's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Export => "export",
+            Self::Verify => "verify",
+        }
+    }
+}
+
+impl FromStr for Deed {
+    type Err = NotInTheLog;
+
+    fn from_str(text: &str) -> Result<Self, NotInTheLog> {
+        [Self::Export, Self::Verify].into_iter().find(|deed| deed.as_str() == text).ok_or(NotInTheLog)
+    }
+}
+
+/// What came of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Outcome {
+    /// It was granted: written before the first byte is decrypted.
+    Granted,
+    /// It was granted, and done.
+    Done,
+    /// It was granted, and failed on the way.
+    Failed,
+    /// It was refused: the recording was made for another purpose.
+    OtherPurpose,
+    /// It was refused: the key does not open the recording.
+    WrongKey,
+}
+
+impl Outcome {
+    /// Returns the operator's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Granted => "granted",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::OtherPurpose => "refused-purpose",
+            Self::WrongKey => "refused-key",
+        }
+    }
+}
+
+impl FromStr for Outcome {
+    type Err = NotInTheLog;
+
+    fn from_str(text: &str) -> Result<Self, NotInTheLog> {
+        let all = [Self::Granted, Self::Done, Self::Failed, Self::OtherPurpose, Self::WrongKey];
+        all.into_iter().find(|outcome| outcome.as_str() == text).ok_or(NotInTheLog)
+    }
+}
+
+/// The text is no word of the access log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotInTheLog;
+
+impl fmt::Display for NotInTheLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no word of the access log")
+    }
+}
+
+impl Error for NotInTheLog {}
+
+/// The ledger cannot be read or written.
+#[derive(Debug)]
+pub enum StoreError {
+    /// There is none yet.
+    Missing {
+        /// The ledger's file.
+        path: PathBuf,
+    },
+    /// The file, or its folder, may not be opened or made.
+    Denied {
+        /// The ledger's file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A newer version of the program made it.
+    Newer {
+        /// The ledger's file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The version this program keeps.
+        known: i64,
+    },
+    /// It was made by an older version, and is only read: keeping it brings it up to date.
+    Older {
+        /// The ledger's file.
+        path: PathBuf,
+    },
+    /// The file is no ledger.
+    NotALedger {
+        /// The ledger's file.
+        path: PathBuf,
+    },
+    /// Another process holds it.
+    Busy {
+        /// The ledger's file.
+        path: PathBuf,
+    },
+    /// The disk is full.
+    Full {
+        /// The ledger's file.
+        path: PathBuf,
+    },
+    /// It is damaged.
+    Damaged {
+        /// The ledger's file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// Anything else that the store's engine says.
+    Engine {
+        /// The ledger's file.
+        path: PathBuf,
+        /// What it said.
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+impl StoreError {
+    /// Returns one line that says what to do.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Missing { .. } => "the first `mitschnitt run` makes it; is `data.directory` the one the proxy runs with?".into(),
+            Self::Denied { path, .. } => {
+                format!("run this as the service's user, or let that user own it: `ls -ld {}` shows whose it is", parent(path).display())
+            }
+            Self::Newer { .. } => "use the newer program, or restore the ledger that was kept before the upgrade".into(),
+            Self::Older { .. } => "start the proxy once: it brings its ledger up to date".into(),
+            Self::NotALedger { .. } => "move that file away, or name another `data.directory`".into(),
+            Self::Busy { path } => format!("try again; `fuser {}` shows who holds it", path.display()),
+            Self::Full { path } => format!("free some space: `df -h {}` shows how much there is", parent(path).display()),
+            Self::Damaged { path, .. } => {
+                format!("the recordings are whole without it; `sqlite3 {} .recover` saves what can be read of it", path.display())
+            }
+            Self::Engine { .. } => "if it happens again, please report it with this line".into(),
+        }
+    }
+}
+
+fn parent(path: &std::path::Path) -> &std::path::Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| std::path::Path::new("."))
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { path } => write!(f, "there is no ledger `{}`", path.display()),
+            Self::Denied { path, source } => write!(f, "cannot open the ledger `{}`: {}", path.display(), words(source)),
+            Self::Newer { path, found, known } => {
+                write!(f, "the ledger `{}` is of version {found}, and this program knows up to {known}", path.display())
+            }
+            Self::Older { path } => write!(f, "the ledger `{}` was made by an older version", path.display()),
+            Self::NotALedger { path } => write!(f, "`{}` is no ledger of mitschnitt", path.display()),
+            Self::Busy { path } => write!(f, "the ledger `{}` is held by another process", path.display()),
+            Self::Full { path } => write!(f, "cannot write the ledger `{}`: the disk is full", path.display()),
+            Self::Damaged { path, what } => write!(f, "the ledger `{}` is damaged: {what}", path.display()),
+            Self::Engine { path, source } => write!(f, "the ledger `{}` failed: {source}", path.display()),
+        }
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Denied { source, .. } => Some(source),
+            Self::Engine { source, .. } => Some(&**source),
+            Self::Missing { .. }
+            | Self::Newer { .. }
+            | Self::Older { .. }
+            | Self::NotALedger { .. }
+            | Self::Busy { .. }
+            | Self::Full { .. }
+            | Self::Damaged { .. } => None,
+        }
+    }
+}
+
+/// The system's words without its number.
+fn words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "permission denied".into(),
+        io::ErrorKind::NotFound => "no such file or directory".into(),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_the_access_log_are_read_as_they_are_written() {
+        for deed in [Deed::Export, Deed::Verify] {
+            assert_eq!(deed.as_str().parse(), Ok(deed));
+        }
+        for outcome in [Outcome::Granted, Outcome::Done, Outcome::Failed, Outcome::OtherPurpose, Outcome::WrongKey] {
+            assert_eq!(outcome.as_str().parse(), Ok(outcome));
+        }
+    }
+
+    #[test]
+    fn a_ledger_that_may_not_be_opened_says_what_to_do() {
+        let error = StoreError::Denied { path: "lab-data/ledger.db".into(), source: io::ErrorKind::PermissionDenied.into() };
+
+        assert_eq!(error.to_string(), "cannot open the ledger `lab-data/ledger.db`: permission denied");
+        assert_eq!(
+            error.remedy(),
+            "run this as the service's user, or let that user own it: `ls -ld lab-data` shows whose it is"
+        );
+    }
+}

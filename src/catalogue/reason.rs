@@ -1,0 +1,131 @@
+//! Why a call has a recording or none: a stable code for machines, a sentence for people.
+
+use std::fmt;
+use std::str::FromStr;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $sentence:literal;)+) => {
+        /// Why a call has a recording or none.
+        ///
+        /// The codes are stable: they stand in the ledger, in `--json` and in metric labels.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum Reason {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl Reason {
+            /// Every reason there is.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// Returns the code.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $code,)+
+                }
+            }
+
+            /// Returns a sentence for people.
+            #[must_use]
+            pub const fn sentence(self) -> &'static str {
+                match self {
+                    $(Self::$name => $sentence,)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// It still goes on.
+    InProgress = "in-progress", "The call still goes on.";
+    /// It is, or was, recorded with consent.
+    Recorded = "recorded", "The terms of the policy were met, and the call was recorded.";
+    /// A party withdrew while it was recorded.
+    Withdrawn = "withdrawn", "A party withdrew consent; recording ended there, and what was recorded until then was kept.";
+    /// The proxy was killed while it recorded.
+    Torn = "torn", "The proxy was killed, or lost power, while it recorded; what was sealed until then opens and verifies.";
+    /// No policy matches it.
+    NoPolicy = "no-policy", "No policy matches the call.";
+    /// The policy says that it is not to be recorded.
+    PolicyNever = "policy-never", "The policy says that such calls are not recorded.";
+    /// It was given up before it was answered.
+    NotAnswered = "not-answered", "The call was not answered.";
+    /// The called party was busy.
+    Busy = "busy", "The called party was busy.";
+    /// The far end asked for credentials.
+    Challenged = "challenged", "The far end asked for credentials; the caller's next attempt is a row of its own.";
+    /// It failed before it was answered.
+    Failed = "failed", "The call failed before it was answered.";
+    /// It ended before consent was complete.
+    EndedBeforeConsent = "ended-before-consent", "The call ended before all were told and had agreed.";
+    /// A party pressed the refusing key.
+    ConsentRefused = "consent-refused", "A party refused by pressing the key.";
+    /// The agreeing key was not pressed in time.
+    ConsentTimeout = "consent-timeout", "The agreeing key was not pressed in time; silence is a no.";
+    /// The announcement cannot be had in the codec that was negotiated.
+    AnnouncementCodec = "announcement-codec", "The announcement cannot be played in the call's codec: PCMU, PCMA and G.722 can.";
+    /// A party was on hold.
+    AnnouncementHeld = "announcement-held", "A party was on hold, so that the announcement was not played to its end.";
+    /// The media moved too often while the announcement was played.
+    AnnouncementInterrupted = "announcement-interrupted", "The announcement was interrupted too often: the call's media kept moving.";
+    /// A packet of the announcement could not be sent.
+    AnnouncementNotSent = "announcement-not-sent", "A packet of the announcement could not be sent.";
+    /// No audio was negotiated.
+    NoAudio = "no-audio", "The call has no audio.";
+    /// The parties encrypt the audio between themselves.
+    MediaEncrypted = "media-encrypted", "The parties encrypt the audio between themselves (SRTP); it passes, unrecorded.";
+    /// The recording could not be begun, or went on no longer.
+    VaultUnavailable = "vault-unavailable", "The recording could not be written: keys, disk or data directory; the proxy's log says which.";
+    /// No port pair was free.
+    PortsExhausted = "ports-exhausted", "No media port was free: the call was refused with 503.";
+    /// Too many calls at once.
+    Overload = "overload", "There were too many calls at once: the call was refused with 503.";
+    /// The session description could not be read.
+    BadOffer = "bad-offer", "The session description could not be read: the call was refused with 488.";
+    /// The product was stopped while the call went on.
+    Stopped = "stopped", "The proxy was stopped while the call went on.";
+    /// The product was killed while the call went on, unrecorded.
+    Interrupted = "interrupted", "The proxy was killed, or lost power, while the call went on; nothing of it was recorded.";
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Reason {
+    type Err = NotAReason;
+
+    fn from_str(code: &str) -> Result<Self, NotAReason> {
+        Self::ALL.iter().copied().find(|reason| reason.as_str() == code).ok_or(NotAReason)
+    }
+}
+
+/// The text is no reason's code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotAReason;
+
+impl fmt::Display for NotAReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no such reason")
+    }
+}
+
+impl std::error::Error for NotAReason {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_distinct_and_read_as_it_is_written() {
+        for reason in Reason::ALL {
+            assert_eq!(reason.as_str().parse(), Ok(*reason));
+            assert!(reason.as_str().bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
+            assert!(reason.sentence().ends_with('.'), "{reason}");
+        }
+        assert_eq!("".parse::<Reason>(), Err(NotAReason));
+    }
+}

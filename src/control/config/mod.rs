@@ -1,0 +1,25 @@
+//! The configuration: one TOML file, read whole, with every mistake told at once.
+//!
+//! All paths that do not begin with `/` are relative to the directory in which the program runs.
+
+mod address;
+mod mistake;
+mod network;
+mod parse;
+mod policies;
+mod policy;
+mod section;
+mod settings;
+mod similar;
+
+pub use mistake::{Mistake, Weight};
+pub use network::Network;
+pub use parse::{Report, parse};
+pub use policy::{Mode, Policy, PolicyTerms, WithoutConsent};
+pub use settings::{FileUse, Media, NamedFile, NodeKeyFile, Peer, Recipient, Settings, Sip, Strangers, Trunk};
+
+/// A complete sample: every setting, with what it means and what it is when left out. It is `deploy/mitschnitt.toml`.
+pub const SAMPLE: &str = include_str!("../../../deploy/mitschnitt.toml");
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,295 @@
+//! The policies, read and weighed against each other and against those who may listen.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::control::config::parse::{each, name, word};
+use crate::control::config::section::{Found, Notes, Section, printable};
+use crate::control::config::similar::similar;
+use crate::control::config::{Mode, Policy, PolicyTerms, Recipient, WithoutConsent};
+use crate::digit::Digit;
+use crate::ids::{Direction, Leg, TrunkName};
+use crate::limits;
+
+/// The settings of a policy.
+pub(super) const SETTINGS: [&str; 15] = [
+    "name",
+    "trunk",
+    "direction",
+    "called_prefix",
+    "calling_prefix",
+    "mode",
+    "purpose",
+    "legal_basis",
+    "announcement",
+    "language",
+    "must_agree",
+    "key",
+    "answer_s",
+    "without_consent",
+    "longest_pause_s",
+];
+
+/// What may be said of consent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Never,
+    Mode(Mode),
+}
+
+const MODES: [(&str, Said); 4] = [
+    ("opt-in", Said::Mode(Mode::OptIn)),
+    ("opt-out", Said::Mode(Mode::OptOut)),
+    ("announce", Said::Mode(Mode::Announce)),
+    ("never", Said::Never),
+];
+
+/// Reads all policies; one with a mistake is left out.
+pub(super) fn policies(document: &Section<'_>, trunks: &[TrunkName], notes: &mut Notes) -> Vec<Found<Policy>> {
+    let mut seen = BTreeMap::new();
+    each(document, "policy", notes).iter().filter_map(|section| policy(section, trunks, &mut seen, notes)).collect()
+}
+
+fn policy(
+    section: &Section<'_>,
+    trunks: &[TrunkName],
+    seen: &mut BTreeMap<String, usize>,
+    notes: &mut Notes,
+) -> Option<Found<Policy>> {
+    let had = notes.errors();
+    let name = name(section, "policy", seen, notes);
+    let trunk = trunk(section, trunks, notes);
+    let directions = [("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];
+    let direction = section.word("direction", &directions, notes).map(|found| found.value);
+    let [called_prefix, calling_prefix] = ["called_prefix", "calling_prefix"].map(|key| prefix(section, key, notes));
+    let mode = match section.line_of("mode", notes) {
+        Some(_) => section.word("mode", &MODES, notes).map(|found| found.value),
+        None => {
+            let remedy = "write mode = \"opt-in\", \"opt-out\", \"announce\", or \"never\" for calls that are not to be recorded";
+            notes.missing(section.line, format!("{} says no `mode`", section.name), remedy);
+            None
+        }
+    };
+    let terms = match mode {
+        Some(Said::Mode(mode)) => Some(terms(section, mode, notes)?),
+        Some(Said::Never) | None => None,
+    };
+    if notes.errors() > had || notes.is_partial() {
+        return None;
+    }
+    let policy = Policy { name: name?.value, trunk, direction, called_prefix, calling_prefix, terms };
+    Some(Found { value: policy, line: section.line.unwrap_or(1) })
+}
+
+fn trunk(section: &Section<'_>, trunks: &[TrunkName], notes: &mut Notes) -> Option<TrunkName> {
+    let found = section.text("trunk", "\"carrier\"", notes)?;
+    let known = trunks.iter().find(|trunk| trunk.as_str() == found.value).cloned();
+    if known.is_none() {
+        let names = || trunks.iter().map(TrunkName::as_str).filter(|name| !name.is_empty());
+        let remedy = match similar(&found.value, names()) {
+            Some(meant) => format!("did you mean \"{meant}\"?"),
+            None => format!("the trunks are: {}", names().collect::<Vec<_>>().join(", ")),
+        };
+        notes.missing(found.line, format!("{} is for the trunk `{}`, which there is not", section.name, printable(&found.value)), remedy);
+    }
+    known
+}
+
+fn prefix(section: &Section<'_>, key: &str, notes: &mut Notes) -> Option<String> {
+    let found = section.text(key, "\"+4930\"", notes)?;
+    let is_sent = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '*' | '#' | '.' | '_' | '-' | '~');
+    if !found.value.chars().all(is_sent) {
+        let plain: String = found.value.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
+        let what = format!("no number begins with `{}` (`{key}` of {})", printable(&found.value), section.name);
+        notes.error(found.line, what, format!("write it as it is dialled, without spaces and signs: \"{plain}\""));
+        return None;
+    }
+    Some(found.value)
+}
+
+fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyTerms> {
+    let purpose = section.required("purpose", "\"quality\"", notes);
+    if let Some(purpose) = &purpose {
+        word(&section.name, "purpose", purpose, notes);
+    }
+    let legal_basis = section.required("legal_basis", "\"consent, GDPR 6(1)(a)\"", notes);
+    let announcements = announcements(section, notes);
+    let language = language(section, announcements.as_ref(), notes);
+    let must_agree = must_agree(section, notes);
+    let key = key(section, mode, notes);
+    let answer = answer(section, mode, notes);
+    let ways = [("go-on", WithoutConsent::GoOn), ("hang-up", WithoutConsent::HangUp)];
+    let without_consent = section.word("without_consent", &ways, notes).map_or(WithoutConsent::GoOn, |found| found.value);
+    let longest_pause = section.number("longest_pause_s", 1..=86_400, "of seconds", notes).map_or(LONGEST_PAUSE_S, |found| found.value);
+    Some(PolicyTerms {
+        purpose: purpose?.value,
+        legal_basis: legal_basis?.value,
+        mode,
+        must_agree: must_agree?,
+        key: key?,
+        answer: answer?,
+        language: language?,
+        announcements: announcements?.value.into_iter().map(|(name, found)| (name, (PathBuf::from(found.value), found.line))).collect(),
+        without_consent,
+        longest_pause: Duration::from_secs(longest_pause),
+    })
+}
+
+/// The longest pause where nothing is said.
+const LONGEST_PAUSE_S: u64 = 120;
+
+/// The longest time to answer: whoever has not pressed a key by then will not.
+const LONGEST_ANSWER_S: u64 = 60;
+
+fn announcements(section: &Section<'_>, notes: &mut Notes) -> Option<Found<BTreeMap<String, Found<String>>>> {
+    let example = "{ de = \"/etc/mitschnitt/announcement.de.wav\" }";
+    if section.line_of("announcement", notes).is_none() {
+        let what = format!("{} says no `announcement`: nobody would be told", section.name);
+        notes.missing(section.line, what, format!("for example: announcement = {example}"));
+        return None;
+    }
+    let found = section.texts_by_name("announcement", example, notes)?;
+    if found.value.is_empty() {
+        notes.error(found.line, format!("`announcement` of {} is empty: nobody would be told", section.name), format!("for example: announcement = {example}"));
+        return None;
+    }
+    for (language, text) in &found.value {
+        word(&section.name, "language", &Found { value: language.clone(), line: text.line }, notes);
+    }
+    Some(found)
+}
+
+fn language(
+    section: &Section<'_>,
+    announcements: Option<&Found<BTreeMap<String, Found<String>>>>,
+    notes: &mut Notes,
+) -> Option<String> {
+    let said = section.text("language", "\"de\"", notes);
+    let announcements = announcements?;
+    let spoken = || announcements.value.keys().map(String::as_str);
+    let all = || spoken().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+    match said {
+        Some(found) if announcements.value.contains_key(&found.value) => Some(found.value),
+        Some(found) => {
+            let what = format!("{} speaks `{}`, and has no announcement in it", section.name, printable(&found.value));
+            notes.error(found.line, what, format!("add one to `announcement`, or say one of: {}", all()));
+            None
+        }
+        None if section.line_of("language", notes).is_some() => None,
+        None if announcements.value.len() == 1 => spoken().next().map(str::to_owned),
+        None => {
+            let what = format!("{} has announcements in {} languages and does not say which is spoken", section.name, announcements.value.len());
+            notes.missing(announcements.line, what, format!("write language = one of: {}", all()));
+            None
+        }
+    }
+}
+
+fn must_agree(section: &Section<'_>, notes: &mut Notes) -> Option<[bool; 2]> {
+    let words = [("remote", Leg::Trunk), ("local", Leg::Pbx)];
+    let Some(found) = section.texts("must_agree", "[\"remote\", \"local\"]", notes) else {
+        // The stricter of what could be meant.
+        return section.line_of("must_agree", notes).is_none().then_some([true, true]);
+    };
+    if found.value.is_empty() {
+        let remedy = "for example: must_agree = [\"remote\"], the party on the trunk's side, or [\"remote\", \"local\"], both";
+        notes.error(found.line, format!("`must_agree` of {} is empty: somebody must agree", section.name), remedy);
+        return None;
+    }
+    let mut must = [false; 2];
+    for Found { value: text, line } in &found.value {
+        // The words for the legs in the ledger.
+        if let Some(meant) = Leg::BOTH.into_iter().zip(["local", "remote"]).find(|(leg, _)| leg.as_str() == text).map(|(_, meant)| meant) {
+            let what = format!("`must_agree` of {} cannot be `{text}`", section.name);
+            notes.error(*line, what, format!("the party on that side is \"{meant}\""));
+            return None;
+        }
+        let leg = section.one_of("must_agree", text, *line, &words, notes)?;
+        if let Some(one) = must.get_mut(leg.index()) {
+            *one = true;
+        }
+    }
+    Some(must)
+}
+
+/// The outer nothing is a mistake, the inner one says that no key is meant.
+#[expect(clippy::option_option, reason = "a mistake and «no key» are two answers")]
+fn key(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<Option<Digit>> {
+    let does = match mode {
+        Mode::Announce => {
+            unmeant(section, "key", notes);
+            return Some(None);
+        }
+        Mode::OptOut => "refuses",
+        Mode::OptIn => "agrees",
+    };
+    if section.line_of("key", notes).is_none() {
+        let what = format!("{} is {} and says no `key`", section.name, mode.as_str());
+        notes.missing(section.line, what, format!("write the key that {does}, as key = \"1\""));
+        return None;
+    }
+    let found = section.text("key", "\"1\"", notes)?;
+    let mut chars = found.value.chars();
+    let digit = chars.next().filter(|_| chars.next().is_none()).and_then(Digit::from_char);
+    if digit.is_none() {
+        let what = format!("`key` of {} is no key of a telephone: `{}`", section.name, printable(&found.value));
+        notes.error(found.line, what, "it is one of 0 to 9, *, # and A to D, as key = \"1\"");
+    }
+    digit.map(Some)
+}
+
+fn answer(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<Duration> {
+    if mode == Mode::Announce {
+        unmeant(section, "answer_s", notes);
+        return Some(Duration::ZERO);
+    }
+    if section.line_of("answer_s", notes).is_none() {
+        let what = format!("{} is {} and says no `answer_s`", section.name, mode.as_str());
+        notes.missing(section.line, what, "write how many seconds the key is waited for, as answer_s = 5");
+        return None;
+    }
+    section.number("answer_s", 1..=LONGEST_ANSWER_S, "of seconds", notes).map(|found| Duration::from_secs(found.value))
+}
+
+fn unmeant(section: &Section<'_>, key: &str, notes: &mut Notes) {
+    if let Some(line) = section.line_of(key, notes) {
+        let what = format!("`{key}` of {} means nothing in the mode announce: staying on the line is consent", section.name);
+        notes.warning(line, what, format!("take `{key}` out, or write mode = \"opt-in\" or \"opt-out\""));
+    }
+}
+
+/// Weighs the policies against each other and against those who may listen.
+pub(super) fn check_together(policies: &[Found<Policy>], recipients: &[Found<Recipient>], notes: &mut Notes) {
+    for (nth, Found { value: policy, line }) in policies.iter().enumerate() {
+        if let Some(first) = policies.iter().take(nth).find(|first| first.value.covers(policy)) {
+            let what = format!("policy `{}` is never reached: `{}`, on line {}, matches all of its calls", policy.name, first.value.name, first.line);
+            notes.warning(*line, what, "the first policy that matches decides: move the narrower one up, or take one of them out");
+        }
+        let Some(terms) = &policy.terms else { continue };
+        let listeners = recipients.iter().filter(|recipient| recipient.value.purposes.contains(&terms.purpose)).count();
+        if listeners == 0 {
+            let what = format!("policy `{}` records for `{}`, and nobody may listen for that", policy.name, terms.purpose);
+            let purposes = || recipients.iter().flat_map(|recipient| &recipient.value.purposes).map(String::as_str);
+            let remedy = match similar(&terms.purpose, purposes()) {
+                Some(meant) => format!("did you mean \"{meant}\"? or add the purpose to a [[recipient]]"),
+                None => format!("add a [[recipient]] with purposes = [\"{}\"], or the purpose to one that there is", terms.purpose),
+            };
+            notes.missing(*line, what, remedy);
+        }
+        if listeners > limits::RECIPIENTS {
+            let what = format!("{listeners} recipients may listen to what policy `{}` records", policy.name);
+            notes.error(*line, what, format!("{} are possible: let some share a key", limits::RECIPIENTS));
+        }
+    }
+    if policies.is_empty() && notes.errors() == 0 && !notes.is_partial() {
+        notes.warning(None, "there is no [[policy]]: nothing is recorded", "write one for the calls that are to be recorded");
+    }
+    for Found { value: recipient, line } in recipients {
+        let is_used = |purpose: &String| policies.iter().any(|policy| policy.value.terms.as_ref().is_some_and(|terms| terms.purpose == *purpose));
+        if notes.errors() == 0 && !recipient.purposes.iter().any(is_used) {
+            let what = format!("recipient `{}` can open nothing: no policy records for any of its purposes", recipient.name);
+            notes.warning(*line, what, "compare `purposes` with the `purpose` of the policies");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! A policy as the operator wrote it: which calls, for what, on which ground, and what is owed to those who talk.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::digit::Digit;
+use crate::ids::{Direction, Leg, TrunkName};
+
+/// A policy.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Policy {
+    /// Its name.
+    pub name: String,
+    /// Calls over this trunk only.
+    pub trunk: Option<TrunkName>,
+    /// Calls of this direction only.
+    pub direction: Option<Direction>,
+    /// Calls to numbers that begin so only.
+    pub called_prefix: Option<String>,
+    /// Calls from numbers that begin so only.
+    pub calling_prefix: Option<String>,
+    /// The terms of recording; nothing where the policy says `never`.
+    pub terms: Option<PolicyTerms>,
+}
+
+/// The terms of recording.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PolicyTerms {
+    /// What the recording is for.
+    pub purpose: String,
+    /// On what ground of law.
+    pub legal_basis: String,
+    /// How consent is had.
+    pub mode: Mode,
+    /// Whether the party on each leg must agree ([`Leg::index`]).
+    pub must_agree: [bool; 2],
+    /// The key that agrees or refuses; nothing in the mode `announce`.
+    pub key: Option<Digit>,
+    /// How long after the announcement the key is waited for; zero in the mode `announce`.
+    pub answer: Duration,
+    /// The language that is spoken.
+    pub language: String,
+    /// The announcement in each language, and where the configuration names it.
+    pub announcements: BTreeMap<String, (PathBuf, usize)>,
+    /// What becomes of a call that may not be recorded.
+    pub without_consent: WithoutConsent,
+    /// The longest pause.
+    pub longest_pause: Duration,
+}
+
+impl PolicyTerms {
+    /// Returns the announcement that is played: the one in [`PolicyTerms::language`].
+    #[must_use]
+    pub fn announcement(&self) -> Option<&std::path::Path> {
+        self.announcements.get(&self.language).map(|(path, _)| path.as_path())
+    }
+}
+
+/// How consent is had.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Mode {
+    /// Staying on the line after the announcement is consent.
+    Announce,
+    /// A key refuses.
+    OptOut,
+    /// A key agrees; silence is a no.
+    OptIn,
+}
+
+impl Mode {
+    /// Returns the operator's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Announce => "announce",
+            Self::OptOut => "opt-out",
+            Self::OptIn => "opt-in",
+        }
+    }
+}
+
+/// What becomes of a call that may not be recorded.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum WithoutConsent {
+    /// It goes on, unrecorded.
+    GoOn,
+    /// It is ended.
+    HangUp,
+}
+
+impl WithoutConsent {
+    /// Returns the operator's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::GoOn => "go-on",
+            Self::HangUp => "hang-up",
+        }
+    }
+}
+
+impl Policy {
+    /// Returns the canonical text of the policy: what it says, whatever the order and the comments of the file.
+    ///
+    /// One setting a line, in a fixed order, what was left out with the value it has then; text as JSON strings.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        let mut text = String::from("mitschnitt policy 1\n");
+        let mut line = |name: &str, value: &str| {
+            writeln!(text, "{name} {}", serde_json::Value::from(value)).expect("a String takes everything");
+        };
+        line("name", &self.name);
+        line("trunk", self.trunk.as_ref().map_or("*", TrunkName::as_str));
+        line("direction", self.direction.map_or("*", Direction::as_str));
+        line("called_prefix", self.called_prefix.as_deref().unwrap_or(""));
+        line("calling_prefix", self.calling_prefix.as_deref().unwrap_or(""));
+        let Some(terms) = &self.terms else {
+            line("mode", "never");
+            return text;
+        };
+        line("mode", terms.mode.as_str());
+        line("purpose", &terms.purpose);
+        line("legal_basis", &terms.legal_basis);
+        let [pbx, trunk] = terms.must_agree;
+        line("must_agree", if pbx && trunk { "both" } else if pbx { Leg::Pbx.as_str() } else { Leg::Trunk.as_str() });
+        line("key", &terms.key.map(Digit::reveal).map(String::from).unwrap_or_default());
+        line("answer_s", &terms.answer.as_secs().to_string());
+        line("language", &terms.language);
+        for (language, (path, _)) in &terms.announcements {
+            line(&format!("announcement.{language}"), &path.to_string_lossy());
+        }
+        line("without_consent", terms.without_consent.as_str());
+        line("longest_pause_s", &terms.longest_pause.as_secs().to_string());
+        text
+    }
+
+    /// Returns the SHA-256 of the canonical text: the policy's version, as the evidence names it.
+    #[must_use]
+    pub fn sha256(&self) -> [u8; 32] {
+        Sha256::digest(self.canonical()).into()
+    }
+
+    /// Returns whether every call that `other` matches is matched by this one too.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let begins = |mine: &Option<String>, theirs: &Option<String>| {
+            mine.as_ref().is_none_or(|mine| theirs.as_ref().is_some_and(|theirs| theirs.starts_with(mine)))
+        };
+        (self.trunk.is_none() || self.trunk == other.trunk)
+            && (self.direction.is_none() || self.direction == other.direction)
+            && begins(&self.called_prefix, &other.called_prefix)
+            && begins(&self.calling_prefix, &other.calling_prefix)
+    }
+
+    /// Returns which calls it is for, in words.
+    #[must_use]
+    pub fn matches(&self) -> String {
+        let mut words = vec![self.direction.map_or("all calls", |direction| match direction {
+            Direction::Inbound => "inbound calls",
+            Direction::Outbound => "outbound calls",
+        })
+        .to_owned()];
+        words.extend(self.trunk.as_ref().map(|trunk| format!("over {trunk}")));
+        words.extend(self.calling_prefix.as_ref().map(|prefix| format!("from {prefix}…")));
+        words.extend(self.called_prefix.as_ref().map(|prefix| format!("to {prefix}…")));
+        words.join(" ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(called: Option<&str>, direction: Option<Direction>) -> Policy {
+        Policy {
+            name: "p".into(),
+            trunk: None,
+            direction,
+            called_prefix: called.map(Into::into),
+            calling_prefix: None,
+            terms: None,
+        }
+    }
+
+    #[test]
+    fn a_wider_policy_covers_a_narrower_one_and_not_the_other_way_round() {
+        let (all, berlin) = (policy(None, None), policy(Some("+4930"), None));
+        let berlin_inbound = policy(Some("+49301"), Some(Direction::Inbound));
+
+        assert!(all.covers(&berlin) && berlin.covers(&berlin_inbound) && all.covers(&all));
+        assert!(!berlin.covers(&all) && !berlin_inbound.covers(&berlin));
+        assert!(!policy(Some("+4930"), Some(Direction::Outbound)).covers(&berlin_inbound));
+    }
+
+    #[test]
+    fn the_canonical_text_changes_with_what_the_policy_says() {
+        let text = policy(Some("+49\"30"), None).canonical();
+
+        assert_eq!(
+            text,
+            "mitschnitt policy 1\nname \"p\"\ntrunk \"*\"\ndirection \"*\"\ncalled_prefix \"+49\\\"30\"\ncalling_prefix \"\"\nmode \"never\"\n"
+        );
+        assert_ne!(policy(None, None).sha256(), policy(Some("1"), None).sha256());
+    }
+}

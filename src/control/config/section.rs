@@ -1,0 +1,290 @@
+//! A table of the configuration, read setting by setting: whatever is wrong is noted, and reading goes on.
+
+use std::collections::BTreeMap;
+use std::ops::{Range, RangeInclusive};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::control::config::similar::similar;
+use crate::control::config::{Mistake, Weight};
+
+/// What was found wrong so far, and where lines begin.
+pub(super) struct Notes {
+    line_ends: Vec<usize>,
+    /// Whether something could not be read at all, so that what seems to be missing may be there.
+    is_partial: bool,
+    pub(super) mistakes: Vec<Mistake>,
+}
+
+impl Notes {
+    pub(super) fn new(text: &str, is_partial: bool) -> Self {
+        let line_ends = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n').map(|(at, _)| at).collect();
+        Self { line_ends, is_partial, mistakes: Vec::new() }
+    }
+
+    /// Returns whether something could not be read at all.
+    pub(super) const fn is_partial(&self) -> bool {
+        self.is_partial
+    }
+
+    /// Returns how many errors were noted so far.
+    pub(super) fn errors(&self) -> usize {
+        self.mistakes.iter().filter(|mistake| mistake.weight == Weight::Error).count()
+    }
+
+    /// Returns the line, counted from 1, of a place in the text.
+    pub(super) fn line(&self, span: &Range<usize>) -> usize {
+        self.line_ends.partition_point(|&end| end < span.start) + 1
+    }
+
+    pub(super) fn error(&mut self, line: impl Into<Option<usize>>, what: impl Into<String>, remedy: impl Into<String>) {
+        self.note(Weight::Error, line.into(), what.into(), remedy.into());
+    }
+
+    /// Notes that something is missing, unless it may stand where nothing could be read.
+    pub(super) fn missing(&mut self, line: impl Into<Option<usize>>, what: impl Into<String>, remedy: impl Into<String>) {
+        if !self.is_partial {
+            self.error(line, what, remedy);
+        }
+    }
+
+    pub(super) fn warning(&mut self, line: impl Into<Option<usize>>, what: impl Into<String>, remedy: impl Into<String>) {
+        self.note(Weight::Warning, line.into(), what.into(), remedy.into());
+    }
+
+    fn note(&mut self, weight: Weight, line: Option<usize>, what: String, remedy: String) {
+        self.mistakes.push(Mistake { line, weight, what, remedy });
+    }
+}
+
+/// A value, and the line it stands on.
+#[derive(Clone, Debug)]
+pub(super) struct Found<T> {
+    pub(super) value: T,
+    pub(super) line: usize,
+}
+
+impl<T> Found<T> {
+    pub(super) fn map<U>(self, to: impl FnOnce(T) -> U) -> Found<U> {
+        Found { value: to(self.value), line: self.line }
+    }
+}
+
+/// A table.
+#[derive(Clone)]
+pub(super) struct Section<'d> {
+    /// As the operator finds it: `[media]`, or `policy 2`, or ``policy `sales` ``.
+    pub(super) name: String,
+    pub(super) line: Option<usize>,
+    table: &'d DeTable<'d>,
+}
+
+impl<'d> Section<'d> {
+    /// The whole document.
+    pub(super) fn document(table: &'d DeTable<'d>) -> Self {
+        Self { name: "the configuration".into(), line: None, table }
+    }
+
+    /// Notes every setting that is none of the known ones.
+    pub(super) fn knows(&self, known: &[&str], notes: &mut Notes) {
+        for key in self.table.keys() {
+            let name = key.get_ref().as_ref();
+            if known.contains(&name) {
+                continue;
+            }
+            let line = notes.line(&key.span());
+            let remedy = similar(name, known.iter().copied())
+                .map_or_else(|| format!("what there is: {}", known.join(", ")), |meant| format!("did you mean `{meant}`?"));
+            let what = if self.line.is_none() {
+                format!("there is no section [{}]", printable(name))
+            } else {
+                format!("{} has no setting `{}`", self.name, printable(name))
+            };
+            notes.error(line, what, remedy);
+        }
+    }
+
+    /// Returns the table of this name.
+    pub(super) fn section(&self, key: &str, notes: &mut Notes) -> Option<Self> {
+        let value = self.table.get(key)?;
+        let line = notes.line(&value.span());
+        match value.get_ref() {
+            DeValue::Table(table) => Some(Self { name: format!("[{key}]"), line: Some(line), table }),
+            DeValue::Array(array) if !array.is_empty() && array.iter().all(|item| item.get_ref().is_table()) => {
+                notes.error(line, format!("there is one [{key}], and here it is a list"), format!("write [{key}] with single brackets, once"));
+                None
+            }
+            other => {
+                notes.error(line, format!("`{key}` is a section, and here it is {}", kind(other)), format!("write [{key}] on a line of its own, its settings below it"));
+                None
+            }
+        }
+    }
+
+    /// Returns the tables of the list of this name.
+    pub(super) fn sections(&self, key: &str, notes: &mut Notes) -> Vec<Self> {
+        let Some(value) = self.table.get(key) else { return Vec::new() };
+        let line = notes.line(&value.span());
+        let remedy = format!("write [[{key}]] with double brackets, once for each");
+        let DeValue::Array(array) = value.get_ref() else {
+            notes.error(line, format!("there may be more than one [[{key}]], and here it is {}", kind(value.get_ref())), remedy);
+            return Vec::new();
+        };
+        let mut sections = Vec::new();
+        for (nth, item) in array.iter().enumerate() {
+            let line = notes.line(&item.span());
+            match item.get_ref() {
+                DeValue::Table(table) => {
+                    let name = match table.get("name").map(Spanned::get_ref) {
+                        Some(DeValue::String(name)) => format!("{key} `{}`", printable(name)),
+                        _ => format!("{key} {}", nth + 1),
+                    };
+                    sections.push(Self { name, line: Some(line), table });
+                }
+                other => notes.error(line, format!("each {key} is a section, and here it is {}", kind(other)), remedy.clone()),
+            }
+        }
+        sections
+    }
+
+    /// Returns where a setting stands, if it is there.
+    pub(super) fn line_of(&self, key: &str, notes: &Notes) -> Option<usize> {
+        self.table.get(key).map(|value| notes.line(&value.span()))
+    }
+
+    /// Returns the text of a setting that must be there.
+    pub(super) fn required(&self, key: &str, example: &str, notes: &mut Notes) -> Option<Found<String>> {
+        if self.table.get(key).is_none() {
+            notes.missing(self.line, format!("{} says no `{key}`", self.name), format!("for example: {key} = {example}"));
+            return None;
+        }
+        self.text(key, example, notes)
+    }
+
+    /// Returns the text of a setting, if it is there.
+    pub(super) fn text(&self, key: &str, example: &str, notes: &mut Notes) -> Option<Found<String>> {
+        let value = self.table.get(key)?;
+        let line = notes.line(&value.span());
+        match value.get_ref() {
+            DeValue::String(text) if text.trim().is_empty() => {
+                notes.error(line, format!("`{key}` of {} is empty", self.name), format!("for example: {key} = {example}"));
+                None
+            }
+            DeValue::String(text) => Some(Found { value: text.as_ref().to_owned(), line }),
+            other => {
+                notes.error(line, format!("`{key}` of {} is text, and here it is {}", self.name, kind(other)), format!("for example: {key} = {example}"));
+                None
+            }
+        }
+    }
+
+    /// Returns the one of these words that a setting says, if it is there.
+    pub(super) fn word<T: Copy>(&self, key: &str, words: &[(&str, T)], notes: &mut Notes) -> Option<Found<T>> {
+        let first = words.first().map_or("", |(word, _)| word);
+        let found = self.text(key, &format!("\"{first}\""), notes)?;
+        self.one_of(key, &found.value, found.line, words, notes).map(|value| Found { value, line: found.line })
+    }
+
+    /// Returns what a word means, where it is one of these.
+    pub(super) fn one_of<T: Copy>(&self, key: &str, word: &str, line: usize, words: &[(&str, T)], notes: &mut Notes) -> Option<T> {
+        let meant = words.iter().find(|(known, _)| *known == word).map(|&(_, meant)| meant);
+        if meant.is_none() {
+            let known = words.iter().map(|(known, _)| *known);
+            let all = known.clone().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
+            let remedy = similar(word, known)
+                .map_or_else(|| format!("it is one of: {all}"), |meant| format!("did you mean \"{meant}\"? it is one of: {all}"));
+            notes.error(line, format!("`{key}` of {} cannot be `{}`", self.name, printable(word)), remedy);
+        }
+        meant
+    }
+
+    /// Returns the number of a setting, if it is there.
+    pub(super) fn number(&self, key: &str, range: RangeInclusive<u64>, unit: &str, notes: &mut Notes) -> Option<Found<u64>> {
+        let value = self.table.get(key)?;
+        let line = notes.line(&value.span());
+        let remedy = format!("it is a whole number {unit} from {} to {}", range.start(), range.end());
+        match value.get_ref() {
+            DeValue::Integer(integer) => {
+                let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok().filter(|number| range.contains(number));
+                if number.is_none() {
+                    notes.error(line, format!("`{key}` of {} cannot be {integer}", self.name), remedy);
+                }
+                number.map(|value| Found { value, line })
+            }
+            other => {
+                notes.error(line, format!("`{key}` of {} is a number, and here it is {}", self.name, kind(other)), remedy);
+                None
+            }
+        }
+    }
+
+    /// Returns the texts of a list, if it is there.
+    pub(super) fn texts(&self, key: &str, example: &str, notes: &mut Notes) -> Option<Found<Vec<Found<String>>>> {
+        let value = self.table.get(key)?;
+        let line = notes.line(&value.span());
+        let remedy = format!("for example: {key} = {example}");
+        let DeValue::Array(array) = value.get_ref() else {
+            notes.error(line, format!("`{key}` of {} is a list, and here it is {}", self.name, kind(value.get_ref())), remedy);
+            return None;
+        };
+        let mut texts = Vec::new();
+        for item in array.iter() {
+            let line = notes.line(&item.span());
+            match item.get_ref() {
+                DeValue::String(text) => texts.push(Found { value: text.as_ref().to_owned(), line }),
+                other => {
+                    notes.error(line, format!("`{key}` of {} is a list of texts, and here is {}", self.name, kind(other)), remedy.clone());
+                }
+            }
+        }
+        Some(Found { value: texts, line })
+    }
+
+    /// Returns the texts of a table, by name, if it is there.
+    pub(super) fn texts_by_name(&self, key: &str, example: &str, notes: &mut Notes) -> Option<Found<BTreeMap<String, Found<String>>>> {
+        let value = self.table.get(key)?;
+        let line = notes.line(&value.span());
+        let remedy = format!("for example: {key} = {example}");
+        let DeValue::Table(table) = value.get_ref() else {
+            notes.error(line, format!("`{key}` of {} has a name for each text, and here it is {}", self.name, kind(value.get_ref())), remedy);
+            return None;
+        };
+        let mut texts = BTreeMap::new();
+        for (name, item) in table.iter() {
+            let line = notes.line(&item.span());
+            match item.get_ref() {
+                DeValue::String(text) if !text.is_empty() => {
+                    texts.insert(name.get_ref().as_ref().to_owned(), Found { value: text.as_ref().to_owned(), line });
+                }
+                other => {
+                    let what = format!("`{key}.{}` of {} is text, and here it is {}", printable(name.get_ref()), self.name, kind(other));
+                    notes.error(line, what, remedy.clone());
+                }
+            }
+        }
+        Some(Found { value: texts, line })
+    }
+}
+
+/// What stands in the file, without what could play tricks on a terminal.
+pub(super) fn printable(text: &str) -> String {
+    let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
+    if text.chars().count() > 60 {
+        shown.push('…');
+    }
+    shown.replace("\\'", "'").replace("\\\"", "\"")
+}
+
+fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(text) if text.is_empty() => "empty",
+        DeValue::String(_) => "text",
+        DeValue::Integer(_) => "a number",
+        DeValue::Float(_) => "a number with a point",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a section",
+    }
+}

@@ -1,0 +1,212 @@
+//! The settings, as they are once the configuration was found right.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use crate::control::config::{Network, Policy};
+use crate::ids::{Leg, TrunkName};
+
+/// All settings.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// Signalling.
+    pub sip: Sip,
+    /// The company's side.
+    pub pbx: Peer,
+    /// The carriers' side; outbound calls take the first.
+    pub trunks: Vec<Trunk>,
+    /// Media.
+    pub media: Media,
+    /// Where `/metrics` is served over HTTP.
+    pub metrics: SocketAddr,
+    /// The data directory.
+    pub data: PathBuf,
+    /// The node's signing key: its private half.
+    pub node_key: NodeKeyFile,
+    /// Who may listen.
+    pub recipients: Vec<Recipient>,
+    /// What is recorded: the first policy that matches a call decides.
+    pub policies: Vec<Policy>,
+}
+
+impl Settings {
+    /// Returns the ledger's file.
+    #[must_use]
+    pub fn ledger(&self) -> PathBuf {
+        self.data.join("ledger.db")
+    }
+
+    /// Returns every file that the configuration names and that must be there before the proxy can start.
+    #[must_use]
+    pub fn files(&self) -> Vec<NamedFile> {
+        let node = NamedFile { path: self.node_key.path.clone(), line: self.node_key.line, file_use: FileUse::NodeKey };
+        let recipients = self.recipients.iter().map(|recipient| NamedFile {
+            path: recipient.public_key.clone(),
+            line: Some(recipient.public_key_line),
+            file_use: FileUse::PublicKey { recipient: recipient.name.clone() },
+        });
+        let announcements = self.policies.iter().flat_map(|policy| {
+            policy.terms.iter().flat_map(|terms| &terms.announcements).map(|(language, (path, line))| NamedFile {
+                path: path.clone(),
+                line: Some(*line),
+                file_use: FileUse::Announcement { policy: policy.name.clone(), language: language.clone() },
+            })
+        });
+        std::iter::once(node).chain(recipients).chain(announcements).collect()
+    }
+}
+
+/// Signalling.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sip {
+    /// Where PBX and trunks send to, over UDP.
+    pub listen: SocketAddr,
+    /// What becomes of requests of others.
+    pub strangers: Strangers,
+}
+
+/// What becomes of requests from addresses that are neither PBX nor trunk.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Strangers {
+    /// No answer: a scanner does not learn that somebody is here.
+    Drop,
+    /// 403 Forbidden.
+    Forbid,
+}
+
+/// The PBX, or a trunk's far end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Peer {
+    /// Where requests are sent, and where they come from.
+    pub address: SocketAddr,
+    /// From where else they may come.
+    pub networks: Vec<Network>,
+}
+
+/// A trunk.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Trunk {
+    /// Its name.
+    pub name: TrunkName,
+    /// Its far end.
+    pub peer: Peer,
+}
+
+/// Media.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Media {
+    /// Our address towards each leg ([`Leg::index`]).
+    pub addresses: [IpAddr; 2],
+    /// The ports of each, both ends included; the first is even.
+    pub ports: RangeInclusive<u16>,
+    /// Media threads; 0 is one a core.
+    pub threads: usize,
+}
+
+impl Media {
+    /// Returns our address towards a leg.
+    #[must_use]
+    pub const fn address(&self, leg: Leg) -> IpAddr {
+        let [pbx, trunk] = self.addresses;
+        match leg {
+            Leg::Pbx => pbx,
+            Leg::Trunk => trunk,
+        }
+    }
+
+    /// Returns how many pairs of ports each leg has: a call takes one of each.
+    #[must_use]
+    pub fn pairs(&self) -> usize {
+        self.ports.len() / 2
+    }
+}
+
+/// The file of the node's signing key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeKeyFile {
+    /// The private half.
+    pub path: PathBuf,
+    /// Where the configuration names it.
+    pub line: Option<usize>,
+}
+
+impl NodeKeyFile {
+    /// Returns the file of its public half, beside it: `node.pem` has `node.pub.pem`.
+    #[must_use]
+    pub fn public(&self) -> PathBuf {
+        self.path.with_extension("pub.pem")
+    }
+}
+
+/// Somebody who may listen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Recipient {
+    /// The operator's name for them.
+    pub name: String,
+    /// To recordings made for these purposes.
+    pub purposes: Vec<String>,
+    /// The file of their public key.
+    pub public_key: PathBuf,
+    /// Where the configuration names it.
+    pub public_key_line: usize,
+}
+
+impl Recipient {
+    /// Returns where `keys generate` puts the secret key: beside the public one, `NAME.pub.pem` having `NAME.secret.pem`.
+    #[must_use]
+    pub fn secret_key(&self) -> PathBuf {
+        secret_key(&self.public_key)
+    }
+}
+
+pub(super) fn secret_key(public_key: &Path) -> PathBuf {
+    let name = public_key.file_name().unwrap_or_default().to_string_lossy();
+    let stem = name.strip_suffix(".pub.pem").or_else(|| name.strip_suffix(".pem")).unwrap_or(&name);
+    public_key.with_file_name(format!("{stem}.secret.pem"))
+}
+
+/// A file that the configuration names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamedFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Where the configuration names it; nothing where it is the default.
+    pub line: Option<usize>,
+    /// What it is for.
+    pub file_use: FileUse,
+}
+
+/// What a file is for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FileUse {
+    /// The node's signing key.
+    NodeKey,
+    /// A recipient's public key.
+    PublicKey {
+        /// Whose.
+        recipient: String,
+    },
+    /// An announcement.
+    Announcement {
+        /// Which policy plays it.
+        policy: String,
+        /// Its language.
+        language: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_secret_key_lies_beside_the_public_one_under_another_name() {
+        let secret = |public: &str| secret_key(Path::new(public));
+
+        assert_eq!(secret("keys/desk.pub.pem"), Path::new("keys/desk.secret.pem"));
+        assert_eq!(secret("/etc/desk.pem"), Path::new("/etc/desk.secret.pem"));
+        assert_eq!(secret("desk"), Path::new("desk.secret.pem"));
+        assert_eq!(NodeKeyFile { path: "d/node.pem".into(), line: None }.public(), Path::new("d/node.pub.pem"));
+    }
+}

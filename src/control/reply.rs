@@ -1,0 +1,170 @@
+//! What a running proxy answers over its control socket: one line of JSON.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// An answer.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Reply {
+    /// The calls at this moment, the oldest first.
+    Calls {
+        /// Each.
+        calls: Vec<LiveCall>,
+    },
+    /// How the proxy does.
+    Status(Status),
+    /// The question cannot be answered.
+    Error {
+        /// Why.
+        what: String,
+    },
+}
+
+/// A call at this moment. Its text is as it is printed: ids in hexadecimal, times in RFC 3339.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveCall {
+    /// Its number.
+    pub call: String,
+    /// When the INVITE came.
+    pub since: String,
+    /// How many seconds ago that was.
+    pub age_s: u64,
+    /// `inbound` or `outbound`.
+    pub direction: String,
+    /// Over which trunk.
+    pub trunk: String,
+    /// Under which policy.
+    pub policy: Option<String>,
+    /// How far it is.
+    pub state: LiveState,
+    /// Where consent stands; nothing where nobody is asked.
+    pub consent: Option<Consent>,
+    /// The code that says why it has a recording or none.
+    pub reason: String,
+    /// The recording's name, from the grant on.
+    pub recording: Option<String>,
+    /// The calling party: [`masked`](crate::control::masked), unless numbers were asked for.
+    pub calling: String,
+    /// The called party, likewise.
+    pub called: String,
+}
+
+/// Prints no number.
+impl fmt::Debug for LiveCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LiveCall({}, {})", self.call, self.state)
+    }
+}
+
+/// How far a call is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Debug)]
+#[serde(rename_all = "lowercase")]
+pub enum LiveState {
+    /// It is not answered yet.
+    Ringing,
+    /// The parties talk, unrecorded.
+    Up,
+    /// The parties talk, and are recorded.
+    Recording,
+}
+
+impl LiveState {
+    /// Returns the operator's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ringing => "ringing",
+            Self::Up => "up",
+            Self::Recording => "recording",
+        }
+    }
+}
+
+impl fmt::Display for LiveState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Where consent stands.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Debug)]
+#[serde(rename_all = "lowercase")]
+pub enum Consent {
+    /// The announcement is played, or the key waited for.
+    Asking,
+    /// It was given.
+    Granted,
+    /// It was not.
+    Refused,
+    /// It was given, and taken back.
+    Withdrawn,
+}
+
+impl Consent {
+    /// Returns the operator's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Asking => "asking",
+            Self::Granted => "granted",
+            Self::Refused => "refused",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+}
+
+impl fmt::Display for Consent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How the proxy does.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+pub struct Status {
+    /// Its version.
+    pub version: String,
+    /// How many seconds it has run.
+    pub up_s: u64,
+    /// Calls at this moment.
+    pub calls: u64,
+    /// How many of them are recorded.
+    pub recording: u64,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_one_line_and_read_as_it_is_written() {
+        let call = LiveCall {
+            call: "00000000000000c0".into(),
+            since: "2026-11-24T09:30:00.250Z".into(),
+            age_s: 61,
+            direction: "inbound".into(),
+            trunk: "carrier".into(),
+            policy: Some("all".into()),
+            state: LiveState::Up,
+            consent: Some(Consent::Asking),
+            reason: "in-progress".into(),
+            recording: None,
+            calling: "…456".into(),
+            called: "…0".into(),
+        };
+        let replies = [
+            Reply::Calls { calls: vec![call] },
+            Reply::Status(Status { version: "0.1.0".into(), up_s: 5, calls: 2, recording: 1 }),
+            Reply::Error { what: "the proxy is stopping".into() },
+        ];
+
+        for reply in replies {
+            let line = serde_json::to_string(&reply).unwrap();
+            assert!(!line.contains('\n'));
+            assert_eq!(serde_json::from_str::<Reply>(&line).unwrap(), reply);
+        }
+    }
+}

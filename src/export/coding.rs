@@ -1,0 +1,112 @@
+//! What the payload types of one leg mean: as the recording says, or else as RFC 3551 does.
+
+use crate::codec::Codec;
+use crate::vault::Format;
+
+/// What a payload is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Coding {
+    /// Sound that can be decoded here.
+    Sound(Codec),
+    /// Comfort noise (RFC 3389) or a telephone event (RFC 4733): no one's voice, silence on the timeline.
+    Silence,
+    /// Something that is not decoded here, by the name its users know.
+    Unknown(String),
+}
+
+/// The payload types of one leg.
+#[derive(Debug)]
+pub(super) struct Codings(Vec<Option<Coding>>);
+
+impl Codings {
+    pub(super) fn new() -> Self {
+        Self(vec![None; 128])
+    }
+
+    /// Learns what a payload type means from here on.
+    pub(super) fn learn(&mut self, format: &Format) {
+        if let Some(coding) = self.0.get_mut(usize::from(format.payload_type)) {
+            *coding = Some(dynamic(format));
+        }
+    }
+
+    /// Returns what this payload type means.
+    pub(super) fn of(&self, payload_type: u8) -> Coding {
+        let known = self.0.get(usize::from(payload_type)).and_then(Option::as_ref);
+        known.cloned().unwrap_or_else(|| fixed(payload_type))
+    }
+}
+
+fn dynamic(format: &Format) -> Coding {
+    match (Codec::from_name(&format.name), format.clock, format.channels) {
+        // All three run on a clock of 8 kHz, G.722 for historical reasons too (RFC 3551 §4.5.2).
+        (Some(codec), 8000, 0 | 1) => Coding::Sound(codec),
+        _ if ["CN", "telephone-event"].iter().any(|name| format.name.eq_ignore_ascii_case(name)) => Coding::Silence,
+        (Some(_) | None, clock, 0 | 1) => Coding::Unknown(format!("{}/{clock}", format.name)),
+        (Some(_) | None, clock, channels) => Coding::Unknown(format!("{}/{clock}/{channels}", format.name)),
+    }
+}
+
+/// RFC 3551 §6, tables 4 and 5.
+fn fixed(payload_type: u8) -> Coding {
+    let name = match payload_type {
+        // 19 was comfort noise before RFC 3389, and some gateways still send it.
+        13 | 19 => return Coding::Silence,
+        3 => "GSM",
+        4 => "G723",
+        5 | 6 | 16 | 17 => "DVI4",
+        7 => "LPC",
+        10 | 11 => "L16",
+        12 => "QCELP",
+        14 => "MPA",
+        15 => "G728",
+        18 => "G729",
+        other => match Codec::ALL.into_iter().find(|codec| codec.payload_type() == other) {
+            Some(codec) => return Coding::Sound(codec),
+            None => return Coding::Unknown(format!("payload type {other}")),
+        },
+    };
+    Coding::Unknown(name.to_owned())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ids::Leg;
+
+    #[test]
+    fn what_the_recording_says_goes_before_the_static_table() {
+        let mut codings = Codings::new();
+        assert_eq!(codings.of(0), Coding::Sound(Codec::Pcmu));
+
+        codings.learn(&format(0, "pcma", 8000, 1));
+        codings.learn(&format(96, "G722", 8000, 1));
+        codings.learn(&format(97, "opus", 48_000, 2));
+        codings.learn(&format(98, "telephone-event", 8000, 1));
+        codings.learn(&format(99, "PCMU", 16_000, 1));
+        codings.learn(&format(200, "PCMU", 8000, 1));
+
+        assert_eq!(codings.of(0), Coding::Sound(Codec::Pcma));
+        assert_eq!(codings.of(96), Coding::Sound(Codec::G722));
+        assert_eq!(codings.of(97), Coding::Unknown("opus/48000/2".into()));
+        assert_eq!(codings.of(98), Coding::Silence);
+        assert_eq!(codings.of(99), Coding::Unknown("PCMU/16000".into()));
+    }
+
+    #[test]
+    fn without_a_word_the_static_table_holds() {
+        let codings = Codings::new();
+
+        assert_eq!([0, 8, 9].map(|kind| codings.of(kind)), Codec::ALL.map(Coding::Sound));
+        assert_eq!(codings.of(13), Coding::Silence);
+        assert_eq!(codings.of(18), Coding::Unknown("G729".into()));
+        assert_eq!(codings.of(111), Coding::Unknown("payload type 111".into()));
+    }
+
+    fn format(payload_type: u8, name: &str, clock: u32, channels: u8) -> Format {
+        Format { leg: Leg::Pbx, since: Duration::ZERO, payload_type, clock, channels, name: name.into() }
+    }
+}

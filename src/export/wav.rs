@@ -1,0 +1,413 @@
+//! From the records of a recording to a WAV file, in two readings: the first finds out what the file must be, the second writes it.
+
+use std::fmt;
+use std::io::{self, Seek, Write};
+use std::time::Duration;
+
+use crate::codec::Codec;
+use crate::export::coding::{Coding, Codings};
+use crate::export::stream::{MS, Tick};
+use crate::export::timeline::{Rate, Tally, Timeline};
+use crate::ids::Leg;
+use crate::sound::wav::StereoWriter;
+use crate::vault::Record;
+use crate::wire::rtp::{self, Rtp};
+
+/// Sound that is written at once: a second.
+const PIECE: Tick = 1000 * MS;
+
+/// What a first reading of a recording says about the file to be written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Survey {
+    rate: Rate,
+    /// When the recording ended; of a torn one, when its last packet came.
+    pub duration: Duration,
+    /// RTP packets in it.
+    pub packets: u64,
+}
+
+impl Survey {
+    /// Returns the sampling rate of the file: 16,000 Hz where there is G.722 in it, otherwise 8,000.
+    #[must_use]
+    pub const fn rate(&self) -> u32 {
+        match self.rate {
+            Rate::Narrow => 8000,
+            Rate::Wide => 16_000,
+        }
+    }
+}
+
+/// Reads a recording for what [`wav`] must know before it begins.
+///
+/// # Errors
+/// What the reader of the recording says.
+pub fn survey<P: AsRef<[u8]>, E>(records: impl IntoIterator<Item = Result<Record<P>, E>>) -> Result<Survey, E> {
+    let mut codings = [Codings::new(), Codings::new()];
+    let mut survey = Survey { rate: Rate::Narrow, duration: Duration::ZERO, packets: 0 };
+    for record in records {
+        match record? {
+            Record::Format(format) => of(&mut codings, format.leg).learn(&format),
+            Record::Rtp { leg, came, packet } => {
+                survey.packets += 1;
+                survey.duration = survey.duration.max(came);
+                if is_wide(of(&mut codings, leg), packet.as_ref()) {
+                    survey.rate = Rate::Wide;
+                }
+            }
+            Record::End(totals) => survey.duration = survey.duration.max(totals.ended),
+            Record::Evidence(_) | Record::Gap(_) | Record::Other { .. } => {}
+        }
+    }
+    Ok(survey)
+}
+
+/// Writes a recording as stereo WAV of 16 bits, the PBX side left and the trunk side right, from the recording's beginning to its end.
+///
+/// `records` are those that `survey` was made of, from the beginning again. `progress` is told now and then how much of
+/// [`Survey::duration`] is written. The same records give the same bytes.
+///
+/// # Errors
+/// What the reader of the recording or the disk says; what was written by then is no whole file.
+pub fn wav<P: AsRef<[u8]>, E>(
+    survey: &Survey,
+    records: impl IntoIterator<Item = Result<Record<P>, E>>,
+    out: impl Write + Seek,
+    progress: &mut dyn FnMut(Duration),
+) -> Result<Exported, ExportError<E>> {
+    let frames = survey.duration.as_secs().saturating_mul(u64::from(survey.rate()));
+    if frames > StereoWriter::<io::Empty>::MAX_FRAMES {
+        return Err(ExportError::TooLong { duration: survey.duration });
+    }
+    let writer = StereoWriter::begin(out, survey.rate()).map_err(ExportError::Disk)?;
+    let mut export = Export { timeline: Timeline::new(survey.rate), writer, sound: [Vec::new(), Vec::new()], progress };
+    for record in records {
+        match record.map_err(ExportError::Recording)? {
+            Record::Format(format) => export.timeline.learn(&format),
+            Record::Rtp { leg, came, packet } => {
+                export.timeline.pass(tick(came));
+                export.write_until(export.timeline.settled()).map_err(ExportError::Disk)?;
+                export.timeline.take(leg, tick(came), packet.as_ref());
+            }
+            Record::Evidence(_) | Record::Gap(_) | Record::End(_) | Record::Other { .. } => {}
+        }
+    }
+    let end = export.timeline.finish().max(tick(survey.duration)).max(export.timeline.given());
+    export.write_until(end).map_err(ExportError::Disk)?;
+    export.finish(survey.rate(), end).map_err(ExportError::Disk)
+}
+
+/// A file on its way.
+struct Export<'p, W> {
+    timeline: Timeline,
+    writer: StereoWriter<W>,
+    sound: [Vec<i16>; 2],
+    progress: &'p mut dyn FnMut(Duration),
+}
+
+impl<W: Write + Seek> Export<'_, W> {
+    /// Writes what there is, once there is a piece of it or, at the end, the rest.
+    fn write_until(&mut self, settled: Tick) -> io::Result<()> {
+        while self.timeline.given() + PIECE <= settled {
+            self.write_piece(self.timeline.given() + PIECE)?;
+        }
+        Ok(())
+    }
+
+    fn write_piece(&mut self, until: Tick) -> io::Result<()> {
+        self.timeline.give(until, &mut self.sound);
+        let [left, right] = &self.sound;
+        self.writer.write(left, right)?;
+        (self.progress)(span(until));
+        Ok(())
+    }
+
+    fn finish(mut self, rate: u32, end: Tick) -> io::Result<Exported> {
+        if self.timeline.given() < end {
+            self.write_piece(end)?;
+        }
+        let frames = self.writer.frames();
+        let [pbx, trunk] = self.timeline.tallies();
+        let undecoded = [(Leg::Pbx, pbx), (Leg::Trunk, trunk)]
+            .into_iter()
+            .flat_map(|(leg, tally)| {
+                tally.undecoded.iter().map(move |(name, &packets)| Undecoded { leg, name: name.clone(), packets })
+            })
+            .collect();
+        let exported = Exported {
+            rate,
+            frames,
+            duration: span(end),
+            pbx: LegExport::new(pbx, end),
+            trunk: LegExport::new(trunk, end),
+            undecoded,
+        };
+        self.writer.finish()?;
+        Ok(exported)
+    }
+}
+
+/// What a file that was written has in it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Exported {
+    /// Samples a second.
+    pub rate: u32,
+    /// Samples of each channel.
+    pub frames: u64,
+    /// How long it lasts.
+    pub duration: Duration,
+    /// The left channel.
+    pub pbx: LegExport,
+    /// The right channel.
+    pub trunk: LegExport,
+    /// What could not be decoded and is silence.
+    pub undecoded: Vec<Undecoded>,
+}
+
+/// What is in one channel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LegExport {
+    /// Packets of this leg in the recording.
+    pub packets: u64,
+    /// Those that gave no sound: they came twice, after more than two seconds, over full memory, or are no RTP.
+    pub ignored: u64,
+    /// How much of the channel is decoded sound.
+    pub sounding: Duration,
+    /// How much of it is silence for want of packets.
+    pub silence: Duration,
+    /// Put in, since the sender's clock was slower than the recorder's.
+    pub stretched: Duration,
+    /// Taken out, since it was faster.
+    pub shortened: Duration,
+    /// How often a place was found by arrival: at the beginning of each stream, and where one's clock jumped.
+    pub anchors: u64,
+}
+
+impl LegExport {
+    fn new(tally: &Tally, end: Tick) -> Self {
+        Self {
+            packets: tally.packets,
+            ignored: tally.ignored,
+            sounding: span(tally.sounding),
+            silence: span(end - tally.sounding),
+            stretched: span(tally.stretched),
+            shortened: span(tally.shortened),
+            anchors: tally.anchors,
+        }
+    }
+}
+
+/// Packets that are silence, since their coding is not decoded here.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Undecoded {
+    /// Whose.
+    pub leg: Leg,
+    /// Name and clock rate of the coding.
+    pub name: String,
+    /// How many.
+    pub packets: u64,
+}
+
+/// A recording could not be exported. `E` is what the reader of the recording says.
+#[derive(Debug)]
+pub enum ExportError<E> {
+    /// It could not be read to its end.
+    Recording(E),
+    /// The file could not be written.
+    Disk(io::Error),
+    /// It is longer than a WAV file can be.
+    TooLong {
+        /// How long it is.
+        duration: Duration,
+    },
+}
+
+impl<E> fmt::Display for ExportError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Recording(_) => f.write_str("read the recording"),
+            Self::Disk(_) => f.write_str("write the sound file"),
+            Self::TooLong { duration } => write!(f, "fit {} h of sound into a WAV file of 4 GiB", duration.as_secs() / 3600),
+        }
+    }
+}
+
+impl<E: std::error::Error + 'static> std::error::Error for ExportError<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Recording(error) => Some(error),
+            Self::Disk(error) => Some(error),
+            Self::TooLong { .. } => None,
+        }
+    }
+}
+
+fn of(codings: &mut [Codings; 2], leg: Leg) -> &mut Codings {
+    let [pbx, trunk] = codings;
+    match leg {
+        Leg::Pbx => pbx,
+        Leg::Trunk => trunk,
+    }
+}
+
+fn is_wide(codings: &Codings, packet: &[u8]) -> bool {
+    let rtp = if rtp::is_rtcp(packet) { None } else { Rtp::parse(packet) };
+    rtp.is_some_and(|rtp| codings.of(rtp.payload_type()) == Coding::Sound(Codec::G722))
+}
+
+/// A tick is 125 µs.
+fn tick(since_beginning: Duration) -> Tick {
+    Tick::try_from(since_beginning.as_micros() / 125).unwrap_or(Tick::MAX / 4).min(Tick::MAX / 4)
+}
+
+fn span(ticks: Tick) -> Duration {
+    Duration::from_micros(u64::try_from(ticks).unwrap_or(0).saturating_mul(125))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "a test may panic")]
+mod tests {
+    use std::convert::Infallible;
+    use std::io::Cursor;
+
+    use super::*;
+    use crate::export::fixture::{FRAME, Sent, assert_same, hear, phone, records, trimmed, voice};
+    use crate::sound::{MELODY_RATE, Voice, g711, g722, melody};
+    use crate::vault::Format;
+    use crate::wire::rtp::Header;
+
+    #[test]
+    fn both_sides_come_out_sample_for_sample_where_they_came() {
+        let (left, right) = (voice(1, 100), voice(2, 60));
+        let sent = [phone(Leg::Pbx, 125, &left), phone(Leg::Trunk, 500_000, &right)].concat();
+
+        let heard = hear(records(sent));
+
+        for (side, before, sound) in [(&heard.pbx, 1, &left), (&heard.trunk, 4000, &right)] {
+            assert_eq!(trimmed(side).0, before);
+            assert_same(trimmed(side).1, &decoded(sound), "a side");
+        }
+        assert_eq!((heard.exported.rate, heard.exported.frames), (8000, 16_001));
+        let LegExport { packets, ignored, sounding, silence, stretched, shortened, anchors } = heard.exported.trunk;
+        assert_eq!((packets, ignored, anchors), (60, 0, 1));
+        assert_eq!((sounding, silence), (Duration::from_millis(1200), Duration::from_micros(800_125)));
+        assert_eq!((stretched, shortened), (Duration::ZERO, Duration::ZERO));
+    }
+
+    #[test]
+    fn g722_makes_the_file_wide_and_g711_beside_it_keeps_its_samples() {
+        let left = voice(1, 50);
+        let song: Vec<i16> = (0..16_000).map(|at| melody(Voice::High, at)).collect();
+        let mut right = Vec::new();
+        g722::Encoder::new().encode(&song, &mut right);
+        let mut trunk = phone(Leg::Trunk, 0, &right);
+        trunk.iter_mut().for_each(|packet| packet.header.payload_type = 9);
+
+        let heard = hear(records([phone(Leg::Pbx, 100_000, &left), trunk].concat()));
+
+        let mut expected = Vec::new();
+        g722::Decoder::new().decode(&right, &mut expected);
+        assert_eq!(heard.exported.rate, 16_000);
+        assert_same(&heard.trunk[..16_000], &expected, "the sound");
+        let kept: Vec<i16> = heard.pbx.iter().copied().step_by(2).skip(800).take(8000).collect();
+        assert_same(&kept, &decoded(&left), "every other sample");
+    }
+
+    #[test]
+    fn a_payload_type_is_what_the_recording_says_from_there_on() {
+        let alaw = |at| {
+            Record::Format(Format { leg: Leg::Pbx, since: at, payload_type: 0, clock: 8000, channels: 1, name: "PCMA".into() })
+        };
+        let sound = voice(3, 20);
+        let mut records = records(phone(Leg::Pbx, 0, &sound));
+        records.insert(10, alaw(Duration::from_millis(200)));
+
+        let heard = hear(records);
+
+        let as_alaw: Vec<i16> = sound[10 * FRAME..].iter().map(|&code| g711::decode_alaw(code)).collect();
+        assert_same(&heard.pbx[..10 * FRAME], &decoded(&sound[..10 * FRAME]), "the sound");
+        assert_same(&heard.pbx[10 * FRAME..], &as_alaw, "the sound");
+    }
+
+    #[test]
+    fn what_is_not_decoded_is_silence_and_is_named() {
+        let mut sent = phone(Leg::Trunk, 0, &voice(4, 30));
+        sent[10..20].iter_mut().for_each(|packet| packet.header.payload_type = 18);
+        sent[20..25].iter_mut().for_each(|packet| packet.header.payload_type = 13);
+
+        let heard = hear(records(sent));
+
+        assert!(heard.trunk[10 * FRAME..25 * FRAME].iter().all(|&sample| sample == 0));
+        assert!(heard.trunk[25 * FRAME..].iter().all(|&sample| sample != 0));
+        assert_eq!(heard.exported.undecoded, [Undecoded { leg: Leg::Trunk, name: "G729".into(), packets: 10 }]);
+    }
+
+    #[test]
+    fn a_recording_lasts_to_its_last_packet_however_little_was_heard() {
+        let mut sent = phone(Leg::Pbx, 0, &voice(5, 2));
+        sent.push(Sent {
+            came: 60_000_000,
+            payload: vec![],
+            header: Header { payload_type: 111, ..sent[0].header },
+            ..sent[0].clone()
+        });
+
+        let heard = hear(records(sent));
+
+        assert_eq!((heard.exported.frames, heard.exported.duration), (480_000, Duration::from_secs(60)));
+        assert_eq!(hear(Vec::new()).exported.frames, 0);
+    }
+
+    #[test]
+    fn the_same_recording_gives_the_same_bytes_for_ever() {
+        // In tests/sound/export.wav a low voice is left and a high one right from 0.1 s on; there a packet is missing at 0.2 s.
+        let song = |which| (0..3200).map(|at| g711::encode_ulaw(melody(which, at))).collect::<Vec<u8>>();
+        let mut sent = [phone(Leg::Pbx, 0, &song(Voice::Low)), phone(Leg::Trunk, 100_000, &song(Voice::High))].concat();
+        sent.remove(25);
+        assert_eq!(MELODY_RATE, 8000);
+
+        let heard = hear(records(sent));
+
+        assert!(heard.bytes == include_bytes!("../../tests/sound/export.wav"), "another file came out");
+    }
+
+    #[test]
+    fn progress_goes_from_the_beginning_to_the_end() {
+        let records = records(phone(Leg::Pbx, 0, &voice(6, 2000)));
+        let survey = survey(records.iter().cloned().map(Ok::<_, Infallible>)).unwrap();
+        let mut told = Vec::new();
+
+        let reading = records.into_iter().map(Ok::<_, Infallible>);
+        let exported = wav(&survey, reading, Cursor::new(Vec::new()), &mut |done| told.push(done)).unwrap();
+
+        assert!(told.is_sorted() && told.len() >= 39);
+        assert_eq!(told.last(), Some(&exported.duration));
+    }
+
+    #[test]
+    fn an_hour_of_years_is_refused_before_anything_is_written() {
+        let mut sent = phone(Leg::Pbx, 0, &voice(7, 2));
+        sent[1].came = u64::MAX;
+        let records = records(sent);
+        let survey = survey(records.iter().cloned().map(Ok::<_, Infallible>)).unwrap();
+        let mut out = Cursor::new(Vec::new());
+
+        let refused = wav(&survey, records.into_iter().map(Ok::<_, Infallible>), &mut out, &mut |_| ());
+
+        assert!(matches!(refused, Err(ExportError::TooLong { .. })));
+        assert!(out.into_inner().is_empty());
+    }
+
+    #[test]
+    fn what_the_reader_or_the_disk_says_is_passed_on() {
+        let survey = Survey { rate: Rate::Narrow, duration: Duration::ZERO, packets: 0 };
+        let torn = std::iter::once(Err::<Record, _>(fmt::Error));
+
+        assert!(matches!(wav(&survey, torn, Cursor::new(Vec::new()), &mut |_| ()), Err(ExportError::Recording(fmt::Error))));
+        let nothing = std::iter::empty::<Result<Record, Infallible>>();
+        assert!(matches!(wav(&survey, nothing, Cursor::new([0; 8].as_mut_slice()), &mut |_| ()), Err(ExportError::Disk(_))));
+    }
+
+    fn decoded(sound: &[u8]) -> Vec<i16> {
+        sound.iter().map(|&code| g711::decode_ulaw(code)).collect()
+    }
+}

@@ -1,0 +1,361 @@
+//! The running proxy: one thread for signalling, one a core for media, one for the disk, one for the ledger; joined by values.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+
+use crate::call::{self, Input, Live, Output, Table};
+use crate::ids::{CallId, Leg};
+use crate::limits;
+use crate::node::admin::{self, Asked};
+use crate::node::clock::Clock;
+use crate::node::disk::{self, Outcome};
+use crate::node::entropy;
+use crate::node::lane::{self, Down, Lane, Up};
+use crate::node::ledger::{self, Ledger};
+use crate::node::metrics::Metrics;
+use crate::node::scrape;
+use crate::node::setup::Setup;
+use crate::node::sockets::Sockets;
+
+/// Runs the proxy until it is told to stop.
+///
+/// # Errors
+/// It cannot start: an address, a key, a file or a folder is not to be had. The text says which, and what to do.
+pub(super) fn run(setup: Setup) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the runtime cannot start: {error}"))?;
+    runtime.block_on(serve(setup))
+}
+
+async fn serve(setup: Setup) -> Result<(), String> {
+    raise_file_limit();
+    let Setup { listen, metrics_listen, data, media, ports, threads, peers, strangers, policies, node_key, recipients, store } = setup;
+    let clock = Clock::start();
+    let metrics = Arc::new(Metrics::new());
+    let seed = entropy::seed().map_err(|error| format!("the system gives no randomness: {error}"))?;
+
+    let socket = UdpSocket::bind(listen)
+        .await
+        .map_err(|error| format!("cannot listen on udp {listen} (sip.listen): {error}\n  {}", address_remedy(&error)))?;
+    let (ask, mut asked) = mpsc::channel(16);
+    let control = data.join("control.sock");
+    let admin = admin::listen(&control, ask).map_err(|error| {
+        format!("cannot make the control socket `{}`: {error}\n  the service's user must be able to write there", control.display())
+    })?;
+    let scrape = scrape::serve(metrics_listen, Arc::clone(&metrics)).await.map_err(|error| {
+        format!("cannot listen on tcp {metrics_listen} (metrics.listen): {error}\n  {}", address_remedy(&error))
+    })?;
+
+    let (ledger, ledger_thread) = ledger::start(store, clock.both(), Arc::clone(&metrics))
+        .map_err(|error| format!("the ledger cannot be opened: {error}"))?;
+    let (failed, mut failures) = mpsc::unbounded_channel();
+    let place = disk::Place { directory: data.clone(), node: node_key, recipients };
+    let to_ledger = ledger.clone();
+    let (disk, disk_thread) = disk::start(place, clock, Arc::clone(&metrics), move |outcome| {
+        if let Outcome::Failed { call, .. } = outcome {
+            // Signalling that is gone has no call left to tell.
+            drop(failed.send(call));
+        }
+        to_ledger.outcome(outcome);
+    })
+    .map_err(|error| {
+        format!("cannot write below `{}` (data.directory): {error}\n  give the service's user write access to it", data.display())
+    })?;
+
+    let (up, mut events) = mpsc::channel(EVENTS);
+    let mut lanes = Vec::new();
+    let mut lane_threads = Vec::new();
+    for nth in 0..threads.max(1) {
+        let seed = seed.wrapping_add(nth as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let up = up.clone();
+        let send = move |event: Up| {
+            // Waits only where signalling is a thousand events behind; then the media thread's packets wait with it, which is the
+            // consequence that `EVENTS` names.
+            drop(up.blocking_send(event));
+        };
+        let (lane, wake, thread) = lane::start(format!("media-{nth}"), seed, clock, disk.clone(), Arc::clone(&metrics), send)
+            .map_err(|error| format!("a media thread cannot start: {error}"))?;
+        lanes.push(lane);
+        lane_threads.push((wake, thread));
+    }
+    drop(up);
+    drop(disk);
+
+    let pairs = ports.len() / 2;
+    let sockets = Sockets::new(media, &ports, seed)
+        .map_err(|error| format!("media.ports: {error}\n  a call takes two pairs: give it at least a few hundred ports"))?;
+    let table = Table::new(
+        call::Config {
+            sip: crate::sip::Config::new(listen),
+            peers,
+            strangers,
+            media,
+            policies,
+            // A small range must not lie in the stock of one leg while the other has none.
+            port_stock: limits::PORT_STOCK.min((pairs / 4).max(1)),
+            clocks: clock.both(),
+        },
+        seed,
+        clock.now(),
+    );
+    let mut shell = Shell {
+        clock,
+        table,
+        socket,
+        sockets,
+        lanes,
+        woken: BTreeSet::new(),
+        ledger: ledger.clone(),
+        metrics: Arc::clone(&metrics),
+        tallied: call::Tallies::default(),
+    };
+    shell.drain();
+    announce_ready(listen);
+
+    let result = shell.until_stopped(&mut events, &mut failures, &mut asked).await;
+
+    // Recordings first: media threads end, then the disk, then the ledger, each once nobody can give it work any more.
+    tracing::info!(calls = shell.table.count(), "stopping");
+    shell.table.shut_down(clock.now());
+    shell.drain();
+    admin.abort();
+    scrape.abort();
+    let Shell { lanes, .. } = shell;
+    events.close();
+    drop(lanes);
+    for (wake, thread) in lane_threads {
+        lane::wake(&wake);
+        joined(thread, "media")?;
+    }
+    joined(disk_thread, "disk")?;
+    drop(ledger);
+    joined(ledger_thread, "ledger")?;
+    drop(std::fs::remove_file(&control));
+    tracing::info!("stopped");
+    result
+}
+
+/// Events from the media threads that may wait for signalling: a few for each call that is set up within a second.
+/// More: the media thread that has one more waits.
+const EVENTS: usize = 4096;
+
+/// SIP datagrams read before anything else is looked at.
+const SIP_ROUND: usize = 64;
+
+/// How often the clocks are read together and the gauges set.
+const TICK: Duration = Duration::from_secs(1);
+
+struct Shell {
+    clock: Clock,
+    table: Table,
+    socket: UdpSocket,
+    sockets: Sockets,
+    lanes: Vec<Lane>,
+    /// Lanes that were sent something and not woken yet.
+    woken: BTreeSet<usize>,
+    ledger: Ledger,
+    metrics: Arc<Metrics>,
+    tallied: call::Tallies,
+}
+
+impl Shell {
+    async fn until_stopped(
+        &mut self,
+        events: &mut mpsc::Receiver<Up>,
+        failures: &mut mpsc::UnboundedReceiver<CallId>,
+        asked: &mut mpsc::Receiver<Asked>,
+    ) -> Result<(), String> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let signal = |kind| signal(kind).map_err(|error| format!("signals cannot be caught: {error}"));
+        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let mut tick = tokio::time::interval(TICK);
+        let mut buffer = vec![0; limits::SIP_MESSAGE_BYTES];
+        loop {
+            let next = self.table.deadline().map_or_else(|| self.clock.now() + TICK, |at| at);
+            let due = tokio::time::sleep_until(self.clock.instant(next).into());
+            tokio::select! {
+                biased;
+                _ = term.recv() => return Ok(()),
+                _ = int.recv() => return Ok(()),
+                Some(Up::Event(event)) = events.recv() => self.input(Input::Media(event)),
+                Some(call) = failures.recv() => self.input(Input::VaultFailed(call)),
+                ready = self.socket.readable() => {
+                    ready.map_err(|error| format!("the SIP socket failed: {error}"))?;
+                    self.receive(&mut buffer);
+                }
+                () = due => {
+                    let now = self.clock.now();
+                    if self.table.deadline().is_some_and(|at| at <= now) {
+                        self.table.wake(now);
+                    }
+                }
+                Some((request, reply)) = asked.recv() => {
+                    // An operator who has gone meanwhile misses nothing but the reply.
+                    drop(reply.send(crate::node::setup::reply(&request, &self.table, self.clock)));
+                }
+                _ = tick.tick() => {
+                    let (moment, wall) = self.clock.both();
+                    self.table.handle(Input::Clocks(moment, wall), moment);
+                    self.gauge();
+                }
+            }
+            self.drain();
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        self.table.handle(input, self.clock.now());
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) {
+        for _ in 0..SIP_ROUND {
+            match self.socket.try_recv_from(buffer) {
+                Ok((length, from)) => {
+                    self.metrics.sip_received.inc();
+                    let bytes = Bytes::copy_from_slice(buffer.get(..length).unwrap_or_default());
+                    self.input(Input::Datagram { from, bytes });
+                    self.drain();
+                }
+                // An ICMP error of an earlier send, which does not say whose: the transactions' timers see to it.
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => self.metrics.sip_send_errors.inc(),
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Does all that the table wants done.
+    fn drain(&mut self) {
+        let now = self.clock.now();
+        while let Some(output) = self.table.poll() {
+            match output {
+                Output::Send { to, bytes } => self.send(to, &bytes),
+                Output::Media { call, order } => self.order(call, order),
+                Output::Record { id, slot, permit, formats } => {
+                    self.metrics.consent.with_label_values(&["granted"]).inc();
+                    self.down(id.call, Down::Record { id, slot, permit, formats });
+                }
+                Output::Formats { call, slot, formats } => self.down(call, Down::Formats { slot, formats }),
+                Output::EndRecording { call, slot, why } => self.down(call, Down::End { slot, why }),
+                Output::GiveBack { call, pair } => {
+                    self.down(call, Down::Close(pair.ids));
+                    self.sockets.give_back(pair, now);
+                }
+                Output::WantPorts { leg, count } => {
+                    let pairs = self.sockets.open(leg, count, now);
+                    if !pairs.is_empty() {
+                        self.table.handle(Input::Ports(pairs), now);
+                    }
+                }
+                Output::Story(story) => {
+                    if story.ended.is_some() {
+                        self.metrics.calls_ended.with_label_values(&[story.reason.as_str()]).inc();
+                        if story.recording.is_none() && story.answered.is_some() {
+                            self.metrics.consent.with_label_values(&[story.reason.as_str()]).inc();
+                        }
+                    }
+                    self.ledger.story(*story);
+                }
+            }
+        }
+        for at in std::mem::take(&mut self.woken) {
+            if let Some(lane) = self.lanes.get(at) {
+                lane.wake();
+            }
+        }
+    }
+
+    fn send(&mut self, to: SocketAddr, bytes: &[u8]) {
+        match self.socket.try_send_to(bytes, to) {
+            Ok(_) => self.metrics.sip_sent.inc(),
+            // The socket's buffer is full: as lost as on the wire, and sent again by the transaction's timer.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.metrics.sip_send_errors.inc(),
+            Err(_) => {
+                self.metrics.sip_send_errors.inc();
+                self.table.handle(Input::Unreachable { to }, self.clock.now());
+            }
+        }
+    }
+
+    /// Sends an order to the call's lane, and with a bridge the sockets that it needs and that no lane has yet.
+    fn order(&mut self, call: CallId, order: crate::media::Order) {
+        if let crate::media::Order::Bridge(bridging) = &order {
+            for ids in bridging.ports {
+                for (id, socket) in self.sockets.claim(ids).into_iter().flatten() {
+                    self.down(call, Down::Socket(id, socket));
+                }
+            }
+        }
+        self.down(call, Down::Order(order));
+    }
+
+    fn down(&mut self, call: CallId, down: Down) {
+        let lanes = self.lanes.len().max(1);
+        let at = usize::try_from(call.as_u64() % lanes as u64).unwrap_or(0);
+        if let Some(lane) = self.lanes.get(at) {
+            lane.send(down);
+            self.woken.insert(at);
+        }
+    }
+
+    fn gauge(&mut self) {
+        let live = self.table.live();
+        let count = |wanted: &dyn Fn(&Live) -> bool| i64::try_from(live.iter().filter(|call| wanted(call)).count()).unwrap_or(i64::MAX);
+        let up = count(&|call| call.is_up);
+        for (state, value) in [("ringing", count(&|call| !call.is_up)), ("up", up), ("recording", count(&|call| call.is_recording))] {
+            self.metrics.calls.with_label_values(&[state]).set(value);
+        }
+        self.metrics.legs.set(up * 2);
+        for leg in Leg::BOTH {
+            let counts = self.sockets.counts(leg, self.clock.now());
+            let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+            self.metrics.ports_in_use.with_label_values(&[leg.as_str()]).set(gauge(counts.taken) * 2);
+            self.metrics.ports_free.with_label_values(&[leg.as_str()]).set(gauge(counts.free) * 2);
+        }
+        let (now, before) = (*self.table.tallies(), self.tallied);
+        self.metrics.sip_strangers.inc_by(now.strangers - before.strangers);
+        self.metrics.sip_foreign_in_dialog.inc_by(now.not_of_the_dialog - before.not_of_the_dialog);
+        self.tallied = now;
+        for (tally, value) in self.table.stack().tallies().iter() {
+            let counter = self.metrics.sip_dropped.with_label_values(&[tally.as_str()]);
+            counter.inc_by(value.saturating_sub(counter.get()));
+        }
+    }
+}
+
+fn joined(thread: JoinHandle<()>, name: &str) -> Result<(), String> {
+    thread.join().map_err(|_| format!("the {name} thread ended by a fault of ours\n  please report it, with the log"))
+}
+
+/// Says that calls are taken, on standard error, for whoever started us.
+#[expect(clippy::print_stderr, reason = "the one line that a supervisor or a test waits for, whatever the log level is")]
+fn announce_ready(listen: SocketAddr) {
+    eprintln!("mitschnitt ready: udp {listen}");
+}
+
+/// Every call has eight sockets and one file: the soft limit of open files is raised to the hard one.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        tracing::warn!(%error, "file_limit_not_raised");
+    }
+}
+
+fn address_remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another program has the port; `ss -lunpt` shows which",
+        io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address; `ip address` shows them",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need CAP_NET_BIND_SERVICE",
+        _ => "choose another address",
+    }
+}

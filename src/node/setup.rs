@@ -1,0 +1,193 @@
+//! From settings to what the proxy runs on: keys and announcements read, policies joined with their clips, the ledger opened.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::call::{Live, Network, Peer, Peers, Policy, Selector, Strangers, Table};
+use crate::catalogue::Store;
+use crate::consent::{Mode, Standing, Terms, WithoutConsent};
+use crate::control::config;
+use crate::control::{Consent, LiveCall, LiveState, Reply, Request, Settings, Status, Trouble, masked};
+use crate::digit::Digit;
+use crate::node::announcements;
+use crate::node::clock::{self, Clock};
+use crate::private::Private;
+use crate::time::{Moment, Wall};
+use crate::vault::{NodeKey, Recipient};
+
+/// All that the proxy runs on.
+pub(super) struct Setup {
+    pub(super) listen: SocketAddr,
+    pub(super) metrics_listen: SocketAddr,
+    pub(super) data: PathBuf,
+    pub(super) media: [IpAddr; 2],
+    pub(super) ports: RangeInclusive<u16>,
+    pub(super) threads: usize,
+    pub(super) peers: Peers,
+    pub(super) strangers: Strangers,
+    pub(super) policies: Vec<Arc<Policy>>,
+    pub(super) node_key: NodeKey,
+    /// Who may listen, with the purposes they may listen for.
+    pub(super) recipients: Vec<(Vec<String>, Recipient)>,
+    pub(super) store: Box<dyn Store>,
+}
+
+impl Setup {
+    /// Reads the files that the settings name.
+    ///
+    /// # Errors
+    /// The first file that cannot be read, or is not what it should be; the text says which, and what to do.
+    pub(super) fn of(settings: &Settings, store: Box<dyn Store>) -> Result<Self, Trouble> {
+        let read = |path: &Path, what: &str| {
+            fs::read(path).map_err(|error| {
+                let remedy = if error.kind() == std::io::ErrorKind::NotFound {
+                    "make it with: mitschnitt keys generate --config FILE"
+                } else {
+                    "the service's user must be able to read it"
+                };
+                Trouble::new(format!("cannot read {what} `{}`: {error}", path.display()), remedy)
+            })
+        };
+        let node = &settings.node_key.path;
+        let node_key = NodeKey::from_pem(&read(node, "the node's signing key")?).map_err(|error| bad_key(node, &error))?;
+        let mut recipients = Vec::new();
+        for recipient in &settings.recipients {
+            let path = &recipient.public_key;
+            let key = Recipient::from_pem(&read(path, "the recipient's public key")?).map_err(|error| bad_key(path, &error))?;
+            recipients.push((recipient.purposes.clone(), key));
+        }
+        let policies = settings.policies.iter().map(|policy| self::policy(policy).map(Arc::new)).collect::<Result<_, _>>()?;
+        let threads = match settings.media.threads {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
+            threads => threads,
+        };
+        Ok(Self {
+            listen: settings.sip.listen,
+            metrics_listen: settings.metrics,
+            data: settings.data.clone(),
+            media: settings.media.addresses,
+            ports: settings.media.ports.clone(),
+            threads,
+            peers: Peers {
+                pbx: peer(&settings.pbx),
+                trunks: settings.trunks.iter().map(|trunk| (trunk.name.clone(), peer(&trunk.peer))).collect(),
+            },
+            strangers: match settings.sip.strangers {
+                config::Strangers::Drop => Strangers::Drop,
+                config::Strangers::Forbid => Strangers::Forbid,
+            },
+            policies,
+            node_key,
+            recipients,
+            store,
+        })
+    }
+}
+
+fn bad_key(path: &Path, error: &dyn std::fmt::Display) -> Trouble {
+    Trouble::new(
+        format!("cannot use the key `{}`: {error}", path.display()),
+        "make another with: mitschnitt keys generate --config FILE, after moving this file away",
+    )
+}
+
+fn peer(peer: &config::Peer) -> Peer {
+    let networks = peer.networks.iter().map(|network| Network { address: network.address(), prefix: network.prefix() }).collect();
+    Peer { address: peer.address, networks }
+}
+
+fn policy(policy: &config::Policy) -> Result<Policy, Trouble> {
+    let selector = Selector {
+        trunk: policy.trunk.clone(),
+        direction: policy.direction,
+        called_prefix: policy.called_prefix.clone(),
+        calling_prefix: policy.calling_prefix.clone(),
+    };
+    let name: Arc<str> = policy.name.as_str().into();
+    let Some(terms) = &policy.terms else { return Ok(Policy { selector, name, terms: None, clips: Vec::new() }) };
+    let clips = match terms.announcement() {
+        Some(path) => announcements::clips(path, &terms.language).map_err(Trouble::from)?,
+        None => Vec::new(),
+    };
+    let terms = Terms {
+        policy: Arc::clone(&name),
+        policy_hash: policy.sha256(),
+        purpose: terms.purpose.as_str().into(),
+        legal_basis: terms.legal_basis.as_str().into(),
+        mode: match terms.mode {
+            config::Mode::Announce => Mode::Announce,
+            config::Mode::OptOut => Mode::OptOut,
+            config::Mode::OptIn => Mode::OptIn,
+        },
+        must_agree: terms.must_agree,
+        // In the mode `announce` no key is looked at; the type wants one all the same.
+        key: terms.key.unwrap_or(UNUSED_KEY),
+        answer: terms.answer,
+        language: terms.language.as_str().into(),
+        without_consent: match terms.without_consent {
+            config::WithoutConsent::GoOn => WithoutConsent::GoOn,
+            config::WithoutConsent::HangUp => WithoutConsent::HangUp,
+        },
+        longest_pause: terms.longest_pause,
+    };
+    Ok(Policy { selector, name, terms: Some(terms), clips })
+}
+
+const UNUSED_KEY: Digit = match Digit::from_event(0) {
+    Some(digit) => digit,
+    None => unreachable!(),
+};
+
+/// Answers an operator's question.
+pub(super) fn reply(request: &Request, table: &Table, clock: Clock) -> Reply {
+    let now = clock.now();
+    match request {
+        Request::Calls { numbers } => {
+            let calls = table.live().iter().map(|call| live(call, *numbers, now, clock::wall())).collect();
+            Reply::Calls { calls }
+        }
+        Request::Status {} => Reply::Status(Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            up_s: now.since(Moment::START).as_secs(),
+            calls: table.count() as u64,
+            recording: table.live().iter().filter(|call| call.is_recording).count() as u64,
+        }),
+    }
+}
+
+fn live(call: &Live, numbers: bool, now: Moment, wall: Wall) -> LiveCall {
+    let age = now.since(call.began);
+    let since = Wall::from_unix_micros(wall.unix_micros().saturating_sub(micros(age)));
+    let number = |number: &Private<String>| if numbers { number.reveal().clone() } else { masked(number) };
+    LiveCall {
+        call: call.call.to_string(),
+        since: since.to_string(),
+        age_s: age.as_secs(),
+        direction: call.direction.to_string(),
+        trunk: call.trunk.to_string(),
+        policy: call.policy.as_deref().map(str::to_owned),
+        state: match (call.is_up, call.is_recording) {
+            (_, true) => LiveState::Recording,
+            (true, false) => LiveState::Up,
+            (false, false) => LiveState::Ringing,
+        },
+        consent: call.consent.map(|standing| match standing {
+            Standing::Asking => Consent::Asking,
+            Standing::Granted(_) => Consent::Granted,
+            Standing::Refused(_) => Consent::Refused,
+            Standing::Withdrawn(_) => Consent::Withdrawn,
+        }),
+        reason: call.reason.to_string(),
+        recording: call.recording.map(|id| id.to_string()),
+        calling: number(&call.parties.calling),
+        called: number(&call.parties.called),
+    }
+}
+
+fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}

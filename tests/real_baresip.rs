@@ -1,0 +1,102 @@
+//! Real calls with baresip as the telephone on each side: one in each consent mode, each in another codec.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test may panic, and it is the shell that starts, waits, reads and listens"
+)]
+
+#[allow(dead_code, reason = "each file of tests uses its part")]
+mod support;
+use std::path::PathBuf;
+
+use support::CALLED;
+use support::baresip::{Baresip, Speaks};
+use support::site::{Policy, Site, policy};
+use support::sound::{Wav, share_of};
+
+// The announcement is a tone of 1000 Hz. Neither is a multiple of another, so that no distortion of one is taken for another.
+const EMPLOYEE: f64 = 440.0;
+const CUSTOMER: f64 = 700.0;
+const ANNOUNCEMENT: f64 = 1000.0;
+
+#[test]
+fn announce_records_both_and_tells_both() {
+    let call = Call::place(policy("announce"), "pcma", None);
+
+    let id = call.site.recorded();
+    assert_each_on_its_side(&call.site.export(&id));
+    for (heard, other) in [(&call.employee_heard, CUSTOMER), (&call.customer_heard, EMPLOYEE)] {
+        let seconds: Vec<_> = heard.channels[0].chunks_exact(heard.rate as usize / 4).collect();
+        let told = seconds.iter().filter(|quarter| share_of(ANNOUNCEMENT, quarter, heard.rate) > 0.9).count();
+        let talked = seconds.iter().filter(|quarter| share_of(other, quarter, heard.rate) > 0.9).count();
+        assert!((3..=4).contains(&told), "the announcement of one second is heard whole: {told} quarters of a second");
+        assert!(talked >= 10, "and then the other party: {talked} quarters of a second");
+    }
+}
+
+#[test]
+fn opt_out_by_the_key_is_not_recorded_and_they_talk_on() {
+    let call = Call::place(policy("opt-out"), "pcmu", Some('1'));
+
+    call.site.ledger_says("consent-refused");
+    assert_eq!(call.site.recordings(), Vec::<PathBuf>::new());
+    let heard = &call.customer_heard;
+    let last = &heard.channels[0][heard.channels[0].len() - heard.rate as usize..];
+    assert!(share_of(EMPLOYEE, last, heard.rate) > 0.9, "in the last second the customer hears the employee");
+}
+
+#[test]
+fn opt_in_by_the_key_is_recorded() {
+    let call = Call::place(Policy { answer_s: 3, ..policy("opt-in") }, "g722", Some('1'));
+
+    let id = call.site.recorded();
+    assert_each_on_its_side(&call.site.export(&id));
+}
+
+/// A call of six seconds that the employee placed and ended.
+struct Call {
+    site: Site,
+    employee_heard: Wav,
+    customer_heard: Wav,
+}
+
+impl Call {
+    fn place(policy: Policy, codec: &'static str, key: Option<char>) -> Self {
+        let site = Site::new(policy);
+        let _proxy = site.start();
+        let (pbx, trunk) = (site.ports.pbx(), site.ports.trunk());
+        // The employee's sound ends first, and with it the call.
+        let mut employee = Baresip::start(&site, pbx, "100", &Speaks { hertz: EMPLOYEE, ms: 6000, codec });
+        let mut customer = Baresip::start(&site, trunk, CALLED, &Speaks { hertz: CUSTOMER, ms: 30_000, codec });
+
+        employee.dials(CALLED, trunk);
+        customer.wait_for("CALL_ESTABLISHED");
+        employee.wait_for("CALL_ESTABLISHED");
+        if let Some(key) = key {
+            customer.presses(key);
+        }
+        customer.wait_for("CALL_CLOSED");
+        employee.wait_for("CALL_CLOSED");
+
+        let (_, employee_heard) = employee.quits();
+        let (_, customer_heard) = customer.quits();
+        Self { site, employee_heard, customer_heard }
+    }
+}
+
+/// Panics unless the employee is on the left and the customer on the right, each alone.
+fn assert_each_on_its_side(wav: &Wav) {
+    for (channel, own, other) in [(0, EMPLOYEE, CUSTOMER), (1, CUSTOMER, EMPLOYEE)] {
+        let samples = &wav.channels[channel];
+        let begin = samples.iter().position(|&sample| sample != 0).unwrap_or_else(|| panic!("channel {channel} is silent"));
+        // From the middle: the key's own event leaves a gap, after which the tone goes on at another phase.
+        let middle = &samples[begin + (samples.len() - begin) / 2..][..wav.rate as usize];
+        let (own, other) = (share_of(own, middle, wav.rate), share_of(other, middle, wav.rate));
+        assert!(own > 0.9 && other < 0.05, "channel {channel}: {own:.3} its own tone, {other:.3} the other's");
+    }
+}

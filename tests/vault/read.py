@@ -1,0 +1,462 @@
+#!/usr/bin/env python3
+"""The second reader of mitschnitt's recordings, written from src/manual/format.md alone.
+
+    read.py verify FILE.rec --node node.pub.pem [--keys FILE.key --key secret.pem]
+    read.py open FILE.rec --keys FILE.key --key secret.pem --json
+
+Needs Python 3.9 and the package `cryptography`. Exit codes: 0 complete, 1 torn, 2 broken, 3 no verdict (wrong key, other node).
+`open` prints one record a line and, when all is printed, its verdict to stderr; it does not check the signature.
+"""
+
+import argparse
+import hashlib
+import hmac
+import json
+import struct
+import sys
+
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+MAGIC = bytes.fromhex("8d6d7363686e520a")
+KEY_MAGIC = bytes.fromhex("8d6d7363686e4b0a")
+VERSION, SUITE = 0, 1
+HEADER, FRAME, TAG, CHECK, CLOSING = 144, 10, 16, 8, 70
+MAX_PLAIN = 1_048_576
+CODES = {"complete": 0, "torn": 1, "broken": 2, "wrong-key": 3, "other-node": 3}
+
+
+class Stop(Exception):
+    """A verdict that ends the reading."""
+
+    def __init__(self, verdict, why):
+        super().__init__(f"{verdict}: {why}")
+        self.verdict = verdict
+
+
+def sha256(*parts):
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.digest()
+
+
+def hkdf_extract(salt, ikm):
+    return hmac.new(salt or bytes(32), ikm, hashlib.sha256).digest()
+
+
+def hkdf_expand(prk, info, length):
+    return HKDFExpand(algorithm=hashes.SHA256(), length=length, info=info).derive(prk)
+
+
+def fingerprint(public):
+    der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return sha256(der)
+
+
+# ── HPKE, RFC 9180: base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM ─────────────────────────────────
+
+
+def labeled_extract(suite, salt, label, ikm):
+    return hkdf_extract(salt, b"HPKE-v1" + suite + label + ikm)
+
+
+def labeled_expand(suite, prk, label, info, length):
+    return hkdf_expand(prk, struct.pack(">H", length) + b"HPKE-v1" + suite + label + info, length)
+
+
+def hpke_open(secret, enc, info, aad, sealed):
+    kem_suite = b"KEM" + bytes.fromhex("0020")
+    suite = b"HPKE" + bytes.fromhex("002000010002")
+    raw = serialization.Encoding.Raw, serialization.PublicFormat.Raw
+    dh = secret.exchange(X25519PublicKey.from_public_bytes(enc))
+    kem_context = enc + secret.public_key().public_bytes(*raw)
+    eae = labeled_extract(kem_suite, b"", b"eae_prk", dh)
+    shared = labeled_expand(kem_suite, eae, b"shared_secret", kem_context, 32)
+    psk_id_hash = labeled_extract(suite, b"", b"psk_id_hash", b"")
+    info_hash = labeled_extract(suite, b"", b"info_hash", info)
+    context = b"\x00" + psk_id_hash + info_hash
+    prk = labeled_extract(suite, shared, b"secret", b"")
+    key = labeled_expand(suite, prk, b"key", context, 32)
+    nonce = labeled_expand(suite, prk, b"base_nonce", context, 12)
+    return AESGCM(key).decrypt(nonce, sealed, aad)
+
+
+# ── the key file ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Fields:
+    """Bytes taken from the front."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, count):
+        if self.at + count > len(self.data):
+            raise ValueError("too short")
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def u8(self):
+        return self.take(1)[0]
+
+    def u16(self):
+        return struct.unpack(">H", self.take(2))[0]
+
+    def u32(self):
+        return struct.unpack(">I", self.take(4))[0]
+
+    def rest(self):
+        return self.take(len(self.data) - self.at)
+
+    def number(self):
+        value = 0
+        for place in range(10):
+            byte = self.u8()
+            value |= (byte & 0x7F) << (7 * place)
+            if not byte & 0x80:
+                if byte == 0 and place > 0:
+                    raise ValueError("a number is not in its shortest form")
+                if value >= 1 << 64:
+                    raise ValueError("a number has more than 64 bits")
+                return value
+        raise ValueError("a number has more than 64 bits")
+
+    def signed(self):
+        value = self.number()
+        return value // 2 if value % 2 == 0 else -(value + 1) // 2
+
+    def is_empty(self):
+        return self.at == len(self.data)
+
+
+def read_key_file(data):
+    """Returns segment number, recording id, commitment and the entries."""
+    if data[:8] != KEY_MAGIC:
+        raise Stop("wrong-key", "not a key file")
+    if data[8:10] != bytes([VERSION, SUITE]):
+        raise Stop("wrong-key", "version or suite of the key file is unknown")
+    if len(data) < 72 or sha256(data[:-8])[:8] != data[-8:]:
+        raise Stop("wrong-key", "the key file is damaged")
+    fields = Fields(data[10:-8])
+    try:
+        count = fields.u16()
+        if not 1 <= count <= 256:
+            raise ValueError("number of entries")
+        segment, recording, commitment = fields.u32(), fields.take(16), fields.take(32)
+        entries = []
+        for _ in range(count):
+            kem, name = fields.u16(), fields.take(32)
+            enc = fields.take(fields.u16())
+            wrap = fields.take(fields.u16())
+            entries.append((kem, name, enc, wrap))
+        if not fields.is_empty():
+            raise ValueError("too long")
+    except ValueError as error:
+        raise Stop("wrong-key", f"the key file is damaged: {error}") from error
+    return segment, recording, commitment, entries
+
+
+def unwrap(header, key_file, secret):
+    """Returns the first state of the ratchet."""
+    segment, recording, commitment, entries = read_key_file(key_file)
+    if (segment, recording, commitment) != (header["segment"], header["recording"], header["commitment"]):
+        raise Stop("wrong-key", "the key file belongs to another recording")
+    name = fingerprint(secret.public_key())
+    entry = next((entry for entry in entries if entry[1] == name), None)
+    if entry is None or entry[0] != 0x0020:
+        raise Stop("wrong-key", "this key does not open it")
+    aad = recording + struct.pack(">I", segment) + commitment + name
+    try:
+        shared = hpke_open(secret, entry[2], b"mitschnitt/0 wrap", aad, entry[3])
+    except (InvalidTag, ValueError) as error:
+        raise Stop("wrong-key", "this key does not open it") from error
+    if len(shared) != 32:
+        raise Stop("wrong-key", "the wrap holds no secret")
+    salt = b"mitschnitt/0 segment" + recording + struct.pack(">I", segment)
+    okm = hkdf_expand(hkdf_extract(salt, shared), b"mitschnitt/0 segment", 64)
+    if not hmac.compare_digest(okm[:32], commitment):
+        raise Stop("wrong-key", "the secret is not the one the recording commits to")
+    return okm[32:]
+
+
+# ── the recording ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def read_header(data):
+    if len(data) < HEADER:
+        if data[:8] == MAGIC[: len(data)]:
+            raise Stop("torn", "within the header, 0 chunks")
+        raise Stop("broken", "not a recording")
+    if data[:8] != MAGIC:
+        raise Stop("broken", "not a recording")
+    if data[8:10] != bytes([VERSION, SUITE]):
+        raise Stop("broken", "version or suite is unknown")
+    length, segment = struct.unpack(">HI", data[10:16])
+    if length != HEADER or sha256(data[:136])[:8] != data[136:144] or segment != 0:
+        raise Stop("broken", "the header is damaged")
+    return {
+        "segment": segment,
+        "recording": data[16:32],
+        "node": data[32:64],
+        "commitment": data[64:96],
+        "began_us": struct.unpack(">q", data[128:136])[0],
+        "hash": sha256(data[:HEADER]),
+    }
+
+
+class Recording:
+    """Goes through the frames; `chunks` yields, `closing` is there when it is through."""
+
+    def __init__(self, stream):
+        self.stream = stream
+        self.header = read_header(stream.read(HEADER))
+        self.chain = self.header["hash"]
+        self.count = 0
+        self.closing = None
+
+    def chunks(self, state=None):
+        """Yields index, flags and plaintext (nothing without a state) of each chunk."""
+        last_seen = False
+        while True:
+            kind = self.stream.read(1)
+            if kind == b"":
+                raise Stop("torn", f"after {self.count} chunks" + (", only the closing is missing" if last_seen else ""))
+            if kind == b"\x00" and self.is_zeros():
+                raise Stop("torn", f"zeros after {self.count} chunks")
+            if kind == b"\xc5" and not last_seen:
+                frame, sealed = self.chunk(kind)
+                last_seen = frame[1] == 1
+                plain = None
+                if state is not None:
+                    okm = hkdf_expand(state, b"mitschnitt/0 chunk" + frame[2:6], 76)
+                    state = okm[44:]
+                    try:
+                        plain = AESGCM(okm[:32]).decrypt(okm[32:44], sealed, self.header["hash"] + frame)
+                    except InvalidTag as error:
+                        raise Stop("broken", f"chunk {self.count - 1} does not open") from error
+                yield self.count - 1, last_seen, plain
+            elif kind == b"\xc6" and last_seen:
+                self.close(kind)
+                return
+            else:
+                raise Stop("broken", f"no frame belongs after {self.count} chunks that begins with {kind.hex()}")
+
+    def is_zeros(self):
+        while block := self.stream.read(65536):
+            if any(block):
+                return False
+        return True
+
+    def read(self, count):
+        data = self.stream.read(count)
+        if len(data) < count:
+            raise Stop("torn", f"within what follows {self.count} chunks")
+        return data
+
+    def chunk(self, kind):
+        frame = kind + self.read(FRAME - 1)
+        flags, index, length = struct.unpack(">BII", frame[1:])
+        if flags > 1 or not 1 <= length <= MAX_PLAIN:
+            raise Stop("broken", f"the frame of chunk {self.count} is damaged")
+        if index != self.count:
+            raise Stop("broken", f"chunk {index} stands where {self.count} belongs")
+        sealed = self.read(length + TAG + CHECK)
+        sealed, check = sealed[:-CHECK], sealed[-CHECK:]
+        chain = sha256(self.chain, frame, sealed)
+        if chain[:CHECK] != check:
+            raise Stop("broken", f"chunk {self.count} is damaged")
+        self.chain = chain
+        self.count += 1
+        return frame, sealed
+
+    def close(self, kind):
+        closing = kind + self.read(CLOSING - 1)
+        if closing[1] != 1:
+            raise Stop("broken", "the closing's word is unknown")
+        if struct.unpack(">I", closing[2:6])[0] != self.count:
+            raise Stop("broken", "the closing counts other chunks")
+        if self.stream.read(1):
+            raise Stop("broken", "bytes follow the closing")
+        self.closing = closing
+
+    def check_node(self, node):
+        if fingerprint(node) != self.header["node"]:
+            raise Stop("other-node", "it says another node made it")
+
+    def check_signature(self, node):
+        message = b"mitschnitt/0 closing\0" + self.header["recording"] + struct.pack(">I", self.header["segment"])
+        message += self.closing[1:6] + self.chain
+        try:
+            node.verify(self.closing[6:], message)
+        except InvalidSignature as error:
+            raise Stop("broken", "the signature is not the node's") from error
+
+
+# ── records ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+LEGS = ["pbx", "trunk", "both"]
+
+
+def below_2_64(value):
+    if not 0 <= value < 1 << 64:
+        raise ValueError("a time is out of range")
+    return value
+
+
+def leg_of(fields, legs):
+    leg = fields.u8()
+    if leg >= legs:
+        raise ValueError("no such leg")
+    return LEGS[leg]
+
+
+def read_records(plain):
+    fields, clock = Fields(plain), 0
+    while not fields.is_empty():
+        kind = fields.u8()
+        body = Fields(fields.take(fields.number()))
+        if kind == 0x01:
+            record = {"record": "evidence", "json": body.rest().decode("utf-8", "replace")}
+        elif kind == 0x02:
+            record = {"record": "format", "leg": leg_of(body, 2), "payload_type": body.u8(), "channels": body.u8()}
+            record["clock"] = body.number()
+            if record["clock"] >= 1 << 32:
+                raise ValueError("clock rate")
+            record["since_us"] = body.number()
+            record["name"] = body.rest().decode("utf-8")
+        elif kind == 0x03:
+            record = {"record": "gap", "leg": leg_of(body, 3), "reason": body.u8(), "from_us": body.number()}
+            record["to_us"] = below_2_64(record["from_us"] + body.number())
+            record["packets"] = body.number()
+        elif kind == 0x05:
+            record = {"record": "end", "reason": body.u8(), "ended_us": body.number()}
+            names = ["packets", "bytes", "first_us", "last_us", "withheld"]
+            record["legs"] = [{name: body.number() for name in names} for _ in range(2)]
+            record["gaps"], record["lost"] = body.number(), body.number()
+        elif kind in (0x10, 0x11):
+            clock = below_2_64(clock + body.signed())
+            record = {"record": "rtp", "leg": LEGS[kind - 0x10], "came_us": clock, "rtp": body.rest().hex()}
+        else:
+            record = {"record": "other", "kind": kind, "body": body.rest().hex()}
+        if not body.is_empty():
+            raise ValueError("a record is longer than its fields")
+        yield record
+
+
+class Story:
+    """Holds the records against the rules on places and totals."""
+
+    def __init__(self):
+        self.legs = [{"packets": 0, "bytes": 0, "first_us": 0, "last_us": 0} for _ in range(2)]
+        self.gaps = self.lost = self.records = 0
+        self.end = None
+
+    def tell(self, record, chunk):
+        is_first = self.records == 0
+        self.records += 1
+        if self.end is not None:
+            raise ValueError("a record follows the end")
+        if (record["record"] == "evidence") != is_first or is_first != (chunk == 0):
+            raise ValueError("evidence is the one record of chunk 0")
+        if record["record"] == "rtp":
+            leg, came = self.legs[LEGS.index(record["leg"])], record["came_us"]
+            leg["first_us"] = min(leg["first_us"], came) if leg["packets"] else came
+            leg["last_us"] = max(leg["last_us"], came)
+            leg["packets"] += 1
+            leg["bytes"] += len(record["rtp"]) // 2
+        elif record["record"] == "gap":
+            self.gaps += 1
+            self.lost += record["packets"]
+        elif record["record"] == "end":
+            self.end = record
+
+    def finish(self):
+        if self.end is None:
+            raise ValueError("the last chunk has no end record")
+        counted = [{name: leg[name] for name in self.legs[0]} for leg in self.end["legs"]]
+        if (counted, self.end["gaps"], self.end["lost"]) != (self.legs, self.gaps, self.lost):
+            raise ValueError("the end record counts otherwise")
+
+
+def verify(arguments, node, key_file, secret):
+    with open(arguments.file, "rb") as stream:
+        recording = Recording(stream)
+        if secret is None:
+            recording.check_node(node)
+            for _ in recording.chunks():
+                pass
+        else:
+            state = unwrap(recording.header, key_file, secret)
+            recording.check_node(node)
+            story = Story()
+            for index, is_last, plain in recording.chunks(state):
+                try:
+                    for record in read_records(plain):
+                        story.tell(record, index)
+                    if is_last:
+                        story.finish()
+                except ValueError as error:
+                    raise Stop("broken", f"chunk {index}: {error}") from error
+        recording.check_signature(node)
+        raise Stop("complete", f"{recording.count} chunks")
+
+
+def show(arguments, key_file, secret):
+    with open(arguments.file, "rb") as stream:
+        recording = Recording(stream)
+        state = unwrap(recording.header, key_file, secret)
+        for index, _, plain in recording.chunks(state):
+            try:
+                for record in read_records(plain):
+                    if arguments.json:
+                        print(json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
+                    elif record["record"] == "rtp":
+                        print(record["leg"], record["came_us"], record["rtp"])
+            except ValueError as error:
+                raise Stop("broken", f"chunk {index}: {error}") from error
+        raise Stop("complete", f"{recording.count} chunks; the signature was not checked")
+
+
+def load(path, read, kind):
+    with open(path, "rb") as stream:
+        key = read(stream.read())
+    if not isinstance(key, kind):
+        sys.exit(f"{path}: expected {kind.__name__}")
+    return key
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=["verify", "open"])
+    parser.add_argument("file")
+    parser.add_argument("--node", help="the node's public key (PEM)")
+    parser.add_argument("--keys", help="the key file")
+    parser.add_argument("--key", help="a recipient's private key (PEM)")
+    parser.add_argument("--json", action="store_true", help="print records as JSON")
+    arguments = parser.parse_args()
+    key_file = secret = None
+    if arguments.keys and arguments.key:
+        with open(arguments.keys, "rb") as stream:
+            key_file = stream.read()
+        secret = load(arguments.key, lambda pem: serialization.load_pem_private_key(pem, None), X25519PrivateKey)
+    try:
+        if arguments.verb == "verify":
+            if not arguments.node:
+                parser.error("verify needs --node")
+            verify(arguments, load(arguments.node, serialization.load_pem_public_key, Ed25519PublicKey), key_file, secret)
+        elif secret is None:
+            parser.error("open needs --keys and --key")
+        show(arguments, key_file, secret)
+    except Stop as stop:
+        sys.stdout.flush()
+        print(stop, file=sys.stdout if arguments.verb == "verify" else sys.stderr)
+        sys.exit(CODES[stop.verdict])
+
+
+if __name__ == "__main__":
+    main()
