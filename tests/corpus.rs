@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+#[path = "../fuzz/properties/file.rs"]
+mod file;
 #[path = "../fuzz/properties/rtcp.rs"]
 mod rtcp;
 #[path = "../fuzz/properties/rtp.rs"]
@@ -29,6 +31,11 @@ fn rtp_packets_hold_their_properties() {
 #[test]
 fn rtcp_packets_hold_their_properties() {
     replay("rtcp", rtcp::check);
+}
+
+#[test]
+fn recordings_hold_their_properties() {
+    replay("file", file::check);
 }
 
 /// Mutations of each file; a failure is found again by running the test again, for the seed is the file's name.

@@ -50,7 +50,7 @@ fn both_readers_find_the_same_packets() {
         assert_eq!(hex(&Sha256::digest(&output)), vector.text("records_sha256"), "{}", vector.text("name"));
         packets += ours.len();
     }
-    assert!(packets > 500, "the vectors have packets in them: {packets}");
+    assert!(packets > 300, "the vectors have packets in them: {packets}");
 }
 
 /// One entry of `vectors.json`.

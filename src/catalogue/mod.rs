@@ -7,6 +7,6 @@ mod entry;
 mod index;
 mod reason;
 
-pub use entry::{Entry, Parties, State, Totals};
-pub use index::{Access, Deed, Filter, Opening, Outcome, Store, StoreError, Which, Write};
-pub use reason::Reason;
+pub use entry::{Entry, NotAState, Parties, State, Totals};
+pub use index::{Access, Deed, Filter, NotInTheLog, Opening, Outcome, Store, StoreError, Which, Write};
+pub use reason::{NotAReason, Reason};

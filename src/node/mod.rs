@@ -19,3 +19,14 @@ mod scrape;
 mod setup;
 mod sockets;
 
+
+use crate::catalogue::Store;
+use crate::control::{Settings, Trouble};
+
+/// Runs the proxy until it is told to stop by SIGTERM or SIGINT.
+///
+/// # Errors
+/// It cannot start, or a thread of it ended by a fault of ours; the text says what, and what to do.
+pub fn run(settings: &Settings, store: Box<dyn Store>) -> Result<(), Trouble> {
+    run::run(setup::Setup::of(settings, store)?).map_err(Trouble::from)
+}

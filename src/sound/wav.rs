@@ -239,7 +239,7 @@ impl BadWav {
         match self {
             Self::EmptyFile | Self::NoSound => "record or make it again; to see what is in it: soxi FILE",
             Self::NotWav { .. } | Self::NoFormat | Self::Coding { .. } | Self::Rate { .. } => {
-                "convert it: sox FILE -r 16000 -c 1 -b 16 -e signed new.wav"
+                "convert it: ffmpeg -i FILE -ar 16000 -ac 1 -c:a pcm_s16le new.wav"
             }
             Self::CutShort { .. } => "copy it again, whole; an announcement must not end in mid-sentence",
         }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::control::config::section::{Found, Notes, Section, printable};
-use crate::control::config::{Network, network::NotANetwork};
+use crate::control::config::{Network, NotANetwork};
 
 /// Reads `IP:PORT`.
 pub(super) fn socket(section: &Section<'_>, key: &str, found: &Found<String>, notes: &mut Notes) -> Option<Found<SocketAddr>> {

@@ -13,7 +13,7 @@ mod settings;
 mod similar;
 
 pub use mistake::{Mistake, Weight};
-pub use network::Network;
+pub use network::{Network, NotANetwork};
 pub use parse::{Report, parse};
 pub use policy::{Mode, Policy, PolicyTerms, WithoutConsent};
 pub use settings::{FileUse, Media, NamedFile, NodeKeyFile, Peer, Recipient, Settings, Sip, Strangers, Trunk};

@@ -42,7 +42,7 @@ impl Notes {
         self.note(Weight::Error, line.into(), what.into(), remedy.into());
     }
 
-    /// Notes that something is missing, unless it may stand where nothing could be read.
+    /// Notes that something is missing, or of another form, unless it may stand where nothing could be read.
     pub(super) fn missing(&mut self, line: impl Into<Option<usize>>, what: impl Into<String>, remedy: impl Into<String>) {
         if !self.is_partial {
             self.error(line, what, remedy);
@@ -63,12 +63,6 @@ impl Notes {
 pub(super) struct Found<T> {
     pub(super) value: T,
     pub(super) line: usize,
-}
-
-impl<T> Found<T> {
-    pub(super) fn map<U>(self, to: impl FnOnce(T) -> U) -> Found<U> {
-        Found { value: to(self.value), line: self.line }
-    }
 }
 
 /// A table.
@@ -112,11 +106,11 @@ impl<'d> Section<'d> {
         match value.get_ref() {
             DeValue::Table(table) => Some(Self { name: format!("[{key}]"), line: Some(line), table }),
             DeValue::Array(array) if !array.is_empty() && array.iter().all(|item| item.get_ref().is_table()) => {
-                notes.error(line, format!("there is one [{key}], and here it is a list"), format!("write [{key}] with single brackets, once"));
+                notes.missing(line, format!("there is one [{key}], and here it is a list"), format!("write [{key}] with single brackets, once"));
                 None
             }
             other => {
-                notes.error(line, format!("`{key}` is a section, and here it is {}", kind(other)), format!("write [{key}] on a line of its own, its settings below it"));
+                notes.missing(line, format!("`{key}` is a section, and here it is {}", kind(other)), format!("write [{key}] on a line of its own, its settings below it"));
                 None
             }
         }
@@ -128,7 +122,7 @@ impl<'d> Section<'d> {
         let line = notes.line(&value.span());
         let remedy = format!("write [[{key}]] with double brackets, once for each");
         let DeValue::Array(array) = value.get_ref() else {
-            notes.error(line, format!("there may be more than one [[{key}]], and here it is {}", kind(value.get_ref())), remedy);
+            notes.missing(line, format!("there may be more than one [[{key}]], and here it is {}", kind(value.get_ref())), remedy);
             return Vec::new();
         };
         let mut sections = Vec::new();
