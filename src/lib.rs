@@ -50,6 +50,7 @@
 
 pub mod call;
 pub mod catalogue;
+pub mod cli;
 pub mod codec;
 pub mod consent;
 pub mod control;

@@ -1,1 +1,39 @@
-fn main(){}
+//! `mitschnitt`: logging, arguments, and one of three doors: the command line, the proxy, the demo.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use mitschnitt::cli::{self, Doors};
+use mitschnitt::codec::Codec;
+use mitschnitt::control::Trouble;
+use mitschnitt::{demo, node, sound};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    // `MITSCHNITT_LOG=debug` says more; nobody's number is in any of it.
+    let filter = EnvFilter::try_from_env("MITSCHNITT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+
+    let doors = Doors {
+        run: &|settings| {
+            let store = node::open_store(&settings.ledger(), mitschnitt::catalogue::Opening::Keep)
+                .map_err(|error| Trouble::new(error.to_string(), error.remedy()))?;
+            node::run(&settings, store)
+        },
+        demo: &|out, term| {
+            let doors = demo::Doors::of_this_program()
+                .map_err(|error| Trouble::new(format!("the system does not say where this program is: {error}"), ""))?;
+            demo::play(out, doors, term).map_err(|failed| Trouble::new(failed.to_string(), ""))
+        },
+        open_store: &|path: &Path, opening| node::open_store(path, opening),
+        announcement: &announcement,
+    };
+    cli::main(std::env::args_os(), &doors)
+}
+
+/// How long an announcement is: all codecs have the same bytes for a millisecond, so one will do.
+fn announcement(wav: &[u8]) -> Result<Duration, Trouble> {
+    let payload = sound::encode_wav(wav, Codec::Pcma).map_err(|error| Trouble::new(error.to_string(), error.remedy()))?;
+    Ok(Duration::from_micros(payload.len() as u64 * 1000 / Codec::BYTES_PER_MS as u64))
+}

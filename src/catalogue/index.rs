@@ -261,9 +261,14 @@ impl StoreError {
     #[must_use]
     pub fn remedy(&self) -> String {
         match self {
-            Self::Missing { .. } => "the first `mitschnitt run` makes it; is `data.directory` the one the proxy runs with?".into(),
+            Self::Missing { .. } => {
+                "the first `mitschnitt run` makes it; is `data.directory` the one the proxy runs with?".into()
+            }
             Self::Denied { path, .. } => {
-                format!("run this as the service's user, or let that user own it: `ls -ld {}` shows whose it is", parent(path).display())
+                format!(
+                    "run this as the service's user, or let that user own it: `ls -ld {}` shows whose it is",
+                    parent(path).display()
+                )
             }
             Self::Newer { .. } => "use the newer program, or restore the ledger that was kept before the upgrade".into(),
             Self::Older { .. } => "start the proxy once: it brings its ledger up to date".into(),
@@ -318,11 +323,7 @@ impl Error for StoreError {
 
 /// The system's words without its number.
 fn words(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => "permission denied".into(),
-        io::ErrorKind::NotFound => "no such file or directory".into(),
-        _ => error.to_string(),
-    }
+    if error.kind() == io::ErrorKind::PermissionDenied { "permission denied".into() } else { error.to_string() }
 }
 
 #[cfg(test)]

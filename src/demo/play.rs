@@ -213,10 +213,8 @@ fn sealed(program: &Program) -> Result<Value, DemoFailed> {
 
 /// Verifies, exports, compares, and tells what was found.
 fn finish(stage: &Stage, program: &Program, proxy: Proxy, talk: &Talk, row: &Value, show: &Show) -> Result<(), DemoFailed> {
-    let id = row
-        .get("id")
-        .and_then(Value::as_str)
-        .ok_or_else(|| DemoFailed::expected("read the ledger's row", "a field `id`", &row.to_string()))?;
+    let id = ["recording", "id"].into_iter().find_map(|name| row.get(name)).and_then(Value::as_str);
+    let id = id.ok_or_else(|| DemoFailed::expected("read the ledger's row", "the recording's name", &row.to_string()))?;
     let wav = stage.directory.join("call.wav");
     program.must(&["recordings", "verify", id], STEP)?;
     let [wav_path, key_path] = [&wav, &stage.secret_key].map(|path| path.to_string_lossy().into_owned());

@@ -6,7 +6,7 @@
 //!            type means decoding; one an SSRC    between, one rate      trunk right
 //! ```
 //!
-//! A recording is read twice: [`survey`] finds out how long it is and at which rate it must be written, [`wav`] writes it. Neither holds
+//! A recording is read twice: [`survey`] finds out how long it is and at which rate it must be written, [`wav()`] writes it. Neither holds
 //! more than some seconds of it.
 
 mod coding;

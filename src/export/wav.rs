@@ -37,7 +37,7 @@ impl Survey {
     }
 }
 
-/// Reads a recording for what [`wav`] must know before it begins.
+/// Reads a recording for what [`wav()`] must know before it begins.
 ///
 /// # Errors
 /// What the reader of the recording says.

@@ -7,7 +7,6 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
@@ -110,6 +109,7 @@ pub(super) fn start(
         metrics,
         up: Box::new(up),
         tally: LaneTally::default(),
+        strangers: 0,
     };
     let thread = std::thread::Builder::new().name(name).spawn(move || owner.run(&orders))?;
     Ok((Lane { down, wake: Arc::clone(&wake) }, wake, thread))
@@ -143,6 +143,8 @@ struct Owner {
     metrics: Arc<Metrics>,
     up: Box<dyn Fn(Up) + Send>,
     tally: LaneTally,
+    /// What the plane had counted when it was last asked.
+    strangers: u64,
 }
 
 impl Owner {
@@ -291,8 +293,16 @@ impl Owner {
             });
         }
         while let Some(event) = self.plane.poll() {
+            if let media::Event::Closed { tallies, .. } = &event {
+                self.tally.replaced += tallies.legs.iter().map(|leg| leg.replaced).sum::<u64>();
+                self.tally.held += tallies.legs.iter().map(|leg| leg.held).sum::<u64>();
+                self.tally.withheld += tallies.legs.iter().map(|leg| leg.withheld).sum::<u64>();
+            }
             (self.up)(Up::Event(event));
         }
+        let strangers = self.plane.tallies().strangers;
+        self.tally.strangers += strangers - self.strangers;
+        self.strangers = strangers;
         while let Some(&(at, slot)) = self.ages.front() {
             if at > now {
                 break;
@@ -374,6 +384,3 @@ fn hand_over(disk: &DiskLane, id: RecordingId, recorder: &mut Recorder, chunk: P
         recorder.lost(chunk);
     }
 }
-
-/// How long a media thread may take to end once it is told to: its last chunks are handed over in microseconds.
-pub(super) const END_WITHIN: Duration = Duration::from_secs(5);

@@ -31,8 +31,10 @@ pub(super) struct Metrics {
     rtp_send_errors: IntCounter,
     rtp_receive_errors: IntCounter,
     rtp_recorded: IntCounter,
-    pub(super) rtp_strangers: IntCounter,
-    pub(super) rtp_replaced: IntCounter,
+    rtp_strangers: IntCounter,
+    rtp_replaced: IntCounter,
+    rtp_held: IntCounter,
+    rtp_withheld: IntCounter,
     recording_gaps: IntCounter,
     pub(super) recordings_begun: IntCounter,
     pub(super) recordings_sealed: IntCounter,
@@ -56,6 +58,10 @@ pub(super) struct LaneTally {
     pub(super) receive_errors: u64,
     pub(super) recorded: u64,
     pub(super) gaps: u64,
+    pub(super) strangers: u64,
+    pub(super) replaced: u64,
+    pub(super) held: u64,
+    pub(super) withheld: u64,
 }
 
 impl Metrics {
@@ -122,7 +128,15 @@ impl Metrics {
             rtp_receive_errors: counter("mitschnitt_media_receive_errors_total", "Errors when receiving media."),
             rtp_recorded: counter("mitschnitt_media_recorded_packets_total", "RTP packets given to recorders."),
             rtp_strangers: counter("mitschnitt_media_strangers_packets_total", "Media packets from addresses that no SDP named: dropped."),
-            rtp_replaced: counter("mitschnitt_media_replaced_packets_total", "Media packets that an announcement took the place of."),
+            rtp_replaced: counter("mitschnitt_media_replaced_packets_total", "Media packets that an announcement took the place of; told when the call ends."),
+            rtp_held: counter(
+                "mitschnitt_media_held_packets_total",
+                "Media packets that were not relayed because the other party was on hold; told when the call ends.",
+            ),
+            rtp_withheld: counter(
+                "mitschnitt_media_keys_withheld_packets_total",
+                "Packets of pressed keys, which are relayed and never recorded; told when the call ends.",
+            ),
             recording_gaps: counter("mitschnitt_vault_gaps_total", "Chunks that the disk lane could not take: gaps in recordings."),
             recordings_begun: counter("mitschnitt_vault_recordings_begun_total", "Recordings begun."),
             recordings_sealed: counter("mitschnitt_vault_recordings_sealed_total", "Recordings closed and signed."),
@@ -139,8 +153,20 @@ impl Metrics {
 
     /// Takes over what a media thread counted.
     pub(super) fn add_lane(&self, tally: &mut LaneTally) {
-        let LaneTally { received, received_bytes, forwarded, announced, send_errors, receive_errors, recorded, gaps } =
-            std::mem::take(tally);
+        let LaneTally {
+            received,
+            received_bytes,
+            forwarded,
+            announced,
+            send_errors,
+            receive_errors,
+            recorded,
+            gaps,
+            strangers,
+            replaced,
+            held,
+            withheld,
+        } = std::mem::take(tally);
         for (counter, count) in [
             (&self.rtp_received, received),
             (&self.rtp_received_bytes, received_bytes),
@@ -150,6 +176,10 @@ impl Metrics {
             (&self.rtp_receive_errors, receive_errors),
             (&self.rtp_recorded, recorded),
             (&self.recording_gaps, gaps),
+            (&self.rtp_strangers, strangers),
+            (&self.rtp_replaced, replaced),
+            (&self.rtp_held, held),
+            (&self.rtp_withheld, withheld),
         ] {
             if count != 0 {
                 counter.inc_by(count);

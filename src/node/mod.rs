@@ -18,6 +18,7 @@ mod run;
 mod scrape;
 mod setup;
 mod sockets;
+mod store;
 
 
 use crate::catalogue::Store;
@@ -29,4 +30,12 @@ use crate::control::{Settings, Trouble};
 /// It cannot start, or a thread of it ended by a fault of ours; the text says what, and what to do.
 pub fn run(settings: &Settings, store: Box<dyn Store>) -> Result<(), Trouble> {
     run::run(setup::Setup::of(settings, store)?).map_err(Trouble::from)
+}
+
+/// Opens the ledger.
+///
+/// # Errors
+/// There is none, it cannot be opened or made, or it is of another version.
+pub fn open_store(path: &std::path::Path, opening: crate::catalogue::Opening) -> Result<Box<dyn Store>, crate::catalogue::StoreError> {
+    store::open(path, opening)
 }

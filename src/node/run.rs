@@ -62,9 +62,10 @@ async fn serve(setup: Setup) -> Result<(), String> {
     let place = disk::Place { directory: data.clone(), node: node_key, recipients };
     let to_ledger = ledger.clone();
     let (disk, disk_thread) = disk::start(place, clock, Arc::clone(&metrics), move |outcome| {
-        if let Outcome::Failed { call, .. } = outcome {
-            // Signalling that is gone has no call left to tell.
-            drop(failed.send(call));
+        if let Outcome::Failed { call, .. } = outcome
+            && failed.send(call).is_err()
+        {
+            tracing::debug!("signalling_is_gone");
         }
         to_ledger.outcome(outcome);
     })
@@ -130,7 +131,8 @@ async fn serve(setup: Setup) -> Result<(), String> {
     shell.drain();
     admin.abort();
     scrape.abort();
-    let Shell { lanes, .. } = shell;
+    let Shell { lanes, ledger: of_shell, .. } = shell;
+    drop(of_shell);
     events.close();
     drop(lanes);
     for (wake, thread) in lane_threads {

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Type, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Row, Transaction, TransactionBehavior, named_params, params};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension as _, Row, Transaction, TransactionBehavior, named_params, params,
+};
 
 use crate::catalogue::{Access, Entry, Filter, Opening, Parties, Reason, Store, StoreError, Totals, Which, Write};
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
@@ -125,13 +127,13 @@ impl SqliteStore {
         }
         // SQLite says of every file it cannot have that it is «unable to open»; the system says why.
         if let Err(error) = OpenOptions::new().read(true).write(opening != Opening::Read).open(path) {
-            return Err(match error.kind() {
-                io::ErrorKind::NotFound => StoreError::Missing { path: path.into() },
-                _ => StoreError::Denied { path: path.into(), source: error },
-            });
+            let is_missing = error.kind() == io::ErrorKind::NotFound;
+            let path = path.to_owned();
+            return Err(if is_missing { StoreError::Missing { path } } else { StoreError::Denied { path, source: error } });
         }
         let access = if opening == Opening::Read { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
-        let db = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|error| failed(path, error))?;
+        let db =
+            Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|error| failed(path, error))?;
         let mut store = Self { path: path.into(), db };
         store.prepare(opening)?;
         Ok(store)
@@ -142,7 +144,8 @@ impl SqliteStore {
         let sql = |error| failed(&path, error);
         self.db.busy_timeout(PATIENCE).map_err(sql)?;
         let number = |db: &Connection, pragma: &str| db.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-        let (application, found) = (number(&self.db, "application_id").map_err(sql)?, number(&self.db, "user_version").map_err(sql)?);
+        let (application, found) =
+            (number(&self.db, "application_id").map_err(sql)?, number(&self.db, "user_version").map_err(sql)?);
         let is_new = application == 0 && found == 0 && self.is_empty().map_err(sql)?;
         if !is_new && application != APPLICATION {
             return Err(StoreError::NotALedger { path });
@@ -207,10 +210,8 @@ impl Store for SqliteStore {
     fn mark_torn(&mut self) -> Result<[u64; 2], StoreError> {
         let mut marked = [0; 2];
         self.transaction(|transaction| {
-            let torn = transaction.execute(
-                "UPDATE calls SET state = 'torn', reason = ?1 WHERE state = 'recording'",
-                [Reason::Torn.as_str()],
-            )?;
+            let torn = transaction
+                .execute("UPDATE calls SET state = 'torn', reason = ?1 WHERE state = 'recording'", [Reason::Torn.as_str()])?;
             let interrupted = transaction.execute(
                 "UPDATE calls SET reason = ?1 WHERE reason = ?2",
                 [Reason::Interrupted.as_str(), Reason::InProgress.as_str()],
@@ -227,7 +228,8 @@ impl Store for SqliteStore {
             Which::All => "TRUE",
         };
         // The newest ones are found by the index, and turned round here.
-        let query = format!("{SELECT} WHERE {recorded} AND (?1 IS NULL OR reason = ?1) ORDER BY began_us DESC, call DESC LIMIT ?2");
+        let query =
+            format!("{SELECT} WHERE {recorded} AND (?1 IS NULL OR reason = ?1) ORDER BY began_us DESC, call DESC LIMIT ?2");
         let newest = filter.newest.map_or(-1, |newest| i64::try_from(newest).unwrap_or(i64::MAX));
         let rows = self.db.prepare(&query).and_then(|mut statement| {
             let rows = statement.query_map(params![filter.reason.map(Reason::as_str), newest], entry)?;
@@ -368,7 +370,11 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         state: word(row, "state")?,
         reason: word(row, "reason")?,
         leg: row.get::<_, Option<Word<Leg>>>("leg")?.map(|word| word.0),
-        recording: row.get::<_, Option<String>>("recording")?.map(|text| text.parse()).transpose().map_err(|_| unknown("recording"))?,
+        recording: row
+            .get::<_, Option<String>>("recording")?
+            .map(|text| text.parse())
+            .transpose()
+            .map_err(|_| unknown("recording"))?,
         totals,
         parties,
     })
@@ -468,7 +474,9 @@ mod tests {
         store.write(&[put(&entry(1)), put(&entry(2)), Write::Sealed(id(1), totals)]).unwrap();
         store.write(&[Write::Torn(id(2), Reason::VaultUnavailable)]).unwrap();
 
-        store.write(&[put(&Entry { ended: Some(wall(99)), ..entry(1) }), put(&entry(2)), Write::Torn(id(1), Reason::Torn)]).unwrap();
+        store
+            .write(&[put(&Entry { ended: Some(wall(99)), ..entry(1) }), put(&entry(2)), Write::Torn(id(1), Reason::Torn)])
+            .unwrap();
 
         let sealed = store.recording(id(1)).unwrap().unwrap();
         assert_eq!((sealed.state, sealed.reason, sealed.totals), (State::Sealed, Reason::Recorded, Some(totals)));
@@ -482,7 +490,9 @@ mod tests {
         let (_home, mut store) = kept();
         store.write(&[put(&entry(1))]).unwrap();
 
-        store.write(&[put(&Entry { state: State::None, recording: None, reason: Reason::VaultUnavailable, ..entry(1) })]).unwrap();
+        store
+            .write(&[put(&Entry { state: State::None, recording: None, reason: Reason::VaultUnavailable, ..entry(1) })])
+            .unwrap();
 
         assert_eq!(store.recording(id(1)).unwrap(), None);
         assert_eq!(store.call(CallId::from_u64(1)).unwrap().unwrap().state, State::None);
@@ -492,7 +502,15 @@ mod tests {
     fn what_a_killed_process_left_open_is_marked_and_nothing_else() {
         let (_home, mut store) = kept();
         let going_on = Entry { reason: Reason::InProgress, ended: None, ..unrecorded(3) };
-        store.write(&[put(&entry(1)), put(&entry(2)), Write::Sealed(id(2), Totals::default()), put(&going_on), put(&unrecorded(4))]).unwrap();
+        store
+            .write(&[
+                put(&entry(1)),
+                put(&entry(2)),
+                Write::Sealed(id(2), Totals::default()),
+                put(&going_on),
+                put(&unrecorded(4)),
+            ])
+            .unwrap();
 
         assert_eq!(store.mark_torn().unwrap(), [1, 1]);
 
@@ -600,8 +618,11 @@ mod tests {
         let path = home.path().join("x.db");
         assert!(matches!(open(&path, Opening::Read), Err(StoreError::Missing { .. })));
 
-        fs::write(&path, "this is a text, and much longer than the header of a database would have to be, to be sure that it is read")
-            .unwrap();
+        fs::write(
+            &path,
+            "this is a text, and much longer than the header of a database would have to be, to be sure that it is read",
+        )
+        .unwrap();
         assert!(matches!(open(&path, Opening::Keep), Err(StoreError::NotALedger { .. })));
 
         fs::remove_file(&path).unwrap();
@@ -697,6 +718,14 @@ mod tests {
     }
 
     fn unrecorded(n: u64) -> Entry {
-        Entry { answered: None, ended: Some(wall(n + 2)), state: State::None, reason: Reason::NotAnswered, recording: None, leg: None, ..entry(n) }
+        Entry {
+            answered: None,
+            ended: Some(wall(n + 2)),
+            state: State::None,
+            reason: Reason::NotAnswered,
+            recording: None,
+            leg: None,
+            ..entry(n)
+        }
     }
 }

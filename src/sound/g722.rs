@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Blocks and variables have the names of the Recommendation (§6.2), lower case. Arithmetic is that of its 16-bit words:
-//! [`add`] and [`sub`] saturate, [`mult`] is a product in Q15. The one coder keeps state from sample to sample, so that packets
+//! `add` and `sub` saturate, `mult` is a product in Q15. A coder keeps state from sample to sample, so that packets
 //! must be coded in order, each stream by a coder of its own.
 
 use self::tables::{IHN, IHP, ILB, ILN, ILP, OQ4, OQ6, Q6, QMF, QMF_TAPS, RIL4, WH, WL};

@@ -26,7 +26,11 @@ pub(super) fn socket(section: &Section<'_>, key: &str, found: &Found<String>, no
         }
         (Ok(address), _) => at(address),
         (Err(_), Ok(ip)) => {
-            notes.error(*line, format!("`{key}` of {} has no port: `{shown}`", section.name), format!("for example: \"{}\"", SocketAddr::new(ip, 5060)));
+            notes.error(
+                *line,
+                format!("`{key}` of {} has no port: `{shown}`", section.name),
+                format!("for example: \"{}\"", SocketAddr::new(ip, 5060)),
+            );
             None
         }
         (Err(_), Err(_)) if text.bytes().any(|b| b.is_ascii_alphabetic()) && !text.contains("::") => {
@@ -47,7 +51,11 @@ pub(super) fn listen(section: &Section<'_>, key: &str, found: &Found<String>, no
     match transport {
         "udp" => socket(section, key, &Found { value: address.trim().to_owned(), line: found.line }, notes),
         "" => {
-            notes.error(found.line, format!("`{key}` of {} names no transport", section.name), format!("write \"udp {}\"", printable(address)));
+            notes.error(
+                found.line,
+                format!("`{key}` of {} names no transport", section.name),
+                format!("write \"udp {}\"", printable(address)),
+            );
             None
         }
         other => {
@@ -88,13 +96,25 @@ pub(super) fn networks(section: &Section<'_>, key: &str, notes: &mut Notes) -> V
         match text.parse::<Network>() {
             Ok(network) => networks.push(Found { value: network, line }),
             Err(NotANetwork::HostBits(network)) => {
-                notes.error(line, format!("`{shown}` in `{key}` of {} is an address within a network", section.name), format!("the network is \"{network}\""));
+                notes.error(
+                    line,
+                    format!("`{shown}` in `{key}` of {} is an address within a network", section.name),
+                    format!("the network is \"{network}\""),
+                );
             }
             Err(NotANetwork::Prefix(most)) => {
-                notes.error(line, format!("`{shown}` in `{key}` of {} has too many bits", section.name), format!("there are {most} at most after the `/`"));
+                notes.error(
+                    line,
+                    format!("`{shown}` in `{key}` of {} has too many bits", section.name),
+                    format!("there are {most} at most after the `/`"),
+                );
             }
             Err(NotANetwork::Form) => {
-                notes.error(line, format!("`{shown}` in `{key}` of {} is no network", section.name), "write it as \"192.0.2.0/24\"");
+                notes.error(
+                    line,
+                    format!("`{shown}` in `{key}` of {} is no network", section.name),
+                    "write it as \"192.0.2.0/24\"",
+                );
             }
         }
     }

@@ -9,7 +9,9 @@ use toml::de::DeTable;
 
 use crate::control::config::section::{Found, Notes, Section, printable};
 use crate::control::config::settings::NodeKeyFile;
-use crate::control::config::{Media, Mistake, Network, Peer, Recipient, Settings, Sip, Strangers, Trunk, Weight, address, policies};
+use crate::control::config::{
+    Media, Mistake, Network, Peer, Recipient, Settings, Sip, Strangers, Trunk, Weight, address, policies,
+};
 use crate::ids::TrunkName;
 use crate::limits;
 
@@ -46,7 +48,11 @@ pub fn parse(text: &str) -> Report {
     let mut notes = Notes::new(text, !errors.is_empty());
     for error in errors {
         let line = error.span().map(|span| notes.line(&span));
-        notes.error(line, format!("this is no TOML: {}", error.message()), "texts stand in \"double quotes\", lists in [brackets], sections in [brackets] on a line of their own");
+        notes.error(
+            line,
+            format!("this is no TOML: {}", error.message()),
+            "texts stand in \"double quotes\", lists in [brackets], sections in [brackets] on a line of their own",
+        );
     }
     let mut settings = read(&Section::document(document.get_ref()), &mut notes);
     let Notes { mut mistakes, .. } = notes;
@@ -69,7 +75,8 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
     let sip = single(document, "sip", "listen = \"udp 192.0.2.1:5060\"", notes).map(|section| sip(&section, notes));
     let pbx = single(document, "pbx", "address = \"192.0.2.10:5060\"", notes).map(|section| peer(&section, notes));
     let trunks = trunks(document, notes);
-    let media = single(document, "media", "address = \"192.0.2.1\" and ports = \"20000-60000\"", notes).map(|section| media(&section, notes));
+    let media = single(document, "media", "address = \"192.0.2.1\" and ports = \"20000-60000\"", notes)
+        .map(|section| media(&section, notes));
     let metrics = optional(document, "metrics", notes).map_or(Some(METRICS), |section| metrics(&section, notes));
     let data = single(document, "data", "directory = \"/var/lib/mitschnitt\"", notes)
         .and_then(|section| section.required("directory", "\"/var/lib/mitschnitt\"", notes))
@@ -122,7 +129,11 @@ type MediaRead = (Option<[IpAddr; 2]>, Option<Found<RangeInclusive<u16>>>, Optio
 /// Returns a section that must be there.
 fn single<'d>(document: &Section<'d>, key: &str, example: &str, notes: &mut Notes) -> Option<Section<'d>> {
     if document.line_of(key, notes).is_none() {
-        notes.missing(None, format!("there is no section [{key}]"), format!("write [{key}], and below it, for example: {example}"));
+        notes.missing(
+            None,
+            format!("there is no section [{key}]"),
+            format!("write [{key}], and below it, for example: {example}"),
+        );
         return None;
     }
     optional(document, key, notes)
@@ -193,7 +204,11 @@ pub(super) fn name(
     let found = section.required("name", &format!("\"a-{what}\""), notes)?;
     word(&section.name, "name", &found, notes)?;
     if let Some(line) = seen.insert(found.value.clone(), found.line) {
-        notes.error(found.line, format!("there is another {what} `{}`, on line {line}", found.value), "give one of them another name");
+        notes.error(
+            found.line,
+            format!("there is another {what} `{}`, on line {line}", found.value),
+            "give one of them another name",
+        );
     }
     Some(found)
 }
@@ -206,7 +221,11 @@ pub(super) fn word(section: &str, key: &str, found: &Found<String>, notes: &mut 
         return Some(());
     }
     let what = format!("`{}` cannot be the `{key}` of {section}", printable(text));
-    notes.error(found.line, what, "up to 64 letters, digits, `-`, `_` and `.`, without spaces: it is used in commands and as a label");
+    notes.error(
+        found.line,
+        what,
+        "up to 64 letters, digits, `-`, `_` and `.`, without spaces: it is used in commands and as a label",
+    );
     None
 }
 
@@ -229,7 +248,9 @@ fn media(section: &Section<'_>, notes: &mut Notes) -> MediaRead {
     let ports = section.required("ports", "\"20000-60000\"", notes).and_then(|found| ports(&found, notes));
     let threads = match section.line_of("threads", notes) {
         None => Some(0),
-        Some(_) => section.number("threads", 0..=256, "of threads (0: one a core)", notes).and_then(|found| usize::try_from(found.value).ok()),
+        Some(_) => section
+            .number("threads", 0..=256, "of threads (0: one a core)", notes)
+            .and_then(|found| usize::try_from(found.value).ok()),
     };
     (pbx.zip(trunk).map(|(pbx, trunk)| [pbx.value, trunk.value]), ports, threads)
 }
@@ -248,7 +269,11 @@ fn ports(found: &Found<String>, notes: &mut Notes) -> Option<Found<RangeInclusiv
     let range: RangeInclusive<u16> = low..=high;
     let pairs = range.len() / 2;
     if low < 1024 {
-        notes.error(*line, format!("`ports` of [media] begins at {low}"), "ports below 1024 belong to the system; begin at 1024 or above");
+        notes.error(
+            *line,
+            format!("`ports` of [media] begins at {low}"),
+            "ports below 1024 belong to the system; begin at 1024 or above",
+        );
         return None;
     }
     if low % 2 == 1 {
@@ -257,7 +282,11 @@ fn ports(found: &Found<String>, notes: &mut Notes) -> Option<Found<RangeInclusiv
         return None;
     }
     if pairs == 0 {
-        notes.error(*line, format!("`ports` of [media] holds no pair of ports: {low} to {high}"), "write the lower one first, as \"20000-60000\"");
+        notes.error(
+            *line,
+            format!("`ports` of [media] holds no pair of ports: {low} to {high}"),
+            "write the lower one first, as \"20000-60000\"",
+        );
         return None;
     }
     if pairs < FEW_PAIRS {
@@ -306,10 +335,18 @@ fn recipients(document: &Section<'_>, notes: &mut Notes) -> Vec<Found<Recipient>
         let purposes = section.texts("purposes", example, notes);
         match &purposes {
             None if section.line_of("purposes", notes).is_none() => {
-                notes.missing(section.line, format!("{} says no `purposes`", section.name), format!("for example: purposes = {example}"));
+                notes.missing(
+                    section.line,
+                    format!("{} says no `purposes`", section.name),
+                    format!("for example: purposes = {example}"),
+                );
             }
             Some(found) if found.value.is_empty() => {
-                notes.error(found.line, format!("`purposes` of {} is empty", section.name), format!("for example: purposes = {example}"));
+                notes.error(
+                    found.line,
+                    format!("`purposes` of {} is empty", section.name),
+                    format!("for example: purposes = {example}"),
+                );
             }
             Some(found) => found.value.iter().for_each(|purpose| {
                 word(&section.name, "purpose", purpose, notes);
@@ -347,7 +384,11 @@ fn check_peers(sip: Option<&SipRead>, pbx: Option<&PeerRead>, trunks: &[(TrunkNa
     for (nth, (name, (address, networks))) in peers.iter().enumerate() {
         if let (Some(address), Some(listen)) = (address, listen) {
             if address.value == listen.value {
-                notes.error(address.line, format!("{name} has the address that the proxy listens on"), "name the peer's own address, or another one for `sip.listen`");
+                notes.error(
+                    address.line,
+                    format!("{name} has the address that the proxy listens on"),
+                    "name the peer's own address, or another one for `sip.listen`",
+                );
             } else if address.value.is_ipv4() != listen.value.is_ipv4() {
                 let what = format!("{name} has an address of another IP version than `sip.listen`");
                 notes.error(address.line, what, "the proxy listens on one address: both must be IPv4, or both IPv6");

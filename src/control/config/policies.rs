@@ -91,7 +91,11 @@ fn trunk(section: &Section<'_>, trunks: &[TrunkName], notes: &mut Notes) -> Opti
             Some(meant) => format!("did you mean \"{meant}\"?"),
             None => format!("the trunks are: {}", names().collect::<Vec<_>>().join(", ")),
         };
-        notes.missing(found.line, format!("{} is for the trunk `{}`, which there is not", section.name, printable(&found.value)), remedy);
+        notes.missing(
+            found.line,
+            format!("{} is for the trunk `{}`, which there is not", section.name, printable(&found.value)),
+            remedy,
+        );
     }
     known
 }
@@ -121,7 +125,8 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
     let answer = answer(section, mode, notes);
     let ways = [("go-on", WithoutConsent::GoOn), ("hang-up", WithoutConsent::HangUp)];
     let without_consent = section.word("without_consent", &ways, notes).map_or(WithoutConsent::GoOn, |found| found.value);
-    let longest_pause = section.number("longest_pause_s", 1..=86_400, "of seconds", notes).map_or(LONGEST_PAUSE_S, |found| found.value);
+    let longest_pause =
+        section.number("longest_pause_s", 1..=86_400, "of seconds", notes).map_or(LONGEST_PAUSE_S, |found| found.value);
     Some(PolicyTerms {
         purpose: purpose?.value,
         legal_basis: legal_basis?.value,
@@ -130,7 +135,11 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
         key: key?,
         answer: answer?,
         language: language?,
-        announcements: announcements?.value.into_iter().map(|(name, found)| (name, (PathBuf::from(found.value), found.line))).collect(),
+        announcements: announcements?
+            .value
+            .into_iter()
+            .map(|(name, found)| (name, (PathBuf::from(found.value), found.line)))
+            .collect(),
         without_consent,
         longest_pause: Duration::from_secs(longest_pause),
     })
@@ -151,7 +160,11 @@ fn announcements(section: &Section<'_>, notes: &mut Notes) -> Option<Found<BTree
     }
     let found = section.texts_by_name("announcement", example, notes)?;
     if found.value.is_empty() {
-        notes.error(found.line, format!("`announcement` of {} is empty: nobody would be told", section.name), format!("for example: announcement = {example}"));
+        notes.error(
+            found.line,
+            format!("`announcement` of {} is empty: nobody would be told", section.name),
+            format!("for example: announcement = {example}"),
+        );
         return None;
     }
     for (language, text) in &found.value {
@@ -179,7 +192,11 @@ fn language(
         None if section.line_of("language", notes).is_some() => None,
         None if announcements.value.len() == 1 => spoken().next().map(str::to_owned),
         None => {
-            let what = format!("{} has announcements in {} languages and does not say which is spoken", section.name, announcements.value.len());
+            let what = format!(
+                "{} has announcements in {} languages and does not say which is spoken",
+                section.name,
+                announcements.value.len()
+            );
             notes.missing(announcements.line, what, format!("write language = one of: {}", all()));
             None
         }
@@ -200,7 +217,9 @@ fn must_agree(section: &Section<'_>, notes: &mut Notes) -> Option<[bool; 2]> {
     let mut must = [false; 2];
     for Found { value: text, line } in &found.value {
         // The words for the legs in the ledger.
-        if let Some(meant) = Leg::BOTH.into_iter().zip(["local", "remote"]).find(|(leg, _)| leg.as_str() == text).map(|(_, meant)| meant) {
+        if let Some(meant) =
+            Leg::BOTH.into_iter().zip(["local", "remote"]).find(|(leg, _)| leg.as_str() == text).map(|(_, meant)| meant)
+        {
             let what = format!("`must_agree` of {} cannot be `{text}`", section.name);
             notes.error(*line, what, format!("the party on that side is \"{meant}\""));
             return None;
@@ -263,8 +282,15 @@ fn unmeant(section: &Section<'_>, key: &str, notes: &mut Notes) {
 pub(super) fn check_together(policies: &[Found<Policy>], recipients: &[Found<Recipient>], notes: &mut Notes) {
     for (nth, Found { value: policy, line }) in policies.iter().enumerate() {
         if let Some(first) = policies.iter().take(nth).find(|first| first.value.covers(policy)) {
-            let what = format!("policy `{}` is never reached: `{}`, on line {}, matches all of its calls", policy.name, first.value.name, first.line);
-            notes.warning(*line, what, "the first policy that matches decides: move the narrower one up, or take one of them out");
+            let what = format!(
+                "policy `{}` is never reached: `{}`, on line {}, matches all of its calls",
+                policy.name, first.value.name, first.line
+            );
+            notes.warning(
+                *line,
+                what,
+                "the first policy that matches decides: move the narrower one up, or take one of them out",
+            );
         }
         let Some(terms) = &policy.terms else { continue };
         let listeners = recipients.iter().filter(|recipient| recipient.value.purposes.contains(&terms.purpose)).count();
@@ -273,7 +299,9 @@ pub(super) fn check_together(policies: &[Found<Policy>], recipients: &[Found<Rec
             let purposes = || recipients.iter().flat_map(|recipient| &recipient.value.purposes).map(String::as_str);
             let remedy = match similar(&terms.purpose, purposes()) {
                 Some(meant) => format!("did you mean \"{meant}\"? or add the purpose to a [[recipient]]"),
-                None => format!("add a [[recipient]] with purposes = [\"{}\"], or the purpose to one that there is", terms.purpose),
+                None => {
+                    format!("add a [[recipient]] with purposes = [\"{}\"], or the purpose to one that there is", terms.purpose)
+                }
             };
             notes.missing(*line, what, remedy);
         }
@@ -286,7 +314,9 @@ pub(super) fn check_together(policies: &[Found<Policy>], recipients: &[Found<Rec
         notes.warning(None, "there is no [[policy]]: nothing is recorded", "write one for the calls that are to be recorded");
     }
     for Found { value: recipient, line } in recipients {
-        let is_used = |purpose: &String| policies.iter().any(|policy| policy.value.terms.as_ref().is_some_and(|terms| terms.purpose == *purpose));
+        let is_used = |purpose: &String| {
+            policies.iter().any(|policy| policy.value.terms.as_ref().is_some_and(|terms| terms.purpose == *purpose))
+        };
         if notes.errors() == 0 && !recipient.purposes.iter().any(is_used) {
             let what = format!("recipient `{}` can open nothing: no policy records for any of its purposes", recipient.name);
             notes.warning(*line, what, "compare `purposes` with the `purpose` of the policies");

@@ -126,7 +126,16 @@ impl Policy {
         line("purpose", &terms.purpose);
         line("legal_basis", &terms.legal_basis);
         let [pbx, trunk] = terms.must_agree;
-        line("must_agree", if pbx && trunk { "both" } else if pbx { Leg::Pbx.as_str() } else { Leg::Trunk.as_str() });
+        line(
+            "must_agree",
+            if pbx && trunk {
+                "both"
+            } else if pbx {
+                Leg::Pbx.as_str()
+            } else {
+                Leg::Trunk.as_str()
+            },
+        );
         line("key", &terms.key.map(Digit::reveal).map(String::from).unwrap_or_default());
         line("answer_s", &terms.answer.as_secs().to_string());
         line("language", &terms.language);
@@ -159,11 +168,14 @@ impl Policy {
     /// Returns which calls it is for, in words.
     #[must_use]
     pub fn matches(&self) -> String {
-        let mut words = vec![self.direction.map_or("all calls", |direction| match direction {
-            Direction::Inbound => "inbound calls",
-            Direction::Outbound => "outbound calls",
-        })
-        .to_owned()];
+        let mut words = vec![
+            self.direction
+                .map_or("all calls", |direction| match direction {
+                    Direction::Inbound => "inbound calls",
+                    Direction::Outbound => "outbound calls",
+                })
+                .to_owned(),
+        ];
         words.extend(self.trunk.as_ref().map(|trunk| format!("over {trunk}")));
         words.extend(self.calling_prefix.as_ref().map(|prefix| format!("from {prefix}…")));
         words.extend(self.called_prefix.as_ref().map(|prefix| format!("to {prefix}…")));

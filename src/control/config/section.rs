@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
 
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::control::config::similar::similar;
@@ -103,17 +102,19 @@ impl<'d> Section<'d> {
     pub(super) fn section(&self, key: &str, notes: &mut Notes) -> Option<Self> {
         let value = self.table.get(key)?;
         let line = notes.line(&value.span());
-        match value.get_ref() {
-            DeValue::Table(table) => Some(Self { name: format!("[{key}]"), line: Some(line), table }),
-            DeValue::Array(array) if !array.is_empty() && array.iter().all(|item| item.get_ref().is_table()) => {
-                notes.missing(line, format!("there is one [{key}], and here it is a list"), format!("write [{key}] with single brackets, once"));
-                None
-            }
-            other => {
-                notes.missing(line, format!("`{key}` is a section, and here it is {}", kind(other)), format!("write [{key}] on a line of its own, its settings below it"));
-                None
-            }
+        let value = value.get_ref();
+        if let Some(table) = value.as_table() {
+            return Some(Self { name: format!("[{key}]"), line: Some(line), table });
         }
+        let is_list = value.as_array().is_some_and(|list| !list.is_empty() && list.iter().all(|item| item.get_ref().is_table()));
+        let (what, remedy) = if is_list {
+            (format!("there is one [{key}], and here it is a list"), format!("write [{key}] with single brackets, once"))
+        } else {
+            let remedy = format!("write [{key}] on a line of its own, its settings below it");
+            (format!("`{key}` is a section, and here it is {}", kind(value)), remedy)
+        };
+        notes.missing(line, what, remedy);
+        None
     }
 
     /// Returns the tables of the list of this name.
@@ -122,22 +123,24 @@ impl<'d> Section<'d> {
         let line = notes.line(&value.span());
         let remedy = format!("write [[{key}]] with double brackets, once for each");
         let DeValue::Array(array) = value.get_ref() else {
-            notes.missing(line, format!("there may be more than one [[{key}]], and here it is {}", kind(value.get_ref())), remedy);
+            notes.missing(
+                line,
+                format!("there may be more than one [[{key}]], and here it is {}", kind(value.get_ref())),
+                remedy,
+            );
             return Vec::new();
         };
         let mut sections = Vec::new();
         for (nth, item) in array.iter().enumerate() {
             let line = notes.line(&item.span());
-            match item.get_ref() {
-                DeValue::Table(table) => {
-                    let name = match table.get("name").map(Spanned::get_ref) {
-                        Some(DeValue::String(name)) => format!("{key} `{}`", printable(name)),
-                        _ => format!("{key} {}", nth + 1),
-                    };
-                    sections.push(Self { name, line: Some(line), table });
-                }
-                other => notes.error(line, format!("each {key} is a section, and here it is {}", kind(other)), remedy.clone()),
-            }
+            let Some(table) = item.get_ref().as_table() else {
+                let what = format!("each {key} is a section, and here it is {}", kind(item.get_ref()));
+                notes.error(line, what, remedy.clone());
+                continue;
+            };
+            let own = table.get("name").and_then(|name| name.get_ref().as_str());
+            let name = own.map_or_else(|| format!("{key} {}", nth + 1), |own| format!("{key} `{}`", printable(own)));
+            sections.push(Self { name, line: Some(line), table });
         }
         sections
     }
@@ -160,17 +163,16 @@ impl<'d> Section<'d> {
     pub(super) fn text(&self, key: &str, example: &str, notes: &mut Notes) -> Option<Found<String>> {
         let value = self.table.get(key)?;
         let line = notes.line(&value.span());
-        match value.get_ref() {
-            DeValue::String(text) if text.trim().is_empty() => {
-                notes.error(line, format!("`{key}` of {} is empty", self.name), format!("for example: {key} = {example}"));
-                None
-            }
-            DeValue::String(text) => Some(Found { value: text.as_ref().to_owned(), line }),
-            other => {
-                notes.error(line, format!("`{key}` of {} is text, and here it is {}", self.name, kind(other)), format!("for example: {key} = {example}"));
-                None
-            }
+        let example = format!("for example: {key} = {example}");
+        let Some(text) = value.get_ref().as_str() else {
+            notes.error(line, format!("`{key}` of {} is text, and here it is {}", self.name, kind(value.get_ref())), example);
+            return None;
+        };
+        if text.trim().is_empty() {
+            notes.error(line, format!("`{key}` of {} is empty", self.name), example);
+            return None;
         }
+        Some(Found { value: text.to_owned(), line })
     }
 
     /// Returns the one of these words that a setting says, if it is there.
@@ -181,7 +183,14 @@ impl<'d> Section<'d> {
     }
 
     /// Returns what a word means, where it is one of these.
-    pub(super) fn one_of<T: Copy>(&self, key: &str, word: &str, line: usize, words: &[(&str, T)], notes: &mut Notes) -> Option<T> {
+    pub(super) fn one_of<T: Copy>(
+        &self,
+        key: &str,
+        word: &str,
+        line: usize,
+        words: &[(&str, T)],
+        notes: &mut Notes,
+    ) -> Option<T> {
         let meant = words.iter().find(|(known, _)| *known == word).map(|&(_, meant)| meant);
         if meant.is_none() {
             let known = words.iter().map(|(known, _)| *known);
@@ -198,19 +207,16 @@ impl<'d> Section<'d> {
         let value = self.table.get(key)?;
         let line = notes.line(&value.span());
         let remedy = format!("it is a whole number {unit} from {} to {}", range.start(), range.end());
-        match value.get_ref() {
-            DeValue::Integer(integer) => {
-                let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok().filter(|number| range.contains(number));
-                if number.is_none() {
-                    notes.error(line, format!("`{key}` of {} cannot be {integer}", self.name), remedy);
-                }
-                number.map(|value| Found { value, line })
-            }
-            other => {
-                notes.error(line, format!("`{key}` of {} is a number, and here it is {}", self.name, kind(other)), remedy);
-                None
-            }
+        let DeValue::Integer(integer) = value.get_ref() else {
+            let what = format!("`{key}` of {} is a number, and here it is {}", self.name, kind(value.get_ref()));
+            notes.error(line, what, remedy);
+            return None;
+        };
+        let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok().filter(|number| range.contains(number));
+        if number.is_none() {
+            notes.error(line, format!("`{key}` of {} cannot be {integer}", self.name), remedy);
         }
+        number.map(|value| Found { value, line })
     }
 
     /// Returns the texts of a list, if it is there.
@@ -225,10 +231,11 @@ impl<'d> Section<'d> {
         let mut texts = Vec::new();
         for item in array.iter() {
             let line = notes.line(&item.span());
-            match item.get_ref() {
-                DeValue::String(text) => texts.push(Found { value: text.as_ref().to_owned(), line }),
-                other => {
-                    notes.error(line, format!("`{key}` of {} is a list of texts, and here is {}", self.name, kind(other)), remedy.clone());
+            match item.get_ref().as_str() {
+                Some(text) => texts.push(Found { value: text.to_owned(), line }),
+                None => {
+                    let what = format!("`{key}` of {} is a list of texts, and here is {}", self.name, kind(item.get_ref()));
+                    notes.error(line, what, remedy.clone());
                 }
             }
         }
@@ -236,23 +243,34 @@ impl<'d> Section<'d> {
     }
 
     /// Returns the texts of a table, by name, if it is there.
-    pub(super) fn texts_by_name(&self, key: &str, example: &str, notes: &mut Notes) -> Option<Found<BTreeMap<String, Found<String>>>> {
+    pub(super) fn texts_by_name(
+        &self,
+        key: &str,
+        example: &str,
+        notes: &mut Notes,
+    ) -> Option<Found<BTreeMap<String, Found<String>>>> {
         let value = self.table.get(key)?;
         let line = notes.line(&value.span());
         let remedy = format!("for example: {key} = {example}");
         let DeValue::Table(table) = value.get_ref() else {
-            notes.error(line, format!("`{key}` of {} has a name for each text, and here it is {}", self.name, kind(value.get_ref())), remedy);
+            notes.error(
+                line,
+                format!("`{key}` of {} has a name for each text, and here it is {}", self.name, kind(value.get_ref())),
+                remedy,
+            );
             return None;
         };
         let mut texts = BTreeMap::new();
         for (name, item) in table.iter() {
             let line = notes.line(&item.span());
-            match item.get_ref() {
-                DeValue::String(text) if !text.is_empty() => {
-                    texts.insert(name.get_ref().as_ref().to_owned(), Found { value: text.as_ref().to_owned(), line });
+            let name = name.get_ref().as_ref();
+            match item.get_ref().as_str().filter(|text| !text.is_empty()) {
+                Some(text) => {
+                    texts.insert(name.to_owned(), Found { value: text.to_owned(), line });
                 }
-                other => {
-                    let what = format!("`{key}.{}` of {} is text, and here it is {}", printable(name.get_ref()), self.name, kind(other));
+                None => {
+                    let kind = kind(item.get_ref());
+                    let what = format!("`{key}.{}` of {} is text, and here it is {kind}", printable(name), self.name);
                     notes.error(line, what, remedy.clone());
                 }
             }

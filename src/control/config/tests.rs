@@ -44,7 +44,8 @@ fn the_files_that_are_shipped_are_right() {
 #[test]
 fn the_sample_shows_every_setting() {
     for (section, settings) in SECTIONS {
-        let header = if ["trunk", "recipient", "policy"].contains(&section) { format!("[[{section}]]") } else { format!("[{section}]") };
+        let header =
+            if ["trunk", "recipient", "policy"].contains(&section) { format!("[[{section}]]") } else { format!("[{section}]") };
         let bodies = SAMPLE.split("\n[").map(|body| format!("[{body}"));
         let shown: Vec<String> = bodies.filter(|body| body.starts_with(&header)).collect();
         for setting in settings {
@@ -61,7 +62,11 @@ fn a_setting_that_the_sample_shows_as_a_comment_is_right_when_it_is_taken_in() {
     let text: String = SAMPLE
         .lines()
         .map(|line| match line.strip_prefix("# ") {
-            Some(setting) if setting.split_once(" = ").is_some_and(|(name, _)| SECTIONS.iter().any(|(_, known)| known.contains(&name))) => setting,
+            Some(setting)
+                if setting.split_once(" = ").is_some_and(|(name, _)| SECTIONS.iter().any(|(_, known)| known.contains(&name))) =>
+            {
+                setting
+            }
             _ => line,
         })
         .flat_map(|line| [line, "\n"])
@@ -94,64 +99,256 @@ fn each_mistake_is_told_with_what_to_do() {
     // What is replaced in the right configuration, by what, and what is said then.
     let cases = [
         // sip
-        ("\"udp 127.0.0.1:5060\"", "\"tcp 127.0.0.1:5060\"", "2: `listen` of [sip] cannot be over `tcp`\n  udp is what there is so far: \"udp 127.0.0.1:5060\""),
-        ("\"udp 127.0.0.1:5060\"", "\"udp 0.0.0.0:5060\"", "2: `listen` of [sip] is every address of this machine, and must be one\n  others are told to answer there; name the address they reach: `ip address` shows this machine's"),
-        ("\"udp 127.0.0.1:5060\"", "5060", "2: `listen` of [sip] is text, and here it is a number\n  for example: listen = \"udp 192.0.2.1:5060\""),
-        ("[pbx]", "strangers = \"allow\"\n[pbx]", "3: `strangers` of [sip] cannot be `allow`\n  it is one of: \"drop\", \"forbid\""),
-        ("[sip]", "[spi]", "1: there is no section [spi]\n  did you mean `sip`?\n: there is no section [sip]\n  write [sip], and below it, for example: listen = \"udp 192.0.2.1:5060\""),
+        (
+            "\"udp 127.0.0.1:5060\"",
+            "\"tcp 127.0.0.1:5060\"",
+            "2: `listen` of [sip] cannot be over `tcp`\n  udp is what there is so far: \"udp 127.0.0.1:5060\"",
+        ),
+        (
+            "\"udp 127.0.0.1:5060\"",
+            "\"udp 0.0.0.0:5060\"",
+            "2: `listen` of [sip] is every address of this machine, and must be one\n  others are told to answer there; name the address they reach: `ip address` shows this machine's",
+        ),
+        (
+            "\"udp 127.0.0.1:5060\"",
+            "5060",
+            "2: `listen` of [sip] is text, and here it is a number\n  for example: listen = \"udp 192.0.2.1:5060\"",
+        ),
+        (
+            "[pbx]",
+            "strangers = \"allow\"\n[pbx]",
+            "3: `strangers` of [sip] cannot be `allow`\n  it is one of: \"drop\", \"forbid\"",
+        ),
+        (
+            "[sip]",
+            "[spi]",
+            "1: there is no section [spi]\n  did you mean `sip`?\n: there is no section [sip]\n  write [sip], and below it, for example: listen = \"udp 192.0.2.1:5060\"",
+        ),
         ("[sip]", "[[sip]]", "1: there is one [sip], and here it is a list\n  write [sip] with single brackets, once"),
         // peers
-        ("\"127.0.0.1:5090\"", "\"pbx.example:5060\"", "4: `address` of [pbx] is no address: `pbx.example:5060`\n  names are not looked up: write the IP address and the port, as \"192.0.2.10:5060\""),
-        ("\"127.0.0.1:5090\"", "\"127.0.0.1\"", "4: `address` of [pbx] has no port: `127.0.0.1`\n  for example: \"127.0.0.1:5060\""),
+        (
+            "\"127.0.0.1:5090\"",
+            "\"pbx.example:5060\"",
+            "4: `address` of [pbx] is no address: `pbx.example:5060`\n  names are not looked up: write the IP address and the port, as \"192.0.2.10:5060\"",
+        ),
+        (
+            "\"127.0.0.1:5090\"",
+            "\"127.0.0.1\"",
+            "4: `address` of [pbx] has no port: `127.0.0.1`\n  for example: \"127.0.0.1:5060\"",
+        ),
         ("\"127.0.0.1:5090\"", "\"127.0.0.1:0\"", "4: `address` of [pbx] has the port 0\n  name the port: 5060 is usual for SIP"),
-        ("\"127.0.0.1:5090\"", "\"127.0.0.1:5060\"", "4: the PBX has the address that the proxy listens on\n  name the peer's own address, or another one for `sip.listen`"),
-        ("\"127.0.0.1:5090\"", "\"[::1]:5090\"", "4: the PBX has an address of another IP version than `sip.listen`\n  the proxy listens on one address: both must be IPv4, or both IPv6"),
-        ("\"127.0.0.1:5080\"", "\"127.0.0.1:5090\"", "7: trunk `carrier` has the same address as the PBX, on line 4\n  they are told apart by their addresses: give each its own"),
-        ("[[trunk]]", "[trunk]", "5: there may be more than one [[trunk]], and here it is a section\n  write [[trunk]] with double brackets, once for each"),
-        ("name = \"carrier\"", "name = \"the carrier\"", "6: `the carrier` cannot be the `name` of trunk `the carrier`\n  up to 64 letters, digits, `-`, `_` and `.`, without spaces: it is used in commands and as a label"),
-        ("[[trunk]]", "networks = [\"192.0.2.9/24\", \"192.0.2.0/40\", \"x\"]\n[[trunk]]", "5: `192.0.2.9/24` in `networks` of [pbx] is an address within a network\n  the network is \"192.0.2.0/24\"\n5: `192.0.2.0/40` in `networks` of [pbx] has too many bits\n  there are 32 at most after the `/`\n5: `x` in `networks` of [pbx] is no network\n  write it as \"192.0.2.0/24\""),
+        (
+            "\"127.0.0.1:5090\"",
+            "\"127.0.0.1:5060\"",
+            "4: the PBX has the address that the proxy listens on\n  name the peer's own address, or another one for `sip.listen`",
+        ),
+        (
+            "\"127.0.0.1:5090\"",
+            "\"[::1]:5090\"",
+            "4: the PBX has an address of another IP version than `sip.listen`\n  the proxy listens on one address: both must be IPv4, or both IPv6",
+        ),
+        (
+            "\"127.0.0.1:5080\"",
+            "\"127.0.0.1:5090\"",
+            "7: trunk `carrier` has the same address as the PBX, on line 4\n  they are told apart by their addresses: give each its own",
+        ),
+        (
+            "[[trunk]]",
+            "[trunk]",
+            "5: there may be more than one [[trunk]], and here it is a section\n  write [[trunk]] with double brackets, once for each",
+        ),
+        (
+            "name = \"carrier\"",
+            "name = \"the carrier\"",
+            "6: `the carrier` cannot be the `name` of trunk `the carrier`\n  up to 64 letters, digits, `-`, `_` and `.`, without spaces: it is used in commands and as a label",
+        ),
+        (
+            "[[trunk]]",
+            "networks = [\"192.0.2.9/24\", \"192.0.2.0/40\", \"x\"]\n[[trunk]]",
+            "5: `192.0.2.9/24` in `networks` of [pbx] is an address within a network\n  the network is \"192.0.2.0/24\"\n5: `192.0.2.0/40` in `networks` of [pbx] has too many bits\n  there are 32 at most after the `/`\n5: `x` in `networks` of [pbx] is no network\n  write it as \"192.0.2.0/24\"",
+        ),
         // media
-        ("\"20000-60000\"", "\"20001-60000\"", "10: `ports` of [media] begins at 20001, which is odd\n  RTP takes an even port and RTCP the next one (RFC 3550 §11): begin at 20002"),
-        ("\"20000-60000\"", "\"60000-20000\"", "10: `ports` of [media] holds no pair of ports: 60000 to 20000\n  write the lower one first, as \"20000-60000\""),
-        ("\"20000-60000\"", "\"20000-70000\"", "10: `ports` of [media] is no range: `20000-70000`\n  write the first and the last port (65535 at most), as \"20000-60000\""),
-        ("\"20000-60000\"", "\"1000-2000\"", "10: `ports` of [media] begins at 1000\n  ports below 1024 belong to the system; begin at 1024 or above"),
-        ("\"20000-60000\"", "\"5000-60000\"", "10: `ports` of [media] contains the port of `sip.listen`, 5060\n  choose a range beside it"),
-        ("\"20000-60000\"", "\"20000-20009\"", "warning 10: `ports` of [media] is enough for 5 calls\n  a port rests 60 s after its call, and further calls get 503; some thousands are usual: \"20000-60000\""),
-        ("address = \"127.0.0.1\"\n", "pbx_address = \"127.0.0.1\"\n", "8: [media] has a `pbx_address` and no `trunk_address`\n  write `trunk_address` as well, or `address` for both"),
-        ("address = \"127.0.0.1\"\n", "address = \"0.0.0.0\"\n", "9: `address` of [media] is every address of this machine, and must be one\n  it is written into session descriptions; name the address that is reached: `ip address` shows this machine's"),
-        ("[data]", "threads = 1000\n[data]", "11: `threads` of [media] cannot be 1000\n  it is a whole number of threads (0: one a core) from 0 to 256"),
+        (
+            "\"20000-60000\"",
+            "\"20001-60000\"",
+            "10: `ports` of [media] begins at 20001, which is odd\n  RTP takes an even port and RTCP the next one (RFC 3550 §11): begin at 20002",
+        ),
+        (
+            "\"20000-60000\"",
+            "\"60000-20000\"",
+            "10: `ports` of [media] holds no pair of ports: 60000 to 20000\n  write the lower one first, as \"20000-60000\"",
+        ),
+        (
+            "\"20000-60000\"",
+            "\"20000-70000\"",
+            "10: `ports` of [media] is no range: `20000-70000`\n  write the first and the last port (65535 at most), as \"20000-60000\"",
+        ),
+        (
+            "\"20000-60000\"",
+            "\"1000-2000\"",
+            "10: `ports` of [media] begins at 1000\n  ports below 1024 belong to the system; begin at 1024 or above",
+        ),
+        (
+            "\"20000-60000\"",
+            "\"5000-60000\"",
+            "10: `ports` of [media] contains the port of `sip.listen`, 5060\n  choose a range beside it",
+        ),
+        (
+            "\"20000-60000\"",
+            "\"20000-20009\"",
+            "warning 10: `ports` of [media] is enough for 5 calls\n  a port rests 60 s after its call, and further calls get 503; some thousands are usual: \"20000-60000\"",
+        ),
+        (
+            "address = \"127.0.0.1\"\n",
+            "pbx_address = \"127.0.0.1\"\n",
+            "8: [media] has a `pbx_address` and no `trunk_address`\n  write `trunk_address` as well, or `address` for both",
+        ),
+        (
+            "address = \"127.0.0.1\"\n",
+            "address = \"0.0.0.0\"\n",
+            "9: `address` of [media] is every address of this machine, and must be one\n  it is written into session descriptions; name the address that is reached: `ip address` shows this machine's",
+        ),
+        (
+            "[data]",
+            "threads = 1000\n[data]",
+            "11: `threads` of [media] cannot be 1000\n  it is a whole number of threads (0: one a core) from 0 to 256",
+        ),
         // metrics, data, recipients
-        ("[data]", "[metrics]\nlisten = \"0.0.0.0:9464\"\n[data]", "warning 12: `listen` of [metrics] is open to others: 0.0.0.0:9464\n  whoever reaches it sees how many calls there are; listen on 127.0.0.1, or let a firewall admit Prometheus alone"),
-        ("directory = \"d\"", "directory = \"\"", "12: `directory` of [data] is empty\n  for example: directory = \"/var/lib/mitschnitt\""),
-        ("purposes = [\"quality\"]", "purposes = [\"qualty\"]", "18: policy `all` records for `quality`, and nobody may listen for that\n  did you mean \"qualty\"? or add the purpose to a [[recipient]]"),
-        ("purposes = [\"quality\"]", "purposes = \"quality\"", "15: `purposes` of recipient `desk` is a list, and here it is text\n  for example: purposes = [\"quality\"]\n18: policy `all` records for `quality`, and nobody may listen for that\n  add a [[recipient]] with purposes = [\"quality\"], or the purpose to one that there is"),
-        ("desk.pub.pem", "desk.secret.pem", "16: `public_key` of recipient `desk` names a secret key\n  name the public half (`*.pub.pem`): the secret one has no place on this machine"),
+        (
+            "[data]",
+            "[metrics]\nlisten = \"0.0.0.0:9464\"\n[data]",
+            "warning 12: `listen` of [metrics] is open to others: 0.0.0.0:9464\n  whoever reaches it sees how many calls there are; listen on 127.0.0.1, or let a firewall admit Prometheus alone",
+        ),
+        (
+            "directory = \"d\"",
+            "directory = \"\"",
+            "12: `directory` of [data] is empty\n  for example: directory = \"/var/lib/mitschnitt\"",
+        ),
+        (
+            "purposes = [\"quality\"]",
+            "purposes = [\"qualty\"]",
+            "18: policy `all` records for `quality`, and nobody may listen for that\n  did you mean \"qualty\"? or add the purpose to a [[recipient]]",
+        ),
+        (
+            "purposes = [\"quality\"]",
+            "purposes = \"quality\"",
+            "15: `purposes` of recipient `desk` is a list, and here it is text\n  for example: purposes = [\"quality\"]\n18: policy `all` records for `quality`, and nobody may listen for that\n  add a [[recipient]] with purposes = [\"quality\"], or the purpose to one that there is",
+        ),
+        (
+            "desk.pub.pem",
+            "desk.secret.pem",
+            "16: `public_key` of recipient `desk` names a secret key\n  name the public half (`*.pub.pem`): the secret one has no place on this machine",
+        ),
         // policies
-        ("mode = \"opt-in\"\n", "", "18: policy `all` says no `mode`\n  write mode = \"opt-in\", \"opt-out\", \"announce\", or \"never\" for calls that are not to be recorded"),
+        (
+            "mode = \"opt-in\"\n",
+            "",
+            "18: policy `all` says no `mode`\n  write mode = \"opt-in\", \"opt-out\", \"announce\", or \"never\" for calls that are not to be recorded",
+        ),
         ("key = \"1\"\n", "", "18: policy `all` is opt-in and says no `key`\n  write the key that agrees, as key = \"1\""),
-        ("key = \"1\"\n", "key = \"10\"\n", "24: `key` of policy `all` is no key of a telephone: `10`\n  it is one of 0 to 9, *, # and A to D, as key = \"1\""),
+        (
+            "key = \"1\"\n",
+            "key = \"10\"\n",
+            "24: `key` of policy `all` is no key of a telephone: `10`\n  it is one of 0 to 9, *, # and A to D, as key = \"1\"",
+        ),
         ("key = \"1\"\n", "key = 1\n", "24: `key` of policy `all` is text, and here it is a number\n  for example: key = \"1\""),
-        ("answer_s = 5\n", "", "18: policy `all` is opt-in and says no `answer_s`\n  write how many seconds the key is waited for, as answer_s = 5"),
-        ("answer_s = 5\n", "answer_s = 0\n", "25: `answer_s` of policy `all` cannot be 0\n  it is a whole number of seconds from 1 to 60"),
-        ("answer_s = 5\n", "answer_s = 5.5\n", "25: `answer_s` of policy `all` is a number, and here it is a number with a point\n  it is a whole number of seconds from 1 to 60"),
-        ("answer_s = 5\n", "answer_s = 5\ntrunk = \"carier\"\n", "26: policy `all` is for the trunk `carier`, which there is not\n  did you mean \"carrier\"?"),
-        ("answer_s = 5\n", "answer_s = 5\ncalled_prefix = \"+49 30\"\n", "26: no number begins with `+49 30` (`called_prefix` of policy `all`)\n  write it as it is dialled, without spaces and signs: \"+4930\""),
-        ("answer_s = 5\n", "answer_s = 5\ndirection = \"in\"\n", "26: `direction` of policy `all` cannot be `in`\n  it is one of: \"inbound\", \"outbound\""),
-        ("must_agree = [\"remote\"]", "must_agree = [\"trunk\"]", "23: `must_agree` of policy `all` cannot be `trunk`\n  the party on that side is \"remote\""),
-        ("must_agree = [\"remote\"]", "must_agree = []", "23: `must_agree` of policy `all` is empty: somebody must agree\n  for example: must_agree = [\"remote\"], the party on the trunk's side, or [\"remote\", \"local\"], both"),
-        ("announcement = { de = \"a.wav\" }\n", "", "18: policy `all` says no `announcement`: nobody would be told\n  for example: announcement = { de = \"/etc/mitschnitt/announcement.de.wav\" }"),
-        ("announcement = { de = \"a.wav\" }\n", "announcement = \"a.wav\"\n", "26: `announcement` of policy `all` has a name for each text, and here it is text\n  for example: announcement = { de = \"/etc/mitschnitt/announcement.de.wav\" }"),
-        ("announcement = { de = \"a.wav\" }\n", "announcement = { de = \"a.wav\", en = \"b.wav\" }\n", "26: policy `all` has announcements in 2 languages and does not say which is spoken\n  write language = one of: \"de\", \"en\""),
-        ("announcement = { de = \"a.wav\" }\n", "announcement = { de = \"a.wav\" }\nlanguage = \"en\"\n", "27: policy `all` speaks `en`, and has no announcement in it\n  add one to `announcement`, or say one of: \"de\""),
-        ("legal_basis = \"consent\"\n", "", "18: policy `all` says no `legal_basis`\n  for example: legal_basis = \"consent, GDPR 6(1)(a)\""),
-        ("mode = \"opt-in\"", "mode = \"announce\"", "warning 24: `key` of policy `all` means nothing in the mode announce: staying on the line is consent\n  take `key` out, or write mode = \"opt-in\" or \"opt-out\"\nwarning 25: `answer_s` of policy `all` means nothing in the mode announce: staying on the line is consent\n  take `answer_s` out, or write mode = \"opt-in\" or \"opt-out\""),
+        (
+            "answer_s = 5\n",
+            "",
+            "18: policy `all` is opt-in and says no `answer_s`\n  write how many seconds the key is waited for, as answer_s = 5",
+        ),
+        (
+            "answer_s = 5\n",
+            "answer_s = 0\n",
+            "25: `answer_s` of policy `all` cannot be 0\n  it is a whole number of seconds from 1 to 60",
+        ),
+        (
+            "answer_s = 5\n",
+            "answer_s = 5.5\n",
+            "25: `answer_s` of policy `all` is a number, and here it is a number with a point\n  it is a whole number of seconds from 1 to 60",
+        ),
+        (
+            "answer_s = 5\n",
+            "answer_s = 5\ntrunk = \"carier\"\n",
+            "26: policy `all` is for the trunk `carier`, which there is not\n  did you mean \"carrier\"?",
+        ),
+        (
+            "answer_s = 5\n",
+            "answer_s = 5\ncalled_prefix = \"+49 30\"\n",
+            "26: no number begins with `+49 30` (`called_prefix` of policy `all`)\n  write it as it is dialled, without spaces and signs: \"+4930\"",
+        ),
+        (
+            "answer_s = 5\n",
+            "answer_s = 5\ndirection = \"in\"\n",
+            "26: `direction` of policy `all` cannot be `in`\n  it is one of: \"inbound\", \"outbound\"",
+        ),
+        (
+            "must_agree = [\"remote\"]",
+            "must_agree = [\"trunk\"]",
+            "23: `must_agree` of policy `all` cannot be `trunk`\n  the party on that side is \"remote\"",
+        ),
+        (
+            "must_agree = [\"remote\"]",
+            "must_agree = []",
+            "23: `must_agree` of policy `all` is empty: somebody must agree\n  for example: must_agree = [\"remote\"], the party on the trunk's side, or [\"remote\", \"local\"], both",
+        ),
+        (
+            "announcement = { de = \"a.wav\" }\n",
+            "",
+            "18: policy `all` says no `announcement`: nobody would be told\n  for example: announcement = { de = \"/etc/mitschnitt/announcement.de.wav\" }",
+        ),
+        (
+            "announcement = { de = \"a.wav\" }\n",
+            "announcement = \"a.wav\"\n",
+            "26: `announcement` of policy `all` has a name for each text, and here it is text\n  for example: announcement = { de = \"/etc/mitschnitt/announcement.de.wav\" }",
+        ),
+        (
+            "announcement = { de = \"a.wav\" }\n",
+            "announcement = { de = \"a.wav\", en = \"b.wav\" }\n",
+            "26: policy `all` has announcements in 2 languages and does not say which is spoken\n  write language = one of: \"de\", \"en\"",
+        ),
+        (
+            "announcement = { de = \"a.wav\" }\n",
+            "announcement = { de = \"a.wav\" }\nlanguage = \"en\"\n",
+            "27: policy `all` speaks `en`, and has no announcement in it\n  add one to `announcement`, or say one of: \"de\"",
+        ),
+        (
+            "legal_basis = \"consent\"\n",
+            "",
+            "18: policy `all` says no `legal_basis`\n  for example: legal_basis = \"consent, GDPR 6(1)(a)\"",
+        ),
+        (
+            "mode = \"opt-in\"",
+            "mode = \"announce\"",
+            "warning 24: `key` of policy `all` means nothing in the mode announce: staying on the line is consent\n  take `key` out, or write mode = \"opt-in\" or \"opt-out\"\nwarning 25: `answer_s` of policy `all` means nothing in the mode announce: staying on the line is consent\n  take `answer_s` out, or write mode = \"opt-in\" or \"opt-out\"",
+        ),
         // together
-        ("[[policy]]", "[[policy]]\nname = \"first\"\nmode = \"never\"\n[[policy]]", "warning 21: policy `all` is never reached: `first`, on line 18, matches all of its calls\n  the first policy that matches decides: move the narrower one up, or take one of them out"),
-        ("[[policy]]", "[[policy]]\nname = \"all\"\nmode = \"never\"\ntrunk = \"carrier\"\n[[policy]]", "23: there is another policy `all`, on line 19\n  give one of them another name"),
+        (
+            "[[policy]]",
+            "[[policy]]\nname = \"first\"\nmode = \"never\"\n[[policy]]",
+            "warning 21: policy `all` is never reached: `first`, on line 18, matches all of its calls\n  the first policy that matches decides: move the narrower one up, or take one of them out",
+        ),
+        (
+            "[[policy]]",
+            "[[policy]]\nname = \"all\"\nmode = \"never\"\ntrunk = \"carrier\"\n[[policy]]",
+            "23: there is another policy `all`, on line 19\n  give one of them another name",
+        ),
         // text
-        ("[data]", "[data", "11: this is no TOML: unclosed table, expected `]`\n  texts stand in \"double quotes\", lists in [brackets], sections in [brackets] on a line of their own"),
-        ("directory = \"d\"", "directory = d", "12: this is no TOML: string values must be quoted, expected literal string\n  texts stand in \"double quotes\", lists in [brackets], sections in [brackets] on a line of their own"),
-        ("name = \"carrier\"\n", "name = \"carrier\"\nname = \"other\"\n", "7: this is no TOML: duplicate key\n  texts stand in \"double quotes\", lists in [brackets], sections in [brackets] on a line of their own"),
+        (
+            "[data]",
+            "[data",
+            "11: this is no TOML: unclosed table, expected `]`\n  texts stand in \"double quotes\", lists in [brackets], sections in [brackets] on a line of their own",
+        ),
+        (
+            "directory = \"d\"",
+            "directory = d",
+            "12: this is no TOML: string values must be quoted, expected literal string\n  texts stand in \"double quotes\", lists in [brackets], sections in [brackets] on a line of their own",
+        ),
+        (
+            "name = \"carrier\"\n",
+            "name = \"carrier\"\nname = \"other\"\n",
+            "7: this is no TOML: duplicate key\n  texts stand in \"double quotes\", lists in [brackets], sections in [brackets] on a line of their own",
+        ),
     ];
 
     let mut wrong = String::new();
@@ -224,7 +421,9 @@ fn no_text_makes_the_reader_panic() {
 #[test]
 fn the_order_of_settings_and_the_comments_do_not_change_a_policys_version() {
     let one = right(BASE).policies[0].sha256();
-    let other = right(&BASE.replace("key = \"1\"\n", "").replace("name = \"all\"", "key = \"1\" # one\nname = \"all\"")).policies[0].sha256();
+    let other = right(&BASE.replace("key = \"1\"\n", "").replace("name = \"all\"", "key = \"1\" # one\nname = \"all\"")).policies
+        [0]
+    .sha256();
     let changed = right(&BASE.replace("answer_s = 5", "answer_s = 6")).policies[0].sha256();
 
     assert_eq!(one, other);

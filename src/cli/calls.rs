@@ -1,0 +1,127 @@
+//! `calls list`: the calls of this moment, asked of the running proxy over its control socket.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::cli::exit::Stop;
+use crate::cli::list::{counted, length};
+use crate::cli::site::Site;
+use crate::cli::table::{Align, Cell, Table};
+use crate::cli::term::{Style, Term};
+use crate::cli::who;
+use crate::control::{Consent, LiveCall, LiveState, Reply, Request};
+
+/// How long the proxy may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Bytes of an answer: 20,000 calls of some 400 bytes each, and room. Longer is none of ours.
+const ANSWER_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Lists the calls of this moment.
+pub(super) fn list(config: &Path, is_json: bool, numbers: bool, term: &mut Term<'_>) -> Result<(), Stop> {
+    let socket = Site::find(config, term)?.socket();
+    let calls = match ask(&socket, &Request::Calls { numbers })? {
+        Reply::Calls { calls } => calls,
+        Reply::Error { what } => return Err(Stop::cannot(format!("the proxy does not answer: {what}"), "try again in a moment")),
+        Reply::Status(_) => return Err(strange(&socket)),
+    };
+    if is_json {
+        for call in &calls {
+            term.out.line(serde_json::to_string(call).unwrap_or_default())?;
+        }
+        return Ok(());
+    }
+    if calls.is_empty() {
+        return Ok(term.out.line("No calls at this moment.")?);
+    }
+    let recording = calls.iter().filter(|call| call.state == LiveState::Recording).count();
+    term.out.text(&table(&calls).text(term.out.colour(), 0))?;
+    Ok(term.out.text(&format!("\n{}, {recording} of them recorded at this moment.\n", counted(calls.len(), "call")))?)
+}
+
+fn table(calls: &[LiveCall]) -> Table {
+    let mut table = Table::new([
+        ("AGE", Align::Right),
+        ("WAY", Align::Left),
+        ("TRUNK", Align::Left),
+        ("FROM", Align::Left),
+        ("TO", Align::Left),
+        ("STATE", Align::Left),
+        ("CONSENT", Align::Left),
+        ("POLICY", Align::Left),
+        ("CALL", Align::Left),
+    ]);
+    for call in calls {
+        let state = match call.state {
+            LiveState::Ringing => Style::Quiet,
+            LiveState::Up => Style::Plain,
+            LiveState::Recording => Style::Good,
+        };
+        // Where nobody is asked, the reason says why.
+        let (consent, style) = match call.consent {
+            Some(Consent::Asking) => ("asking", Style::Care),
+            Some(Consent::Granted) => ("granted", Style::Good),
+            Some(Consent::Refused) => (call.reason.as_str(), Style::Plain),
+            Some(Consent::Withdrawn) => ("withdrawn", Style::Plain),
+            None if call.state == LiveState::Ringing => ("", Style::Plain),
+            None => (call.reason.as_str(), Style::Quiet),
+        };
+        table.row([
+            Cell::new(length(Duration::from_secs(call.age_s))),
+            Cell::new(&call.direction),
+            Cell::new(&call.trunk),
+            Cell::new(&call.calling),
+            Cell::new(&call.called),
+            Cell::styled(call.state.as_str(), state),
+            Cell::styled(consent, style),
+            Cell::new(call.policy.as_deref().unwrap_or_default()),
+            Cell::new(&call.call),
+        ]);
+    }
+    table
+}
+
+fn ask(path: &Path, request: &Request) -> Result<Reply, Stop> {
+    let mut stream = UnixStream::connect(path).map_err(|error| unconnected(path, &error))?;
+    let answered =
+        stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.set_write_timeout(Some(PATIENCE))).and_then(|()| {
+            let mut line = serde_json::to_vec(request).map_err(io::Error::other)?;
+            line.push(b'\n');
+            stream.write_all(&line)?;
+            let mut answer = Vec::new();
+            stream.take(ANSWER_BYTES).read_to_end(&mut answer)?;
+            Ok(answer)
+        });
+    let answer = answered.map_err(|error| {
+        let is_late = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind());
+        let what = if is_late { format!("nothing within {} s", PATIENCE.as_secs()) } else { error.to_string() };
+        Stop::cannot(format!("the proxy does not answer on `{}`: {what}", path.display()), "its log says what it is doing")
+    })?;
+    serde_json::from_slice(&answer).map_err(|_| strange(path))
+}
+
+fn unconnected(path: &Path, error: &io::Error) -> Stop {
+    let shown = path.display();
+    if [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused].contains(&error.kind()) {
+        return Stop::cannot(
+            format!("no proxy runs on this data directory: nobody listens on `{shown}`"),
+            "start it with `mitschnitt run`, or `systemctl status mitschnitt` says why it does not run",
+        );
+    }
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        return Stop::cannot(
+            format!("cannot ask the proxy on `{shown}`: permission denied"),
+            format!("this runs as {}; run it as the service's user", who::user()),
+        );
+    }
+    Stop::cannot(format!("cannot ask the proxy on `{shown}`: {error}"), "is `data.directory` the one the proxy runs with?")
+}
+
+fn strange(path: &Path) -> Stop {
+    Stop::cannot(
+        format!("what answers on `{}` is not understood", path.display()),
+        "this program and the running proxy are of different versions: restart the proxy after an upgrade",
+    )
+}

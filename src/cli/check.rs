@@ -1,0 +1,111 @@
+//! `check`: every mistake at once; and where there is none, what the configuration means.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::cli::doors::Doors;
+use crate::cli::exit::{Exit, Stop};
+use crate::cli::files::{self, Found};
+use crate::cli::site;
+use crate::cli::table::{Align, Cell, Table, pairs};
+use crate::cli::term::{Colour, Style, Term};
+use crate::control::Settings;
+use crate::control::config::{Mistake, Policy, PolicyTerms, Strangers, Weight, WithoutConsent};
+
+/// Reads the configuration and the files it names.
+pub(super) fn check(config: &Path, is_json: bool, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
+    let report = site::read(config)?;
+    let found = report.settings.as_ref().map(|settings| files::check(settings, config, doors)).unwrap_or_default();
+    let mut mistakes = report.mistakes;
+    mistakes.extend(found.mistakes.iter().cloned());
+    mistakes.sort_by_key(|mistake| mistake.line.unwrap_or(usize::MAX));
+    let errors = if is_json { tell_json(&mistakes, config, term)? } else { site::tell(&mistakes, config, term)? };
+    if errors > 0 {
+        if !is_json {
+            let (weighs, them) = if errors == 1 { ("one mistake", "it") } else { ("mistakes", "them") };
+            let count = if errors == 1 { String::new() } else { format!("{errors} ") };
+            term.err.line(format_args!("{count}{weighs}; the proxy does not start with {them}"))?;
+        }
+        return Err(Stop::Said(Exit::NotSo));
+    }
+    if let Some(settings) = report.settings.filter(|_| !is_json) {
+        let text = meaning(&settings, &found, term.out.colour());
+        let right = term.out.styled(Style::Good, "right");
+        term.out.text(&format!("{} is {right}.\n\n{text}", config.display()))?;
+    }
+    Ok(())
+}
+
+fn tell_json(mistakes: &[Mistake], config: &Path, term: &mut Term<'_>) -> Result<usize, Stop> {
+    for Mistake { line, weight, what, remedy } in mistakes {
+        let weight = if *weight == Weight::Error { "error" } else { "warning" };
+        let file = config.display().to_string();
+        term.out.line(json!({ "file": file, "line": line, "weight": weight, "what": what, "remedy": remedy }))?;
+    }
+    Ok(mistakes.iter().filter(|mistake| mistake.weight == Weight::Error).count())
+}
+
+fn meaning(settings: &Settings, found: &Found, colour: Colour) -> String {
+    let strangers = match settings.sip.strangers {
+        Strangers::Drop => "others get no answer",
+        Strangers::Forbid => "others get 403",
+    };
+    let named = |path: &Path| found.fingerprints.get(path).map(|short| format!("  {short}")).unwrap_or_default();
+    let [pbx, trunk] = settings.media.addresses;
+    let media = if pbx == trunk { pbx.to_string() } else { format!("{pbx} to the PBX, {trunk} to the trunks") };
+    let (low, high) = (settings.media.ports.start(), settings.media.ports.end());
+    let mut lines =
+        vec![("listens", format!("udp {}; {strangers}", settings.sip.listen)), ("PBX", settings.pbx.address.to_string())];
+    lines.extend(settings.trunks.iter().map(|trunk| ("trunk", format!("{}, {}", trunk.name, trunk.peer.address))));
+    lines.push(("media", format!("{media}; ports {low} to {high}, {} pairs for each side", settings.media.pairs())));
+    lines.push(("metrics", format!("http://{}/metrics", settings.metrics)));
+    lines.push(("data", settings.data.display().to_string()));
+    lines.push(("signs", format!("{}{}", settings.node_key.path.display(), named(&settings.node_key.path))));
+    lines.extend(settings.recipients.iter().map(|recipient| {
+        ("listener", format!("{}, for {}{}", recipient.name, recipient.purposes.join(" and "), named(&recipient.public_key)))
+    }));
+    let mut text = pairs(lines, colour, 2);
+    text.push_str("\nThe first policy that matches a call decides; a call that none matches is not recorded.\n\n");
+    let mut table = Table::new([
+        ("POLICY", Align::Left),
+        ("CALLS", Align::Left),
+        ("MODE", Align::Left),
+        ("MUST AGREE", Align::Left),
+        ("PURPOSE", Align::Left),
+        ("ANNOUNCEMENT", Align::Left),
+    ]);
+    for policy in &settings.policies {
+        table.row(row(policy, found));
+    }
+    text.push_str(&table.text(colour, 2));
+    text
+}
+
+fn row(policy: &Policy, found: &Found) -> [Cell; 6] {
+    let (name, calls) = (Cell::new(&policy.name), Cell::new(policy.matches()));
+    let Some(terms) = &policy.terms else {
+        return [name, calls, Cell::styled("never", Style::Quiet), Cell::new(""), Cell::new(""), Cell::new("")];
+    };
+    let length =
+        terms.announcement().and_then(|path| found.lengths.get(path)).map(|length| format!(", {:.1} s", length.as_secs_f64()));
+    let announcement = format!("{}{}", terms.language, length.unwrap_or_default());
+    [name, calls, Cell::new(mode(terms)), Cell::new(must_agree(terms)), Cell::new(&terms.purpose), Cell::new(announcement)]
+}
+
+fn mode(terms: &PolicyTerms) -> String {
+    let key = terms.key.map(|key| format!(", key {} within {} s", key.reveal(), terms.answer.as_secs())).unwrap_or_default();
+    let end = match terms.without_consent {
+        WithoutConsent::GoOn => "",
+        WithoutConsent::HangUp => ", or hang up",
+    };
+    format!("{}{key}{end}", terms.mode.as_str())
+}
+
+const fn must_agree(terms: &PolicyTerms) -> &'static str {
+    match terms.must_agree {
+        [true, true] => "both",
+        [true, false] => "local",
+        [false, _] => "remote",
+    }
+}

@@ -1,0 +1,113 @@
+//! From arguments to a verb, and from its end to an exit code.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser as _;
+
+use crate::catalogue::{Opening, Store, StoreError};
+use crate::cli::exit::{Exit, Stop};
+use crate::cli::term::{Colour, Stream, Term};
+use crate::cli::words::{Calls, Keys, Recordings, Verb, Words};
+use crate::cli::{calls, check, demo, export, keys, list, run, show, verify};
+use crate::control::{Settings, Trouble};
+
+/// What the command line needs of rooms that it does not know, given by `main.rs`.
+pub struct Doors<'d> {
+    /// Runs the proxy until it is told to stop.
+    pub run: &'d dyn Fn(Settings) -> Result<(), Trouble>,
+    /// Plays the demonstration in a directory, and draws it as it happens.
+    pub demo: &'d dyn Fn(&Path, &mut dyn Write) -> Result<(), Trouble>,
+    /// Opens the ledger.
+    pub open_store: &'d OpenStore,
+    /// Reads an announcement's WAV file, and says how long it is, or what is wrong with it and what to do.
+    pub announcement: &'d dyn Fn(&[u8]) -> Result<Duration, Trouble>,
+}
+
+/// Opens the ledger's file.
+pub type OpenStore = dyn Fn(&Path, Opening) -> Result<Box<dyn Store>, StoreError>;
+
+impl std::fmt::Debug for Doors<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Doors")
+    }
+}
+
+/// Does what the arguments say, the program's name being the first, and returns how it ended.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, doors: &Doors<'_>) -> ExitCode {
+    let (mut out, mut err) = (io::stdout(), io::stderr());
+    let colours = [out.is_terminal(), err.is_terminal()].map(Colour::of);
+    let [out_colour, err_colour] = colours;
+    let mut term = Term { out: Stream::new(&mut out, out_colour), err: Stream::new(&mut err, err_colour) };
+    ExitCode::from(exit(arguments, doors, &mut term).code())
+}
+
+/// The same with any terminal.
+pub(super) fn exit(arguments: impl IntoIterator<Item = OsString>, doors: &Doors<'_>, term: &mut Term<'_>) -> Exit {
+    let words = match Words::try_parse_from(arguments) {
+        Ok(words) => words,
+        Err(usage) => {
+            // Help and version were asked for; anything else was not understood.
+            let is_asked = usage.exit_code() == 0;
+            let stream = if is_asked { &mut term.out } else { &mut term.err };
+            let text = match stream.colour() {
+                Colour::Used => usage.render().ansi().to_string(),
+                Colour::Plain => usage.render().to_string(),
+            };
+            // Where nobody reads, nobody is told.
+            drop(stream.text(&text));
+            return if is_asked { Exit::Well } else { Exit::Usage };
+        }
+    };
+    match verb(words.verb, doors, term) {
+        Ok(()) => Exit::Well,
+        Err(Stop::Said(exit)) => exit,
+        Err(Stop::Trouble(exit, trouble)) => {
+            drop(term.error(&trouble));
+            exit
+        }
+        // `| head` has seen enough.
+        Err(Stop::Term(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Well,
+        Err(Stop::Term(error)) => {
+            drop(term.error(&Trouble::new(
+                format!("cannot write what was asked for: {error}"),
+                "is the disk of its destination full?",
+            )));
+            Exit::Cannot
+        }
+    }
+}
+
+fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
+    match verb {
+        Verb::Run(site) => run::run(&site.config, doors, term),
+        Verb::Check { site, form } => check::check(&site.config, form.json, doors, term),
+        Verb::Keys(Keys::Generate { site, form }) => keys::generate(&site.config, form.json, term),
+        Verb::Calls(Calls::List { site, form, numbers }) => calls::list(&site.config, form.json, numbers.numbers, term),
+        Verb::Recordings(Recordings::List { site, form, numbers, all, reason, last }) => {
+            let wanted = list::Wanted { all, reason, last, json: form.json, numbers: numbers.numbers };
+            list::list(&site.config, &wanted, doors, term)
+        }
+        Verb::Recordings(Recordings::Show { id, site, form, numbers }) => {
+            show::show(&site.config, id, form.json, numbers.numbers, doors, term)
+        }
+        Verb::Recordings(Recordings::Verify { ids, all, key, node, site, form }) => {
+            let which = if all { verify::Which::All } else { verify::Which::These(ids) };
+            verify::verify(&site.config, &verify::Wanted { which, key, node, json: form.json }, doors, term)
+        }
+        Verb::Recordings(Recordings::Export {
+            id,
+            key,
+            purpose,
+            format: crate::cli::words::Format::Wav,
+            out,
+            node,
+            site,
+            form,
+        }) => export::export(&site.config, &export::Wanted { id, key, purpose, out, node, json: form.json }, doors, term),
+        Verb::Demo { out } => demo::demo(&out, doors, term),
+    }
+}

@@ -1,0 +1,281 @@
+//! `recordings export`: a recording made audible, for the purpose it was made for and for no other; the access log says who did it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use crate::catalogue::{Deed, Entry, Opening, Outcome};
+use crate::cli::doors::Doors;
+use crate::cli::exit::{Exit, Stop};
+use crate::cli::list::length;
+use crate::cli::progress::{Progress, Reading};
+use crate::cli::show::no_such;
+use crate::cli::site::Site;
+use crate::cli::table::pairs;
+use crate::cli::term::Term;
+use crate::cli::verify::{finding, log, read_secret, unopened};
+use crate::cli::who;
+use crate::control::Trouble;
+use crate::export::{self, ExportError, Exported, LegExport};
+use crate::ids::RecordingId;
+use crate::vault::{self, OpenError, OwnedRecords, RecipientSecret, Record, Recording, Torn, Verdict};
+
+/// What is wanted.
+pub(super) struct Wanted {
+    pub(super) id: RecordingId,
+    pub(super) key: PathBuf,
+    pub(super) purpose: String,
+    pub(super) out: PathBuf,
+    pub(super) node: Option<PathBuf>,
+    pub(super) json: bool,
+}
+
+/// What came of it.
+struct Made {
+    exported: Exported,
+    torn: Option<Torn>,
+    sha256: String,
+}
+
+/// Exports a recording.
+pub(super) fn export(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
+    let site = Site::find(config, term)?;
+    let mut store = site.store(Opening::ReadAndLog, doors)?;
+    let Some(entry) = store.recording(wanted.id)? else { return Err(no_such(&format!("recording {}", wanted.id))) };
+    let mut tell = |outcome| log(store.as_mut(), wanted.id, Some(&wanted.purpose), Deed::Export, outcome);
+    if entry.purpose.as_deref() != Some(wanted.purpose.as_str()) {
+        tell(Outcome::OtherPurpose)?;
+        return Err(other_purpose(wanted, entry.purpose.as_deref().unwrap_or("none")));
+    }
+    let secret = read_secret(&wanted.key)?;
+    verified(&site, &entry, wanted, term)?;
+    if wanted.out.symlink_metadata().is_ok() {
+        return Err(Stop::cannot(
+            format!("`{}` is there already", wanted.out.display()),
+            "name another file: none is overwritten",
+        ));
+    }
+    tell(Outcome::Granted)?;
+    let made = make(&site, wanted, &secret);
+    tell(match &made {
+        Ok(_) => Outcome::Done,
+        Err(Refused::Purpose(_)) => Outcome::OtherPurpose,
+        Err(Refused::Stop(Stop::Trouble(Exit::Refused, _))) => Outcome::WrongKey,
+        Err(Refused::Stop(_)) => Outcome::Failed,
+    })?;
+    match made {
+        Ok(made) => say(wanted, &made, term),
+        Err(Refused::Purpose(own)) => Err(other_purpose(wanted, &own)),
+        Err(Refused::Stop(stop)) => Err(stop),
+    }
+}
+
+/// Why nothing is exported.
+enum Refused {
+    /// The evidence inside the recording names this purpose.
+    Purpose(String),
+    Stop(Stop),
+}
+
+impl From<Stop> for Refused {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+fn other_purpose(wanted: &Wanted, own: &str) -> Stop {
+    let what = format!("recording {} was made for `{own}`, not for `{}`", wanted.id, wanted.purpose);
+    Stop::Trouble(
+        Exit::Refused,
+        Trouble::new(what, "a recording is opened for its own purpose only; this refusal is in the access log"),
+    )
+}
+
+/// Sound is given out of nothing that is not as it was written; of what is torn, what there is.
+fn verified(site: &Site, entry: &Entry, wanted: &Wanted, term: &mut Term<'_>) -> Result<(), Stop> {
+    let node = site.node(wanted.node.as_deref())?;
+    let (file, length) = site.open(wanted.id)?;
+    let input = Progress::begin("verifying", length).reading(BufReader::with_capacity(64 * 1024, file));
+    let verdict = vault::verify(input, &node).map_err(|error| unopened(wanted.id, &error))?;
+    let found = finding(&verdict, length, Some(entry));
+    match verdict {
+        Verdict::Complete(_) => Ok(()),
+        Verdict::Torn(_) => {
+            let what = format!("recording {} is {}: {}", wanted.id, found.word, found.text);
+            Ok(term.warning(&Trouble::new(what, "what is whole is exported; no signature covers it"))?)
+        }
+        Verdict::Broken(_) => {
+            let what = format!("recording {} is broken: {}", wanted.id, found.text);
+            Err(Stop::Trouble(
+                Exit::NotSo,
+                Trouble::new(what, "nothing is exported of what was changed; take the recording from a backup"),
+            ))
+        }
+    }
+}
+
+fn make(site: &Site, wanted: &Wanted, secret: &RecipientSecret) -> Result<Made, Refused> {
+    let key_file = site.wrapped(wanted.id)?;
+    let mut torn = None;
+    let survey = {
+        let mut input = Records::open(site, wanted.id, &key_file, secret, "reading")?;
+        let mut evidence = None;
+        let records = input.by_ref().inspect(|record| {
+            if let (None, Ok(Record::Evidence(json))) = (&evidence, record) {
+                evidence = Some(purpose_of(json));
+            }
+        });
+        let survey = export::survey(records).map_err(|error| unopened(wanted.id, &error))?;
+        let own = evidence.flatten().unwrap_or_default();
+        if own != wanted.purpose {
+            return Err(Refused::Purpose(own));
+        }
+        survey
+    };
+
+    let file = create(&wanted.out)?;
+    let written = (|| {
+        let mut input = Records::open(site, wanted.id, &key_file, secret, "exporting")?;
+        let mut out = BufWriter::with_capacity(256 * 1024, &file);
+        // How far it is, the reader knows.
+        let exported = export::wav(&survey, input.by_ref(), &mut out, &mut |_| ()).map_err(|error| failed(wanted, &error))?;
+        out.flush().and_then(|()| file.sync_all()).map_err(|error| failed(wanted, &ExportError::Disk(error)))?;
+        torn = input.torn;
+        Ok(exported)
+    })();
+    let exported = match written {
+        Ok(exported) => exported,
+        Err(stop) => {
+            // Half a file must not be taken for a whole one.
+            drop(fs::remove_file(&wanted.out));
+            return Err(Refused::Stop(stop));
+        }
+    };
+    Ok(Made { exported, torn, sha256: hash(wanted)? })
+}
+
+/// The purpose that the evidence names.
+fn purpose_of(evidence: &[u8]) -> Option<String> {
+    let evidence: serde_json::Value = serde_json::from_slice(evidence).ok()?;
+    Some(evidence.get("policy")?.get("purpose")?.as_str()?.to_owned())
+}
+
+fn create(path: &Path) -> Result<File, Stop> {
+    // It is a voice in the clear: for whoever exports it alone.
+    OpenOptions::new().write(true).read(true).create_new(true).mode(0o600).open(path).map_err(|error| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        let folder = folder.display();
+        let remedy = if error.kind() == io::ErrorKind::NotFound {
+            format!("there is no folder `{folder}`: make it first")
+        } else {
+            format!("this runs as {}; `ls -ld {folder}` shows who may write there", who::user())
+        };
+        Stop::cannot(format!("cannot write `{}`: {error}", path.display()), remedy)
+    })
+}
+
+fn failed(wanted: &Wanted, error: &ExportError<OpenError>) -> Stop {
+    match error {
+        ExportError::Recording(error) => unopened(wanted.id, error),
+        ExportError::Disk(cause) => Stop::cannot(
+            format!("cannot write `{}`: {cause}", wanted.out.display()),
+            "is there room? `df -h` shows how much; half a file was removed",
+        ),
+        ExportError::TooLong { .. } => {
+            Stop::cannot(format!("cannot {error}"), "a recording of that length cannot be exported as WAV")
+        }
+    }
+}
+
+fn hash(wanted: &Wanted) -> Result<String, Stop> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 256 * 1024];
+    let read = File::open(&wanted.out).and_then(|mut file| {
+        loop {
+            let read = file.read(&mut buffer)?;
+            if read == 0 {
+                return Ok(());
+            }
+            hasher.update(buffer.get(..read).unwrap_or_default());
+        }
+    });
+    read.map_err(|error| Stop::cannot(format!("cannot read `{}` again: {error}", wanted.out.display()), "look at the disk"))?;
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn say(wanted: &Wanted, made: &Made, term: &mut Term<'_>) -> Result<(), Stop> {
+    let Made { exported, torn, sha256 } = made;
+    let out = wanted.out.display().to_string();
+    if wanted.json {
+        let leg = |leg: &LegExport| json!({ "packets": leg.packets, "ignored": leg.ignored, "sounding_s": leg.sounding.as_secs_f64(), "silence_s": leg.silence.as_secs_f64() });
+        let undecoded: Vec<_> = exported
+            .undecoded
+            .iter()
+            .map(|undecoded| json!({ "leg": undecoded.leg.as_str(), "coding": undecoded.name, "packets": undecoded.packets }))
+            .collect();
+        return Ok(term.out.line(json!({
+            "recording": wanted.id.to_string(),
+            "file": out,
+            "sha256": sha256,
+            "torn": torn.is_some(),
+            "rate": exported.rate,
+            "frames": exported.frames,
+            "duration_s": exported.duration.as_secs_f64(),
+            "pbx": leg(&exported.pbx),
+            "trunk": leg(&exported.trunk),
+            "undecoded": undecoded,
+        }))?);
+    }
+    let side = |leg: &LegExport| {
+        format!(
+            "{} packets; {:.1} s of sound, {:.1} s of silence",
+            leg.packets,
+            leg.sounding.as_secs_f64(),
+            leg.silence.as_secs_f64()
+        )
+    };
+    let mut lines = vec![
+        ("sound", format!("{}, {} Hz, stereo", length(exported.duration), exported.rate)),
+        ("left", format!("PBX: {}", side(&exported.pbx))),
+        ("right", format!("trunk: {}", side(&exported.trunk))),
+    ];
+    lines.extend(exported.undecoded.iter().map(|undecoded| {
+        ("silent", format!("{} packets of the {} side: {} is not decoded here", undecoded.packets, undecoded.leg, undecoded.name))
+    }));
+    lines.push(("sha256", sha256.clone()));
+    term.out.text(&format!("{out}\n{}", pairs(lines, term.out.colour(), 2)))?;
+    Ok(())
+}
+
+/// The records of a recording, up to where it is torn.
+struct Records {
+    records: OwnedRecords<Reading<BufReader<File>>>,
+    torn: Option<Torn>,
+}
+
+impl Records {
+    fn open(site: &Site, id: RecordingId, key_file: &[u8], secret: &RecipientSecret, doing: &'static str) -> Result<Self, Stop> {
+        let (file, length) = site.open(id)?;
+        let input = Progress::begin(doing, length).reading(BufReader::with_capacity(64 * 1024, file));
+        let recording = Recording::open(input, key_file, secret).map_err(|error| unopened(id, &error))?;
+        Ok(Self { records: recording.records(), torn: None })
+    }
+}
+
+impl Iterator for Records {
+    type Item = Result<Record, OpenError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.records.next() {
+            Some(Err(OpenError::Torn(torn))) => {
+                self.torn = Some(torn);
+                None
+            }
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The files and the folder that the configuration names: there, readable, and what they should be.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{Access, access};
+
+use crate::cli::doors::Doors;
+use crate::cli::who;
+use crate::control::Settings;
+use crate::control::config::{FileUse, Mistake, NamedFile, Weight};
+use crate::vault::{BadKey, NodeKey, Recipient};
+
+/// What was found.
+#[derive(Default)]
+pub(super) struct Found {
+    /// What is wrong.
+    pub(super) mistakes: Vec<Mistake>,
+    /// The fingerprint of each key, shortened.
+    pub(super) fingerprints: BTreeMap<PathBuf, String>,
+    /// How long each announcement is.
+    pub(super) lengths: BTreeMap<PathBuf, Duration>,
+}
+
+/// Looks at everything that must be there before the proxy can start.
+pub(super) fn check(settings: &Settings, config: &Path, doors: &Doors<'_>) -> Found {
+    let mut found = Found::default();
+    for file in settings.files() {
+        if let Err((what, remedy)) = look(&file, config, doors, &mut found) {
+            found.mistakes.push(Mistake { line: file.line, weight: Weight::Error, what, remedy });
+        }
+    }
+    found.mistakes.extend(data_directory(&settings.data));
+    found.mistakes.sort_by_key(|mistake| mistake.line.unwrap_or(usize::MAX));
+    found
+}
+
+fn look(file: &NamedFile, config: &Path, doors: &Doors<'_>, found: &mut Found) -> Result<(), (String, String)> {
+    let path = &file.path;
+    let (what, make) = match &file.file_use {
+        FileUse::NodeKey => ("the node's key".to_owned(), make_keys(config)),
+        FileUse::PublicKey { recipient } => (format!("the public key of `{recipient}`"), make_keys(config)),
+        FileUse::Announcement { policy, language } => (
+            format!("the announcement of `{policy}` in `{language}`"),
+            if path.is_absolute() {
+                "put it there, or correct the path".into()
+            } else {
+                format!("the path starts at {}, where this runs", here())
+            },
+        ),
+    };
+    let bytes = fs::read(path).map_err(|error| unreadable(&what, path, &error, make))?;
+    let bad_key = |error: BadKey| {
+        let remedy = "name the file that `keys generate` made, or move this one away and make another";
+        (format!("{what}, `{}`, cannot be used: {error}", path.display()), remedy.to_owned())
+    };
+    match &file.file_use {
+        FileUse::NodeKey => {
+            let key = NodeKey::from_pem(&bytes).map_err(bad_key)?;
+            found.fingerprints.insert(path.clone(), key.public().fingerprint().short());
+            let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
+            if mode & 0o077 != 0 {
+                let what = format!("{what}, `{}`, may be read by others than its owner", path.display());
+                let remedy = format!("whoever has it can sign as this node: chmod 600 {}", path.display());
+                found.mistakes.push(Mistake { line: file.line, weight: Weight::Warning, what, remedy });
+            }
+        }
+        FileUse::PublicKey { .. } => {
+            let key = Recipient::from_pem(&bytes).map_err(bad_key)?;
+            found.fingerprints.insert(path.clone(), key.fingerprint().short());
+        }
+        FileUse::Announcement { .. } => {
+            let length = (doors.announcement)(&bytes).map_err(|trouble| {
+                (format!("{what}, `{}`, cannot be used: {}", path.display(), trouble.what()), trouble.remedy().to_owned())
+            })?;
+            found.lengths.insert(path.clone(), length);
+        }
+    }
+    Ok(())
+}
+
+fn make_keys(config: &Path) -> String {
+    format!("make it with: mitschnitt keys generate --config {}", config.display())
+}
+
+fn unreadable(what: &str, path: &Path, error: &io::Error, make: String) -> (String, String) {
+    let shown = path.display();
+    if error.kind() == io::ErrorKind::NotFound {
+        return (format!("{what}, `{shown}`, is not there"), make);
+    }
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        let remedy = format!("this runs as {}; try: chown {} {shown}", who::user(), who::name());
+        return (format!("{what}, `{shown}`, cannot be read: permission denied"), remedy);
+    }
+    (format!("{what}, `{shown}`, cannot be read: {error}"), make)
+}
+
+/// The data directory must be there and be writable, or be possible to make.
+fn data_directory(data: &Path) -> Option<Mistake> {
+    let error = |what, remedy| Some(Mistake { line: None, weight: Weight::Error, what, remedy });
+    let shown = data.display();
+    match fs::metadata(data) {
+        Ok(metadata) if !metadata.is_dir() => error(
+            format!("the data directory `{shown}` is no directory"),
+            "move that file away, or name another `data.directory`".into(),
+        ),
+        Ok(_) if access(data, Access::WRITE_OK | Access::EXEC_OK).is_ok() => None,
+        Ok(_) => error(
+            format!("the data directory `{shown}` cannot be written"),
+            format!("this runs as {}; try: chown {} {shown}", who::user(), who::name()),
+        ),
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
+            let above = data
+                .ancestors()
+                .skip(1)
+                .find(|above| above.exists() || above.as_os_str().is_empty())
+                .unwrap_or_else(|| Path::new("."));
+            let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+            if access(above, Access::WRITE_OK | Access::EXEC_OK).is_ok() && above.is_dir() {
+                return None;
+            }
+            error(
+                format!("the data directory `{shown}` is not there, and `{}` does not let it be made", above.display()),
+                format!("make it, and give it to the service's user: install -d -m 700 -o USER {shown}"),
+            )
+        }
+        Err(other) => {
+            error(format!("the data directory `{shown}` cannot be looked at: {other}"), format!("this runs as {}", who::user()))
+        }
+    }
+}
+
+fn here() -> String {
+    std::env::current_dir().map_or_else(|_| "the working directory".into(), |path| path.display().to_string())
+}

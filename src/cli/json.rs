@@ -1,0 +1,50 @@
+//! A row of the ledger as JSON, for programs.
+
+use serde_json::{Value, json};
+
+use crate::catalogue::{Access, Entry, Parties};
+use crate::control::masked;
+use crate::ids::Leg;
+use crate::private::Private;
+use crate::time::Wall;
+
+/// Returns the row; numbers in full only where they were asked for.
+pub(super) fn entry(entry: &Entry, is_in_full: bool) -> Value {
+    let time = |wall: Option<Wall>| wall.map(|wall| wall.to_string());
+    let number = |of: fn(&Parties) -> &Private<String>| {
+        entry.parties.as_ref().map(of).map(|number| if is_in_full { number.reveal().clone() } else { masked(number) })
+    };
+    let totals = entry.totals;
+    json!({
+        "call": entry.call.to_string(),
+        "recording": entry.recording.map(|id| id.to_string()),
+        "state": entry.state.as_str(),
+        "reason": entry.reason.as_str(),
+        "leg": entry.leg.map(Leg::as_str),
+        "began": entry.began.to_string(),
+        "answered": time(entry.answered),
+        "ended": time(entry.ended),
+        "talked_s": entry.talked().map(|talked| talked.as_secs_f64()),
+        "direction": entry.direction.as_str(),
+        "trunk": entry.trunk.as_str(),
+        "policy": entry.policy,
+        "purpose": entry.purpose,
+        "calling": number(|parties| &parties.calling),
+        "called": number(|parties| &parties.called),
+        "packets": totals.map(|totals| { let [pbx, trunk] = totals.packets; json!({ "pbx": pbx, "trunk": trunk }) }),
+        "gaps": totals.map(|totals| totals.gaps),
+        "lost": totals.map(|totals| totals.lost),
+        "size_bytes": totals.map(|totals| totals.size_bytes),
+    })
+}
+
+/// Returns a line of the access log.
+pub(super) fn access(access: &Access) -> Value {
+    json!({
+        "at": access.at.to_string(),
+        "who": access.who,
+        "deed": access.deed.as_str(),
+        "purpose": access.purpose,
+        "outcome": access.outcome.as_str(),
+    })
+}

@@ -1,0 +1,174 @@
+//! `recordings list`: the ledger, a line a call.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::catalogue::{Entry, Filter, Opening, Parties, Reason, Which};
+use crate::cli::doors::Doors;
+use crate::cli::exit::Stop;
+use crate::cli::json;
+use crate::cli::site::{Site, style};
+use crate::cli::table::{Align, Cell, Table};
+use crate::cli::term::{Style, Term};
+use crate::control::masked;
+use crate::private::Private;
+use crate::time::Wall;
+
+/// What is wanted.
+pub(super) struct Wanted {
+    pub(super) all: bool,
+    pub(super) reason: Option<Reason>,
+    pub(super) last: Option<u64>,
+    pub(super) json: bool,
+    pub(super) numbers: bool,
+}
+
+/// Lists recordings, or all calls.
+pub(super) fn list(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
+    let store = Site::find(config, term)?.store(Opening::Read, doors)?;
+    let which = if wanted.all { Which::All } else { Which::Recorded };
+    let entries = store.list(&Filter { which, reason: wanted.reason, newest: wanted.last })?;
+    if wanted.json {
+        for entry in &entries {
+            term.out.line(json::entry(entry, wanted.numbers))?;
+        }
+        return Ok(());
+    }
+    if entries.is_empty() {
+        let hint = if wanted.all {
+            "No calls."
+        } else {
+            "No recordings. `mitschnitt recordings list --all` shows the calls that were not recorded, and why."
+        };
+        return Ok(term.out.line(hint)?);
+    }
+    let table = if wanted.all { all(&entries, wanted.numbers) } else { recorded(&entries, wanted.numbers) };
+    term.out.text(&table.text(term.out.colour(), 0))?;
+    let recorded = entries.iter().filter(|entry| entry.recording.is_some()).count();
+    let summary = match (wanted.all, entries.len()) {
+        (true, calls) => format!("\n{}, {recorded} of them recorded.\n", counted(calls, "call")),
+        (false, recordings) => {
+            let talked: Duration = entries.iter().filter_map(Entry::talked).sum();
+            format!("\n{}, {} in all.\n", counted(recordings, "recording"), length(talked))
+        }
+    };
+    Ok(term.out.text(&summary)?)
+}
+
+/// The id stands last: it is the longest, and what one copies.
+fn recorded(entries: &[Entry], is_in_full: bool) -> Table {
+    let mut table = Table::new([
+        ("BEGAN (UTC)", Align::Left),
+        ("LENGTH", Align::Right),
+        ("WAY", Align::Left),
+        ("FROM", Align::Left),
+        ("TO", Align::Left),
+        ("PURPOSE", Align::Left),
+        ("STATE", Align::Left),
+        ("RECORDING", Align::Left),
+    ]);
+    for entry in entries {
+        table.row([
+            Cell::new(seconds(entry.began)),
+            Cell::new(entry.talked().map(length).unwrap_or_default()),
+            Cell::new(entry.direction.as_str()),
+            Cell::new(number(entry, |parties| &parties.calling, is_in_full)),
+            Cell::new(number(entry, |parties| &parties.called, is_in_full)),
+            Cell::new(entry.purpose.as_deref().unwrap_or_default()),
+            Cell::styled(entry.state.as_str(), style(entry.state)),
+            Cell::new(entry.recording.map(|id| id.to_string()).unwrap_or_default()),
+        ]);
+    }
+    table
+}
+
+fn all(entries: &[Entry], is_in_full: bool) -> Table {
+    let mut table = Table::new([
+        ("BEGAN (UTC)", Align::Left),
+        ("LENGTH", Align::Right),
+        ("WAY", Align::Left),
+        ("FROM", Align::Left),
+        ("TO", Align::Left),
+        ("POLICY", Align::Left),
+        ("STATE", Align::Left),
+        ("REASON", Align::Left),
+        ("CALL", Align::Left),
+    ]);
+    for entry in entries {
+        table.row([
+            Cell::new(seconds(entry.began)),
+            Cell::new(entry.talked().map(length).unwrap_or_default()),
+            Cell::new(entry.direction.as_str()),
+            Cell::new(number(entry, |parties| &parties.calling, is_in_full)),
+            Cell::new(number(entry, |parties| &parties.called, is_in_full)),
+            Cell::new(entry.policy.as_deref().unwrap_or_default()),
+            Cell::styled(entry.state.as_str(), style(entry.state)),
+            Cell::styled(entry.reason.as_str(), weight(entry.reason)),
+            Cell::new(entry.call.to_string()),
+        ]);
+    }
+    table
+}
+
+/// What an operator should look at stands out.
+fn weight(reason: Reason) -> Style {
+    match reason {
+        Reason::Torn | Reason::VaultUnavailable | Reason::PortsExhausted | Reason::Overload | Reason::Interrupted => Style::Bad,
+        Reason::AnnouncementCodec
+        | Reason::AnnouncementHeld
+        | Reason::AnnouncementInterrupted
+        | Reason::AnnouncementNotSent
+        | Reason::MediaEncrypted
+        | Reason::BadOffer
+        | Reason::Stopped => Style::Care,
+        Reason::InProgress
+        | Reason::Recorded
+        | Reason::Withdrawn
+        | Reason::NoPolicy
+        | Reason::PolicyNever
+        | Reason::NotAnswered
+        | Reason::Busy
+        | Reason::Challenged
+        | Reason::Failed
+        | Reason::EndedBeforeConsent
+        | Reason::ConsentRefused
+        | Reason::ConsentTimeout
+        | Reason::NoAudio => Style::Plain,
+    }
+}
+
+/// A party's number: its last digits, unless it was asked for; nothing once it was erased.
+pub(super) fn number(entry: &Entry, of: fn(&Parties) -> &Private<String>, is_in_full: bool) -> String {
+    let number = entry.parties.as_ref().map(of);
+    number.map(|number| if is_in_full { number.reveal().clone() } else { masked(number) }).unwrap_or_default()
+}
+
+/// A time to the second, as people read it: `2026-11-24 09:30:00`.
+pub(super) fn seconds(wall: Wall) -> String {
+    wall.to_string().chars().take(19).map(|c| if c == 'T' { ' ' } else { c }).collect()
+}
+
+/// A length as `1:02:03`, or `2:03`.
+pub(super) fn length(length: Duration) -> String {
+    let seconds = length.as_secs();
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}
+
+/// `1 call`, `2 calls`.
+pub(super) fn counted(count: usize, of: &str) -> String {
+    format!("{count} {of}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_lengths_are_as_people_read_them() {
+        assert_eq!(seconds(Wall::from_unix_micros(1_795_512_600_250_000)), "2026-11-24 09:30:00");
+        assert_eq!(length(Duration::from_millis(63_999)), "1:03");
+        assert_eq!(length(Duration::from_secs(3723)), "1:02:03");
+        assert_eq!((counted(1, "call"), counted(0, "call")), ("1 call".into(), "0 calls".into()));
+    }
+}

@@ -1,0 +1,37 @@
+//! What an operator types and reads: one file a verb, and one door, [`main`].
+//!
+//! ```text
+//!  argv ─▶ words (clap) ─▶ a verb ─▶ control, catalogue, vault, export ─▶ Term ─▶ stdout, stderr, exit code
+//! ```
+//!
+//! What is asked for goes to standard output, as text or with `--json` as lines of JSON; what went wrong, and a progress bar, to standard
+//! error.
+
+#![expect(clippy::disallowed_methods, reason = "the command line reads and writes files, the clock and the control socket")]
+
+mod calls;
+mod check;
+mod demo;
+mod doors;
+mod exit;
+mod export;
+mod files;
+mod json;
+mod keys;
+mod list;
+mod named;
+mod progress;
+mod run;
+mod show;
+mod site;
+mod table;
+mod term;
+mod verify;
+mod who;
+mod words;
+
+pub use doors::{Doors, OpenStore, main};
+pub use exit::Exit;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,23 @@
+//! `run`: the proxy itself, once the configuration and its files were found right.
+
+use std::path::Path;
+
+use crate::cli::doors::Doors;
+use crate::cli::exit::{Exit, Stop};
+use crate::cli::files;
+use crate::cli::site;
+use crate::cli::term::Term;
+
+/// Runs the proxy.
+pub(super) fn run(config: &Path, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
+    let report = site::read(config)?;
+    let mut mistakes = report.mistakes;
+    if let Some(settings) = &report.settings {
+        mistakes.extend(files::check(settings, config, doors).mistakes);
+    }
+    let errors = site::tell(&mistakes, config, term)?;
+    match report.settings {
+        Some(settings) if errors == 0 => (doors.run)(settings).map_err(|trouble| Stop::Trouble(Exit::Cannot, trouble)),
+        Some(_) | None => Err(Stop::Said(Exit::Cannot)),
+    }
+}

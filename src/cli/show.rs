@@ -1,0 +1,142 @@
+//! `recordings show`: all that is known of one recording, or of a call that has none.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::catalogue::{Entry, Opening, Store};
+use crate::cli::doors::Doors;
+use crate::cli::exit::{Exit, Stop};
+use crate::cli::json;
+use crate::cli::list::{counted, length, number, seconds};
+use crate::cli::named::Named;
+use crate::cli::site::{Site, style};
+use crate::cli::table::{Align, Cell, Table, pairs};
+use crate::cli::term::{Style, Term};
+use crate::control::Trouble;
+use crate::ids::RecordingId;
+use crate::vault::KeyFile;
+
+/// Shows it.
+pub(super) fn show(
+    config: &Path,
+    id: Named,
+    is_json: bool,
+    is_in_full: bool,
+    doors: &Doors<'_>,
+    term: &mut Term<'_>,
+) -> Result<(), Stop> {
+    let site = Site::find(config, term)?;
+    let store = site.store(Opening::Read, doors)?;
+    let entry = find(store.as_ref(), id)?;
+    let accesses = entry.recording.map(|id| store.accesses(id)).transpose()?.unwrap_or_default();
+    if is_json {
+        let mut value = json::entry(&entry, is_in_full);
+        if let Value::Object(fields) = &mut value {
+            fields.insert("why".into(), entry.reason.sentence().into());
+            fields.insert("accesses".into(), accesses.iter().map(json::access).collect());
+        }
+        return Ok(term.out.line(value)?);
+    }
+    let state = term.out.styled(style(entry.state), entry.state.as_str());
+    let head = match entry.recording {
+        Some(recording) => format!("recording {recording}  {state}\n"),
+        None => format!("call {}  not recorded\n", entry.call),
+    };
+    let mut text = head + &format!("  {}\n\n", entry.reason.sentence());
+    text += &pairs(facts(&entry, is_in_full), term.out.colour(), 2);
+    if let Some(recording) = entry.recording {
+        text += "\n";
+        text += &pairs(files(&site, recording), term.out.colour(), 2);
+        text += "\naccess log\n";
+        if accesses.is_empty() {
+            text += "  nobody has opened it\n";
+        } else {
+            let mut table = Table::new([
+                ("AT (UTC)", Align::Left),
+                ("WHO", Align::Left),
+                ("DEED", Align::Left),
+                ("PURPOSE", Align::Left),
+                ("OUTCOME", Align::Left),
+            ]);
+            for access in &accesses {
+                let is_refusal = access.outcome.as_str().starts_with("refused");
+                table.row([
+                    Cell::new(seconds(access.at)),
+                    Cell::new(&access.who),
+                    Cell::new(access.deed.as_str()),
+                    Cell::new(access.purpose.as_deref().unwrap_or_default()),
+                    Cell::styled(access.outcome.as_str(), if is_refusal { Style::Bad } else { Style::Plain }),
+                ]);
+            }
+            text += &table.text(term.out.colour(), 2);
+        }
+    }
+    Ok(term.out.text(&text)?)
+}
+
+/// Finds the row.
+fn find(store: &dyn Store, id: Named) -> Result<Entry, Stop> {
+    let (found, what) = match id {
+        Named::Recording(id) => (store.recording(id)?, format!("recording {id}")),
+        Named::Call(id) => (store.call(id)?, format!("call {id}")),
+    };
+    found.ok_or_else(|| no_such(&what))
+}
+
+/// Says that the ledger has no such thing.
+pub(super) fn no_such(what: &str) -> Stop {
+    let remedy = "`mitschnitt recordings list --all` shows what there is";
+    Stop::Trouble(Exit::NotFound, Trouble::new(format!("the ledger has no {what}"), remedy))
+}
+
+fn facts(entry: &Entry, is_in_full: bool) -> Vec<(&'static str, String)> {
+    let leg = entry.leg.map(|leg| format!(", on the {} side", if leg == crate::ids::Leg::Pbx { "PBX's" } else { "trunk's" }));
+    let mut facts = vec![
+        ("reason", format!("{}{}", entry.reason, leg.unwrap_or_default())),
+        ("call", entry.call.to_string()),
+        ("way", format!("{} over {}", entry.direction, entry.trunk)),
+        ("from", or_erased(number(entry, |parties| &parties.calling, is_in_full), entry)),
+        ("to", or_erased(number(entry, |parties| &parties.called, is_in_full), entry)),
+        ("policy", entry.policy.clone().unwrap_or_else(|| "none".into())),
+        ("purpose", entry.purpose.clone().unwrap_or_else(|| "none".into())),
+        ("began", entry.began.to_string()),
+    ];
+    facts.extend(entry.answered.map(|wall| ("answered", wall.to_string())));
+    facts.extend(entry.ended.map(|wall| ("ended", wall.to_string())));
+    facts.extend(entry.talked().map(|talked| ("talked", length(talked))));
+    if let Some(totals) = entry.totals {
+        let [pbx, trunk] = totals.packets;
+        facts.push(("packets", format!("{pbx} from the PBX, {trunk} from the trunk")));
+        facts.push((
+            "gaps",
+            if totals.gaps == 0 {
+                "none".into()
+            } else {
+                format!(
+                    "{}, {} known to be missing",
+                    totals.gaps,
+                    counted(usize::try_from(totals.lost).unwrap_or(usize::MAX), "packet")
+                )
+            },
+        ));
+    }
+    facts
+}
+
+fn or_erased(number: String, entry: &Entry) -> String {
+    if entry.parties.is_none() { "erased".into() } else { number }
+}
+
+fn files(site: &Site, recording: RecordingId) -> Vec<(&'static str, String)> {
+    let path = site.recording(recording);
+    let size = fs::metadata(&path).map_or_else(|_| "not there".into(), |metadata| format!("{} bytes", metadata.len()));
+    let keys = site.key_file(recording);
+    let who = match fs::read(&keys).ok().map(|bytes| KeyFile::parse(&bytes)) {
+        Some(Ok(file)) => file.recipients().map(|name| name.short()).collect::<Vec<_>>().join(" and "),
+        Some(Err(_)) => "damaged".into(),
+        None => "not there: nobody can open the recording".into(),
+    };
+    vec![("file", format!("{}, {size}", path.display())), ("keys", format!("{}, for {who}", keys.display()))]
+}

@@ -1,0 +1,178 @@
+//! The installation that is meant: its configuration, and where its files are.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::catalogue::{Opening, Store};
+use crate::cli::doors::Doors;
+use crate::cli::exit::{Exit, Stop};
+use crate::cli::term::{Style, Term};
+use crate::cli::who;
+use crate::control::config::{self, Mistake, Report, Weight};
+use crate::control::{Settings, Trouble};
+use crate::ids::RecordingId;
+use crate::vault::NodePublic;
+
+/// Reads the configuration.
+pub(super) fn read(config: &Path) -> Result<Report, Stop> {
+    let bytes = read_file(config, "the configuration", "name it with --config FILE; deploy/mitschnitt.toml is a sample")?;
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(config::parse(&text)),
+        Err(error) => {
+            let line = error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|&&byte| byte == b'\n').count() + 1;
+            Err(Stop::Trouble(
+                Exit::NotSo,
+                Trouble::new(format!("{}:{line}: this is no UTF-8", config.display()), "save it as UTF-8, as every TOML file is"),
+            ))
+        }
+    }
+}
+
+/// Tells mistakes on standard error; returns how many of them weigh as errors.
+pub(super) fn tell(mistakes: &[Mistake], config: &Path, term: &mut Term<'_>) -> Result<usize, Stop> {
+    for mistake in mistakes {
+        let place = mistake.line.map_or_else(|| config.display().to_string(), |line| format!("{}:{line}", config.display()));
+        let trouble = Trouble::new(format!("{place}: {}", mistake.what), mistake.remedy.clone());
+        match mistake.weight {
+            Weight::Error => term.error(&trouble)?,
+            Weight::Warning => term.warning(&trouble)?,
+        }
+    }
+    Ok(mistakes.iter().filter(|mistake| mistake.weight == Weight::Error).count())
+}
+
+/// Reads the configuration, which must be right.
+pub(super) fn settings(config: &Path, term: &mut Term<'_>) -> Result<Settings, Stop> {
+    let report = read(config)?;
+    if report.settings.is_none() {
+        tell(&report.mistakes, config, term)?;
+    }
+    report.settings.ok_or(Stop::Said(Exit::NotSo))
+}
+
+/// The data directory of an installation, and what lies in it.
+pub(super) struct Site {
+    data: PathBuf,
+    node_public: Option<PathBuf>,
+    node_private: Option<PathBuf>,
+}
+
+impl Site {
+    /// Finds it. A configuration with mistakes serves as long as it names the data directory: recordings must be had even then.
+    pub(super) fn find(config: &Path, term: &mut Term<'_>) -> Result<Self, Stop> {
+        let report = read(config)?;
+        let errors = report.mistakes.iter().filter(|mistake| mistake.weight == Weight::Error).count();
+        let Some(data) = report.data else {
+            tell(&report.mistakes, config, term)?;
+            return Err(Stop::Said(Exit::NotSo));
+        };
+        if errors > 0 {
+            let what =
+                format!("{} has {errors} {}, elsewhere", config.display(), if errors == 1 { "mistake" } else { "mistakes" });
+            term.note(&Trouble::new(what, format!("mitschnitt check --config {} tells them", config.display())))?;
+        }
+        let node_public = report.node_key.as_ref().map(config::NodeKeyFile::public);
+        Ok(Self { data, node_public, node_private: report.node_key.map(|key| key.path) })
+    }
+
+    /// Opens the ledger.
+    pub(super) fn store(&self, opening: Opening, doors: &Doors<'_>) -> Result<Box<dyn Store>, Stop> {
+        Ok((doors.open_store)(&self.ledger(), opening)?)
+    }
+
+    /// Returns the ledger's file.
+    pub(super) fn ledger(&self) -> PathBuf {
+        self.data.join("ledger.db")
+    }
+
+    /// Returns the control socket's file.
+    pub(super) fn socket(&self) -> PathBuf {
+        self.data.join("control.sock")
+    }
+
+    /// Returns a recording's file.
+    pub(super) fn recording(&self, id: RecordingId) -> PathBuf {
+        self.data.join("recordings").join(format!("{id}.rec"))
+    }
+
+    /// Returns the file of a recording's wrapped keys.
+    pub(super) fn key_file(&self, id: RecordingId) -> PathBuf {
+        self.data.join("keys").join(format!("{id}.key"))
+    }
+
+    /// Opens a recording's file, and says how long it is.
+    pub(super) fn open(&self, id: RecordingId) -> Result<(File, u64), Stop> {
+        let path = self.recording(id);
+        let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
+        match opened {
+            Ok((length, file)) => Ok((file, length)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Stop::Trouble(
+                Exit::NotFound,
+                Trouble::new(
+                    format!("there is no recording `{}`", path.display()),
+                    "`mitschnitt recordings list` shows those there are",
+                ),
+            )),
+            Err(error) => Err(cannot_read(&path, "the recording", &error, "")),
+        }
+    }
+
+    /// Reads a recording's wrapped keys.
+    pub(super) fn wrapped(&self, id: RecordingId) -> Result<Vec<u8>, Stop> {
+        let remedy = "without it nobody opens the recording: it was erased, or it lies in another `data.directory`";
+        read_file(&self.key_file(id), "the recording's wrapped keys", remedy)
+    }
+
+    /// Reads the node's public key: the named file, or the one beside the configured private key, or that key's public half.
+    pub(super) fn node(&self, named: Option<&Path>) -> Result<NodePublic, Stop> {
+        let remedy = "`keys generate` makes it; elsewhere, name the public key with --node FILE";
+        let public = named.map(Path::to_owned).or_else(|| self.node_public.clone()).unwrap_or_default();
+        if named.is_none()
+            && !public.exists()
+            && let Some(private) = self.node_private.as_ref().filter(|private| private.exists())
+        {
+            let text = read_file(private, "the node's key", remedy)?;
+            let key = crate::vault::NodeKey::from_pem(&text).map_err(|error| bad_key(private, &error))?;
+            return Ok(*key.public());
+        }
+        let text = read_file(&public, "the node's public key", remedy)?;
+        NodePublic::from_pem(&text).map_err(|error| bad_key(&public, &error))
+    }
+}
+
+/// Reads a file that is needed.
+pub(super) fn read_file(path: &Path, what: &str, remedy: &str) -> Result<Vec<u8>, Stop> {
+    fs::read(path).map_err(|error| cannot_read(path, what, &error, remedy))
+}
+
+/// Says that a file cannot be read; `remedy` is what to do where it is not there.
+pub(super) fn cannot_read(path: &Path, what: &str, error: &io::Error, remedy: &str) -> Stop {
+    let (cause, remedy) = if error.kind() == io::ErrorKind::NotFound {
+        ("it is not there".to_owned(), remedy.to_owned())
+    } else if error.kind() == io::ErrorKind::PermissionDenied {
+        let remedy = format!("this runs as {}; `ls -l {}` shows who may", who::user(), path.display());
+        ("permission denied".to_owned(), remedy)
+    } else {
+        (error.to_string(), remedy.to_owned())
+    };
+    Stop::cannot(format!("cannot read {what} `{}`: {cause}", path.display()), remedy)
+}
+
+/// Says that a key cannot be used.
+pub(super) fn bad_key(path: &Path, error: &crate::vault::BadKey) -> Stop {
+    Stop::cannot(
+        format!("cannot use the key `{}`: {error}", path.display()),
+        "keys are PEM files, as `mitschnitt keys generate` and openssl write them",
+    )
+}
+
+/// A state of the ledger as it looks.
+pub(super) const fn style(state: crate::catalogue::State) -> Style {
+    match state {
+        crate::catalogue::State::None => Style::Quiet,
+        crate::catalogue::State::Recording => Style::Care,
+        crate::catalogue::State::Sealed => Style::Good,
+        crate::catalogue::State::Torn => Style::Bad,
+    }
+}

@@ -1,0 +1,211 @@
+//! The words of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::catalogue::Reason;
+use crate::cli::exit::Exit;
+use crate::cli::named::Named;
+use crate::ids::RecordingId;
+
+/// A SIP/RTP recording proxy: announces, asks, and only then records, encrypted as it comes.
+#[derive(Parser, Debug)]
+#[command(name = "mitschnitt", version, after_help = Exit::HELP, max_term_width = 100)]
+pub(super) struct Words {
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Verb {
+    /// Run the proxy until it is told to stop (SIGTERM, SIGINT)
+    Run(Site),
+    /// Read the configuration and the files it names; tell every mistake at once
+    Check {
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Make keys
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Look at the calls of this moment
+    #[command(subcommand)]
+    Calls(Calls),
+    /// Look at recordings, verify and export them
+    #[command(subcommand)]
+    Recordings(Recordings),
+    /// Play one recorded call for you to see and hear, on the loopback and with no set-up
+    Demo {
+        /// The directory for its keys, configuration and sound; made anew, never overwritten
+        #[arg(long, value_name = "DIR", default_value = "demo-call")]
+        out: PathBuf,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Keys {
+    /// Make all keys that the configuration names and that are not there yet
+    #[command(long_about = "Make all keys that the configuration names and that are not there yet.\n\n\
+        The node's key signs recordings; it stays on this machine. For each recipient a pair is\n\
+        made: the public key where the configuration names it, the secret one beside it as\n\
+        *.secret.pem. Move the secret keys off this machine: whoever holds one can listen.\n\
+        No key is ever overwritten.")]
+    Generate {
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Calls {
+    /// List the calls of this moment; the running proxy is asked
+    List {
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+        #[command(flatten)]
+        numbers: Numbers,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Recordings {
+    /// List recordings, the newest last
+    List {
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+        #[command(flatten)]
+        numbers: Numbers,
+        /// List the calls that were not recorded too, each with its reason
+        #[arg(long)]
+        all: bool,
+        /// Only calls with this reason, such as consent-timeout; goes with --all
+        #[arg(long, value_name = "CODE", value_parser = reason)]
+        reason: Option<Reason>,
+        /// Only the newest N
+        #[arg(long, value_name = "N")]
+        last: Option<u64>,
+    },
+    /// Show all that is known of a recording, or of a call without one
+    Show {
+        /// The recording: 32 hexadecimal digits; or the call: 16
+        #[arg(value_name = "ID")]
+        id: Named,
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+        #[command(flatten)]
+        numbers: Numbers,
+    },
+    /// Verify recordings: the node's signature and the chain over every byte
+    #[command(long_about = "Verify recordings: the node's signature and the chain over every byte.\n\n\
+        That needs no secret key. With --key the content is verified as well: every chunk is\n\
+        decrypted, every record read, and the totals are compared; nothing of it is shown, and\n\
+        the access log says who did it.")]
+    Verify {
+        /// The recordings: 32 hexadecimal digits each
+        #[arg(value_name = "ID", required_unless_present = "all")]
+        ids: Vec<RecordingId>,
+        /// All recordings of the ledger that are no longer being written
+        #[arg(long, conflicts_with = "ids")]
+        all: bool,
+        /// A recipient's secret key: verify the content too
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// The node's public key [default: beside the configured private one, as *.pub.pem]
+        #[arg(long, value_name = "FILE")]
+        node: Option<PathBuf>,
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Export a recording as sound: the PBX's side left, the trunk's side right
+    #[command(long_about = "Export a recording as sound: the PBX's side left, the trunk's side right.\n\n\
+        The recording is verified first. The purpose must be the one it was made for; every\n\
+        export, and every refusal, is written to the access log. The same recording gives the\n\
+        same bytes each time.")]
+    Export {
+        /// The recording: 32 hexadecimal digits
+        #[arg(value_name = "ID")]
+        id: RecordingId,
+        /// A recipient's secret key
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// What it is exported for
+        #[arg(long, value_name = "PURPOSE")]
+        purpose: String,
+        /// The file's format
+        #[arg(long, value_enum, default_value_t = Format::Wav)]
+        format: Format,
+        /// The file; never overwritten
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// The node's public key [default: beside the configured private one, as *.pub.pem]
+        #[arg(long, value_name = "FILE")]
+        node: Option<PathBuf>,
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
+}
+
+/// Which installation is meant.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Site {
+    /// The configuration; relative paths in it start at the directory in which this runs
+    #[arg(long, value_name = "FILE", default_value = "/etc/mitschnitt/mitschnitt.toml")]
+    pub(super) config: PathBuf,
+}
+
+/// In which form it is told.
+#[derive(Args, Clone, Copy, Debug)]
+pub(super) struct Form {
+    /// Tell it as JSON, one object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Whether numbers are told.
+#[derive(Args, Clone, Copy, Debug)]
+pub(super) struct Numbers {
+    /// Show telephone numbers in full; otherwise their last digits
+    #[arg(long)]
+    pub(super) numbers: bool,
+}
+
+/// The format of exported sound.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Format {
+    /// Stereo, 16 bits, 8 or 16 kHz
+    Wav,
+}
+
+fn reason(code: &str) -> Result<Reason, String> {
+    code.parse().map_err(|_| {
+        let codes = Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>().join(", ");
+        format!("the reasons are: {codes}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_words_do_not_contradict_each_other() {
+        Words::command().debug_assert();
+    }
+}
