@@ -281,6 +281,18 @@ fn a_bye_in_the_other_partys_name_is_refused_and_ends_nothing() {
 }
 
 #[test]
+fn an_offer_that_names_a_port_of_its_own_call_is_refused() {
+    let mut world = World::with(Mode::Announce);
+    world.call_is_up();
+    let ours = world.sdp(&world.to_trunk("INVITE")).media()[0].port;
+
+    world.pbx_sends("INVITE", 2, "b", "Content-Type: application/sdp\r\n", &offer("203.0.113.1", ours, "0 101"));
+
+    assert_eq!(world.to_pbx_any("488").status(), Some(488));
+    assert_eq!(world.table.count(), 1);
+}
+
+#[test]
 fn a_stranger_is_not_answered() {
     let mut world = World::with(Mode::Announce);
 

@@ -84,6 +84,11 @@ impl Line {
         self.anchorable && self.remote.is_some_and(|remote| remote.is_ipv4() == here.is_ipv4())
     }
 
+    /// Returns whether this is where the party wants its media.
+    pub(super) fn is_at(&self, address: SocketAddr) -> bool {
+        self.remote == Some(address)
+    }
+
     /// Returns whether the party hears what is sent to it: not on hold by direction, nor by the old `c=0.0.0.0` (RFC 3264 §8.4).
     #[must_use]
     pub fn receives(&self) -> bool {

@@ -6,6 +6,7 @@
 //!     └── 3xx–6xx, CANCEL, time-out ─────────────────────────────────▲
 //! ```
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -77,9 +78,24 @@ pub(super) struct Beginning {
     pub(super) invite: Message,
 }
 
-/// No port pair was left.
+/// Why a description was not given ports of ours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct NoPorts;
+pub(super) enum NotAnchored {
+    /// No port pair was left: 503.
+    NoPorts,
+    /// It names a port of the call's own: 488.
+    PointsAtItself,
+}
+
+impl NotAnchored {
+    /// Returns what to answer a request with.
+    pub(super) const fn status(self) -> u16 {
+        match self {
+            Self::NoPorts => 503,
+            Self::PointsAtItself => 488,
+        }
+    }
+}
 
 impl Call {
     pub(super) fn begin(what: Beginning, now: Moment) -> Self {
@@ -219,14 +235,17 @@ impl Call {
     /// Gives a description that goes to `to` the ports that face that leg, taking new ones for lines that have none.
     ///
     /// # Errors
-    /// No port pair is left: what was taken stays with the call, and is given back with it.
-    pub(super) fn anchor(&mut self, to: Leg, dialog: Option<usize>, sdp: &Sdp, desk: &mut Desk) -> Result<Vec<u8>, NoPorts> {
+    /// No port pair is left, or it names a port of this call: what was taken stays with the call, and is given back with it.
+    pub(super) fn anchor(&mut self, to: Leg, dialog: Option<usize>, sdp: &Sdp, desk: &mut Desk) -> Result<Vec<u8>, NotAnchored> {
         let session = Session::of(sdp);
+        if self.points_at_itself(&session, desk) {
+            return Err(NotAnchored::PointsAtItself);
+        }
         let ip = desk.media_ip(to);
         let facing = if to == self.callee() {
             &mut self.facing_callee
         } else {
-            &mut dialog.and_then(|at| self.dialogs.get_mut(at)).ok_or(NoPorts)?.facing_caller
+            &mut dialog.and_then(|at| self.dialogs.get_mut(at)).ok_or(NotAnchored::NoPorts)?.facing_caller
         };
         for (at, line) in session.lines().iter().enumerate() {
             if facing.len() <= at {
@@ -236,7 +255,7 @@ impl Call {
                 && place.is_none()
                 && line.can_be_anchored(ip)
             {
-                *place = Some(desk.take_ports(to).ok_or(NoPorts)?);
+                *place = Some(desk.take_ports(to).ok_or(NotAnchored::NoPorts)?);
             }
         }
         // A line that cannot be anchored, such as a rejected one, keeps what it says even where it once had ports.
@@ -249,17 +268,27 @@ impl Call {
         Ok(anchor::rewrite(sdp, &here, ip))
     }
 
+    /// Returns whether a description names a port of this very call: what came in there would be sent there, for ever.
+    fn points_at_itself(&self, session: &Session, desk: &Desk) -> bool {
+        let caller = self.caller();
+        let near = self.dialogs.iter().flat_map(|dialog| &dialog.facing_caller).map(|pair| (caller, pair));
+        let far = self.facing_callee.iter().map(|pair| (caller.other(), pair));
+        near.chain(far).filter_map(|(leg, pair)| pair.as_ref().map(|pair| (desk.media_ip(leg), pair))).any(|(ip, pair)| {
+            session.lines().iter().any(|line| line.is_at(SocketAddr::new(ip, pair.rtp)) || line.is_at(SocketAddr::new(ip, pair.rtcp)))
+        })
+    }
+
     /// Takes the ports that will face the caller in the first dialog, so that a call that cannot have them is refused before it rings.
     ///
     /// # Errors
     /// No port pair is left.
-    pub(super) fn reserve(&mut self, session: &Session, desk: &mut Desk) -> Result<(), NoPorts> {
+    pub(super) fn reserve(&mut self, session: &Session, desk: &mut Desk) -> Result<(), NotAnchored> {
         let caller = self.caller();
         let ip = desk.media_ip(caller);
         let Some(dialog) = self.dialogs.first_mut() else { return Ok(()) };
         for (at, line) in session.lines().iter().enumerate() {
             if dialog.facing_caller.len() <= at {
-                let pair = if line.can_be_anchored(ip) { Some(desk.take_ports(caller).ok_or(NoPorts)?) } else { None };
+                let pair = if line.can_be_anchored(ip) { Some(desk.take_ports(caller).ok_or(NotAnchored::NoPorts)?) } else { None };
                 dialog.facing_caller.push(pair);
             }
         }

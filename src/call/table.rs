@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::anchor::{self, Session};
 use super::dialog::{Agreed, Dialog};
 use super::hangup;
-use super::life::{Beginning, Call, State};
+use super::life::{Beginning, Call, NotAnchored, State};
 use super::peers::{Peers, Source};
 use super::policy::Policy;
 use super::story::{Reason, Story};
@@ -515,7 +515,7 @@ impl Table {
                 Ok(sdp) => call
                     .anchor(sender.other(), Some(dialog), &sdp, &mut self.desk)
                     .map(|body| (Some(Session::of(&sdp)), Some(Bytes::from(body))))
-                    .map_err(|_| 503),
+                    .map_err(NotAnchored::status),
             },
         };
         let (session, body) = match anchored {
@@ -834,7 +834,10 @@ fn first_offer(call: &mut Call, request: &Message, desk: &mut Desk) -> Result<(O
     let Some(body) = sdp_of(request) else { return Ok((None, None)) };
     let sdp = anchor::read(body).map_err(|_| Reason::BadOffer)?;
     let session = Session::of(&sdp);
-    let body = call.anchor(call.callee(), None, &sdp, desk).map_err(|_| Reason::PortsExhausted)?;
+    let body = call.anchor(call.callee(), None, &sdp, desk).map_err(|why| match why {
+        NotAnchored::NoPorts => Reason::PortsExhausted,
+        NotAnchored::PointsAtItself => Reason::BadOffer,
+    })?;
     call.reserve(&session, desk).map_err(|_| Reason::PortsExhausted)?;
     Ok((Some(session), Some(Bytes::from(body))))
 }

@@ -59,7 +59,7 @@ pub(super) fn generate(config: &Path, is_json: bool, term: &mut Term<'_>) -> Res
             term.out
                 .line(json!({ "key": key.what, "half": half, "file": path, "fingerprint": key.fingerprint, "made": made }))?;
         }
-    } else {
+    } else if !keys.is_empty() {
         tell(&keys, term)?;
     }
     done

@@ -45,7 +45,7 @@ pub struct LiveCall {
     pub reason: String,
     /// The recording's name, from the grant on.
     pub recording: Option<String>,
-    /// The calling party: [`masked`](crate::control::masked), unless numbers were asked for.
+    /// The calling party: [`masked`](crate::control::masked()), unless numbers were asked for.
     pub calling: String,
     /// The called party, likewise.
     pub called: String,

@@ -39,6 +39,7 @@ pub(super) fn run(setup: Setup) -> Result<(), String> {
 
 async fn serve(setup: Setup) -> Result<(), String> {
     raise_file_limit();
+    leave_no_core();
     let Setup { listen, metrics_listen, data, media, ports, threads, peers, strangers, policies, node_key, recipients, store } = setup;
     let clock = Clock::start();
     let metrics = Arc::new(Metrics::new());
@@ -350,6 +351,14 @@ fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
         tracing::warn!(%error, "file_limit_not_raised");
+    }
+}
+
+/// A core dump would hold voices, numbers and keys: the kernel writes none of this process.
+fn leave_no_core() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "core_dumps_not_prevented");
     }
 }
 

@@ -42,6 +42,16 @@ fn the_files_that_are_shipped_are_right() {
 }
 
 #[test]
+fn the_ten_lines_of_the_readme_are_right() {
+    let (_, rest) = include_str!("../../../README.md").split_once("```toml\n").unwrap();
+    let (ten_lines, _) = rest.split_once("```").unwrap();
+
+    let settings = right(ten_lines);
+
+    assert_eq!((settings.trunks.len(), settings.recipients.len(), settings.policies.len()), (1, 1, 1));
+}
+
+#[test]
 fn the_sample_shows_every_setting() {
     for (section, settings) in SECTIONS {
         let header =
