@@ -14,7 +14,11 @@ use tracing_subscriber::EnvFilter;
 fn main() -> ExitCode {
     // `MITSCHNITT_LOG=debug` says more; nobody's number is in any of it.
     let filter = EnvFilter::try_from_env("MITSCHNITT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
 
     let doors = Doors {
         run: &|settings| {

@@ -17,11 +17,8 @@ pub(super) fn bye(call: &Call, dialog: usize, to: Leg) -> Option<(Vec<u8>, Bytes
     let (invite, ok) = (&call.invite, dialog.accepted.as_ref()?);
     let (caller, callee) = (invite.value(Name::From)?, ok.value(Name::To)?);
     let to_caller = to == call.caller();
-    let (contact, from, to_value) = if to_caller {
-        (invite.contact().ok()??.uri, callee, caller)
-    } else {
-        (ok.contact().ok()??.uri, caller, callee)
-    };
+    let (contact, from, to_value) =
+        if to_caller { (invite.contact().ok()??.uri, callee, caller) } else { (ok.contact().ok()??.uri, caller, callee) };
     let routes: Vec<&[u8]> = if to_caller {
         // What stands in the INVITE as it came is what lies between the caller and us, the nearest first.
         invite.values(Name::RecordRoute).collect()

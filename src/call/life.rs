@@ -99,7 +99,8 @@ impl NotAnchored {
 
 impl Call {
     pub(super) fn begin(what: Beginning, now: Moment) -> Self {
-        let Beginning { id, slot, recording, direction, trunk: (trunk_at, trunk), policy, parties, call_id, caller_tag, invite } = what;
+        let Beginning { id, slot, recording, direction, trunk: (trunk_at, trunk), policy, parties, call_id, caller_tag, invite } =
+            what;
         Self {
             id,
             slot,
@@ -215,7 +216,8 @@ impl Call {
         if let Some(dialog) = self.dialogs.get(at)
             && dialog.audio().is_none()
         {
-            let is_secure = dialog.agreed.as_ref().is_some_and(|agreed| agreed.answer.lines().iter().any(anchor::Line::is_secure_audio));
+            let is_secure =
+                dialog.agreed.as_ref().is_some_and(|agreed| agreed.answer.lines().iter().any(anchor::Line::is_secure_audio));
             return self.settle(if is_secure { Reason::MediaEncrypted } else { Reason::NoAudio }, None, desk);
         }
         let facts = Facts {
@@ -259,12 +261,8 @@ impl Call {
             }
         }
         // A line that cannot be anchored, such as a rejected one, keeps what it says even where it once had ports.
-        let here: Vec<Option<PortPair>> = session
-            .lines()
-            .iter()
-            .zip(facing.iter())
-            .map(|(line, pair)| pair.filter(|_| line.can_be_anchored(ip)))
-            .collect();
+        let here: Vec<Option<PortPair>> =
+            session.lines().iter().zip(facing.iter()).map(|(line, pair)| pair.filter(|_| line.can_be_anchored(ip))).collect();
         Ok(anchor::rewrite(sdp, &here, ip))
     }
 
@@ -274,7 +272,10 @@ impl Call {
         let near = self.dialogs.iter().flat_map(|dialog| &dialog.facing_caller).map(|pair| (caller, pair));
         let far = self.facing_callee.iter().map(|pair| (caller.other(), pair));
         near.chain(far).filter_map(|(leg, pair)| pair.as_ref().map(|pair| (desk.media_ip(leg), pair))).any(|(ip, pair)| {
-            session.lines().iter().any(|line| line.is_at(SocketAddr::new(ip, pair.rtp)) || line.is_at(SocketAddr::new(ip, pair.rtcp)))
+            session
+                .lines()
+                .iter()
+                .any(|line| line.is_at(SocketAddr::new(ip, pair.rtp)) || line.is_at(SocketAddr::new(ip, pair.rtcp)))
         })
     }
 
@@ -288,7 +289,8 @@ impl Call {
         let Some(dialog) = self.dialogs.first_mut() else { return Ok(()) };
         for (at, line) in session.lines().iter().enumerate() {
             if dialog.facing_caller.len() <= at {
-                let pair = if line.can_be_anchored(ip) { Some(desk.take_ports(caller).ok_or(NotAnchored::NoPorts)?) } else { None };
+                let pair =
+                    if line.can_be_anchored(ip) { Some(desk.take_ports(caller).ok_or(NotAnchored::NoPorts)?) } else { None };
                 dialog.facing_caller.push(pair);
             }
         }
@@ -363,7 +365,9 @@ impl Call {
         let State::Up { dialog: at } = self.state else { return };
         let asking = self.consent.as_ref().is_some_and(|consent| consent.standing() == Standing::Asking);
         let Some(policy) = self.policy.clone().filter(|_| asking) else { return };
-        let Some((dialog, line)) = self.dialogs.get(at).and_then(|dialog| dialog.audio().map(|line| (dialog, line))) else { return };
+        let Some((dialog, line)) = self.dialogs.get(at).and_then(|dialog| dialog.audio().map(|line| (dialog, line))) else {
+            return;
+        };
         let Some(agreed) = dialog.agreed.clone() else { return };
         for leg in Leg::BOTH {
             if !self.telling.waits(leg) {

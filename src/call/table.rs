@@ -342,7 +342,12 @@ impl Table {
     /// Ends every call's recording and bridges, because the product stops; the parties are told nothing.
     pub fn shut_down(&mut self, now: Moment) {
         for slot in 0..self.calls.len() {
-            self.end_call(u32::try_from(slot).expect("limits::CALLS is far below 2^32"), Reason::Stopped, EndReason::Shutdown, now);
+            self.end_call(
+                u32::try_from(slot).expect("limits::CALLS is far below 2^32"),
+                Reason::Stopped,
+                EndReason::Shutdown,
+                now,
+            );
         }
     }
 
@@ -456,10 +461,8 @@ impl Table {
         match outcome {
             Ok((offer, body)) => {
                 let to = self.desk.target(request, direction.caller().other(), Some(trunk_at), Within::Nothing);
-                self.pending.insert(
-                    server,
-                    Pending { call: id, dialog: None, from: direction.caller(), kind: Kind::First, offer },
-                );
+                self.pending
+                    .insert(server, Pending { call: id, dialog: None, from: direction.caller(), kind: Kind::First, offer });
                 self.desk.stack.handle(sip::Input::Forward { server, to, body }, now);
             }
             Err(Reason::BadOffer) => self.refuse(server, slot, 488, Reason::BadOffer, now),

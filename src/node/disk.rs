@@ -33,10 +33,7 @@ pub(super) enum Work {
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
     /// The recording is closed and signed.
-    Sealed {
-        recording: RecordingId,
-        sealed: Sealed,
-    },
+    Sealed { recording: RecordingId, sealed: Sealed },
     /// The recording could not be begun, or goes on no longer; what was sealed stays readable.
     Failed {
         call: CallId,

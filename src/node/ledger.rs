@@ -38,9 +38,8 @@ pub(super) fn start(
     let (lines, waits) = channel();
     let waiting = Arc::new(AtomicI64::new(0));
     let ledger = Ledger { lines, waiting: Arc::clone(&waiting), metrics: Arc::clone(&metrics), clocks };
-    let thread = std::thread::Builder::new()
-        .name("ledger".into())
-        .spawn(move || write(store.as_mut(), &waits, &waiting, &metrics))?;
+    let thread =
+        std::thread::Builder::new().name("ledger".into()).spawn(move || write(store.as_mut(), &waits, &waiting, &metrics))?;
     Ok((ledger, thread))
 }
 

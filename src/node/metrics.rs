@@ -119,7 +119,11 @@ impl Metrics {
                 "mitschnitt_sip_foreign_in_dialog_total",
                 "In-dialog requests that were refused because their sender or tags are not the dialog's.",
             ),
-            sip_dropped: counters("mitschnitt_sip_dropped_total", "SIP messages dropped without an answer, by cause.", &["cause"]),
+            sip_dropped: counters(
+                "mitschnitt_sip_dropped_total",
+                "SIP messages dropped without an answer, by cause.",
+                &["cause"],
+            ),
             rtp_received: counter("mitschnitt_media_received_packets_total", "Media packets received, RTCP included."),
             rtp_received_bytes: counter("mitschnitt_media_received_bytes_total", "Bytes of media received, without IP and UDP."),
             rtp_forwarded: counter("mitschnitt_media_forwarded_packets_total", "Media packets relayed to the other leg."),
@@ -127,8 +131,14 @@ impl Metrics {
             rtp_send_errors: counter("mitschnitt_media_send_errors_total", "Media packets that could not be sent."),
             rtp_receive_errors: counter("mitschnitt_media_receive_errors_total", "Errors when receiving media."),
             rtp_recorded: counter("mitschnitt_media_recorded_packets_total", "RTP packets given to recorders."),
-            rtp_strangers: counter("mitschnitt_media_strangers_packets_total", "Media packets from addresses that no SDP named: dropped."),
-            rtp_replaced: counter("mitschnitt_media_replaced_packets_total", "Media packets that an announcement took the place of; told when the call ends."),
+            rtp_strangers: counter(
+                "mitschnitt_media_strangers_packets_total",
+                "Media packets from addresses that no SDP named: dropped.",
+            ),
+            rtp_replaced: counter(
+                "mitschnitt_media_replaced_packets_total",
+                "Media packets that an announcement took the place of; told when the call ends.",
+            ),
             rtp_held: counter(
                 "mitschnitt_media_held_packets_total",
                 "Media packets that were not relayed because the other party was on hold; told when the call ends.",
@@ -137,7 +147,10 @@ impl Metrics {
                 "mitschnitt_media_keys_withheld_packets_total",
                 "Packets of pressed keys, which are relayed and never recorded; told when the call ends.",
             ),
-            recording_gaps: counter("mitschnitt_vault_gaps_total", "Chunks that the disk lane could not take: gaps in recordings."),
+            recording_gaps: counter(
+                "mitschnitt_vault_gaps_total",
+                "Chunks that the disk lane could not take: gaps in recordings.",
+            ),
             recordings_begun: counter("mitschnitt_vault_recordings_begun_total", "Recordings begun."),
             recordings_sealed: counter("mitschnitt_vault_recordings_sealed_total", "Recordings closed and signed."),
             recordings_torn: counter("mitschnitt_vault_recordings_torn_total", "Recordings that ended without their end mark."),

@@ -20,7 +20,6 @@ mod setup;
 mod sockets;
 mod store;
 
-
 use crate::catalogue::Store;
 use crate::control::{Settings, Trouble};
 
@@ -36,6 +35,9 @@ pub fn run(settings: &Settings, store: Box<dyn Store>) -> Result<(), Trouble> {
 ///
 /// # Errors
 /// There is none, it cannot be opened or made, or it is of another version.
-pub fn open_store(path: &std::path::Path, opening: crate::catalogue::Opening) -> Result<Box<dyn Store>, crate::catalogue::StoreError> {
+pub fn open_store(
+    path: &std::path::Path,
+    opening: crate::catalogue::Opening,
+) -> Result<Box<dyn Store>, crate::catalogue::StoreError> {
     store::open(path, opening)
 }

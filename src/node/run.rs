@@ -40,7 +40,8 @@ pub(super) fn run(setup: Setup) -> Result<(), String> {
 async fn serve(setup: Setup) -> Result<(), String> {
     raise_file_limit();
     leave_no_core();
-    let Setup { listen, metrics_listen, data, media, ports, threads, peers, strangers, policies, node_key, recipients, store } = setup;
+    let Setup { listen, metrics_listen, data, media, ports, threads, peers, strangers, policies, node_key, recipients, store } =
+        setup;
     let clock = Clock::start();
     let metrics = Arc::new(Metrics::new());
     let seed = entropy::seed().map_err(|error| format!("the system gives no randomness: {error}"))?;
@@ -51,7 +52,10 @@ async fn serve(setup: Setup) -> Result<(), String> {
     let (ask, mut asked) = mpsc::channel(16);
     let control = data.join("control.sock");
     let admin = admin::listen(&control, ask).map_err(|error| {
-        format!("cannot make the control socket `{}`: {error}\n  the service's user must be able to write there", control.display())
+        format!(
+            "cannot make the control socket `{}`: {error}\n  the service's user must be able to write there",
+            control.display()
+        )
     })?;
     let scrape = scrape::serve(metrics_listen, Arc::clone(&metrics)).await.map_err(|error| {
         format!("cannot listen on tcp {metrics_listen} (metrics.listen): {error}\n  {}", address_remedy(&error))
@@ -312,9 +316,12 @@ impl Shell {
 
     fn gauge(&mut self) {
         let live = self.table.live();
-        let count = |wanted: &dyn Fn(&Live) -> bool| i64::try_from(live.iter().filter(|call| wanted(call)).count()).unwrap_or(i64::MAX);
+        let count =
+            |wanted: &dyn Fn(&Live) -> bool| i64::try_from(live.iter().filter(|call| wanted(call)).count()).unwrap_or(i64::MAX);
         let up = count(&|call| call.is_up);
-        for (state, value) in [("ringing", count(&|call| !call.is_up)), ("up", up), ("recording", count(&|call| call.is_recording))] {
+        for (state, value) in
+            [("ringing", count(&|call| !call.is_up)), ("up", up), ("recording", count(&|call| call.is_recording))]
+        {
             self.metrics.calls.with_label_values(&[state]).set(value);
         }
         self.metrics.legs.set(up * 2);
