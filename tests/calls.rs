@@ -1,6 +1,7 @@
 //! Calls through the table, without a socket: what goes out for what comes in, under virtual time.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used, reason = "a test may panic")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one output among all")]
 #![allow(missing_docs, reason = "a test")]
 
 use std::net::SocketAddr;

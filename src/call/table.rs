@@ -256,7 +256,7 @@ impl Table {
     /// Makes an empty table. `seed` must come from the system's random source: call and recording ids are drawn from it.
     #[must_use]
     pub fn new(config: Config, seed: u64, now: Moment) -> Self {
-        let stack = Stack::new(config.sip.clone(), seed, now);
+        let stack = Stack::new(config.sip, seed, now);
         let desk = Desk {
             config,
             stack,
@@ -537,10 +537,12 @@ impl Table {
             }
             (session, _) => session,
         };
-        let kind = match method {
-            Method::Bye => Kind::Bye,
-            Method::Invite => Kind::Invite,
-            _ => Kind::Other,
+        let kind = if method == Method::Bye {
+            Kind::Bye
+        } else if method == Method::Invite {
+            Kind::Invite
+        } else {
+            Kind::Other
         };
         self.pending.insert(server, Pending { call: id, dialog: Some(dialog), from: sender, kind, offer });
         let to = self.desk.target(request, sender.other(), Some(trunk_at), Within::Dialog);

@@ -55,6 +55,7 @@ impl DiskLane {
     ///
     /// # Errors
     /// The lane has as many chunks as it may hold, or its thread is gone: the work comes back, and a chunk of it becomes a gap.
+    #[expect(clippy::result_large_err, reason = "what finds no place comes back whole, once, to become a gap")]
     pub(super) fn give(&self, work: Work) -> Result<(), Work> {
         if matches!(work, Work::Chunk(..)) && self.waiting.load(Ordering::Relaxed) >= limits::CHUNKS_WAITING {
             return Err(work);
@@ -92,7 +93,7 @@ impl Place {
         self.recipients
             .iter()
             .filter(|(purposes, _)| purposes.iter().any(|own| own == purpose))
-            .map(|(_, recipient)| recipient.clone())
+            .map(|&(_, recipient)| recipient)
             .collect()
     }
 }

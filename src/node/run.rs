@@ -188,7 +188,7 @@ impl Shell {
         let mut tick = tokio::time::interval(TICK);
         let mut buffer = vec![0; limits::SIP_MESSAGE_BYTES];
         loop {
-            let next = self.table.deadline().map_or_else(|| self.clock.now() + TICK, |at| at);
+            let next = self.table.deadline().unwrap_or_else(|| self.clock.now() + TICK);
             let due = tokio::time::sleep_until(self.clock.instant(next).into());
             tokio::select! {
                 biased;
@@ -370,10 +370,14 @@ fn leave_no_core() {
 }
 
 fn address_remedy(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "another program has the port; `ss -lunpt` shows which",
-        io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address; `ip address` shows them",
-        io::ErrorKind::PermissionDenied => "ports below 1024 need CAP_NET_BIND_SERVICE",
-        _ => "choose another address",
+    let kind = error.kind();
+    if kind == io::ErrorKind::AddrInUse {
+        "another program has the port; `ss -lunpt` shows which"
+    } else if kind == io::ErrorKind::AddrNotAvailable {
+        "no interface of this machine has that address; `ip address` shows them"
+    } else if kind == io::ErrorKind::PermissionDenied {
+        "ports below 1024 need CAP_NET_BIND_SERVICE"
+    } else {
+        "choose another address"
     }
 }
