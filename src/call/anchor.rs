@@ -7,7 +7,7 @@ use crate::limits;
 use crate::media::{Content, Payload, PayloadFormat, Remote};
 use crate::wire::sdp::{Flow, Format, Here, Kind, Media, Sdp};
 
-use super::table::PortPair;
+use super::door::PortPair;
 
 /// One party's session description, as far as the recorder cares.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::anchor::Session;
-use super::table::PortPair;
+use super::door::PortPair;
 use crate::ids::Leg;
 use crate::wire::sip::Message;
 

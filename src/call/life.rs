@@ -13,10 +13,11 @@ use bytes::Bytes;
 
 use super::anchor::{self, Session};
 use super::announce::Telling;
+use super::desk::Desk;
 use super::dialog::{Agreed, Dialog, DialogState};
+use super::door::{Output, PortPair, RecordedFormat};
 use super::policy::Policy;
 use super::story::{Reason, Story};
-use super::table::{Desk, Output, PortPair, RecordedFormat};
 use crate::consent::{self, Clip, Consent, Cut, Fact, Facts, How, Parties, Standing};
 use crate::digit::Digit;
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};

@@ -5,7 +5,9 @@
 
 mod anchor;
 mod announce;
+mod desk;
 mod dialog;
+mod door;
 mod hangup;
 mod life;
 mod peers;
@@ -14,7 +16,8 @@ mod story;
 mod table;
 
 pub use anchor::{Line, Session};
+pub use door::{Config, Input, Live, Output, PortPair, RecordedFormat, Strangers, Tallies};
 pub use peers::{Network, Peer, Peers, Source};
 pub use policy::{Policy, Selector};
 pub use story::{Reason, Story};
-pub use table::{Config, Input, Live, Output, PortPair, RecordedFormat, Strangers, Table, Tallies};
+pub use table::Table;

@@ -1,214 +1,31 @@
 //! All calls, and the door to them: messages and events in; messages, orders and stories out.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::anchor::{self, Session};
+use super::desk::{Desk, Within};
 use super::dialog::{Agreed, Dialog};
+use super::door::{Config, Input, Live, Output, Tallies};
 use super::hangup;
 use super::life::{Beginning, Call, NotAnchored, State};
-use super::peers::{Peers, Source};
+use super::peers::Source;
 use super::policy::Policy;
-use super::story::{Reason, Story};
-use crate::consent::{How, Parties, Permit, Standing, WithoutConsent};
+use super::story::Reason;
+use crate::consent::{How, Parties, WithoutConsent};
 use crate::digit::Digit;
-use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
+use crate::ids::{CallId, Direction, Leg};
 use crate::limits;
-use crate::media::{self, BridgeId, Order, PairIds};
+use crate::media;
 use crate::private::Private;
 use crate::sip::{self, ServerKey, Stack};
-use crate::time::{Moment, Wall};
+use crate::time::Moment;
 use crate::vault::EndReason;
 use crate::wire::dtmf;
-use crate::wire::sip::{Message, Method, Name, Uri, reason_phrase, reply};
-
-/// What the table is told once.
-#[derive(Debug)]
-pub struct Config {
-    /// The SIP stack's own settings.
-    pub sip: sip::Config,
-    /// Who may speak to us.
-    pub peers: Peers,
-    /// What becomes of messages from others.
-    pub strangers: Strangers,
-    /// The address of the media ports that face each leg ([`Leg::index`]).
-    pub media: [IpAddr; 2],
-    /// The policies, the first that matches being the one.
-    pub policies: Vec<Arc<Policy>>,
-    /// Port pairs to be kept in stock for each leg, at most [`limits::PORT_STOCK`].
-    pub port_stock: usize,
-    /// Two readings of the clocks, taken together.
-    pub clocks: (Moment, Wall),
-}
-
-/// What becomes of a message that comes from neither PBX nor trunk.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Strangers {
-    /// Nothing is answered.
-    Drop,
-    /// Requests are answered with 403.
-    Forbid,
-}
-
-/// A pair of ports that the shell has opened.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct PortPair {
-    /// The leg it faces.
-    pub leg: Leg,
-    /// The shell's names of the two sockets.
-    pub ids: PairIds,
-    /// The RTP port's number.
-    pub rtp: u16,
-    /// The RTCP port's number.
-    pub rtcp: u16,
-}
-
-/// What is told to the table.
-#[derive(Debug)]
-pub enum Input {
-    /// A datagram came.
-    Datagram {
-        /// From where.
-        from: SocketAddr,
-        /// The whole of it.
-        bytes: Bytes,
-    },
-    /// A datagram could not be delivered: ICMP, or the socket's error.
-    Unreachable {
-        /// Where it was to go.
-        to: SocketAddr,
-    },
-    /// The media plane saw something.
-    Media(media::Event),
-    /// The vault cannot record this call, or not any longer.
-    VaultFailed(CallId),
-    /// Ports were opened for the stock.
-    Ports(Vec<PortPair>),
-    /// The clocks were read again.
-    Clocks(Moment, Wall),
-}
-
-/// What the table wants done, in order.
-#[derive(Debug)]
-pub enum Output {
-    /// Send this datagram.
-    Send {
-        /// Where to.
-        to: SocketAddr,
-        /// The whole of it.
-        bytes: Bytes,
-    },
-    /// An order for the media plane that has this call.
-    Media {
-        /// The call.
-        call: CallId,
-        /// The order.
-        order: Order,
-    },
-    /// Begin a recording: the recorder first, then `Order::Record` with the permit.
-    Record {
-        /// The bridge that is mirrored.
-        id: BridgeId,
-        /// The call's recorder slot.
-        slot: u32,
-        /// The permit.
-        permit: Permit,
-        /// What the payload types mean.
-        formats: Vec<RecordedFormat>,
-    },
-    /// What the payload types mean from here on.
-    Formats {
-        /// The call.
-        call: CallId,
-        /// Its recorder slot.
-        slot: u32,
-        /// The meanings.
-        formats: Vec<RecordedFormat>,
-    },
-    /// End the recording and drop the permit.
-    EndRecording {
-        /// The call.
-        call: CallId,
-        /// Its recorder slot.
-        slot: u32,
-        /// Why.
-        why: EndReason,
-    },
-    /// A pair is no longer needed; it comes after the orders that close its bridges.
-    GiveBack {
-        /// The call that had it.
-        call: CallId,
-        /// The pair.
-        pair: PortPair,
-    },
-    /// The stock of pairs that face this leg is low: so many would fill it.
-    WantPorts {
-        /// The leg.
-        leg: Leg,
-        /// How many.
-        count: usize,
-    },
-    /// A call changed: write it down.
-    Story(Box<Story>),
-}
-
-/// What a payload type of a leg means.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RecordedFormat {
-    /// The leg that sends it.
-    pub leg: Leg,
-    /// The RTP payload type.
-    pub payload_type: u8,
-    /// The encoding name.
-    pub name: String,
-    /// The RTP clock in Hz.
-    pub clock: u32,
-    /// Channels.
-    pub channels: u8,
-}
-
-/// What happened that no call can tell.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Tallies {
-    /// Messages from neither PBX nor trunk.
-    pub strangers: u64,
-    /// In-dialog requests whose sender or tags are not those of the dialog.
-    pub not_of_the_dialog: u64,
-    /// Forks beyond [`limits::DIALOGS_PER_CALL`], or for which no port was left.
-    pub forks_refused: u64,
-    /// Requests that belong to no call and passed.
-    pub passed: u64,
-}
-
-/// A call as an operator sees it.
-#[derive(Clone, Debug)]
-pub struct Live {
-    /// Its number.
-    pub call: CallId,
-    /// When the INVITE came.
-    pub began: Moment,
-    /// Which way.
-    pub direction: Direction,
-    /// Over which trunk.
-    pub trunk: TrunkName,
-    /// Under which policy.
-    pub policy: Option<Arc<str>>,
-    /// Whether both parties are in it.
-    pub is_up: bool,
-    /// Where consent stands.
-    pub consent: Option<Standing>,
-    /// Whether it is recorded at this moment.
-    pub is_recording: bool,
-    /// The recording's name, where it has one.
-    pub recording: Option<RecordingId>,
-    /// Why it has none, or has one.
-    pub reason: Reason,
-    /// Who talks.
-    pub parties: Parties,
-}
+use crate::wire::sip::{Message, Method, Name, Uri};
 
 /// All calls.
 pub struct Table {
@@ -220,16 +37,6 @@ pub struct Table {
     timers: BTreeSet<(Moment, u32)>,
     live: usize,
     desk: Desk,
-}
-
-/// What calls share: the stack, the ports, the way out.
-pub(super) struct Desk {
-    config: Config,
-    stack: Stack,
-    stock: [Vec<PortPair>; 2],
-    out: VecDeque<Output>,
-    tallies: Tallies,
-    random: u64,
 }
 
 /// A request that was forwarded and not yet answered to the end.
@@ -257,14 +64,7 @@ impl Table {
     #[must_use]
     pub fn new(config: Config, seed: u64, now: Moment) -> Self {
         let stack = Stack::new(config.sip, seed, now);
-        let desk = Desk {
-            config,
-            stack,
-            stock: [Vec::new(), Vec::new()],
-            out: VecDeque::new(),
-            tallies: Tallies::default(),
-            random: seed ^ 0x6d69_7473_6368_6e69,
-        };
+        let desk = Desk::new(config, stack, seed);
         let mut table = Self {
             calls: Vec::new(),
             free: Vec::new(),
@@ -716,119 +516,6 @@ const SIP_PORT: u16 = 5060;
 
 /// Seconds after which a refused call may be tried again: a few calls end in that time, even on a small box.
 const RETRY_AFTER_S: u32 = 5;
-
-/// Whether a request belongs to a dialog, and so may go where its Request-URI says.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Within {
-    Dialog,
-    Nothing,
-}
-
-impl Desk {
-    pub(super) fn out(&mut self, output: Output) {
-        self.out.push_back(output);
-    }
-
-    pub(super) fn order(&mut self, call: CallId, order: Order) {
-        self.out.push_back(Output::Media { call, order });
-    }
-
-    pub(super) const fn clocks(&self) -> (Moment, Wall) {
-        self.config.clocks
-    }
-
-    pub(super) const fn media_ip(&self, leg: Leg) -> IpAddr {
-        let [pbx, trunk] = self.config.media;
-        match leg {
-            Leg::Pbx => pbx,
-            Leg::Trunk => trunk,
-        }
-    }
-
-    const fn stock_of(&mut self, leg: Leg) -> &mut Vec<PortPair> {
-        let [pbx, trunk] = &mut self.stock;
-        match leg {
-            Leg::Pbx => pbx,
-            Leg::Trunk => trunk,
-        }
-    }
-
-    pub(super) fn take_ports(&mut self, leg: Leg) -> Option<PortPair> {
-        self.stock_of(leg).pop()
-    }
-
-    pub(super) fn give_back(&mut self, call: CallId, pair: PortPair) {
-        self.out(Output::GiveBack { call, pair });
-    }
-
-    /// Asks for ports once a quarter of a leg's stock is gone.
-    fn restock(&mut self) {
-        for leg in Leg::BOTH {
-            let have = self.stock_of(leg).len();
-            let stock = self.config.port_stock;
-            if have <= stock * 3 / 4 && have < stock {
-                self.out(Output::WantPorts { leg, count: stock - have });
-            }
-        }
-    }
-
-    /// SplitMix64 (Steele, Lea, Flood 2014): ids must be unique, and are no secret.
-    fn draw(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn draw_recording(&mut self) -> RecordingId {
-        let number = (u128::from(self.draw()) << 64) | u128::from(self.draw());
-        RecordingId::from_bytes(number.to_be_bytes())
-    }
-
-    fn refuse_stranger(&mut self, from: SocketAddr, bytes: Bytes) {
-        self.tallies.strangers += 1;
-        if self.config.strangers == Strangers::Forbid
-            && let Ok(request) = Message::parse_datagram(bytes)
-            && request.is_request()
-            && request.method() != Method::Ack
-        {
-            let bytes = reply(&request, 403, reason_phrase(403), Some(b"stranger"), &[]);
-            self.out(Output::Send { to: from, bytes });
-        }
-    }
-
-    /// Returns where a request goes that leaves on this leg: within a dialog where its route set says, if that is the peer's own;
-    /// else to the peer.
-    fn target(&self, request: &Message, leg: Leg, trunk: Option<usize>, within: Within) -> SocketAddr {
-        match self.stack.next_hop(request) {
-            Some(hop) if within == Within::Dialog || hop.by != sip::By::RequestUri => self.reach(hop.address(), leg, trunk),
-            Some(_) | None => self.peer(leg, trunk),
-        }
-    }
-
-    fn reach(&self, address: Option<SocketAddr>, leg: Leg, trunk: Option<usize>) -> SocketAddr {
-        let peer = match leg {
-            Leg::Pbx => Some(&self.config.peers.pbx),
-            Leg::Trunk => self.config.peers.trunks.get(trunk.unwrap_or(0)).map(|(_, peer)| peer),
-        };
-        address
-            .filter(|&to| to != self.config.sip.via_host && peer.is_some_and(|peer| peer.owns(to)))
-            .unwrap_or_else(|| self.peer(leg, trunk))
-    }
-
-    fn peer(&self, leg: Leg, trunk: Option<usize>) -> SocketAddr {
-        let peers = &self.config.peers;
-        match leg {
-            Leg::Pbx => peers.pbx.address,
-            Leg::Trunk => peers
-                .trunks
-                .get(trunk.unwrap_or(0))
-                .or_else(|| peers.trunks.first())
-                .map_or(peers.pbx.address, |(_, trunk)| trunk.address),
-        }
-    }
-}
 
 /// Anchors the first offer, and makes the first dialog with its ports: so that a call that cannot have them is refused now.
 fn first_offer(call: &mut Call, request: &Message, desk: &mut Desk) -> Result<(Option<Session>, Option<Bytes>), Reason> {

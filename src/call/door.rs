@@ -1,0 +1,201 @@
+//! What goes into the table of calls and what comes out of it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::peers::Peers;
+use super::policy::Policy;
+use super::story::{Reason, Story};
+use crate::consent::{Parties, Permit, Standing};
+use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
+use crate::media::{self, BridgeId, Order, PairIds};
+use crate::sip;
+use crate::time::{Moment, Wall};
+use crate::vault::EndReason;
+
+/// What the table is told once.
+#[derive(Debug)]
+pub struct Config {
+    /// The SIP stack's own settings.
+    pub sip: sip::Config,
+    /// Who may speak to us.
+    pub peers: Peers,
+    /// What becomes of messages from others.
+    pub strangers: Strangers,
+    /// The address of the media ports that face each leg ([`Leg::index`]).
+    pub media: [IpAddr; 2],
+    /// The policies, the first that matches being the one.
+    pub policies: Vec<Arc<Policy>>,
+    /// Port pairs to be kept in stock for each leg, at most [`limits::PORT_STOCK`].
+    pub port_stock: usize,
+    /// Two readings of the clocks, taken together.
+    pub clocks: (Moment, Wall),
+}
+
+/// What becomes of a message that comes from neither PBX nor trunk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Strangers {
+    /// Nothing is answered.
+    Drop,
+    /// Requests are answered with 403.
+    Forbid,
+}
+
+/// A pair of ports that the shell has opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PortPair {
+    /// The leg it faces.
+    pub leg: Leg,
+    /// The shell's names of the two sockets.
+    pub ids: PairIds,
+    /// The RTP port's number.
+    pub rtp: u16,
+    /// The RTCP port's number.
+    pub rtcp: u16,
+}
+
+/// What is told to the table.
+#[derive(Debug)]
+pub enum Input {
+    /// A datagram came.
+    Datagram {
+        /// From where.
+        from: SocketAddr,
+        /// The whole of it.
+        bytes: Bytes,
+    },
+    /// A datagram could not be delivered: ICMP, or the socket's error.
+    Unreachable {
+        /// Where it was to go.
+        to: SocketAddr,
+    },
+    /// The media plane saw something.
+    Media(media::Event),
+    /// The vault cannot record this call, or not any longer.
+    VaultFailed(CallId),
+    /// Ports were opened for the stock.
+    Ports(Vec<PortPair>),
+    /// The clocks were read again.
+    Clocks(Moment, Wall),
+}
+
+/// What the table wants done, in order.
+#[derive(Debug)]
+pub enum Output {
+    /// Send this datagram.
+    Send {
+        /// Where to.
+        to: SocketAddr,
+        /// The whole of it.
+        bytes: Bytes,
+    },
+    /// An order for the media plane that has this call.
+    Media {
+        /// The call.
+        call: CallId,
+        /// The order.
+        order: Order,
+    },
+    /// Begin a recording: the recorder first, then `Order::Record` with the permit.
+    Record {
+        /// The bridge that is mirrored.
+        id: BridgeId,
+        /// The call's recorder slot.
+        slot: u32,
+        /// The permit.
+        permit: Permit,
+        /// What the payload types mean.
+        formats: Vec<RecordedFormat>,
+    },
+    /// What the payload types mean from here on.
+    Formats {
+        /// The call.
+        call: CallId,
+        /// Its recorder slot.
+        slot: u32,
+        /// The meanings.
+        formats: Vec<RecordedFormat>,
+    },
+    /// End the recording and drop the permit.
+    EndRecording {
+        /// The call.
+        call: CallId,
+        /// Its recorder slot.
+        slot: u32,
+        /// Why.
+        why: EndReason,
+    },
+    /// A pair is no longer needed; it comes after the orders that close its bridges.
+    GiveBack {
+        /// The call that had it.
+        call: CallId,
+        /// The pair.
+        pair: PortPair,
+    },
+    /// The stock of pairs that face this leg is low: so many would fill it.
+    WantPorts {
+        /// The leg.
+        leg: Leg,
+        /// How many.
+        count: usize,
+    },
+    /// A call changed: write it down.
+    Story(Box<Story>),
+}
+
+/// What a payload type of a leg means.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RecordedFormat {
+    /// The leg that sends it.
+    pub leg: Leg,
+    /// The RTP payload type.
+    pub payload_type: u8,
+    /// The encoding name.
+    pub name: String,
+    /// The RTP clock in Hz.
+    pub clock: u32,
+    /// Channels.
+    pub channels: u8,
+}
+
+/// What happened that no call can tell.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Tallies {
+    /// Messages from neither PBX nor trunk.
+    pub strangers: u64,
+    /// In-dialog requests whose sender or tags are not those of the dialog.
+    pub not_of_the_dialog: u64,
+    /// Forks beyond [`limits::DIALOGS_PER_CALL`], or for which no port was left.
+    pub forks_refused: u64,
+    /// Requests that belong to no call and passed.
+    pub passed: u64,
+}
+
+/// A call as an operator sees it.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// Its number.
+    pub call: CallId,
+    /// When the INVITE came.
+    pub began: Moment,
+    /// Which way.
+    pub direction: Direction,
+    /// Over which trunk.
+    pub trunk: TrunkName,
+    /// Under which policy.
+    pub policy: Option<Arc<str>>,
+    /// Whether both parties are in it.
+    pub is_up: bool,
+    /// Where consent stands.
+    pub consent: Option<Standing>,
+    /// Whether it is recorded at this moment.
+    pub is_recording: bool,
+    /// The recording's name, where it has one.
+    pub recording: Option<RecordingId>,
+    /// Why it has none, or has one.
+    pub reason: Reason,
+    /// Who talks.
+    pub parties: Parties,
+}
