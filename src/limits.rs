@@ -91,3 +91,9 @@ pub const FORMAT_NAME_BYTES: usize = 64;
 
 /// Entries of one key file: recipients at capture and those added since. More: the key file is refused.
 pub const KEY_FILE_ENTRIES: usize = 256;
+
+// ── ledger ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Rows that wait for the ledger: three for each of 30,000 calls, about 40 MB. More: the row is lost, and `mitschnitt_ledger_errors_total`
+/// counts it; by then the ledger's disk has not answered for minutes.
+pub const LEDGER_ROWS_WAITING: u32 = 100_000;

@@ -16,7 +16,7 @@ use mitschnitt::codec::Codec;
 use mitschnitt::consent::{Clip, Cut, Mode, Player, SentAs, Terms, WithoutConsent};
 use mitschnitt::digit::Digit;
 use mitschnitt::ids::{Leg, TrunkName};
-use mitschnitt::media::{Announcing, BridgeId, Event, Order, PairIds, PortId};
+use mitschnitt::media::{Announcing, BridgeId, Content, Event, Order, PairIds, PortId};
 use mitschnitt::time::{Moment, Wall};
 use mitschnitt::vault::EndReason;
 use mitschnitt::wire::sdp::Sdp;
@@ -282,6 +282,152 @@ fn a_bye_in_the_other_partys_name_is_refused_and_ends_nothing() {
 }
 
 #[test]
+fn a_bye_to_another_fork_leaves_the_call_up() {
+    let mut world = World::with(Mode::Announce);
+    world.pbx_calls(&offer("192.0.2.10", 4000, "0"));
+    let invite = world.asked.clone();
+    world.trunk_answers(200, "x", &offer("198.51.100.20", 6000, "0"));
+    world.pbx_acks("x");
+    world.asked = invite;
+    world.trunk_answers(200, "y", &offer("198.51.100.21", 6000, "0"));
+    world.pbx_acks("y");
+
+    world.pbx_sends("BYE", 2, "y", "", "");
+    world.trunk_answers(200, "y", "");
+
+    assert_eq!(world.table.count(), 1, "the caller has hung up on the fork that came too late");
+    world.pbx_sends("BYE", 3, "x", "", "");
+    world.trunk_answers(200, "x", "");
+    assert_eq!(world.table.count(), 0);
+    assert_eq!(world.taken(), world.given_back());
+}
+
+#[test]
+fn nothing_is_kept_while_a_bye_is_on_its_way_and_a_challenged_one_leaves_a_gap() {
+    let mut world = World::with(Mode::Announce);
+    world.call_is_up();
+    for announcing in world.announced() {
+        world.played(&announcing);
+    }
+
+    world.pbx_sends("BYE", 2, "b", "", "");
+    assert!(world.out.iter().any(|o| matches!(o, Output::Suspend { .. })));
+    world.trunk_answers(401, "b", "");
+
+    assert!(world.out.iter().any(|o| matches!(o, Output::Resume { .. })));
+    assert!(!world.out.iter().any(|o| matches!(o, Output::EndRecording { .. })));
+}
+
+#[test]
+fn an_answered_call_that_is_never_acknowledged_is_given_up_after_64_t1() {
+    let mut world = World::with(Mode::Announce);
+    world.pbx_calls(&offer("192.0.2.10", 4000, "0"));
+    world.trunk_answers(200, "b", &offer("198.51.100.20", 6000, "0"));
+
+    world.passes(Duration::from_secs(32));
+
+    assert_eq!(world.table.count(), 0);
+    assert_eq!(world.given_back(), 2);
+}
+
+#[test]
+fn a_request_that_was_sent_before_one_that_was_seen_is_refused() {
+    let mut world = World::with(Mode::Announce);
+    world.call_is_up();
+    world.pbx_sends("INFO", 7, "b", "", "");
+    world.trunk_answers(200, "b", "");
+
+    world.pbx_sends("BYE", 6, "b", "", "");
+
+    assert_eq!(world.to_pbx_any("500").status(), Some(500));
+    assert_eq!(world.table.count(), 1);
+}
+
+#[test]
+fn a_description_beside_other_parts_is_anchored_and_they_are_left_alone() {
+    let mut world = World::with(Mode::Announce);
+    let isup = "--x\r\nContent-Type: application/isup\r\n\r\n\u{1}\u{2}\r\n--x--\r\n";
+    let sdp = offer("192.0.2.10", 4000, "0");
+    let body = format!("--x\r\nContent-Type: application/sdp\r\n\r\n{sdp}\r\n{isup}");
+    let text =
+        numbered("INVITE", "sip:200@192.0.2.1", PBX, 1, "a", None, "Content-Type: multipart/mixed;boundary=x\r\n", &body, 0);
+
+    world.datagram(PBX, &text);
+
+    let went = String::from_utf8_lossy(world.to_trunk("INVITE").body()).into_owned();
+    assert!(went.contains("c=IN IP4 203.0.113.1") && !went.contains("c=IN IP4 192.0.2.10"), "{went}");
+    assert!(went.ends_with(isup));
+    assert_eq!(world.to_trunk("INVITE").value(Name::ContentLength), Some(went.len().to_string().as_bytes()));
+}
+
+#[test]
+fn fax_in_the_place_of_sound_ends_the_recording_and_is_relayed_as_what_it_is() {
+    let mut world = World::with(Mode::Announce);
+    world.call_is_up();
+    for announcing in world.announced() {
+        world.played(&announcing);
+    }
+    let fax = |ip, port| offer(ip, port, "t38").replace("m=audio", "m=image").replace("RTP/AVP", "udptl");
+
+    world.pbx_sends("INVITE", 2, "b", "Content-Type: application/sdp\r\n", &fax("192.0.2.10", 4000));
+    world.trunk_answers(200, "b", &fax("198.51.100.20", 6000));
+
+    assert!(world.out.iter().any(|o| matches!(o, Output::EndRecording { why: EndReason::MediaChanged, .. })));
+    let contents: Vec<_> = world
+        .orders()
+        .filter_map(|order| match order {
+            Order::Bridge(bridging) => Some(bridging.content),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(contents, [Content::Audio, Content::Datagrams]);
+}
+
+#[test]
+fn sound_that_the_parties_encrypt_is_not_announced_into_and_not_recorded() {
+    for secure in ["RTP/SAVP", "RTP/AVP"] {
+        let mut world = World::with(Mode::Announce);
+        let keyed = |ip, port| {
+            let key = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj\r\na=sendrecv";
+            offer(ip, port, "0").replace("RTP/AVP", secure).replace("a=sendrecv", key)
+        };
+        world.pbx_calls(&keyed("192.0.2.10", 4000));
+        world.trunk_answers(200, "b", &keyed("198.51.100.20", 6000));
+
+        world.pbx_acks("b");
+
+        assert_eq!(world.announced(), [], "{secure}");
+        assert_eq!(world.last_story().reason, Reason::MediaEncrypted, "{secure}");
+    }
+}
+
+#[test]
+fn media_that_would_go_past_us_is_refused() {
+    let mut world = World::with(Mode::Announce);
+
+    world.pbx_calls(&offer("192.0.2.10", 4000, "0").replace("c=IN IP4 192.0.2.10", "c=IN IP6 2001:db8::10"));
+
+    assert_eq!(world.to_pbx_any("488").status(), Some(488));
+    assert_eq!(world.last_story().reason, Reason::BadOffer);
+}
+
+#[test]
+fn a_party_that_was_told_and_moves_before_the_grant_is_told_again() {
+    let mut world = World::with(Mode::OptIn);
+    world.call_is_up();
+    for announcing in world.announced() {
+        world.played(&announcing);
+    }
+
+    world.trunk_sends("INVITE", 2, "b", "Content-Type: application/sdp\r\n", &offer("198.51.100.99", 6000, "0 101"));
+    world.pbx_answers(&offer("192.0.2.10", 4000, "0 101"));
+
+    assert_eq!(world.announced().iter().map(|a| a.leg).collect::<Vec<_>>(), [Leg::Trunk]);
+    world.trunk_sends("INFO", 3, "b", "Content-Type: application/dtmf\r\n", "1");
+    assert!(world.recorded().is_none(), "the new person has not heard the text to its end");
+}
+
+#[test]
 fn an_offer_that_names_a_port_of_its_own_call_is_refused() {
     let mut world = World::with(Mode::Announce);
     world.call_is_up();
@@ -312,7 +458,7 @@ fn the_vault_failing_leaves_the_call_up_and_says_so() {
     }
     let (id, _) = world.recorded().expect("both were told");
 
-    world.input(Input::VaultFailed(id.call));
+    world.input(Input::VaultFailed { call: id.call, left_a_file: true });
 
     assert!(world.out.iter().any(|o| matches!(o, Output::EndRecording { why: EndReason::CallFailed, .. })));
     assert_eq!(world.last_story().reason, Reason::VaultUnavailable);
@@ -392,7 +538,7 @@ impl World {
             port_stock: 64,
             clocks: (Moment::START, Wall::from_unix_micros(1_795_512_600_000_000)),
         };
-        let table = Table::new(config, 7, now);
+        let table = Table::new(config, [7, 8], now);
         let mut world = Self { table, now, out: Vec::new(), ports: 0, stocked: 0, has_ports: true, calls: 0, asked: None };
         world.drain();
         world
@@ -490,6 +636,11 @@ impl World {
 
     /// Answers the request that was sent last.
     fn trunk_answers(&mut self, status: u16, to_tag: &str, sdp: &str) {
+        let text = self.answer(status, to_tag, sdp);
+        self.datagram(TRUNK, &text);
+    }
+
+    fn answer(&self, status: u16, to_tag: &str, sdp: &str) -> String {
         let asked = self.asked.clone().expect("a request was sent");
         let mut text = format!("SIP/2.0 {status} So\r\n");
         for line in asked
@@ -505,7 +656,13 @@ impl World {
             text.push_str("Content-Type: application/sdp\r\n");
         }
         text.push_str(&format!("Content-Length: {}\r\n\r\n{sdp}", sdp.len()));
-        self.datagram(TRUNK, &text);
+        text
+    }
+
+    /// The PBX answers the request that it was sent last.
+    fn pbx_answers(&mut self, sdp: &str) {
+        let text = self.answer(200, "a", sdp);
+        self.datagram(PBX, &text);
     }
 
     fn played(&mut self, announcing: &Announcing) {

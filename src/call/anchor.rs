@@ -22,10 +22,14 @@ pub struct Line {
     is_rtp: bool,
     /// SRTP: what is said is not ours to hear.
     is_secure: bool,
+    /// Keys stand in it, as in SRTP that is offered under the name of RTP (RFC 8643).
+    has_keys: bool,
     /// Whether its address is one that can be given another: not multicast, say.
     anchorable: bool,
     /// Where the party wants its media; nothing where the line is rejected (port 0) or gives no address.
     remote: Option<SocketAddr>,
+    /// Whether it is not rejected.
+    is_wanted: bool,
     rtcp: Option<SocketAddr>,
     rtcp_mux: bool,
     flow: Flow,
@@ -56,9 +60,11 @@ impl Line {
             kind: media.kind,
             is_rtp: media.is_rtp(),
             is_secure: media.is_secure(),
+            has_keys: media.crypto || media.fingerprint,
             anchorable: media.anchorable,
             // An address of zeroes is a party on hold (RFC 3264 §5.1), not a rejected line.
             remote: media.addr.filter(|_| media.port != 0).map(|ip| SocketAddr::new(ip, media.port)),
+            is_wanted: media.port != 0,
             rtcp: media.rtcp_to(),
             rtcp_mux: media.rtcp_mux,
             flow: media.direction,
@@ -73,10 +79,20 @@ impl Line {
         self.kind == Kind::Audio && self.is_rtp && !self.is_secure && self.remote.is_some()
     }
 
-    /// Returns whether it is audio that the parties encrypt between themselves.
-    #[must_use]
-    pub fn is_secure_audio(&self) -> bool {
-        self.kind == Kind::Audio && self.is_secure && self.remote.is_some()
+    /// Returns whether both parties' descriptions of the line make it audio that a recording can be made of.
+    pub(super) fn is_recordable(&self, other: &Self) -> bool {
+        self.is_audio() && other.is_audio() && !(self.has_keys && other.has_keys)
+    }
+
+    /// Returns whether both parties' descriptions of the line make it audio that they encrypt between themselves.
+    pub(super) fn is_encrypted(&self, other: &Self) -> bool {
+        let is_audio = |line: &Self| line.kind == Kind::Audio && line.remote.is_some();
+        is_audio(self) && is_audio(other) && (self.is_secure || (self.has_keys && other.has_keys))
+    }
+
+    /// Returns whether media is wanted at an address that cannot be given another: a host name, a multicast group, another IP version.
+    pub(super) fn escapes(&self, here: IpAddr) -> bool {
+        self.is_wanted && !self.can_be_anchored(here)
     }
 
     /// Returns whether it can be given an address of ours: not rejected, and of a family that we have.
@@ -84,9 +100,15 @@ impl Line {
         self.anchorable && self.remote.is_some_and(|remote| remote.is_ipv4() == here.is_ipv4())
     }
 
+    /// Returns whether the party wants its media elsewhere than before, hold apart.
+    pub(super) fn is_elsewhere_than(&self, before: &Self) -> bool {
+        let place = |line: &Self| line.remote.filter(|remote| !remote.ip().is_unspecified());
+        place(self).zip(place(before)).is_some_and(|(is, was)| is != was)
+    }
+
     /// Returns whether this is where the party wants its media.
     pub(super) fn is_at(&self, address: SocketAddr) -> bool {
-        self.remote == Some(address)
+        self.remote == Some(address) || self.rtcp == Some(address)
     }
 
     /// Returns whether the party hears what is sent to it: not on hold by direction, nor by the old `c=0.0.0.0` (RFC 3264 §8.4).
@@ -95,10 +117,10 @@ impl Line {
         matches!(self.flow, Flow::SendRecv | Flow::RecvOnly) && self.remote.is_some_and(|remote| !remote.ip().is_unspecified())
     }
 
-    /// Returns what the line carries.
-    pub(super) fn content(&self) -> Content {
+    /// Returns what the line carries, the other party having described `other`.
+    pub(super) fn content(&self, other: &Self) -> Content {
         match (self.kind, self.is_rtp) {
-            (Kind::Audio, true) if !self.is_secure => Content::Audio,
+            (Kind::Audio, true) if !self.is_secure && !(self.has_keys && other.has_keys) => Content::Audio,
             (_, true) => Content::OtherRtp,
             (_, false) => Content::Datagrams,
         }

@@ -45,6 +45,15 @@ impl Telling {
         }
     }
 
+    /// The party on this leg is another, or elsewhere: it is to be told again, and whether it still can be.
+    pub(super) fn moved(&mut self, leg: Leg) -> bool {
+        let is_told = self.of(leg) == Told::Yes;
+        if is_told {
+            self.set(leg, Told::Waiting { restarts: 1 });
+        }
+        is_told
+    }
+
     /// Takes note that it was played to its end.
     pub(super) fn played(&mut self, leg: Leg) {
         if let Told::Playing { .. } = self.of(leg) {

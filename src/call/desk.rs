@@ -1,6 +1,7 @@
 //! What all calls share: the SIP stack, the stock of ports, the way out, and where a request goes.
 
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
@@ -19,7 +20,8 @@ pub(super) struct Desk {
     stock: [Vec<PortPair>; 2],
     pub(super) out: VecDeque<Output>,
     pub(super) tallies: Tallies,
-    random: u64,
+    seed: u64,
+    drawn: u64,
 }
 
 /// Whether a request belongs to a dialog, and so may go where its Request-URI says.
@@ -32,8 +34,7 @@ pub(super) enum Within {
 impl Desk {
     pub(super) fn new(config: Config, stack: Stack, seed: u64) -> Self {
         let (stock, out, tallies) = ([Vec::new(), Vec::new()], VecDeque::new(), Tallies::default());
-        // Another series than the stack's, which is seeded with the same number.
-        Self { config, stack, stock, out, tallies, random: seed ^ 0x6d69_7473_6368_6e69 }
+        Self { config, stack, stock, out, tallies, seed, drawn: 0 }
     }
 
     pub(super) fn out(&mut self, output: Output) {
@@ -42,6 +43,11 @@ impl Desk {
 
     pub(super) fn order(&mut self, call: CallId, order: Order) {
         self.out.push_back(Output::Media { call, order });
+    }
+
+    /// How long the ACK of a 2xx may take: as long as the 2xx is sent again (RFC 3261 §13.3.1.4).
+    pub(super) fn acknowledged_within(&self) -> std::time::Duration {
+        self.config.sip.timers.t1 * 64
     }
 
     pub(super) const fn clocks(&self) -> (Moment, Wall) {
@@ -83,13 +89,13 @@ impl Desk {
         }
     }
 
-    /// SplitMix64 (Steele, Lea, Flood 2014): ids must be unique, and are no secret.
+    /// Draws a number: the SipHash of the seed and of how many were drawn, so that one id tells nothing of the next.
     pub(super) fn draw(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.drawn += 1;
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u64(self.seed);
+        hasher.write_u64(self.drawn);
+        hasher.finish()
     }
 
     pub(super) fn draw_recording(&mut self) -> RecordingId {

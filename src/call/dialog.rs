@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::anchor::Session;
 use super::door::PortPair;
 use crate::ids::Leg;
+use crate::media::Content;
 use crate::wire::sip::Message;
 
 /// A dialog, early or confirmed: what the caller has with one of the phones that the call was forked to.
@@ -15,8 +16,8 @@ pub(super) struct Dialog {
     /// The pairs that face the caller, one for each `m=` line. Those that face the called party belong to the call: the offer that
     /// named them went to all forks.
     pub(super) facing_caller: Vec<Option<PortPair>>,
-    /// Which lines the media plane has a bridge for.
-    pub(super) bridged: Vec<bool>,
+    /// Which lines the media plane has a bridge for, and for what.
+    pub(super) bridged: Vec<Option<Content>>,
     /// What each leg described last, in a completed offer and answer ([`Leg::index`]).
     pub(super) agreed: Option<Agreed>,
     /// The called party's offer in a response, which the caller answers in ACK or PRACK.
@@ -72,13 +73,14 @@ impl Dialog {
     /// Returns the line that a recording is made of: the first audio line that both have.
     pub(super) fn audio(&self) -> Option<usize> {
         let agreed = self.agreed.as_ref()?;
-        agreed.offer.lines().iter().zip(agreed.answer.lines()).position(|(offer, answer)| offer.is_audio() && answer.is_audio())
+        agreed.offer.lines().iter().zip(agreed.answer.lines()).position(|(offer, answer)| offer.is_recordable(answer))
     }
 
-    /// Takes note of a request's CSeq number.
-    pub(super) fn saw(&mut self, leg: Leg, number: u32) {
-        if let Some(seen) = self.cseq.get_mut(leg.index()) {
-            *seen = number.max(*seen);
-        }
+    /// Takes note of a request's CSeq number, and returns whether it is above all that came before from that leg.
+    pub(super) fn saw(&mut self, leg: Leg, number: u32) -> bool {
+        let Some(seen) = self.cseq.get_mut(leg.index()) else { return false };
+        let is_next = number > *seen;
+        *seen = number.max(*seen);
+        is_next
     }
 }

@@ -74,7 +74,12 @@ pub enum Input {
     /// The media plane saw something.
     Media(media::Event),
     /// The vault cannot record this call, or not any longer.
-    VaultFailed(CallId),
+    VaultFailed {
+        /// The call.
+        call: CallId,
+        /// Whether anything of the recording lies on the disk.
+        left_a_file: bool,
+    },
     /// Ports were opened for the stock.
     Ports(Vec<PortPair>),
     /// The clocks were read again.
@@ -126,6 +131,20 @@ pub enum Output {
         slot: u32,
         /// Why.
         why: EndReason,
+    },
+    /// Keep nothing more, for now.
+    Suspend {
+        /// The call.
+        call: CallId,
+        /// Its recorder slot.
+        slot: u32,
+    },
+    /// Go on keeping: what was not kept meanwhile is a gap.
+    Resume {
+        /// The call.
+        call: CallId,
+        /// Its recorder slot.
+        slot: u32,
     },
     /// A pair is no longer needed; it comes after the orders that close its bridges.
     GiveBack {

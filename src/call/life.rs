@@ -54,7 +54,11 @@ pub(super) struct Call {
     /// On which leg the reason lies.
     reason_leg: Option<Leg>,
     is_recording: bool,
+    /// The dialog and line that are, or were, recorded.
+    recorded: Option<(usize, usize)>,
     was_granted: bool,
+    /// When an answered call without its ACK is given up (RFC 3261 §13.3.1.4: 64·T1).
+    unacknowledged_at: Option<Moment>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,6 +90,8 @@ pub(super) enum NotAnchored {
     NoPorts,
     /// It names a port of the call's own: 488.
     PointsAtItself,
+    /// A line wants its media where we cannot be in between: 488.
+    Escapes,
 }
 
 impl NotAnchored {
@@ -93,7 +99,7 @@ impl NotAnchored {
     pub(super) const fn status(self) -> u16 {
         match self {
             Self::NoPorts => 503,
-            Self::PointsAtItself => 488,
+            Self::PointsAtItself | Self::Escapes => 488,
         }
     }
 }
@@ -124,7 +130,9 @@ impl Call {
             reason: Reason::InProgress,
             reason_leg: None,
             is_recording: false,
+            recorded: None,
             was_granted: false,
+            unacknowledged_at: None,
         }
     }
 
@@ -179,11 +187,12 @@ impl Call {
         }
     }
 
-    pub(super) fn accept(&mut self, at: usize, response: &Message, desk: &mut Desk) {
+    pub(super) fn accept(&mut self, at: usize, response: &Message, desk: &mut Desk, now: Moment) {
         if self.state != State::Ringing {
             return;
         }
         self.state = State::Answered;
+        self.unacknowledged_at = Some(now + desk.acknowledged_within());
         for (other, dialog) in self.dialogs.iter_mut().enumerate() {
             if other == at {
                 dialog.state = DialogState::Accepted;
@@ -207,6 +216,7 @@ impl Call {
             dialog.state = DialogState::Confirmed;
         }
         self.state = State::Up { dialog: at };
+        self.unacknowledged_at = None;
         self.answered = Some(now);
         let Some(policy) = self.policy.clone() else {
             return self.settle(Reason::NoPolicy, None, desk);
@@ -217,8 +227,9 @@ impl Call {
         if let Some(dialog) = self.dialogs.get(at)
             && dialog.audio().is_none()
         {
-            let is_secure =
-                dialog.agreed.as_ref().is_some_and(|agreed| agreed.answer.lines().iter().any(anchor::Line::is_secure_audio));
+            let is_secure = dialog.agreed.as_ref().is_some_and(|agreed| {
+                agreed.offer.lines().iter().zip(agreed.answer.lines()).any(|(offer, answer)| offer.is_encrypted(answer))
+            });
             return self.settle(if is_secure { Reason::MediaEncrypted } else { Reason::NoAudio }, None, desk);
         }
         let facts = Facts {
@@ -238,13 +249,16 @@ impl Call {
     /// Gives a description that goes to `to` the ports that face that leg, taking new ones for lines that have none.
     ///
     /// # Errors
-    /// No port pair is left, or it names a port of this call: what was taken stays with the call, and is given back with it.
+    /// No port pair is left, it names a port of this call, or an address that cannot be given another: what was taken stays with the call, and is given back with it.
     pub(super) fn anchor(&mut self, to: Leg, dialog: Option<usize>, sdp: &Sdp, desk: &mut Desk) -> Result<Vec<u8>, NotAnchored> {
         let session = Session::of(sdp);
         if self.points_at_itself(&session, desk) {
             return Err(NotAnchored::PointsAtItself);
         }
         let ip = desk.media_ip(to);
+        if session.lines().iter().any(|line| line.escapes(ip)) {
+            return Err(NotAnchored::Escapes);
+        }
         let facing = if to == self.callee() {
             &mut self.facing_callee
         } else {
@@ -306,8 +320,15 @@ impl Call {
             return;
         }
         let lines = agreed.offer.lines().len().min(agreed.answer.lines().len());
-        dialog.bridged.resize(lines.max(dialog.bridged.len()), false);
-        dialog.agreed = Some(agreed.clone());
+        dialog.bridged.resize(lines.max(dialog.bridged.len()), None);
+        let before = dialog.agreed.replace(agreed.clone());
+        let audio = dialog.audio();
+        if self.recorded.is_some_and(|recorded| recorded == (at, recorded.1) && audio != Some(recorded.1)) {
+            // What comes now is no plain audio, or comes on another line: the recording ends before the first packet of it.
+            self.end_recording(EndReason::MediaChanged, desk);
+        }
+        self.tell_anew(at, before.as_ref(), &agreed, desk, now);
+        let Some(dialog) = self.dialogs.get_mut(at) else { return };
         let (facing_caller, facing_callee) = (&dialog.facing_caller, &self.facing_callee);
         for (line, bridged) in dialog.bridged.iter_mut().enumerate() {
             let facing = |leg| {
@@ -315,10 +336,17 @@ impl Call {
                 pairs.get(line).copied().flatten()
             };
             let (Some(pbx), Some(trunk)) = (facing(Leg::Pbx), facing(Leg::Trunk)) else { continue };
-            let Some(content) = agreed.offer.line(line).map(anchor::Line::content) else { continue };
+            let Some(content) =
+                agreed.offer.line(line).zip(agreed.answer.line(line)).map(|(offer, answer)| offer.content(answer))
+            else {
+                continue;
+            };
             let id = bridge(self.id, at, line);
-            if !*bridged {
-                *bridged = true;
+            if *bridged != Some(content) {
+                if bridged.is_some() {
+                    desk.order(self.id, Order::Close { id });
+                }
+                *bridged = Some(content);
                 desk.order(
                     self.id,
                     Order::Bridge(Box::new(Bridging { id, slot: self.slot, ports: [pbx.ids, trunk.ids], content })),
@@ -338,6 +366,23 @@ impl Call {
             desk.out(Output::Formats { call: self.id, slot: self.slot, formats });
         }
         self.announce(desk, now);
+    }
+
+    /// While nothing is granted, a party that was told and is now elsewhere may be another person: it is told again.
+    fn tell_anew(&mut self, at: usize, before: Option<&Agreed>, agreed: &Agreed, desk: &mut Desk, now: Moment) {
+        if self.state != (State::Up { dialog: at })
+            || self.consent.as_ref().is_none_or(|consent| consent.standing() != Standing::Asking)
+        {
+            return;
+        }
+        let (Some(before), Some(line)) = (before, self.dialogs.get(at).and_then(Dialog::audio)) else { return };
+        for leg in Leg::BOTH {
+            let (was, is) = (before.of(leg).line(line), agreed.of(leg).line(line));
+            let is_elsewhere = was.zip(is).is_some_and(|(was, is)| is.is_elsewhere_than(was));
+            if is_elsewhere && self.telling.moved(leg) {
+                self.consider(Fact::Begun(leg), desk, now);
+            }
+        }
     }
 
     /// What the payload types of the recorded stream mean: what a leg sends is numbered as the other asked for it (RFC 3264 §6.1).
@@ -388,6 +433,7 @@ impl Call {
             match clip {
                 Some((clip, payload_type)) => {
                     self.telling.begun(leg);
+                    self.consider(Fact::Begun(leg), desk, now);
                     desk.order(self.id, Order::Announce(Announcing { id: bridge(self.id, at, line), leg, clip, payload_type }));
                 }
                 None => {
@@ -425,7 +471,35 @@ impl Call {
     }
 
     pub(super) fn deadline(&self) -> Option<Moment> {
-        self.consent.as_ref().and_then(Consent::deadline)
+        [self.consent.as_ref().and_then(Consent::deadline), self.unacknowledged_at].into_iter().flatten().min()
+    }
+
+    /// Returns whether the call was answered and never acknowledged: there is no call, and no BYE will come.
+    pub(super) fn is_given_up(&self, now: Moment) -> bool {
+        self.unacknowledged_at.is_some_and(|at| at <= now)
+    }
+
+    /// Returns whether a BYE within this dialog ends the call: that of another fork ends only the fork.
+    pub(super) fn is_ended_by(&self, dialog: usize) -> bool {
+        match self.state {
+            State::Up { dialog: up } => up == dialog,
+            State::Answered => self.dialogs.get(dialog).is_some_and(|dialog| dialog.state == DialogState::Accepted),
+            State::Ringing | State::Over => false,
+        }
+    }
+
+    /// A BYE is on its way: nothing is kept from here on, whatever becomes of it.
+    pub(super) fn suspend(&self, desk: &mut Desk) {
+        if self.is_recording {
+            desk.out(Output::Suspend { call: self.id, slot: self.slot });
+        }
+    }
+
+    /// The BYE was challenged: they talk on, and the recording has a gap.
+    pub(super) fn resume(&self, desk: &mut Desk) {
+        if self.is_recording {
+            desk.out(Output::Resume { call: self.id, slot: self.slot });
+        }
     }
 
     fn consider(&mut self, fact: Fact, desk: &mut Desk, now: Moment) {
@@ -437,6 +511,7 @@ impl Call {
                     return self.settle(Reason::NoAudio, None, desk);
                 };
                 self.is_recording = true;
+                self.recorded = Some((at, line));
                 self.was_granted = true;
                 let formats = self.formats();
                 // The story first: what becomes of the recording must find its row.
@@ -468,7 +543,8 @@ impl Call {
     }
 
     /// The vault cannot record this call, or not any longer.
-    pub(super) fn vault_failed(&mut self, desk: &mut Desk) {
+    pub(super) fn vault_failed(&mut self, left_a_file: bool, desk: &mut Desk) {
+        self.was_granted &= left_a_file;
         if self.is_recording {
             self.end_recording(EndReason::CallFailed, desk);
         }
@@ -476,6 +552,7 @@ impl Call {
     }
 
     fn end_recording(&mut self, why: EndReason, desk: &mut Desk) {
+        self.recorded = None;
         if std::mem::take(&mut self.is_recording) {
             desk.out(Output::EndRecording { call: self.id, slot: self.slot, why });
         }
@@ -487,6 +564,9 @@ impl Call {
     pub(super) fn end(&mut self, reason: Reason, why: EndReason, desk: &mut Desk, now: Moment) {
         if self.state == State::Over {
             return;
+        }
+        if self.reason == Reason::InProgress && reason == Reason::Stopped {
+            self.reason = reason;
         }
         self.consider(Fact::Ended, desk, now);
         self.end_recording(why, desk);
@@ -503,11 +583,11 @@ impl Call {
         desk.out(Output::Story(Box::new(self.story(Some(now)))));
     }
 
-    fn drop_dialog(&mut self, at: usize, desk: &mut Desk) {
+    pub(super) fn drop_dialog(&mut self, at: usize, desk: &mut Desk) {
         let Some(dialog) = self.dialogs.get_mut(at) else { return };
         dialog.state = DialogState::Lost;
         for (line, bridged) in dialog.bridged.drain(..).enumerate() {
-            if bridged {
+            if bridged.is_some() {
                 desk.order(self.id, Order::Close { id: bridge(self.id, at, line) });
             }
         }

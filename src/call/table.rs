@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,6 +26,7 @@ use crate::sip::{self, ServerKey, Stack};
 use crate::time::Moment;
 use crate::vault::EndReason;
 use crate::wire::dtmf;
+use crate::wire::sdp::{self, Sdp};
 use crate::wire::sip::{Message, Method, Name, Uri};
 
 /// All calls.
@@ -60,11 +62,12 @@ enum Kind {
 }
 
 impl Table {
-    /// Makes an empty table. `seed` must come from the system's random source: call and recording ids are drawn from it.
+    /// Makes an empty table. The seeds must come from the system's random source: branches and tags are drawn from the first, call and
+    /// recording ids from the second.
     #[must_use]
-    pub fn new(config: Config, seed: u64, now: Moment) -> Self {
-        let stack = Stack::new(config.sip, seed, now);
-        let desk = Desk::new(config, stack, seed);
+    pub fn new(config: Config, [branches, ids]: [u64; 2], now: Moment) -> Self {
+        let stack = Stack::new(config.sip, branches, now);
+        let desk = Desk::new(config, stack, ids);
         let mut table = Self {
             calls: Vec::new(),
             free: Vec::new(),
@@ -99,7 +102,9 @@ impl Table {
                 };
                 self.with_call(call, now, |call, desk| call.heard(event, desk, now));
             }
-            Input::VaultFailed(call) => self.with_call(call, now, |call, desk| call.vault_failed(desk)),
+            Input::VaultFailed { call, left_a_file } => {
+                self.with_call(call, now, |call, desk| call.vault_failed(left_a_file, desk))
+            }
             Input::Ports(pairs) => {
                 for pair in pairs {
                     self.desk.stock_of(pair.leg).push(pair);
@@ -187,7 +192,7 @@ impl Table {
                 sip::Output::Ack { server, request, from } => self.on_ack(server, &request, from, now),
                 sip::Output::Response { server, response, from: _ } => self.on_response(server, response, now),
                 sip::Output::Failed { server, status } => self.on_failed(server, status, now),
-                sip::Output::Ended { server } => drop(self.pending.remove(&server)),
+                sip::Output::Ended { server } => self.on_ended(server, now),
                 sip::Output::Cancelled { .. } | sip::Output::OwnResponse { .. } | sip::Output::Dropped { .. } => {}
             }
         }
@@ -299,7 +304,9 @@ impl Table {
             }
             return;
         };
-        if sender != source.leg() {
+        let trunk_of_call = self.calls.get(slot as usize).and_then(Option::as_ref).map(|call| call.trunk_at);
+        let is_other_trunk = trunk_of(source).is_some_and(|at| Some(at) != trunk_of_call);
+        if sender != source.leg() || is_other_trunk {
             // Somebody speaks in the other party's name: a forged BYE, say.
             self.desk.tallies.not_of_the_dialog += 1;
             self.desk.stack.handle(sip::Input::Reply { server, status: 481, extra: Vec::new() }, now);
@@ -307,17 +314,25 @@ impl Table {
         }
         let digit = (method == Method::Info).then(|| info_digit(request)).flatten();
         let Some(Some(call)) = self.calls.get_mut(slot as usize) else { return };
-        if let (Some(dialog), Ok(cseq)) = (call.dialogs.get_mut(dialog), request.cseq()) {
-            dialog.saw(sender, cseq.number);
+        let before = Before::of(call);
+        if let (Some(dialog), Ok(cseq)) = (call.dialogs.get_mut(dialog), request.cseq())
+            && !dialog.saw(sender, cseq.number)
+        {
+            // Sent before one that was seen: late, or replayed (RFC 3261 §12.2.2).
+            self.desk.stack.handle(sip::Input::Reply { server, status: 500, extra: Vec::new() }, now);
+            return;
+        }
+        if method == Method::Bye && call.is_ended_by(dialog) {
+            call.suspend(&mut self.desk);
         }
         let (id, trunk_at) = (call.id, call.trunk_at);
         let anchored = match sdp_of(request) {
             None => Ok((None, None)),
-            Some(body) => match anchor::read(body) {
+            Some(at) => match read(request, &at) {
                 Err(anchor::Unreadable) => Err(488),
                 Ok(sdp) => call
                     .anchor(sender.other(), Some(dialog), &sdp, &mut self.desk)
-                    .map(|body| (Some(Session::of(&sdp)), Some(Bytes::from(body))))
+                    .map(|body| (Some(Session::of(&sdp)), Some(with(request, at, body))))
                     .map_err(NotAnchored::status),
             },
         };
@@ -347,6 +362,7 @@ impl Table {
         self.pending.insert(server, Pending { call: id, dialog: Some(dialog), from: sender, kind, offer });
         let to = self.desk.target(request, sender.other(), Some(trunk_at), Within::Dialog);
         self.desk.stack.handle(sip::Input::Forward { server, to, body }, now);
+        self.keep(slot, before, now);
         if let Some(digit) = digit {
             self.with_slot(slot, now, |call, desk| call.pressed(sender, digit, How::KeyByInfo, desk, now));
         }
@@ -363,10 +379,12 @@ impl Table {
         let Some(Some(call)) = self.calls.get_mut(slot as usize) else { return };
         let trunk_at = call.trunk_at;
         let mut body = None;
-        if let Some(sdp) = sdp_of(request).and_then(|body| anchor::read(body).ok())
+        let before = Before::of(call);
+        if let Some(at) = sdp_of(request)
+            && let Ok(sdp) = read(request, &at)
             && let Ok(anchored) = call.anchor(sender.other(), Some(dialog), &sdp, &mut self.desk)
         {
-            body = Some(Bytes::from(anchored));
+            body = Some(with(request, at, anchored));
             let offer = call.dialogs.get_mut(dialog).and_then(|dialog| dialog.late_offer.take());
             if let Some(offer) = offer {
                 let answer = Session::of(&sdp);
@@ -375,6 +393,7 @@ impl Table {
         }
         let to = self.desk.target(request, sender.other(), Some(trunk_at), Within::Dialog);
         self.desk.stack.handle(sip::Input::Forward { server, to, body }, now);
+        self.keep(slot, before, now);
         self.with_slot(slot, now, |call, desk| call.confirm(dialog, desk, now));
     }
 
@@ -389,6 +408,7 @@ impl Table {
             return;
         };
         let mut body = None;
+        let before = self.calls.get(slot as usize).and_then(Option::as_deref).map(Before::of);
         if let Some(Some(call)) = self.calls.get_mut(slot as usize)
             && status < 300
         {
@@ -400,10 +420,12 @@ impl Table {
                 }
                 dialog
             });
-            if let (Some(at), Some(sdp)) = (dialog, sdp_of(&response).and_then(|body| anchor::read(body).ok())) {
+            if let (Some(at), Some(place)) = (dialog, sdp_of(&response))
+                && let Ok(sdp) = read(&response, &place)
+            {
                 match call.anchor(from, Some(at), &sdp, &mut self.desk) {
                     Ok(anchored) => {
-                        body = Some(Bytes::from(anchored));
+                        body = Some(with(&response, place, anchored));
                         let answer = Session::of(&sdp);
                         match self.pending.get(&server).and_then(|pending| pending.offer.clone()) {
                             Some(offer) => call.agree(at, Agreed { offerer: from, offer, answer }, &mut self.desk, now),
@@ -418,17 +440,32 @@ impl Table {
                 }
             }
             if let (Kind::First, Some(at), 200..) = (kind, dialog, status) {
-                call.accept(at, &response, &mut self.desk);
+                call.accept(at, &response, &mut self.desk, now);
             }
         }
         self.desk.stack.handle(sip::Input::PassResponse { server, response, body }, now);
+        if let Some(before) = before {
+            self.keep(slot, before, now);
+        }
         match (kind, status) {
             (Kind::First, 300..) => self.end_call(slot, Reason::of_status(status), EndReason::CallFailed, now),
             // A challenge to a BYE ends nothing: it is sent again with credentials.
-            (Kind::Bye, 200..=400 | 402..=406 | 408..) => {
-                self.end_call(slot, Reason::EndedBeforeConsent, EndReason::HungUp(from), now);
-            }
+            (Kind::Bye, 401 | 407) => self.with_slot(slot, now, |call, desk| call.resume(desk)),
+            (Kind::Bye, 200..) => self.end_dialog(slot, known, from, now),
+            // The far end knows no such dialog, or is gone (RFC 5057 §5.1): no BYE need come.
+            (Kind::Invite, 408 | 481) => self.end_dialog(slot, known, from.other(), now),
             (Kind::First | Kind::Bye | Kind::Invite | Kind::Other, _) => {}
+        }
+    }
+
+    /// A request is over. A first INVITE whose 2xx named no dialog leaves a call that no BYE could ever end.
+    fn on_ended(&mut self, server: ServerKey, now: Moment) {
+        let Some(pending) = self.pending.remove(&server).filter(|pending| pending.kind == Kind::First) else { return };
+        if let Some(&slot) = self.by_id.get(&pending.call)
+            && let Some(Some(call)) = self.calls.get(slot as usize)
+            && call.state == State::Ringing
+        {
+            self.end_call(slot, Reason::Failed, EndReason::CallFailed, now);
         }
     }
 
@@ -437,7 +474,7 @@ impl Table {
         let Some(&slot) = self.by_id.get(&pending.call) else { return };
         match pending.kind {
             Kind::First => self.end_call(slot, Reason::of_status(status), EndReason::CallFailed, now),
-            Kind::Bye => self.end_call(slot, Reason::EndedBeforeConsent, EndReason::HungUp(pending.from), now),
+            Kind::Bye => self.end_dialog(slot, pending.dialog, pending.from, now),
             Kind::Invite | Kind::Other => {}
         }
     }
@@ -462,19 +499,27 @@ impl Table {
     /// Lets something happen to a call, and keeps its timer and its end.
     fn with_slot(&mut self, slot: u32, now: Moment, act: impl FnOnce(&mut Call, &mut Desk)) {
         let Some(Some(call)) = self.calls.get_mut(slot as usize) else { return };
-        let (before, asked) = (call.deadline(), call.is_refused());
+        let before = Before::of(call);
         act(call, &mut self.desk);
-        let (after, refused) = (call.deadline(), call.is_refused());
-        if before != after {
-            if let Some(at) = before {
+        self.keep(slot, before, now);
+    }
+
+    /// Sees to the timer and the end of a call to which something happened.
+    fn keep(&mut self, slot: u32, before: Before, now: Moment) {
+        let Some(Some(call)) = self.calls.get(slot as usize) else { return };
+        let after = Before::of(call);
+        if before.deadline != after.deadline {
+            if let Some(at) = before.deadline {
                 self.timers.remove(&(at, slot));
             }
-            if let Some(at) = after {
+            if let Some(at) = after.deadline {
                 self.timers.insert((at, slot));
             }
         }
         let hangs_up = call.consent.as_ref().is_some_and(|consent| consent.terms().without_consent == WithoutConsent::HangUp);
-        if refused && !asked && hangs_up {
+        if call.is_given_up(now) {
+            self.end_call(slot, Reason::Failed, EndReason::CallFailed, now);
+        } else if after.is_refused && !before.is_refused && hangs_up {
             self.hang_up(slot, now);
         }
     }
@@ -491,6 +536,15 @@ impl Table {
             }
         }
         self.end_call(slot, Reason::EndedBeforeConsent, EndReason::Stopped, now);
+    }
+
+    /// A dialog is over: with it the call, or only a fork of it.
+    fn end_dialog(&mut self, slot: u32, dialog: Option<usize>, by: Leg, now: Moment) {
+        let Some(Some(call)) = self.calls.get_mut(slot as usize) else { return };
+        match dialog {
+            Some(dialog) if !call.is_ended_by(dialog) => call.drop_dialog(dialog, &mut self.desk),
+            Some(_) | None => self.end_call(slot, Reason::EndedBeforeConsent, EndReason::HungUp(by), now),
+        }
     }
 
     fn end_call(&mut self, slot: u32, reason: Reason, why: EndReason, now: Moment) {
@@ -511,6 +565,19 @@ impl Table {
     }
 }
 
+/// How a call stood before something happened to it.
+#[derive(Clone, Copy)]
+struct Before {
+    deadline: Option<Moment>,
+    is_refused: bool,
+}
+
+impl Before {
+    fn of(call: &Call) -> Self {
+        Self { deadline: call.deadline(), is_refused: call.is_refused() }
+    }
+}
+
 /// Where SIP over UDP is spoken unless a URI says otherwise (RFC 3261 §19.1.2).
 const SIP_PORT: u16 = 5060;
 
@@ -521,17 +588,17 @@ const RETRY_AFTER_S: u32 = 5;
 fn first_offer(call: &mut Call, request: &Message, desk: &mut Desk) -> Result<(Option<Session>, Option<Bytes>), Reason> {
     call.dialogs.push(Dialog::new(None, Vec::new()));
     if let (Some(dialog), Ok(cseq)) = (call.dialogs.first_mut(), request.cseq()) {
-        dialog.saw(call.direction.caller(), cseq.number);
+        dialog.cseq = by_leg(call.direction.caller(), cseq.number);
     }
-    let Some(body) = sdp_of(request) else { return Ok((None, None)) };
-    let sdp = anchor::read(body).map_err(|_| Reason::BadOffer)?;
+    let Some(at) = sdp_of(request) else { return Ok((None, None)) };
+    let sdp = read(request, &at).map_err(|_| Reason::BadOffer)?;
     let session = Session::of(&sdp);
     let body = call.anchor(call.callee(), None, &sdp, desk).map_err(|why| match why {
         NotAnchored::NoPorts => Reason::PortsExhausted,
-        NotAnchored::PointsAtItself => Reason::BadOffer,
+        NotAnchored::PointsAtItself | NotAnchored::Escapes => Reason::BadOffer,
     })?;
     call.reserve(&session, desk).map_err(|_| Reason::PortsExhausted)?;
-    Ok((Some(session), Some(Bytes::from(body))))
+    Ok((Some(session), Some(with(request, at, body))))
 }
 
 fn live(call: &Call) -> Live {
@@ -557,11 +624,34 @@ const fn trunk_of(source: Source) -> Option<usize> {
     }
 }
 
-/// The session description of a message, if that is what its body is.
-fn sdp_of(message: &Message) -> Option<&[u8]> {
-    let kind = message.value(Name::ContentType)?;
-    let kind = kind.split(|&byte| byte == b';').next().unwrap_or(kind).trim_ascii();
-    (kind.eq_ignore_ascii_case(b"application/sdp") && !message.body().is_empty()).then(|| message.body())
+/// The CSeq numbers of a dialog whose first request came from this leg.
+const fn by_leg(leg: Leg, number: u32) -> [u32; 2] {
+    match leg {
+        Leg::Pbx => [number, 0],
+        Leg::Trunk => [0, number],
+    }
+}
+
+/// Where the session description stands in a message's body: it is the body, or a part of a multipart one.
+fn sdp_of(message: &Message) -> Option<Range<usize>> {
+    if message.body().is_empty() {
+        return None;
+    }
+    sdp::find(message.value(Name::ContentType)?, message.body())
+}
+
+/// Reads the session description that stands there.
+fn read(message: &Message, at: &Range<usize>) -> Result<Sdp, anchor::Unreadable> {
+    anchor::read(message.body().get(at.clone()).unwrap_or_default())
+}
+
+/// The body with another session description in the place of its own.
+fn with(message: &Message, at: Range<usize>, anchored: Vec<u8>) -> Bytes {
+    if at == (0..message.body().len()) {
+        return Bytes::from(anchored);
+    }
+    let (before, after) = (message.body().get(..at.start).unwrap_or_default(), message.body().get(at.end..).unwrap_or_default());
+    Bytes::from([before, &anchored, after].concat())
 }
 
 fn info_digit(request: &Message) -> Option<Digit> {

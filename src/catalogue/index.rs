@@ -67,6 +67,8 @@ pub enum Write {
     Sealed(RecordingId, Totals),
     /// The recording ends before its end, for this reason.
     Torn(RecordingId, Reason),
+    /// The recording could not be begun, for this reason: there is none.
+    Lost(RecordingId, Reason),
 }
 
 /// Which rows are wanted.

@@ -10,6 +10,9 @@ use crate::time::Moment;
 /// What is told to the machine.
 #[derive(Debug)]
 pub enum Fact {
+    /// The announcement to this leg begins, or begins anew: what the party heard or pressed before counts no more, for it may be another
+    /// person, and nobody agrees to a text that was not begun.
+    Begun(Leg),
     /// An announcement was played to its end.
     Played(Played),
     /// An announcement was not played to its end, and will not be.
@@ -99,6 +102,7 @@ struct Asking {
     facts: Facts,
     played: [Option<Played>; 2],
     agreed: [Option<ConsentGiven>; 2],
+    begun: [bool; 2],
     /// When to stop waiting for the key: set once both legs were told.
     until: Option<Moment>,
 }
@@ -107,7 +111,7 @@ impl Consent {
     /// Begins to ask.
     #[must_use]
     pub fn new(terms: Terms, facts: Facts) -> Self {
-        let asking = Asking { facts, played: [None, None], agreed: [None, None], until: None };
+        let asking = Asking { facts, played: [None, None], agreed: [None, None], begun: [false, false], until: None };
         Self { terms, state: State::Asking(Box::new(asking)) }
     }
 
@@ -140,6 +144,10 @@ impl Consent {
     /// Takes a fact, and returns what follows from it.
     pub fn handle(&mut self, fact: Fact, now: Moment) -> Option<Output> {
         match (&mut self.state, fact) {
+            (State::Asking(asking), Fact::Begun(leg)) => {
+                asking.begin(leg);
+                None
+            }
             (State::Asking(asking), Fact::Played(played)) => {
                 asking.tell(played);
                 if asking.all_told() && asking.until.is_none() {
@@ -162,7 +170,9 @@ impl Consent {
                     Mode::OptIn => {
                         // Pressed while the announcement still runs, it counts once that leg was told to the end: who knows the text
                         // need not wait to press, but nobody's key stands for a text that was cut.
-                        asking.agree(ConsentGiven { leg, how, at: now });
+                        if asking.has_begun(leg) {
+                            asking.agree(ConsentGiven { leg, how, at: now });
+                        }
                         self.decide(now)
                     }
                 }
@@ -176,10 +186,10 @@ impl Consent {
                 })
             }
             // A late witness, a key that means nothing any more, and the end of a call change no decision.
-            (State::Granted(_), Fact::Played(_) | Fact::Cut(..) | Fact::TimeCame | Fact::Ended)
+            (State::Granted(_), Fact::Begun(_) | Fact::Played(_) | Fact::Cut(..) | Fact::TimeCame | Fact::Ended)
             | (
                 State::Refused(_) | State::Withdrawn(_),
-                Fact::Played(_) | Fact::Cut(..) | Fact::Pressed(..) | Fact::TimeCame | Fact::Ended,
+                Fact::Begun(_) | Fact::Played(_) | Fact::Cut(..) | Fact::Pressed(..) | Fact::TimeCame | Fact::Ended,
             ) => None,
         }
     }
@@ -208,7 +218,7 @@ impl Consent {
         let State::Asking(asking) = mem::replace(&mut self.state, State::Granted(now)) else {
             unreachable!("only `decide` grants, and it does so while asking")
         };
-        let Asking { facts, played, agreed, until: _ } = *asking;
+        let Asking { facts, played, agreed, begun: _, until: _ } = *asking;
         let consents = Leg::BOTH
             .into_iter()
             .zip(agreed)
@@ -232,6 +242,27 @@ impl Asking {
         match played.leg() {
             Leg::Pbx => *pbx = Some(played),
             Leg::Trunk => *trunk = Some(played),
+        }
+    }
+
+    fn begin(&mut self, leg: Leg) {
+        let at = leg.index();
+        for (place, begun) in self.begun.iter_mut().enumerate() {
+            *begun |= place == at;
+        }
+        for (place, (played, agreed)) in self.played.iter_mut().zip(&mut self.agreed).enumerate() {
+            if place == at {
+                (*played, *agreed) = (None, None);
+            }
+        }
+        self.until = None;
+    }
+
+    const fn has_begun(&self, leg: Leg) -> bool {
+        let [pbx, trunk] = self.begun;
+        match leg {
+            Leg::Pbx => pbx,
+            Leg::Trunk => trunk,
         }
     }
 
@@ -268,7 +299,14 @@ mod tests {
     const T: Moment = Moment::from_millis(2000);
 
     fn asked(mode: Mode) -> Consent {
-        Consent::new(terms(mode), facts())
+        begun(Consent::new(terms(mode), facts()))
+    }
+
+    fn begun(mut consent: Consent) -> Consent {
+        for leg in Leg::BOTH {
+            assert!(consent.handle(Fact::Begun(leg), T).is_none());
+        }
+        consent
     }
 
     fn told(mode: Mode) -> (Consent, Option<Output>) {
@@ -322,6 +360,30 @@ mod tests {
     }
 
     #[test]
+    fn a_key_pressed_before_the_announcement_began_agrees_to_nothing() {
+        let mut consent = Consent::new(terms(Mode::OptIn), facts());
+        assert!(press(&mut consent, Leg::Trunk, T).is_none());
+        let mut consent = begun(consent);
+
+        assert!(consent.handle(Fact::Played(played(Leg::Trunk, T)), T).is_none());
+        assert!(consent.handle(Fact::Played(played(Leg::Pbx, T)), T).is_none());
+        assert!(matches!(press(&mut consent, Leg::Trunk, T), Some(Output::Begin(_))));
+    }
+
+    #[test]
+    fn who_hears_the_announcement_anew_is_asked_anew() {
+        let mut consent = asked(Mode::OptIn);
+        assert!(press(&mut consent, Leg::Trunk, T).is_none());
+        assert!(consent.handle(Fact::Begun(Leg::Trunk), T).is_none());
+
+        assert!(consent.handle(Fact::Played(played(Leg::Trunk, T)), T).is_none());
+        assert!(consent.handle(Fact::Played(played(Leg::Pbx, T)), T).is_none());
+        let end = consent.deadline().expect("it waits");
+
+        assert!(matches!(consent.handle(Fact::TimeCame, end), Some(Output::Refuse(Refusal::Silence(Leg::Trunk)))));
+    }
+
+    #[test]
     fn an_announcement_that_was_cut_is_not_consent_whatever_was_pressed() {
         for mode in [Mode::Announce, Mode::OptOut, Mode::OptIn] {
             let mut consent = asked(mode);
@@ -365,7 +427,7 @@ mod tests {
 
     #[test]
     fn both_must_agree_where_the_policy_says_so() {
-        let mut consent = Consent::new(Terms { must_agree: [true, true], ..terms(Mode::OptIn) }, facts());
+        let mut consent = begun(Consent::new(Terms { must_agree: [true, true], ..terms(Mode::OptIn) }, facts()));
         assert!(consent.handle(Fact::Played(played(Leg::Pbx, T)), T).is_none());
         assert!(consent.handle(Fact::Played(played(Leg::Trunk, T)), T).is_none());
 

@@ -101,6 +101,10 @@ impl Bridge {
         self.permit = Some(permit);
     }
 
+    pub(super) const fn suspend(&mut self) -> Option<Permit> {
+        self.permit.take()
+    }
+
     pub(super) fn unrecord(&mut self) {
         self.permit = None;
     }
@@ -183,7 +187,7 @@ impl Bridge {
             Meaning::Audio => (Kind::Media, self.permit.as_ref().and_then(|permit| permit.cover(leg, now, packet))),
             Meaning::TelephoneEvent => {
                 from.tallies.withheld += 1;
-                if let Some(digit) = from.press(&rtp) {
+                if let Some(digit) = from.press(&rtp, now) {
                     told.tell_digit(id, leg, digit);
                 }
                 (Kind::TelephoneEvent, None)

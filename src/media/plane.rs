@@ -154,6 +154,19 @@ impl Plane {
         bridge.map(|bridge| bridge.tallies()).unwrap_or_default()
     }
 
+    /// Returns the sockets of a bridge that face the PBX and the trunk.
+    #[must_use]
+    pub fn ports(&self, id: BridgeId) -> Option<[PairIds; 2]> {
+        let index = *self.names.get(&id)?;
+        let bridge = self.bridges.get(index as usize)?.as_ref()?;
+        Some(Leg::BOTH.map(|leg| bridge.ports(leg)))
+    }
+
+    /// Mirrors no more, and returns the permit, so that the mirroring can go on later.
+    pub fn suspend(&mut self, id: BridgeId) -> Option<Permit> {
+        self.bridge(id).and_then(|(bridge, _)| bridge.suspend())
+    }
+
     fn build(&mut self, bridging: &Bridging) {
         let built = match self.names.contains_key(&bridging.id) {
             true => Err(NotTaken),

@@ -1,12 +1,14 @@
 //! One side of a bridge: where its party is, what it may send, and the stream towards it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::codec::Codec;
 use crate::consent::Cut;
 use crate::media::inject::Injection;
 use crate::media::splice::Splice;
 use crate::media::{LegTallies, PairIds, Payload, PayloadFormat, PortId, Remote};
+use crate::time::Moment;
 use crate::wire::{dtmf, rtp::Rtp};
 
 /// One side of a bridge.
@@ -20,6 +22,8 @@ pub(super) struct Side {
     pub(super) meanings: Meanings,
     /// The newest key that the party pressed.
     pressed: Option<Press>,
+    /// When a press of the party was told last.
+    told: Option<Moment>,
     /// The stream towards the party.
     pub(super) splice: Splice,
     /// What is played to the party.
@@ -53,7 +57,16 @@ struct Press {
 
 impl Side {
     pub(super) const fn new(ports: PairIds, tallies: LegTallies) -> Self {
-        Self { ports, described: None, meanings: Meanings::NONE, pressed: None, splice: Splice::new(), injection: None, tallies }
+        Self {
+            ports,
+            described: None,
+            meanings: Meanings::NONE,
+            pressed: None,
+            told: None,
+            splice: Splice::new(),
+            injection: None,
+            tallies,
+        }
     }
 
     pub(super) fn describe(&mut self, remote: Remote) {
@@ -105,18 +118,28 @@ impl Side {
     }
 
     /// Returns the key that this telephone-event is the first packet of.
-    pub(super) fn press(&mut self, rtp: &Rtp<'_>) -> Option<crate::digit::Digit> {
+    pub(super) fn press(&mut self, rtp: &Rtp<'_>, now: Moment) -> Option<crate::digit::Digit> {
         let digit = dtmf::parse_rfc4733(rtp.payload())?.digit;
         let press = Press { ssrc: rtp.ssrc(), timestamp: rtp.timestamp() };
         let is_new = self.pressed.is_none_or(|last| {
             press.ssrc != last.ssrc || !(0..=LATE_PRESS).contains(&last.timestamp.wrapping_sub(press.timestamp))
         });
-        is_new.then(|| {
-            self.pressed = Some(press);
-            digit
-        })
+        if !is_new {
+            return None;
+        }
+        self.pressed = Some(press);
+        // A flood of presses is no finger: what comes too soon after another is passed on, and told to nobody.
+        let is_too_soon = self.told.is_some_and(|told| now.since(told) < PRESS_EVERY);
+        if is_too_soon {
+            return None;
+        }
+        self.told = Some(now);
+        Some(digit)
     }
 }
+
+/// The shortest time between two presses that are told: the shortest tone and pause that exchanges know (ITU-T Q.24: 40 ms each).
+const PRESS_EVERY: Duration = Duration::from_millis(80);
 
 /// How far behind the newest press a late packet of an earlier one may lie: 10 s at 8 kHz. Further back, the clock was set anew.
 const LATE_PRESS: u32 = 80_000;
@@ -265,7 +288,8 @@ mod tests {
         let mut press = |timestamp, payload: &[u8]| {
             let header = Header { payload_type: 101, marker: false, sequence: 0, timestamp, ssrc: 1 };
             let packet = [&header.to_bytes(), payload].concat();
-            side.press(&Rtp::parse(&packet).unwrap()).map(|digit| digit.event())
+            let now = Moment::from_millis(u64::from(timestamp) / 8);
+            side.press(&Rtp::parse(&packet).unwrap(), now).map(|digit| digit.event())
         };
 
         assert_eq!(press(1000, &[1, 10, 0, 160]), Some(1));

@@ -36,8 +36,15 @@ pub(super) fn listen(path: &Path, ask: mpsc::Sender<Asked>) -> io::Result<tokio:
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     Ok(tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream, ask.clone()));
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => drop(tokio::spawn(serve(stream, ask.clone()))),
+                Err(error) => {
+                    // No descriptor is left, say: the next try may find one.
+                    tracing::warn!(%error, "control_socket_busy");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
         }
     }))
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use crate::consent::Evidence;
 use crate::ids::{CallId, RecordingId};
 use crate::limits;
+use crate::node::alive::Alive;
 use crate::node::clock::Clock;
 use crate::node::metrics::Metrics;
 use crate::vault::{LastChunk, NodeKey, PlainChunk, Recipient, Sealed, Sealer};
@@ -57,7 +58,9 @@ impl DiskLane {
     /// The lane has as many chunks as it may hold, or its thread is gone: the work comes back, and a chunk of it becomes a gap.
     #[expect(clippy::result_large_err, reason = "what finds no place comes back whole, once, to become a gap")]
     pub(super) fn give(&self, work: Work) -> Result<(), Work> {
-        if matches!(work, Work::Chunk(..)) && self.waiting.load(Ordering::Relaxed) >= limits::CHUNKS_WAITING {
+        // An end always finds a place: there is one for each recording that was begun, and without it the file stays torn.
+        let may_wait = matches!(work, Work::End(..)) || self.waiting.load(Ordering::Relaxed) < limits::CHUNKS_WAITING;
+        if !may_wait {
             return Err(work);
         }
         self.waiting.fetch_add(1, Ordering::Relaxed);
@@ -107,6 +110,7 @@ pub(super) fn start(
     clock: Clock,
     metrics: Arc<Metrics>,
     outcome: impl Fn(Outcome) + Send + 'static,
+    alive: Alive,
 ) -> io::Result<(DiskLane, JoinHandle<()>)> {
     for folder in [Place::recordings(&place.directory), Place::keys(&place.directory)] {
         DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
@@ -114,8 +118,16 @@ pub(super) fn start(
         fs::write(&probe, b"")?;
         fs::remove_file(&probe)?;
     }
-    // Opened once and never again: a failed sync is told to those who held the directory open when it happened.
-    let directory = File::open(&place.directory)?;
+    // Opened once and never again: a failed sync is told to those who held the directory open when it happened. Keys and recordings may
+    // lie on filesystems of their own.
+    let mut directories: Vec<(u64, File)> = Vec::new();
+    for folder in [Place::keys(&place.directory), Place::recordings(&place.directory)] {
+        let directory = File::open(&folder)?;
+        let device = directory.metadata()?.dev();
+        if directories.iter().all(|&(known, _)| known != device) {
+            directories.push((device, directory));
+        }
+    }
     let (work, waits) = channel();
     let lane = DiskLane { work, waiting: Arc::new(AtomicUsize::new(0)) };
     let waiting = Arc::clone(&lane.waiting);
@@ -124,11 +136,15 @@ pub(super) fn start(
         clock,
         metrics,
         outcome: Box::new(outcome),
-        directory,
+        directories: directories.into_iter().map(|(_, directory)| directory).collect(),
+        ended: Vec::new(),
         open: HashMap::new(),
         sealed: Vec::with_capacity(limits::CHUNK_BYTES + 1024),
     };
-    let thread = std::thread::Builder::new().name("disk".into()).spawn(move || writer.run(&waits, &waiting))?;
+    let thread = std::thread::Builder::new().name("disk".into()).spawn(move || {
+        let _alive = alive;
+        writer.run(&waits, &waiting);
+    })?;
     Ok((lane, thread))
 }
 
@@ -137,7 +153,10 @@ struct Writer {
     clock: Clock,
     metrics: Arc<Metrics>,
     outcome: Box<dyn Fn(Outcome) + Send>,
-    directory: File,
+    /// One of each filesystem that is written to.
+    directories: Vec<File>,
+    /// Recordings that were closed and are not durable yet: they are not called sealed before they are.
+    ended: Vec<(CallId, RecordingId, Sealed)>,
     open: HashMap<RecordingId, Recording>,
     sealed: Vec<u8>,
 }
@@ -162,7 +181,9 @@ impl Writer {
         let mut synced = Instant::now();
         let mut is_dirty = false;
         loop {
-            let timeout = if is_dirty { SYNC_EVERY.saturating_sub(synced.elapsed()) } else { Duration::from_secs(60) };
+            // With nothing open a closed recording need not wait to be called sealed.
+            let wait = if self.open.is_empty() { Duration::ZERO } else { SYNC_EVERY.saturating_sub(synced.elapsed()) };
+            let timeout = if is_dirty { wait } else { Duration::from_secs(60) };
             let mut batch = Vec::new();
             match waits.recv_timeout(timeout) {
                 Ok(work) => {
@@ -176,7 +197,7 @@ impl Writer {
             self.metrics.disk_queue.set(i64::try_from(waiting.load(Ordering::Relaxed)).unwrap_or(i64::MAX));
             is_dirty |= !batch.is_empty();
             self.work(batch);
-            if is_dirty && synced.elapsed() >= SYNC_EVERY {
+            if is_dirty && (synced.elapsed() >= SYNC_EVERY || self.open.is_empty()) {
                 self.sync();
                 (synced, is_dirty) = (Instant::now(), false);
             }
@@ -195,6 +216,7 @@ impl Writer {
                 Ok(()) => begun.push(recording),
                 Err(error) => {
                     tracing::error!(%recording, %error, "recording_not_begun");
+                    self.remove(recording);
                     self.fail(call, recording, false);
                 }
             }
@@ -206,7 +228,7 @@ impl Writer {
                 if let Err(error) = opened {
                     tracing::error!(%recording, %error, "recording_not_begun");
                     if let Some(gone) = self.open.remove(&recording) {
-                        drop(fs::remove_file(self.key_path(recording)));
+                        self.remove(recording);
                         self.fail(gone.call, recording, false);
                     }
                 }
@@ -234,7 +256,7 @@ impl Writer {
     }
 
     fn open_file(&mut self, recording: RecordingId) -> io::Result<()> {
-        let path = Place::recordings(&self.place.directory).join(format!("{recording}.rec"));
+        let path = self.recording_path(recording);
         let Some(entry) = self.open.get_mut(&recording) else { return Ok(()) };
         let mut file = create(&path)?;
         file.write_all(&entry.head)?;
@@ -281,7 +303,7 @@ impl Writer {
         match written {
             Ok(sealed) => {
                 self.metrics.recordings_sealed.inc();
-                (self.outcome)(Outcome::Sealed { recording, sealed });
+                self.ended.push((entry.call, recording, sealed));
             }
             Err(error) => {
                 tracing::error!(%recording, %error, "recording_ends_torn");
@@ -296,13 +318,45 @@ impl Writer {
     }
 
     /// Makes all that was written durable, and says whether it is.
-    fn sync(&self) -> bool {
-        let result = rustix::fs::syncfs(&self.directory);
-        if let Err(error) = result {
-            self.metrics.file_errors.inc();
-            tracing::error!(%error, "sync_failed");
+    ///
+    /// A sync that fails is told once: what was written since the last good one may be lost although every write succeeded and a second
+    /// sync would succeed as well (durability.md). So every recording that was open or closed since then ends here, torn.
+    fn sync(&mut self) -> bool {
+        let failed = self.directories.iter().filter_map(|directory| rustix::fs::syncfs(directory).err()).last();
+        let Some(error) = failed else {
+            for (_, recording, sealed) in std::mem::take(&mut self.ended) {
+                (self.outcome)(Outcome::Sealed { recording, sealed });
+            }
+            return true;
+        };
+        tracing::error!(%error, "sync_failed");
+        let mut lost: Vec<_> =
+            std::mem::take(&mut self.ended).into_iter().map(|(call, recording, _)| (call, recording)).collect();
+        // What was not begun yet is told by whoever begins it.
+        lost.extend(
+            self.open.iter().filter(|(_, entry)| entry.file.is_some()).map(|(&recording, entry)| (entry.call, recording)),
+        );
+        lost.sort_unstable();
+        for (call, recording) in lost {
+            self.open.remove(&recording);
+            self.fail(call, recording, true);
         }
-        result.is_ok()
+        false
+    }
+
+    /// Removes what little there is of a recording that could not be begun.
+    fn remove(&self, recording: RecordingId) {
+        for path in [self.key_path(recording), self.recording_path(recording)] {
+            if let Err(error) = fs::remove_file(&path)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                tracing::error!(%recording, %error, "leftover_not_removed");
+            }
+        }
+    }
+
+    fn recording_path(&self, recording: RecordingId) -> PathBuf {
+        Place::recordings(&self.place.directory).join(format!("{recording}.rec"))
     }
 
     fn key_path(&self, recording: RecordingId) -> PathBuf {

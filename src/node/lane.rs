@@ -13,14 +13,15 @@ use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 
 use crate::call::RecordedFormat;
 use crate::consent::Permit;
-use crate::ids::RecordingId;
+use crate::ids::{CallId, RecordingId};
 use crate::limits;
 use crate::media::{self, BridgeId, Order, PairIds, Plane, PortId, Sent};
+use crate::node::alive::Alive;
 use crate::node::clock::Clock;
 use crate::node::disk::{DiskLane, Work};
 use crate::node::metrics::{LaneTally, Metrics};
 use crate::time::Moment;
-use crate::vault::{Buffers, EndReason, PlainChunk, Recorder};
+use crate::vault::{Buffers, EndReason, GapReason, PlainChunk, Recorder};
 
 /// What signalling sends down.
 #[derive(Debug)]
@@ -33,6 +34,10 @@ pub(super) enum Down {
     Record { id: BridgeId, slot: u32, permit: Permit, formats: Vec<RecordedFormat> },
     /// What payload types mean from here on.
     Formats { slot: u32, formats: Vec<RecordedFormat> },
+    /// Keep nothing more of a recorded call, for now.
+    Suspend { slot: u32 },
+    /// Go on keeping.
+    Resume { slot: u32 },
     /// End a recording.
     End { slot: u32, why: EndReason },
     /// Close the sockets of a pair.
@@ -44,6 +49,8 @@ pub(super) enum Down {
 pub(super) enum Up {
     /// The plane saw something.
     Event(media::Event),
+    /// This call cannot be recorded: the disk has more to do than it may have.
+    NotRecorded(CallId),
 }
 
 /// Signalling's end of a media thread.
@@ -91,6 +98,7 @@ pub(super) fn start(
     disk: DiskLane,
     metrics: Arc<Metrics>,
     up: impl Fn(Up) + Send + 'static,
+    alive: Alive,
 ) -> io::Result<(Lane, Arc<OwnedFd>, JoinHandle<()>)> {
     let wake = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -111,12 +119,18 @@ pub(super) fn start(
         tally: LaneTally::default(),
         strangers: 0,
     };
-    let thread = std::thread::Builder::new().name(name).spawn(move || owner.run(&orders))?;
+    let thread = std::thread::Builder::new().name(name).spawn(move || {
+        let _alive = alive;
+        owner.run(&orders);
+    })?;
     Ok((Lane { down, wake: Arc::clone(&wake) }, wake, thread))
 }
 
 /// The epoll key of the eventfd; ports have the keys below 2^32.
 const WAKE: u64 = u64::MAX;
+
+/// Packets that are taken from one socket at a time to empty it: more than its buffer holds by default (212,992 bytes).
+const STALE: usize = 1024;
 
 /// Sockets looked at in one round: enough that a busy thread calls `epoll_wait` once for many packets.
 const ROUND: usize = 256;
@@ -127,6 +141,8 @@ struct Recording {
     recorder: Recorder,
     /// Keys that each leg had pressed before the recording began.
     withheld: [u64; 2],
+    /// Since when nothing is kept, and the permit meanwhile.
+    suspended: Option<(Moment, Permit)>,
 }
 
 struct Owner {
@@ -163,7 +179,7 @@ impl Owner {
                 }
             }
             // Orders first: who was described a moment ago may have a packet in this very round.
-            if !self.obey(orders) {
+            if !self.obey(orders, &mut buffer) {
                 break;
             }
             for event in &events {
@@ -187,7 +203,7 @@ impl Owner {
     }
 
     /// Does all orders that wait, and says whether there may be more.
-    fn obey(&mut self, orders: &Receiver<Down>) -> bool {
+    fn obey(&mut self, orders: &Receiver<Down>, buffer: &mut [u8]) -> bool {
         loop {
             let down = match orders.try_recv() {
                 Ok(down) => down,
@@ -196,10 +212,12 @@ impl Owner {
             };
             let now = self.clock.now();
             match down {
-                Down::Socket(id, socket) => self.own(id, socket),
+                Down::Socket(id, socket) => self.own(id, socket, buffer),
                 Down::Order(order) => self.plane.order(order, now),
-                Down::Record { id, slot, permit, formats } => self.record(id, slot, permit, &formats, now),
+                Down::Record { id, slot, permit, formats } => self.record(id, slot, permit, &formats, buffer, now),
                 Down::Formats { slot, formats } => self.formats(slot, &formats, now),
+                Down::Suspend { slot } => self.suspend(slot, now),
+                Down::Resume { slot } => self.resume(slot, now),
                 Down::End { slot, why } => self.end(slot, why, now),
                 Down::Close(ids) => {
                     for id in [ids.rtp, ids.rtcp] {
@@ -213,7 +231,11 @@ impl Owner {
         }
     }
 
-    fn own(&mut self, id: PortId, socket: UdpSocket) {
+    fn own(&mut self, id: PortId, socket: UdpSocket, buffer: &mut [u8]) {
+        // What came before anybody was described has no place to go, and would be heard as a burst of the past.
+        let stale = (0..STALE).take_while(|_| socket.recv_from(buffer).is_ok()).count();
+        self.tally.strangers += stale as u64;
+        buffer.fill(0);
         let at = id.0 as usize;
         if self.sockets.len() <= at {
             self.sockets.resize_with(at + 1, || None);
@@ -228,18 +250,19 @@ impl Owner {
 
     // ── the packet path ────────────────────────────────────────────────────────────────────────────────────────────
 
-    fn receive(&mut self, port: PortId, buffer: &mut [u8]) {
-        let Some(Some(socket)) = self.sockets.get(port.0 as usize) else { return };
+    /// Takes one packet from a socket, and says whether there may be more.
+    fn receive(&mut self, port: PortId, buffer: &mut [u8]) -> bool {
+        let Some(Some(socket)) = self.sockets.get(port.0 as usize) else { return false };
         let (length, source) = match socket.recv_from(buffer) {
             Ok(received) => received,
             Err(error) => {
                 if error.kind() != io::ErrorKind::WouldBlock {
                     self.tally.receive_errors += 1;
                 }
-                return;
+                return false;
             }
         };
-        let Some(packet) = buffer.get_mut(..length) else { return };
+        let Some(packet) = buffer.get_mut(..length) else { return false };
         let now = self.clock.now();
         self.tally.received += 1;
         self.tally.received_bytes += length as u64;
@@ -270,6 +293,18 @@ impl Owner {
         }
         // No voice stays in the receive buffer, not even until the next packet.
         packet.fill(0);
+        true
+    }
+
+    /// Relays all that lies in a bridge's RTP sockets.
+    fn empty(&mut self, id: BridgeId, buffer: &mut [u8]) {
+        for pair in self.plane.ports(id).into_iter().flatten() {
+            for _ in 0..STALE {
+                if !self.receive(pair.rtp, buffer) {
+                    break;
+                }
+            }
+        }
     }
 
     // ── what is due ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -318,18 +353,24 @@ impl Owner {
 
     // ── recordings ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    fn record(&mut self, id: BridgeId, slot: u32, permit: Permit, formats: &[RecordedFormat], now: Moment) {
+    fn record(&mut self, id: BridgeId, slot: u32, permit: Permit, formats: &[RecordedFormat], buffer: &mut [u8], now: Moment) {
         let at = slot as usize;
         if self.recorders.len() <= at {
             self.recorders.resize_with(at + 1, || None);
         }
         let recording = permit.evidence().recording();
+        if self.disk.give(Work::Begin(Box::new(permit.evidence().clone()))).is_err() {
+            // The disk has more to do than it may have: the permit is dropped here, and the call goes on unrecorded.
+            self.tally.gaps += 1;
+            (self.up)(Up::NotRecorded(permit.call()));
+            return;
+        }
+        // What lies in the sockets came before now, and may have come before the grant: it is relayed, and kept nowhere.
+        self.empty(id, buffer);
         let recorder = Recorder::begin(&permit, &self.buffers);
-        // A disk lane that is gone ends the run; the permit is then dropped with the plane.
-        drop(self.disk.give(Work::Begin(Box::new(permit.evidence().clone()))));
         let withheld = self.withheld(id);
         if let Some(place) = self.recorders.get_mut(at) {
-            *place = Some(Recording { id: recording, bridge: id, recorder, withheld });
+            *place = Some(Recording { id: recording, bridge: id, recorder, withheld, suspended: None });
         }
         self.formats(slot, formats, now);
         self.plane.order(Order::Record { id, permit }, now);
@@ -350,8 +391,31 @@ impl Owner {
         }
     }
 
+    /// Keeps nothing more: the permit waits with the recorder.
+    fn suspend(&mut self, slot: u32, now: Moment) {
+        if let Some(Some(recording)) = self.recorders.get_mut(slot as usize)
+            && let Some(permit) = self.plane.suspend(recording.bridge)
+        {
+            recording.suspended = Some((now, permit));
+        }
+    }
+
+    fn resume(&mut self, slot: u32, now: Moment) {
+        let Some(Some(Recording { id, bridge, recorder, suspended, .. })) = self.recorders.get_mut(slot as usize) else { return };
+        let Some((since, permit)) = suspended.take() else { return };
+        let before = recorder.deadline();
+        if let Some(chunk) = recorder.gap(None, GapReason::Paused, since, now, 0) {
+            hand_over(&self.disk, *id, recorder, chunk, &mut self.tally);
+        }
+        if let (Some(at), true) = (recorder.deadline(), before != recorder.deadline()) {
+            self.ages.push_back((at, slot));
+        }
+        self.plane.order(Order::Record { id: *bridge, permit }, now);
+    }
+
     fn end(&mut self, slot: u32, why: EndReason, now: Moment) {
-        let Some(Recording { id, bridge, recorder, withheld }) = self.recorders.get_mut(slot as usize).and_then(Option::take)
+        let Some(Recording { id, bridge, recorder, withheld, suspended: _ }) =
+            self.recorders.get_mut(slot as usize).and_then(Option::take)
         else {
             return;
         };

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::call::{self, Story};
-use crate::catalogue::{Entry, Parties, Reason, State, Store, Totals, Write};
+use crate::catalogue::{Entry, Parties, Reason, State, Store, StoreError, Totals, Write};
+use crate::limits::LEDGER_ROWS_WAITING;
+use crate::node::alive::Alive;
 use crate::node::disk::Outcome;
 use crate::node::metrics::Metrics;
 use crate::time::{Moment, Wall};
@@ -18,18 +21,13 @@ pub(super) struct Ledger {
     lines: Sender<Write>,
     waiting: Arc<AtomicI64>,
     metrics: Arc<Metrics>,
-    clocks: (Moment, Wall),
 }
 
 /// Starts the thread. It ends once every [`Ledger`] is dropped and all is written.
 ///
 /// # Errors
 /// The store cannot be written, or there is no thread to be had.
-pub(super) fn start(
-    mut store: Box<dyn Store>,
-    clocks: (Moment, Wall),
-    metrics: Arc<Metrics>,
-) -> io::Result<(Ledger, JoinHandle<()>)> {
+pub(super) fn start(mut store: Box<dyn Store>, metrics: Arc<Metrics>, alive: Alive) -> io::Result<(Ledger, JoinHandle<()>)> {
     let [torn, interrupted] = store.mark_torn().map_err(io::Error::other)?;
     if torn + interrupted > 0 {
         metrics.recordings_torn.inc_by(torn);
@@ -37,9 +35,11 @@ pub(super) fn start(
     }
     let (lines, waits) = channel();
     let waiting = Arc::new(AtomicI64::new(0));
-    let ledger = Ledger { lines, waiting: Arc::clone(&waiting), metrics: Arc::clone(&metrics), clocks };
-    let thread =
-        std::thread::Builder::new().name("ledger".into()).spawn(move || write(store.as_mut(), &waits, &waiting, &metrics))?;
+    let ledger = Ledger { lines, waiting: Arc::clone(&waiting), metrics: Arc::clone(&metrics) };
+    let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || {
+        let _alive = alive;
+        write(store.as_mut(), &waits, &waiting, &metrics);
+    })?;
     Ok((ledger, thread))
 }
 
@@ -52,16 +52,15 @@ fn write(store: &mut dyn Store, waits: &Receiver<Write>, waiting: &AtomicI64, me
         batch.extend(waits.try_iter().take(BATCH));
         let left = waiting.fetch_sub(batch.len() as i64, Ordering::Relaxed) - batch.len() as i64;
         metrics.ledger_queue.set(left);
-        if store.write(&batch).is_err() {
-            // One by one, so that a row that cannot be written does not take the others with it.
+        if let Err(error) = persist(store, &batch) {
+            // Not even with patience: the ledger is broken, or its disk is full for good. Each row's loss is told.
+            metrics.ledger_errors.inc_by(batch.len() as u64);
+            tracing::error!(%error, rows = batch.len(), "rows_lost");
             for line in &batch {
-                if let Err(error) = store.write(std::slice::from_ref(line)) {
-                    metrics.ledger_errors.inc();
-                    match line {
-                        Write::Put(entry) => tracing::error!(call = %entry.call, reason = %entry.reason, %error, "row_lost"),
-                        Write::Sealed(recording, _) | Write::Torn(recording, _) => {
-                            tracing::error!(%recording, %error, "row_lost");
-                        }
+                match line {
+                    Write::Put(entry) => tracing::error!(call = %entry.call, reason = %entry.reason, "row_lost"),
+                    Write::Sealed(recording, _) | Write::Torn(recording, _) | Write::Lost(recording, _) => {
+                        tracing::error!(%recording, "row_lost");
                     }
                 }
             }
@@ -69,10 +68,32 @@ fn write(store: &mut dyn Store, waits: &Receiver<Write>, waiting: &AtomicI64, me
     }
 }
 
+/// Writes a batch, again and again while another process holds the ledger or its disk is full.
+fn persist(store: &mut dyn Store, batch: &[Write]) -> Result<(), StoreError> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match store.write(batch) {
+            Ok(()) => return Ok(()),
+            Err(error) if pause > LAST_PAUSE => return Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "ledger_waits");
+                std::thread::sleep(pause);
+                pause *= 2;
+            }
+        }
+    }
+}
+
+/// How long to wait before a row is tried again, doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest wait: 100 ms doubled nine times, after 102 s in all. An operator's tool that holds the ledger has ended by then.
+const LAST_PAUSE: Duration = Duration::from_millis(51_200);
+
 impl Ledger {
     /// Writes a call's story.
-    pub(super) fn story(&self, story: Story) {
-        self.send(Write::Put(Box::new(self.entry(story))));
+    pub(super) fn story(&self, story: Story, clocks: (Moment, Wall)) {
+        self.send(Write::Put(Box::new(entry(story, clocks))));
     }
 
     /// Writes what became of a recording.
@@ -90,46 +111,49 @@ impl Ledger {
             Outcome::Failed { recording, left_a_file, .. } => {
                 if left_a_file {
                     self.metrics.recordings_torn.inc();
+                    self.send(Write::Torn(recording, Reason::VaultUnavailable));
+                } else {
+                    self.send(Write::Lost(recording, Reason::VaultUnavailable));
                 }
-                self.send(Write::Torn(recording, Reason::VaultUnavailable));
             }
         }
     }
 
     fn send(&self, line: Write) {
+        if self.waiting.load(Ordering::Relaxed) >= i64::from(LEDGER_ROWS_WAITING) {
+            self.metrics.ledger_errors.inc();
+            return;
+        }
         self.waiting.fetch_add(1, Ordering::Relaxed);
         if self.lines.send(line).is_err() {
             // The thread is gone only if it panicked, which the end of the run reports.
             self.metrics.ledger_errors.inc();
         }
     }
+}
 
-    fn entry(&self, story: Story) -> Entry {
-        let wall = |moment: Moment| {
-            let (then, wall) = self.clocks;
-            let micros = i64::try_from(moment.since(then).as_micros()).unwrap_or(i64::MAX);
-            Wall::from_unix_micros(wall.unix_micros().saturating_add(micros))
-        };
-        Entry {
-            call: story.call,
-            began: wall(story.began),
-            answered: story.answered.map(wall),
-            ended: story.ended.map(wall),
-            direction: story.direction,
-            trunk: story.trunk,
-            policy: story.policy.as_deref().map(str::to_owned),
-            purpose: story.purpose.as_deref().map(str::to_owned),
-            state: if story.recording.is_some() { State::Recording } else { State::None },
-            reason: reason(story.reason),
-            leg: story.leg,
-            recording: story.recording,
-            totals: None,
-            parties: Some(Parties {
-                calling: story.parties.calling,
-                called: story.parties.called,
-                call_id: story.parties.call_id,
-            }),
-        }
+/// The row of a story; its moments become times of day by two clock readings that were taken when it was told.
+fn entry(story: Story, clocks: (Moment, Wall)) -> Entry {
+    let wall = |moment: Moment| {
+        let (now, wall) = clocks;
+        let ago = i64::try_from(now.since(moment).as_micros()).unwrap_or(i64::MAX);
+        Wall::from_unix_micros(wall.unix_micros().saturating_sub(ago))
+    };
+    Entry {
+        call: story.call,
+        began: wall(story.began),
+        answered: story.answered.map(wall),
+        ended: story.ended.map(wall),
+        direction: story.direction,
+        trunk: story.trunk,
+        policy: story.policy.as_deref().map(str::to_owned),
+        purpose: story.purpose.as_deref().map(str::to_owned),
+        state: if story.recording.is_some() { State::Recording } else { State::None },
+        reason: reason(story.reason),
+        leg: story.leg,
+        recording: story.recording,
+        totals: None,
+        parties: Some(Parties { calling: story.parties.calling, called: story.parties.called, call_id: story.parties.call_id }),
     }
 }
 

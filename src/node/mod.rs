@@ -7,6 +7,7 @@
 )]
 
 mod admin;
+mod alive;
 mod announcements;
 mod clock;
 mod disk;

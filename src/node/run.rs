@@ -15,6 +15,7 @@ use crate::call::{self, Input, Live, Output, Table};
 use crate::ids::{CallId, Leg};
 use crate::limits;
 use crate::node::admin::{self, Asked};
+use crate::node::alive::Alive;
 use crate::node::clock::Clock;
 use crate::node::disk::{self, Outcome};
 use crate::node::entropy;
@@ -44,7 +45,8 @@ async fn serve(setup: Setup) -> Result<(), String> {
         setup;
     let clock = Clock::start();
     let metrics = Arc::new(Metrics::new());
-    let seed = entropy::seed().map_err(|error| format!("the system gives no randomness: {error}"))?;
+    // A seed of its own for each use: what a peer sees of one tells it nothing of another.
+    let seed = || entropy::seed().map_err(|error| format!("the system gives no randomness: {error}"));
 
     let socket = UdpSocket::bind(listen)
         .await
@@ -61,19 +63,26 @@ async fn serve(setup: Setup) -> Result<(), String> {
         format!("cannot listen on tcp {metrics_listen} (metrics.listen): {error}\n  {}", address_remedy(&error))
     })?;
 
-    let (ledger, ledger_thread) = ledger::start(store, clock.both(), Arc::clone(&metrics))
+    let (ended, mut ends) = mpsc::channel(threads + 2);
+    let (ledger, ledger_thread) = ledger::start(store, Arc::clone(&metrics), Alive::new("ledger", ended.clone()))
         .map_err(|error| format!("the ledger cannot be opened: {error}"))?;
     let (failed, mut failures) = mpsc::unbounded_channel();
     let place = disk::Place { directory: data.clone(), node: node_key, recipients };
     let to_ledger = ledger.clone();
-    let (disk, disk_thread) = disk::start(place, clock, Arc::clone(&metrics), move |outcome| {
-        if let Outcome::Failed { call, .. } = outcome
-            && failed.send(call).is_err()
-        {
-            tracing::debug!("signalling_is_gone");
-        }
-        to_ledger.outcome(outcome);
-    })
+    let (disk, disk_thread) = disk::start(
+        place,
+        clock,
+        Arc::clone(&metrics),
+        move |outcome| {
+            if let Outcome::Failed { call, left_a_file, .. } = outcome
+                && failed.send((call, left_a_file)).is_err()
+            {
+                tracing::debug!("signalling_is_gone");
+            }
+            to_ledger.outcome(outcome);
+        },
+        Alive::new("disk", ended.clone()),
+    )
     .map_err(|error| {
         format!("cannot write below `{}` (data.directory): {error}\n  give the service's user write access to it", data.display())
     })?;
@@ -82,23 +91,31 @@ async fn serve(setup: Setup) -> Result<(), String> {
     let mut lanes = Vec::new();
     let mut lane_threads = Vec::new();
     for nth in 0..threads.max(1) {
-        let seed = seed.wrapping_add(nth as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let up = up.clone();
         let send = move |event: Up| {
             // Waits only where signalling is a thousand events behind; then the media thread's packets wait with it, which is the
             // consequence that `EVENTS` names.
             drop(up.blocking_send(event));
         };
-        let (lane, wake, thread) = lane::start(format!("media-{nth}"), seed, clock, disk.clone(), Arc::clone(&metrics), send)
-            .map_err(|error| format!("a media thread cannot start: {error}"))?;
+        let (lane, wake, thread) = lane::start(
+            format!("media-{nth}"),
+            seed()?,
+            clock,
+            disk.clone(),
+            Arc::clone(&metrics),
+            send,
+            Alive::new("media", ended.clone()),
+        )
+        .map_err(|error| format!("a media thread cannot start: {error}"))?;
         lanes.push(lane);
         lane_threads.push((wake, thread));
     }
     drop(up);
     drop(disk);
+    drop(ended);
 
     let pairs = ports.len() / 2;
-    let sockets = Sockets::new(media, &ports, seed)
+    let sockets = Sockets::new(media, &ports, seed()?)
         .map_err(|error| format!("media.ports: {error}\n  a call takes two pairs: give it at least a few hundred ports"))?;
     let table = Table::new(
         call::Config {
@@ -111,7 +128,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
             port_stock: limits::PORT_STOCK.min((pairs / 4).max(1)),
             clocks: clock.both(),
         },
-        seed,
+        [seed()?, seed()?],
         clock.now(),
     );
     let mut shell = Shell {
@@ -128,7 +145,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
     shell.drain();
     announce_ready(listen);
 
-    let result = shell.until_stopped(&mut events, &mut failures, &mut asked).await;
+    let result = shell.until_stopped(&mut events, &mut failures, &mut asked, &mut ends).await;
 
     // Recordings first: media threads end, then the disk, then the ledger, each once nobody can give it work any more.
     tracing::info!(calls = shell.table.count(), "stopping");
@@ -140,16 +157,17 @@ async fn serve(setup: Setup) -> Result<(), String> {
     drop(of_shell);
     events.close();
     drop(lanes);
+    let mut faults = Vec::new();
     for (wake, thread) in lane_threads {
         lane::wake(&wake);
-        joined(thread, "media")?;
+        faults.extend(joined(thread, "media").err());
     }
-    joined(disk_thread, "disk")?;
+    faults.extend(joined(disk_thread, "disk").err());
     drop(ledger);
-    joined(ledger_thread, "ledger")?;
+    faults.extend(joined(ledger_thread, "ledger").err());
     drop(std::fs::remove_file(&control));
     tracing::info!("stopped");
-    result
+    result.and_then(|()| faults.pop().map_or(Ok(()), Err))
 }
 
 /// Events from the media threads that may wait for signalling: a few for each call that is set up within a second.
@@ -179,8 +197,9 @@ impl Shell {
     async fn until_stopped(
         &mut self,
         events: &mut mpsc::Receiver<Up>,
-        failures: &mut mpsc::UnboundedReceiver<CallId>,
+        failures: &mut mpsc::UnboundedReceiver<(CallId, bool)>,
         asked: &mut mpsc::Receiver<Asked>,
+        ends: &mut mpsc::Receiver<&'static str>,
     ) -> Result<(), String> {
         use tokio::signal::unix::{SignalKind, signal};
         let signal = |kind| signal(kind).map_err(|error| format!("signals cannot be caught: {error}"));
@@ -188,24 +207,28 @@ impl Shell {
         let mut tick = tokio::time::interval(TICK);
         let mut buffer = vec![0; limits::SIP_MESSAGE_BYTES];
         loop {
+            // First what is due: no flood of messages keeps a timer waiting for longer than one round of them.
+            let now = self.clock.now();
+            if self.table.deadline().is_some_and(|at| at <= now) {
+                self.table.wake(now);
+                self.drain();
+            }
             let next = self.table.deadline().unwrap_or_else(|| self.clock.now() + TICK);
             let due = tokio::time::sleep_until(self.clock.instant(next).into());
             tokio::select! {
                 biased;
                 _ = term.recv() => return Ok(()),
                 _ = int.recv() => return Ok(()),
-                Some(Up::Event(event)) = events.recv() => self.input(Input::Media(event)),
-                Some(call) = failures.recv() => self.input(Input::VaultFailed(call)),
+                Some(name) = ends.recv() => {
+                    return Err(format!("the {name} thread ended by a fault of ours\n  please report it, with the log"));
+                }
+                Some(up) = events.recv() => self.hear(up),
+                Some((call, left_a_file)) = failures.recv() => self.input(Input::VaultFailed { call, left_a_file }),
                 ready = self.socket.readable() => {
                     ready.map_err(|error| format!("the SIP socket failed: {error}"))?;
                     self.receive(&mut buffer);
                 }
-                () = due => {
-                    let now = self.clock.now();
-                    if self.table.deadline().is_some_and(|at| at <= now) {
-                        self.table.wake(now);
-                    }
-                }
+                () = due => {}
                 Some((request, reply)) = asked.recv() => {
                     // An operator who has gone meanwhile misses nothing but the reply.
                     drop(reply.send(crate::node::setup::reply(&request, &self.table, self.clock)));
@@ -217,6 +240,13 @@ impl Shell {
                 }
             }
             self.drain();
+        }
+    }
+
+    fn hear(&mut self, up: Up) {
+        match up {
+            Up::Event(event) => self.input(Input::Media(event)),
+            Up::NotRecorded(call) => self.input(Input::VaultFailed { call, left_a_file: false }),
         }
     }
 
@@ -252,6 +282,8 @@ impl Shell {
                     self.down(id.call, Down::Record { id, slot, permit, formats });
                 }
                 Output::Formats { call, slot, formats } => self.down(call, Down::Formats { slot, formats }),
+                Output::Suspend { call, slot } => self.down(call, Down::Suspend { slot }),
+                Output::Resume { call, slot } => self.down(call, Down::Resume { slot }),
                 Output::EndRecording { call, slot, why } => self.down(call, Down::End { slot, why }),
                 Output::GiveBack { call, pair } => {
                     self.down(call, Down::Close(pair.ids));
@@ -270,7 +302,7 @@ impl Shell {
                             self.metrics.consent.with_label_values(&[story.reason.as_str()]).inc();
                         }
                     }
-                    self.ledger.story(*story);
+                    self.ledger.story(*story, self.clock.both());
                 }
             }
         }
@@ -286,9 +318,11 @@ impl Shell {
             Ok(_) => self.metrics.sip_sent.inc(),
             // The socket's buffer is full: as lost as on the wire, and sent again by the transaction's timer.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.metrics.sip_send_errors.inc(),
-            Err(_) => {
+            Err(error) => {
                 self.metrics.sip_send_errors.inc();
-                self.table.handle(Input::Unreachable { to }, self.clock.now());
+                if is_unreachable(error.kind()) {
+                    self.table.handle(Input::Unreachable { to }, self.clock.now());
+                }
             }
         }
     }
@@ -367,6 +401,18 @@ fn leave_no_core() {
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::warn!(%error, "core_dumps_not_prevented");
     }
+}
+
+/// Whether nothing at all can be sent to an address: a message that is too long, say, is not the peer's fault.
+fn is_unreachable(kind: io::ErrorKind) -> bool {
+    [
+        io::ErrorKind::ConnectionRefused,
+        io::ErrorKind::HostUnreachable,
+        io::ErrorKind::NetworkUnreachable,
+        io::ErrorKind::NetworkDown,
+        io::ErrorKind::PermissionDenied,
+    ]
+    .contains(&kind)
 }
 
 fn address_remedy(error: &io::Error) -> &'static str {

@@ -57,9 +57,15 @@ impl Sockets {
             let Some(port) = self.books.of(leg).take(now) else { break };
             match self.bind_pair(leg, port) {
                 Ok(pair) => pairs.push(pair),
-                Err(_) => {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                     misses += 1;
                     self.rest(leg, port, now);
+                }
+                Err(error) => {
+                    // No descriptor is left, or the address is gone: another port would fare no better.
+                    tracing::error!(%error, "port_not_opened");
+                    self.rest(leg, port, now);
+                    break;
                 }
             }
         }

@@ -116,6 +116,9 @@ const SEAL: &str = "
 
 const TEAR: &str = "UPDATE calls SET state = 'torn', reason = ?2 WHERE recording = ?1 AND state <> 'sealed'";
 
+const LOSE: &str =
+    "UPDATE calls SET state = 'none', recording = NULL, reason = ?2 WHERE recording = ?1 AND state NOT IN ('sealed', 'torn')";
+
 const SELECT: &str = "
     SELECT calls.*, parties.calling, parties.called, parties.call_id FROM calls LEFT JOIN parties USING (call)";
 
@@ -303,6 +306,9 @@ fn do_write(transaction: &Transaction<'_>, write: &Write) -> rusqlite::Result<()
             let mut statement = transaction.prepare(SEAL)?;
             let [pbx, trunk, gaps, lost, size] = [*pbx, *trunk, *gaps, *lost, *size_bytes].map(number);
             statement.execute(params![recording.to_string(), pbx, trunk, gaps, lost, size]).map(drop)
+        }
+        Write::Lost(recording, reason) => {
+            transaction.prepare(LOSE)?.execute([recording.to_string().as_str(), reason.as_str()]).map(drop)
         }
         Write::Torn(recording, reason) => {
             transaction.prepare(TEAR)?.execute([recording.to_string().as_str(), reason.as_str()]).map(drop)

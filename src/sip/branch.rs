@@ -39,26 +39,27 @@ impl Branch {
     }
 }
 
-/// The source of all chance here: splitmix64, from the seed.
+/// The source of all chance here: the SipHash of the seed and of how many numbers were drawn.
 ///
-/// Branches need uniqueness, not secrecy, and the shell's seed is random. The counter behind it takes every value of 64 bits before one
-/// comes again, and the mix is one to one: so no branch of this process is ever used twice.
+/// A branch must be unique, and what one peer sees of its own must not tell it another's: a forged response would need it. Of 2^32 draws two
+/// are the same with a chance of one in two, and a transaction lives for a minute: at 1,000 requests a second no two that live together are.
 pub(super) struct Chance {
-    counter: u64,
+    drawn: u64,
     seed: u64,
 }
 
 impl Chance {
     pub(super) const fn new(seed: u64) -> Self {
-        Self { counter: seed, seed }
+        Self { drawn: 0, seed }
     }
 
-    /// Returns a number that it has not returned before.
-    pub(super) const fn draw(&mut self) -> u64 {
-        self.counter = self.counter.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.counter ^ self.counter >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
+    /// Draws a number.
+    pub(super) fn draw(&mut self) -> u64 {
+        self.drawn = self.drawn.wrapping_add(1);
+        let mut hash = Fields::new(self.seed);
+        hash.field(b"draw");
+        hash.0.write_u64(self.drawn);
+        hash.0.finish()
     }
 
     /// Returns a hash of everything that decides how this request is routed (RFC 3261 §16.6(8), RFC 5393 §4.2).

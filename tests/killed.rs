@@ -1,0 +1,157 @@
+//! The proxy is killed in the middle of its calls: what was sealed opens, the ledger says what was cut, and it starts again.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test may panic, and it is the shell that starts, waits, reads and listens"
+)]
+
+#[allow(dead_code, reason = "each file of tests uses its part")]
+#[path = "support/pair.rs"]
+mod pair;
+#[allow(dead_code, reason = "each file of tests uses its part")]
+#[path = "support/reader.rs"]
+mod reader;
+#[allow(dead_code, reason = "each file of tests uses its part")]
+mod support;
+
+use std::time::{Duration, Instant};
+
+use mitschnitt::demo::Flow;
+use pair::{Pair, Talk, alaw, recordings_begun, sound_sent};
+use reader::run_in;
+use rustix::process::Signal;
+use serde_json::Value;
+use support::child::Running;
+use support::site::{Site, policy};
+use support::{A_WHILE, until};
+
+#[test]
+fn all_but_the_last_half_second_before_the_kill_is_in_the_file_and_opens() {
+    let scene = Scene::killed();
+
+    let opened = reader::open(&scene.site, &scene.id);
+
+    assert_eq!((opened.verdict.as_str(), opened.code), ("torn", Some(1)));
+    for (leg, call) in [("pbx", &scene.talk.out), ("trunk", &scene.talk.into)] {
+        let (recorded, sent) = (opened.packets(leg), sound_sent(call));
+        let end = run_in(&recorded, &sent, leg) + recorded.len();
+        let lost = sent[end..].iter().filter(|sent| sent.at < scene.killed);
+        let oldest = lost.map(|sent| scene.killed - sent.at).max().unwrap_or_default();
+        assert!(oldest < LOST, "{leg}: {oldest:?} before the kill begins what is not in the file");
+        assert!(recorded.len() >= 75, "{leg}: of 2 s at least 1.5 are there: {} packets", recorded.len());
+    }
+}
+
+#[test]
+fn what_is_left_verifies_as_torn_and_after_a_restart_the_ledger_says_so_too() {
+    let scene = Scene::killed();
+    assert_eq!(reader::verify(&scene.site, &scene.id), ("torn".to_owned(), Some(1)));
+    assert_eq!(scene.verify().1, Some(1), "nobody has told the ledger yet; whole it is not");
+
+    let _proxy = scene.site.start();
+
+    let (said, code) = scene.verify();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("torn"), "{said}");
+    let row = scene.row_of(&scene.talk_number).expect("the call has a row");
+    assert_eq!((&row["state"], &row["reason"], &row["recording"]), (&"torn".into(), &"torn".into(), &scene.id.as_str().into()));
+}
+
+#[test]
+fn a_call_that_was_not_recorded_yet_is_called_interrupted() {
+    let scene = Scene::killed();
+
+    let _proxy = scene.site.start();
+
+    let row = scene.row_of(&scene.held_number).expect("the call has a row");
+    assert_eq!(
+        (&row["state"], &row["reason"], &row["recording"]),
+        (&"none".into(), &"interrupted".into(), &Value::Null),
+        "{row}"
+    );
+}
+
+#[test]
+fn the_next_call_after_a_restart_is_recorded() {
+    let scene = Scene::killed();
+    scene.talk.both().into_iter().for_each(|call| call.line().unwrap().say_nothing());
+
+    let _proxy = scene.site.start();
+    let next = scene.pair.call();
+    recordings_begun(&scene.site, 1.0);
+    next.goes_on_and_ends();
+
+    let row = until("the third call's row", A_WHILE, || {
+        scene.rows().into_iter().find(|row| row["state"] == "sealed" && !row["ended"].is_null())
+    });
+    assert_eq!(row["reason"], "recorded");
+    scene.site.verify(row["recording"].as_str().unwrap());
+}
+
+/// Two calls when the proxy was killed: one was recorded for two seconds, the other, on hold, was not told yet.
+struct Scene {
+    site: Site,
+    pair: Pair,
+    talk: Talk,
+    killed: Instant,
+    id: String,
+    talk_number: String,
+    held_number: String,
+}
+
+impl Scene {
+    fn killed() -> Self {
+        let site = Site::new(policy("announce"));
+        let proxy = site.start();
+        let pair = Pair::new(&site);
+        let talk = pair.call();
+        talk.both_speak();
+        recordings_begun(&site, 1.0);
+        let _held = pair.call_as(alaw().flowing(Flow::Inactive), &alaw());
+        talk.each_is_heard(100);
+        let rows = until("both calls in the ledger", A_WHILE, || Some(rows(&site)).filter(|rows| rows.len() == 2));
+        let number = |reason: &str| {
+            let row = rows.iter().find(|row| row["reason"] == reason).unwrap_or_else(|| panic!("one is {reason}: {rows:?}"));
+            (row["call"].as_str().unwrap().to_owned(), row["recording"].as_str().map(str::to_owned))
+        };
+        let ((talk_number, id), (held_number, _)) = (number("recorded"), number("in-progress"));
+
+        let killed = kill(proxy);
+
+        Self { site, pair, talk, killed, id: id.unwrap(), talk_number, held_number }
+    }
+
+    fn verify(&self) -> (String, Option<i32>) {
+        let ended = self.site.cli(&["recordings", "verify", &self.id]);
+        (ended.out, ended.status.code())
+    }
+
+    fn rows(&self) -> Vec<Value> {
+        rows(&self.site)
+    }
+
+    fn row_of(&self, call: &str) -> Option<Value> {
+        self.rows().into_iter().find(|row| row["call"] == call)
+    }
+}
+
+fn rows(site: &Site) -> Vec<Value> {
+    site.json(&["recordings", "list", "--all"])
+}
+
+/// Returns when it was still alive for certain.
+fn kill(proxy: Running) -> Instant {
+    let killed = Instant::now();
+    proxy.signal(Signal::KILL);
+    let ended = proxy.finish(A_WHILE);
+    assert_eq!(ended.status.code(), None, "it had no time to end by itself: {}", ended.err);
+    killed
+}
+
+/// The age at which a chunk is closed, 0.5 s; a packet's length; and 80 ms for threads that wait for two loaded cores.
+const LOST: Duration = Duration::from_millis(500 + 20 + 80);
