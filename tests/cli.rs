@@ -120,14 +120,14 @@ fn live(site: &Site, is_so: impl Fn(&Value) -> bool) -> Option<Value> {
 }
 
 /// What differs from run to run, and what stands for it: `#` is a digit, `%` are digits, `&` is a hexadecimal digit; the rest is as it is.
-const SHAPES: [(&str, &str); 16] = [
+/// A length has no brackets: so it is as wide as before, and columns stay what they are.
+const SHAPES: [(&str, &str); 19] = [
     ("####-##-##T##:##:##.######Z", "[TIME]"),
     ("####-##-##T##:##:##.###Z", "[TIME]"),
     ("####-##-## ##:##:##", "[TIME]"),
+    ("#:##", "m:ss"),
     ("&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&", "[HASH]"),
     ("&&&&-&&&&-&&&&-&&&&", "[HASH]"),
-    ("127.0.0.1:%", "127.0.0.1:[PORT]"),
-    ("#:##", "[LENGTH]"),
     ("% bytes", "[SIZE] bytes"),
     ("byte %", "byte [N]"),
     ("% chunks", "[N] chunks"),
@@ -136,6 +136,10 @@ const SHAPES: [(&str, &str); 16] = [
     ("% from the", "[N] from the"),
     ("%.% s ", "[N] s "),
     ("\"age_s\":%", "\"age_s\":[N]"),
+    ("\"talked_s\":%.%", "\"talked_s\":[N]"),
+    ("\"duration_s\":%.%", "\"duration_s\":[N]"),
+    ("\"silence_s\":%.%", "\"silence_s\":[N]"),
+    ("\"frames\":%", "\"frames\":[N]"),
     ("\"size_bytes\":%", "\"size_bytes\":[SIZE]"),
 ];
 
@@ -211,9 +215,6 @@ impl Place {
         shell.envs(self.names.iter().map(|(what, name)| (name, what))).env("PATH", path).env("LC_ALL", "C");
         let ended = Running::run(command, &mut shell, Duration::from_secs(30));
         let mut said = self.named(&ended.out);
-        if !said.is_empty() && !said.ends_with('\n') {
-            said.push_str("[no line end]\n");
-        }
         for line in self.named(&ended.err).lines() {
             said += if line.is_empty() { "!" } else { "! " };
             said += line;
@@ -223,7 +224,7 @@ impl Place {
         said + "? " + &code + "\n"
     }
 
-    /// Returns what was said with names for what differs from run to run.
+    /// Returns what was said with names for what differs from run to run, and without the spaces at the ends of lines that clap leaves.
     fn named(&self, said: &str) -> String {
         let mut named = String::new();
         let mut rest = said;
@@ -238,19 +239,12 @@ impl Place {
             let (what, after) = rest.split_at(length);
             named += &name;
             rest = after;
-            // A column stays a column: what is shorter is filled up, what is longer takes the spaces around it.
-            let (is, was) = (name.chars().count(), what.chars().count());
-            if is < was && rest.starts_with("  ") {
-                named.extend(std::iter::repeat_n(' ', was - is));
-            }
-            for _ in was..is {
-                let spaces = named.len() - name.len();
-                if named[..spaces].ends_with("  ") {
-                    named.remove(spaces - 1);
-                }
+            // A column stays a column.
+            if rest.starts_with("  ") {
+                named.extend(std::iter::repeat_n(' ', what.chars().count().saturating_sub(name.chars().count())));
             }
         }
-        named
+        named.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
     }
 }
 

@@ -239,12 +239,28 @@ fn a_key_is_told_once_passed_on_and_never_kept() {
     for nth in 0..5 {
         lab.receive(PORTS[1].rtp, at(TRUNK), &event(nth, 1000, [5, 10, 0, 160]));
     }
+    lab.now = lab.now + Duration::from_secs(1);
     lab.receive(PORTS[1].rtp, at(TRUNK), &event(5, 9000, [11, 0x8a, 0, 160]));
 
     assert_eq!(lab.digits, [(Leg::Trunk, Digit::from_char('5').unwrap()), (Leg::Trunk, Digit::from_char('#').unwrap())]);
     assert_eq!(lab.sent.len(), 6);
     assert_eq!(lab.kept, []);
     assert_eq!(lab.close().legs[1].withheld, 6);
+}
+
+#[test]
+fn a_flood_of_presses_is_passed_on_and_told_once_in_80_ms() {
+    let mut lab = Lab::answered();
+    lab.sent.clear();
+
+    for nth in 0..100_u16 {
+        let header = Header { payload_type: 101, marker: true, sequence: nth, timestamp: 1000 + 160 * u32::from(nth), ssrc: 9 };
+        lab.receive(PORTS[1].rtp, at(TRUNK), &[&header.to_bytes()[..], &[1, 10, 0, 160]].concat());
+        lab.now = lab.now + Duration::from_millis(1);
+    }
+
+    assert_eq!(lab.sent.len(), 100);
+    assert_eq!(lab.digits.len(), 2);
 }
 
 #[test]
