@@ -78,4 +78,6 @@ pub mod manual {
     pub mod promises {}
     #[doc = include_str!("manual/operating.md")]
     pub mod operating {}
+    #[doc = include_str!("manual/changes.md")]
+    pub mod changes {}
 }

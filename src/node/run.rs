@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
-use crate::call::{self, Input, Live, Output, Table};
+use crate::call::{self, Input, Live, Output, Story, Table};
 use crate::ids::{CallId, Leg};
 use crate::limits;
 use crate::node::admin::{self, Asked};
@@ -296,12 +296,7 @@ impl Shell {
                     }
                 }
                 Output::Story(story) => {
-                    if story.ended.is_some() {
-                        self.metrics.calls_ended.with_label_values(&[story.reason.as_str()]).inc();
-                        if story.recording.is_none() && story.answered.is_some() {
-                            self.metrics.consent.with_label_values(&[story.reason.as_str()]).inc();
-                        }
-                    }
+                    self.tell(&story);
                     self.ledger.story(*story, self.clock.both());
                 }
             }
@@ -310,6 +305,22 @@ impl Shell {
             if let Some(lane) = self.lanes.get(at) {
                 lane.wake();
             }
+        }
+    }
+
+    /// Logs and counts how far a call came: by its own number, never by anybody's.
+    fn tell(&self, story: &Story) {
+        let Story { call, direction, trunk, reason, .. } = story;
+        let policy = story.policy.as_deref().unwrap_or("none");
+        let recording = story.recording.map(|id| id.to_string()).unwrap_or_default();
+        if story.ended.is_none() {
+            tracing::info!(%call, %direction, %trunk, policy, %reason, recording, "call");
+            return;
+        }
+        tracing::info!(%call, %direction, %trunk, policy, %reason, recording, "call_ended");
+        self.metrics.calls_ended.with_label_values(&[reason.as_str()]).inc();
+        if story.recording.is_none() && story.answered.is_some() {
+            self.metrics.consent.with_label_values(&[reason.as_str()]).inc();
         }
     }
 
