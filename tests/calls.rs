@@ -282,6 +282,26 @@ fn a_bye_in_the_other_partys_name_is_refused_and_ends_nothing() {
 }
 
 #[test]
+fn a_party_that_holds_by_an_address_of_zeroes_is_still_the_one_that_sends() {
+    let mut world = World::with(Mode::Announce);
+    world.call_is_up();
+    let zeroes = offer("192.0.2.10", 4000, "0 101").replace("c=IN IP4 192.0.2.10", "c=IN IP4 0.0.0.0");
+
+    world.pbx_sends("INVITE", 2, "b", "Content-Type: application/sdp\r\n", &zeroes);
+    world.trunk_answers(200, "b", &offer("198.51.100.20", 6000, "0 101"));
+
+    assert!(
+        world.to_trunk("INVITE").body().windows(18).any(|w| w == b"c=IN IP4 0.0.0.0\r\n"),
+        "the far end sees that it is held"
+    );
+    let last = world.orders().filter_map(|order| match order {
+        Order::Describe { leg: Leg::Pbx, remote, .. } => Some((remote.rtp, remote.receives)),
+        _ => None,
+    });
+    assert_eq!(last.last(), Some((addr("192.0.2.10:4000"), false)));
+}
+
+#[test]
 fn a_bye_to_another_fork_leaves_the_call_up() {
     let mut world = World::with(Mode::Announce);
     world.pbx_calls(&offer("192.0.2.10", 4000, "0"));

@@ -1,6 +1,14 @@
 //! Who called whom stands in the ledger and inside the encryption, and nowhere else: not in a log, a metric, an error, or a file's name.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, clippy::disallowed_types, reason = "a test may panic, and reads files")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test may panic, and it is the shell that starts, waits and reads"
+)]
 
 #[allow(dead_code, reason = "each file of tests uses its part")]
 #[path = "support/pair.rs"]
@@ -21,7 +29,7 @@ fn no_number_no_call_id_and_no_key_is_logged_however_much_is_logged() {
     let pair = Pair::new(&site);
     let talk = pair.call();
     recordings_begun(&site, 1.0);
-    talk.out.line().unwrap().press('7');
+    assert!(talk.out.line().unwrap().press('7'));
     assert_eq!(talk.into.info_key('7', A_WHILE).unwrap(), 200);
     let call_id = talk.out.id().to_owned();
     // What is refused, dropped or malformed is logged as well.

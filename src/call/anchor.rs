@@ -120,7 +120,7 @@ impl Line {
     /// Returns what the line carries, the other party having described `other`.
     pub(super) fn content(&self, other: &Self) -> Content {
         match (self.kind, self.is_rtp) {
-            (Kind::Audio, true) if !self.is_secure && !(self.has_keys && other.has_keys) => Content::Audio,
+            (Kind::Audio, true) if !self.is_encrypted(other) => Content::Audio,
             (_, true) => Content::OtherRtp,
             (_, false) => Content::Datagrams,
         }
@@ -160,6 +160,19 @@ impl Line {
     /// Returns what the payload types mean that are sent *to* this party.
     pub(super) fn formats(&self) -> &[Format] {
         &self.formats
+    }
+}
+
+/// A party on hold by an address of zeroes (RFC 3264 §5.1) takes nothing, but may send: music, from where it was before.
+pub(super) fn keep_source(remote: &mut Remote, place: &mut Option<SocketAddr>) {
+    if remote.rtp.port() == 0 {
+        return;
+    }
+    if !remote.rtp.ip().is_unspecified() {
+        *place = Some(remote.rtp);
+    } else if let Some(place) = *place {
+        remote.rtp = place;
+        remote.rtcp = None;
     }
 }
 

@@ -1,5 +1,7 @@
 //! One dialog of a call: the ports and the session descriptions that belong to one fork.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 
 use super::anchor::Session;
@@ -18,6 +20,8 @@ pub(super) struct Dialog {
     pub(super) facing_caller: Vec<Option<PortPair>>,
     /// Which lines the media plane has a bridge for, and for what.
     pub(super) bridged: Vec<Option<Content>>,
+    /// Where each leg took its media last on each line, for while it is on hold by an address of zeroes.
+    pub(super) places: Vec<[Option<SocketAddr>; 2]>,
     /// What each leg described last, in a completed offer and answer ([`Leg::index`]).
     pub(super) agreed: Option<Agreed>,
     /// The called party's offer in a response, which the caller answers in ACK or PRACK.
@@ -62,6 +66,7 @@ impl Dialog {
             callee_tag,
             facing_caller,
             bridged: Vec::new(),
+            places: Vec::new(),
             agreed: None,
             late_offer: None,
             state: DialogState::Early,

@@ -329,7 +329,8 @@ impl Call {
         }
         self.tell_anew(at, before.as_ref(), &agreed, desk, now);
         let Some(dialog) = self.dialogs.get_mut(at) else { return };
-        let (facing_caller, facing_callee) = (&dialog.facing_caller, &self.facing_callee);
+        dialog.places.resize(dialog.bridged.len(), [None, None]);
+        let (facing_caller, facing_callee, places) = (&dialog.facing_caller, &self.facing_callee, &mut dialog.places);
         for (line, bridged) in dialog.bridged.iter_mut().enumerate() {
             let facing = |leg| {
                 let pairs = if leg == caller { facing_caller } else { facing_callee };
@@ -354,10 +355,13 @@ impl Call {
             }
             for leg in Leg::BOTH {
                 let (this, other) = (agreed.of(leg).line(line), agreed.of(leg.other()).line(line));
-                let remote = match (this, other) {
+                let mut remote = match (this, other) {
                     (Some(this), Some(other)) => this.remote(other),
                     (None, _) | (_, None) => anchor::nowhere(),
                 };
+                if let Some(place) = places.get_mut(line).and_then(|places| places.get_mut(leg.index())) {
+                    anchor::keep_source(&mut remote, place);
+                }
                 desk.order(self.id, Order::Describe { id, leg, remote });
             }
         }

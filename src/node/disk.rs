@@ -322,7 +322,8 @@ impl Writer {
     /// A sync that fails is told once: what was written since the last good one may be lost although every write succeeded and a second
     /// sync would succeed as well (durability.md). So every recording that was open or closed since then ends here, torn.
     fn sync(&mut self) -> bool {
-        let failed = self.directories.iter().filter_map(|directory| rustix::fs::syncfs(directory).err()).last();
+        // All of them, even after one has failed: each tells its error once.
+        let failed = self.directories.iter().fold(None, |failed, directory| rustix::fs::syncfs(directory).err().or(failed));
         let Some(error) = failed else {
             for (_, recording, sealed) in std::mem::take(&mut self.ended) {
                 (self.outcome)(Outcome::Sealed { recording, sealed });

@@ -212,7 +212,7 @@ impl Owner {
             };
             let now = self.clock.now();
             match down {
-                Down::Socket(id, socket) => self.own(id, socket, buffer),
+                Down::Socket(id, socket) => self.own(id, socket),
                 Down::Order(order) => self.plane.order(order, now),
                 Down::Record { id, slot, permit, formats } => self.record(id, slot, permit, &formats, buffer, now),
                 Down::Formats { slot, formats } => self.formats(slot, &formats, now),
@@ -231,11 +231,7 @@ impl Owner {
         }
     }
 
-    fn own(&mut self, id: PortId, socket: UdpSocket, buffer: &mut [u8]) {
-        // What came before anybody was described has no place to go, and would be heard as a burst of the past.
-        let stale = (0..STALE).take_while(|_| socket.recv_from(buffer).is_ok()).count();
-        self.tally.strangers += stale as u64;
-        buffer.fill(0);
+    fn own(&mut self, id: PortId, socket: UdpSocket) {
         let at = id.0 as usize;
         if self.sockets.len() <= at {
             self.sockets.resize_with(at + 1, || None);

@@ -73,8 +73,20 @@ impl Sockets {
     }
 
     /// Hands the sockets of a pair over to the media thread that will own them.
+    ///
+    /// It is called before the answer goes out that describes who may send to them: what lies in them came before, from nobody that is
+    /// known, and would be heard as a burst of the past. It is thrown away here; what comes from now on is the media thread's.
     pub(super) fn claim(&mut self, ids: PairIds) -> [Option<(PortId, UdpSocket)>; 2] {
-        [ids.rtp, ids.rtcp].map(|id| self.waiting.remove(&id).map(|socket| (id, socket)))
+        [ids.rtp, ids.rtcp].map(|id| {
+            let socket = self.waiting.remove(&id)?;
+            let mut nothing = [0; 1];
+            for _ in 0..STALE {
+                if socket.recv_from(&mut nothing).is_err() {
+                    break;
+                }
+            }
+            Some((id, socket))
+        })
     }
 
     /// Takes a pair back: its number rests, its names are free again. A pair that no media thread had is closed here.
@@ -122,6 +134,9 @@ impl Sockets {
         PortId(id)
     }
 }
+
+/// Packets that are thrown away at most: more than a socket's buffer holds by default (212,992 bytes).
+const STALE: usize = 1024;
 
 /// Ports in a row that may be taken by others before the search ends: a neighbour's handful, not a whole range.
 const MISSES: usize = 256;
