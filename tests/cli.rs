@@ -123,7 +123,7 @@ fn live(site: &Site, is_so: impl Fn(&Value) -> bool) -> Option<Value> {
 
 /// What differs from run to run, and what stands for it: `#` is a digit, `%` are digits, `&` is a hexadecimal digit; the rest is as it is.
 /// A length has no brackets: so it is as wide as before, and columns stay what they are.
-const SHAPES: [(&str, &str); 19] = [
+const SHAPES: [(&str, &str); 20] = [
     ("####-##-##T##:##:##.######Z", "[TIME]"),
     ("####-##-##T##:##:##.###Z", "[TIME]"),
     ("####-##-## ##:##:##", "[TIME]"),
@@ -133,6 +133,7 @@ const SHAPES: [(&str, &str); 19] = [
     ("% bytes", "[SIZE] bytes"),
     ("byte %", "byte [N]"),
     ("% chunks", "[N] chunks"),
+    ("1 chunk is", "[N] chunks are"),
     ("chunk %", "chunk [N]"),
     ("% packets", "[N] packets"),
     ("% from the", "[N] from the"),

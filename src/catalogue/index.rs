@@ -151,11 +151,11 @@ impl FromStr for Deed {
 /// What came of it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Outcome {
-    /// It was granted: written before the first byte is decrypted.
+    /// It was begun: written before the first byte is decrypted.
     Granted,
-    /// It was granted, and done.
+    /// It was done.
     Done,
-    /// It was granted, and failed on the way.
+    /// It failed, on the way or before it was begun: the key could not be read, the recording is broken, the file was there already.
     Failed,
     /// It was refused: the recording was made for another purpose.
     OtherPurpose,
@@ -168,7 +168,7 @@ impl Outcome {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Granted => "granted",
+            Self::Granted => "begun",
             Self::Done => "done",
             Self::Failed => "failed",
             Self::OtherPurpose => "refused-purpose",

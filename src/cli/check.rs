@@ -19,13 +19,11 @@ pub(super) fn check(config: &Path, is_json: bool, doors: &Doors<'_>, term: &mut 
     let found = report.settings.as_ref().map(|settings| files::check(settings, config, doors)).unwrap_or_default();
     let mut mistakes = report.mistakes;
     mistakes.extend(found.mistakes.iter().cloned());
-    mistakes.sort_by_key(|mistake| mistake.line.unwrap_or(usize::MAX));
+    site::sort(&mut mistakes);
     let errors = if is_json { tell_json(&mistakes, config, term)? } else { site::tell(&mistakes, config, term)? };
     if errors > 0 {
         if !is_json {
-            let (weighs, them) = if errors == 1 { ("one mistake", "it") } else { ("mistakes", "them") };
-            let count = if errors == 1 { String::new() } else { format!("{errors} ") };
-            term.err.line(format_args!("{count}{weighs}; the proxy does not start with {them}"))?;
+            site::close(errors, term)?;
         }
         return Err(Stop::Said(Exit::NotSo));
     }
@@ -97,7 +95,7 @@ fn mode(terms: &PolicyTerms) -> String {
     let key = terms.key.map(|key| format!(", key {} within {} s", key.reveal(), terms.answer.as_secs())).unwrap_or_default();
     let end = match terms.without_consent {
         WithoutConsent::GoOn => "",
-        WithoutConsent::HangUp => ", or hang up",
+        WithoutConsent::HangUp => "; hangs up without consent",
     };
     format!("{}{key}{end}", terms.mode.as_str())
 }

@@ -26,7 +26,7 @@ impl Exit {
     /// What `--help` says of them.
     pub(super) const HELP: &str = "Exit codes:
   0  done, and all is well
-  1  done, and something is not so: `check` found mistakes, `verify` found a recording that is not complete
+  1  done, and something is not so: `check` found mistakes, `verify` or `export` a recording that is not complete
   2  the command was not understood
   3  it could not be done: a file, a permission, the disk, the proxy does not run
   4  it was refused: the recording was made for another purpose, or the key does not open it

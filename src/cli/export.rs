@@ -17,7 +17,7 @@ use crate::cli::show::no_such;
 use crate::cli::site::Site;
 use crate::cli::table::pairs;
 use crate::cli::term::Term;
-use crate::cli::verify::{finding, log, read_secret, unopened};
+use crate::cli::verify::{Word, finding, log, missing, read_secret, unopened};
 use crate::cli::who;
 use crate::control::Trouble;
 use crate::export::{self, ExportError, Exported, LegExport};
@@ -51,14 +51,13 @@ pub(super) fn export(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
         tell(Outcome::OtherPurpose)?;
         return Err(other_purpose(wanted, entry.purpose.as_deref().unwrap_or("none")));
     }
-    let secret = read_secret(&wanted.key)?;
-    verified(&site, &entry, wanted, term)?;
-    if wanted.out.symlink_metadata().is_ok() {
-        return Err(Stop::cannot(
-            format!("`{}` is there already", wanted.out.display()),
-            "name another file: none is overwritten",
-        ));
-    }
+    let (secret, word) = match ready(&site, &entry, wanted, term) {
+        Ok(ready) => ready,
+        Err(stop) => {
+            tell(Outcome::Failed)?;
+            return Err(stop);
+        }
+    };
     tell(Outcome::Granted)?;
     let made = make(&site, wanted, &secret);
     tell(match &made {
@@ -68,10 +67,26 @@ pub(super) fn export(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
         Err(Refused::Stop(_)) => Outcome::Failed,
     })?;
     match made {
-        Ok(made) => say(wanted, &made, term),
+        Ok(made) => {
+            say(wanted, &made, term)?;
+            // What came out is less than what was recorded.
+            if word == Word::Cut { Err(Stop::Said(Exit::NotSo)) } else { Ok(()) }
+        }
         Err(Refused::Purpose(own)) => Err(other_purpose(wanted, &own)),
         Err(Refused::Stop(stop)) => Err(stop),
     }
+}
+
+/// Finds out whether it can be begun: with a key, on a recording that was not changed, into a file that is not there.
+fn ready(site: &Site, entry: &Entry, wanted: &Wanted, term: &mut Term<'_>) -> Result<(RecipientSecret, Word), Stop> {
+    let secret = read_secret(&wanted.key)?;
+    if wanted.out.symlink_metadata().is_ok() {
+        return Err(Stop::cannot(
+            format!("`{}` is there already", wanted.out.display()),
+            "name another file: none is overwritten",
+        ));
+    }
+    Ok((secret, verified(site, entry, wanted, term)?))
 }
 
 /// Why nothing is exported.
@@ -96,17 +111,28 @@ fn other_purpose(wanted: &Wanted, own: &str) -> Stop {
 }
 
 /// Sound is given out of nothing that is not as it was written; of what is torn, what there is.
-fn verified(site: &Site, entry: &Entry, wanted: &Wanted, term: &mut Term<'_>) -> Result<(), Stop> {
+fn verified(site: &Site, entry: &Entry, wanted: &Wanted, term: &mut Term<'_>) -> Result<Word, Stop> {
     let node = site.node(wanted.node.as_deref())?;
-    let (file, length) = site.open(wanted.id)?;
+    let Some((file, length)) = site.open(wanted.id)? else {
+        let missing = missing(site, wanted.id, Some(entry))?;
+        let what = format!("recording {} is missing: {}", wanted.id, missing.what());
+        return Err(Stop::Trouble(Exit::NotSo, Trouble::new(what, missing.remedy())));
+    };
     let input = Progress::begin("verifying", length).reading(BufReader::with_capacity(64 * 1024, file));
     let verdict = vault::verify(input, &node).map_err(|error| unopened(wanted.id, &error))?;
     let found = finding(&verdict, length, Some(entry));
     match verdict {
-        Verdict::Complete(_) => Ok(()),
+        Verdict::Complete(_) => Ok(found.word),
         Verdict::Torn(_) => {
-            let what = format!("recording {} is {}: {}", wanted.id, found.word, found.text);
-            Ok(term.warning(&Trouble::new(what, "what is whole is exported; no signature covers it"))?)
+            let what = format!("recording {} is {}: {}", wanted.id, found.word.as_str(), found.text);
+            let remedy = match found.word {
+                Word::Cut => "what is whole is exported, and no signature covers it; a backup has the rest",
+                Word::Complete | Word::Unfinished | Word::Torn | Word::Broken | Word::Missing => {
+                    "what is whole is exported, and no signature covers it"
+                }
+            };
+            term.warning(&Trouble::new(what, remedy))?;
+            Ok(found.word)
         }
         Verdict::Broken(_) => {
             let what = format!("recording {} is broken: {}", wanted.id, found.text);
@@ -259,7 +285,10 @@ struct Records {
 
 impl Records {
     fn open(site: &Site, id: RecordingId, key_file: &[u8], secret: &RecipientSecret, doing: &'static str) -> Result<Self, Stop> {
-        let (file, length) = site.open(id)?;
+        let (file, length) = site.open(id)?.ok_or_else(|| {
+            let path = site.recording(id);
+            Stop::cannot(format!("`{}` was taken away while it was read", path.display()), "try again once it is back")
+        })?;
         let input = Progress::begin(doing, length).reading(BufReader::with_capacity(64 * 1024, file));
         let recording = Recording::open(input, key_file, secret).map_err(|error| unopened(id, &error))?;
         Ok(Self { records: recording.records(), torn: None })

@@ -10,10 +10,11 @@ use std::time::Duration;
 use rustix::fs::{Access, access};
 
 use crate::cli::doors::Doors;
+use crate::cli::site;
 use crate::cli::who;
 use crate::control::Settings;
-use crate::control::config::{FileUse, Mistake, NamedFile, Weight};
-use crate::vault::{BadKey, NodeKey, Recipient};
+use crate::control::config::{FileUse, Mistake, NamedFile, NodeKeyFile, Weight};
+use crate::vault::{BadKey, NodeKey, NodePublic, Recipient};
 
 /// What was found.
 #[derive(Default)]
@@ -34,15 +35,19 @@ pub(super) fn check(settings: &Settings, config: &Path, doors: &Doors<'_>) -> Fo
             found.mistakes.push(Mistake { line: file.line, weight: Weight::Error, what, remedy });
         }
     }
+    found.mistakes.extend(halves(&settings.node_key));
     found.mistakes.extend(data_directory(&settings.data));
-    found.mistakes.sort_by_key(|mistake| mistake.line.unwrap_or(usize::MAX));
     found
 }
 
 fn look(file: &NamedFile, config: &Path, doors: &Doors<'_>, found: &mut Found) -> Result<(), (String, String)> {
     let path = &file.path;
     let (what, make) = match &file.file_use {
-        FileUse::NodeKey => ("the node's key".to_owned(), make_keys(config)),
+        FileUse::NodeKey => {
+            let public = NodeKeyFile { path: path.clone(), line: file.line }.public();
+            let make = if public.exists() { site::half_alone(&public) } else { make_keys(config) };
+            ("the node's key".to_owned(), make)
+        }
         FileUse::PublicKey { recipient } => (format!("the public key of `{recipient}`"), make_keys(config)),
         FileUse::Announcement { policy, language } => (
             format!("the announcement of `{policy}` in `{language}`"),
@@ -81,6 +86,34 @@ fn look(file: &NamedFile, config: &Path, doors: &Doors<'_>, found: &mut Found) -
         }
     }
     Ok(())
+}
+
+/// The node's key must be the one that recordings are verified with, where that lies beside it.
+fn halves(node_key: &NodeKeyFile) -> Option<Mistake> {
+    let (private, public) = (&node_key.path, &node_key.public());
+    let error = |what, remedy: String| Some(Mistake { line: node_key.line, weight: Weight::Error, what, remedy });
+    let text = match fs::read(public) {
+        Ok(text) => text,
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => return None,
+        Err(other) => {
+            let (what, remedy) = unreadable("the node's public key", public, &other, String::new());
+            return error(what, remedy);
+        }
+    };
+    let there = match NodePublic::from_pem(&text) {
+        Ok(there) => there,
+        Err(bad) => {
+            let what = format!("the node's public key, `{}`, cannot be used: {bad}", public.display());
+            return error(what, "move it away, and `mitschnitt keys generate` makes it from the private one".into());
+        }
+    };
+    // What is wrong with the private half was told already.
+    let own = fs::read(private).ok().and_then(|text| NodeKey::from_pem(&text).ok())?;
+    if *own.public() == there {
+        return None;
+    }
+    let trouble = site::other_half(public, private);
+    error(trouble.what().to_owned(), trouble.remedy().to_owned())
 }
 
 fn make_keys(config: &Path) -> String {

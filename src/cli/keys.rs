@@ -6,28 +6,24 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use zeroize::Zeroizing;
 
-use crate::cli::exit::Stop;
+use crate::cli::exit::{Exit, Stop};
 use crate::cli::site;
 use crate::cli::table::{Align, Cell, Table};
 use crate::cli::term::{Style, Term};
 use crate::cli::who;
-use crate::control::config::Recipient as Listener;
-use crate::vault::{NodeKey, Recipient, RecipientSecret, UnwrapErr};
+use crate::control::config::{NodeKeyFile, Recipient as Listener};
+use crate::vault::{NodeKey, NodePublic, Recipient, RecipientSecret, UnwrapErr};
 
-/// One key, made or found.
+/// One key: found, or to be made.
 struct Key {
     what: String,
     path: PathBuf,
     fingerprint: String,
-    made: Made,
     half: Half,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Made {
-    Now,
-    Before,
+    /// What is to be written; nothing where it is there.
+    pem: Option<Zeroizing<String>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,9 +39,17 @@ enum Half {
 /// Makes the keys.
 pub(super) fn generate(config: &Path, is_json: bool, term: &mut Term<'_>) -> Result<(), Stop> {
     let settings = site::settings(config, term)?;
+    // All is looked at before anything is written.
+    let mut planned = node(&settings.node_key)?;
+    settings.recipients.iter().try_for_each(|recipient| listener(recipient, &mut planned))?;
     let mut keys = Vec::new();
-    let done = node(&settings.node_key.path, &settings.node_key.public(), &mut keys)
-        .and_then(|()| settings.recipients.iter().try_for_each(|recipient| listener(recipient, &mut keys)));
+    let done = planned.into_iter().try_for_each(|key| {
+        if let Some(pem) = &key.pem {
+            write(&key.path, pem.as_bytes(), key.half)?;
+        }
+        keys.push(key);
+        Ok(())
+    });
     // What was made before something failed is told all the same: it is there.
     if is_json {
         for key in &keys {
@@ -55,7 +59,7 @@ pub(super) fn generate(config: &Path, is_json: bool, term: &mut Term<'_>) -> Res
                 Half::Secret => "secret",
             };
             let path = key.path.display().to_string();
-            let made = key.made == Made::Now;
+            let made = key.pem.is_some();
             term.out
                 .line(json!({ "key": key.what, "half": half, "file": path, "fingerprint": key.fingerprint, "made": made }))?;
         }
@@ -67,8 +71,8 @@ pub(super) fn generate(config: &Path, is_json: bool, term: &mut Term<'_>) -> Res
 
 fn tell(keys: &[Key], term: &mut Term<'_>) -> Result<(), Stop> {
     let mut table = Table::new([("", Align::Left), ("KEY", Align::Left), ("FILE", Align::Left), ("FINGERPRINT", Align::Left)]);
-    for Key { what, path, fingerprint, made, half } in keys {
-        let (word, style) = if *made == Made::Now { ("made", Style::Good) } else { ("kept", Style::Quiet) };
+    for Key { what, path, fingerprint, half, pem } in keys {
+        let (word, style) = if pem.is_some() { ("made", Style::Good) } else { ("kept", Style::Quiet) };
         let half = match half {
             Half::Signing => "signs",
             Half::Public => "public",
@@ -99,71 +103,87 @@ fn tell(keys: &[Key], term: &mut Term<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
-fn node(private: &Path, public: &Path, keys: &mut Vec<Key>) -> Result<(), Stop> {
-    let (key, made) = match fs::read(private) {
-        Ok(text) => (NodeKey::from_pem(&text).map_err(|error| site::bad_key(private, &error))?, Made::Before),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let key = NodeKey::generate(&mut UnwrapErr(getrandom::SysRng));
-            write(private, key.to_pem().as_bytes(), Half::Signing)?;
-            (key, Made::Now)
-        }
-        Err(error) => return Err(site::cannot_read(private, "the node's key", &error, "")),
-    };
-    let fingerprint = key.public().fingerprint().short();
-    keys.push(Key { what: "node".into(), path: private.into(), fingerprint: fingerprint.clone(), made, half: Half::Signing });
-    let made = if public.exists() {
-        let text = site::read_file(public, "the node's public key", "")?;
-        let there = crate::vault::NodePublic::from_pem(&text).map_err(|error| site::bad_key(public, &error))?;
-        if there != *key.public() {
+fn node(file: &NodeKeyFile) -> Result<Vec<Key>, Stop> {
+    let (private, public) = (&file.path, &file.public());
+    let own = if_there(private, "the node's key")?
+        .map(|text| NodeKey::from_pem(&text).map_err(|error| site::bad_key(private, &error)))
+        .transpose()?;
+    let there = if_there(public, "the node's public key")?
+        .map(|text| NodePublic::from_pem(&text).map_err(|error| site::bad_key(public, &error)))
+        .transpose()?;
+    let key = match (&own, &there) {
+        (None, Some(_)) => {
             return Err(Stop::cannot(
-                format!("`{}` is not the public half of `{}`", public.display(), private.display()),
-                "whoever verifies with it would call every recording another node's; move it away, and run this again",
+                format!("the node's key, `{}`, is not there, and its public half is", private.display()),
+                site::half_alone(public),
             ));
         }
-        Made::Before
-    } else {
-        write(public, key.public().to_pem().as_bytes(), Half::Public)?;
-        Made::Now
+        (Some(own), Some(there)) if own.public() != there => {
+            return Err(Stop::Trouble(Exit::Cannot, site::other_half(public, private)));
+        }
+        (Some(own), _) => own,
+        (None, None) => &NodeKey::generate(&mut UnwrapErr(getrandom::SysRng)),
     };
-    keys.push(Key { what: "node".into(), path: public.into(), fingerprint, made, half: Half::Public });
-    Ok(())
+    let fingerprint = key.public().fingerprint().short();
+    let row =
+        |path: &Path, half, pem| Key { what: "node".into(), path: path.into(), fingerprint: fingerprint.clone(), half, pem };
+    Ok(vec![
+        row(private, Half::Signing, own.is_none().then(|| key.to_pem())),
+        row(public, Half::Public, there.is_none().then(|| key.public().to_pem().into())),
+    ])
 }
 
 fn listener(recipient: &Listener, keys: &mut Vec<Key>) -> Result<(), Stop> {
     let (public, secret) = (&recipient.public_key, &recipient.secret_key());
-    let key = |path: &Path, key: &Recipient, made, half| Key {
+    let mut is_shared = false;
+    for key in keys.iter_mut().filter(|key| [public, secret].contains(&&key.path)) {
+        key.what = format!("{} and {}", key.what, recipient.name);
+        is_shared = true;
+    }
+    if is_shared {
+        return Ok(());
+    }
+    let row = |path: &Path, key: &Recipient, half, pem| Key {
         what: recipient.name.clone(),
         path: path.into(),
         fingerprint: key.fingerprint().short(),
-        made,
         half,
+        pem,
     };
-    if public.exists() {
-        let text = site::read_file(public, "the public key", "")?;
+    if let Some(text) = if_there(public, "the public key")? {
         let there = Recipient::from_pem(&text).map_err(|error| site::bad_key(public, &error))?;
-        keys.push(key(public, &there, Made::Before, Half::Public));
-        if let Ok(text) = fs::read(secret)
+        keys.push(row(public, &there, Half::Public, None));
+        if let Ok(text) = fs::read(secret).map(Zeroizing::new)
             && let Ok(own) = RecipientSecret::from_pem(&text)
         {
-            keys.push(key(secret, own.public(), Made::Before, Half::Secret));
+            if *own.public() != there {
+                return Err(Stop::cannot(
+                    format!("`{}` is not the secret half of `{}`", secret.display(), public.display()),
+                    "it opens nothing that is recorded for that one: move away the one that is not meant",
+                ));
+            }
+            keys.push(row(secret, own.public(), Half::Secret, None));
         }
         return Ok(());
     }
     // A secret key whose public half was lost gives it back.
-    let (own, made) = match fs::read(secret) {
-        Ok(text) => (RecipientSecret::from_pem(&text).map_err(|error| site::bad_key(secret, &error))?, Made::Before),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let own = RecipientSecret::generate(&mut UnwrapErr(getrandom::SysRng));
-            // The secret half first: a public key that nothing opens would make recordings that nothing opens.
-            write(secret, own.to_pem().as_bytes(), Half::Secret)?;
-            (own, Made::Now)
-        }
-        Err(error) => return Err(site::cannot_read(secret, "the secret key", &error, "")),
-    };
-    keys.push(key(secret, own.public(), made, Half::Secret));
-    write(public, own.public().to_pem().as_bytes(), Half::Public)?;
-    keys.push(key(public, own.public(), Made::Now, Half::Public));
+    let found = if_there(secret, "the secret key")?
+        .map(|text| RecipientSecret::from_pem(&text).map_err(|error| site::bad_key(secret, &error)))
+        .transpose()?;
+    let is_there = found.is_some();
+    let own = found.unwrap_or_else(|| RecipientSecret::generate(&mut UnwrapErr(getrandom::SysRng)));
+    // The secret half first: a public key that nothing opens would make recordings that nothing opens.
+    keys.push(row(secret, own.public(), Half::Secret, (!is_there).then(|| own.to_pem())));
+    keys.push(row(public, own.public(), Half::Public, Some(own.public().to_pem().into())));
     Ok(())
+}
+
+fn if_there(path: &Path, what: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Stop> {
+    match fs::read(path) {
+        Ok(text) => Ok(Some(Zeroizing::new(text))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(site::cannot_read(path, what, &error, "")),
+    }
 }
 
 /// Writes a file that was not there before, durably; what is secret may be read by its owner alone.

@@ -1,5 +1,6 @@
 //! `recordings list`: the ledger, a line a call.
 
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -26,7 +27,9 @@ pub(super) struct Wanted {
 /// Lists recordings, or all calls.
 pub(super) fn list(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
     let store = Site::find(config, term)?.store(Opening::Read, doors)?;
-    let which = if wanted.all { Which::All } else { Which::Recorded };
+    // Most reasons are why a call was not recorded.
+    let is_all = wanted.all || wanted.reason.is_some();
+    let which = if is_all { Which::All } else { Which::Recorded };
     let entries = store.list(&Filter { which, reason: wanted.reason, newest: wanted.last })?;
     if wanted.json {
         for entry in &entries {
@@ -35,17 +38,17 @@ pub(super) fn list(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mut
         return Ok(());
     }
     if entries.is_empty() {
-        let hint = if wanted.all {
-            "No calls."
-        } else {
-            "No recordings. `mitschnitt recordings list --all` shows the calls that were not recorded, and why."
+        let hint = match wanted.reason {
+            Some(reason) => format!("No calls with the reason {reason}."),
+            None if is_all => "No calls.".into(),
+            None => "No recordings. `mitschnitt recordings list --all` shows the calls that were not recorded, and why.".into(),
         };
         return Ok(term.out.line(hint)?);
     }
-    let table = if wanted.all { all(&entries, wanted.numbers) } else { recorded(&entries, wanted.numbers) };
+    let table = if is_all { all(&entries, wanted.numbers) } else { recorded(&entries, wanted.numbers) };
     term.out.text(&table.text(term.out.colour(), 0))?;
     let recorded = entries.iter().filter(|entry| entry.recording.is_some()).count();
-    let summary = match (wanted.all, entries.len()) {
+    let summary = match (is_all, entries.len()) {
         (true, calls) => format!("\n{}, {recorded} of them recorded.\n", counted(calls, "call")),
         (false, recordings) => {
             let talked: Duration = entries.iter().filter_map(Entry::talked).sum();
@@ -156,8 +159,15 @@ pub(super) fn length(length: Duration) -> String {
 }
 
 /// `1 call`, `2 calls`.
-pub(super) fn counted(count: usize, of: &str) -> String {
-    format!("{count} {of}{}", if count == 1 { "" } else { "s" })
+pub(super) fn counted<N: fmt::Display + PartialEq + From<u8>>(count: N, of: &str) -> String {
+    let plural = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {of}{plural}")
+}
+
+/// `1 chunk is`, `2 chunks are`.
+pub(super) fn are<N: fmt::Display + PartialEq + From<u8>>(count: N, of: &str) -> String {
+    let verb = if count == N::from(1) { "is" } else { "are" };
+    format!("{} {verb}", counted(count, of))
 }
 
 #[cfg(test)]
@@ -169,6 +179,7 @@ mod tests {
         assert_eq!(seconds(Wall::from_unix_micros(1_795_512_600_250_000)), "2026-11-24 09:30:00");
         assert_eq!(length(Duration::from_millis(63_999)), "1:03");
         assert_eq!(length(Duration::from_secs(3723)), "1:02:03");
-        assert_eq!((counted(1, "call"), counted(0, "call")), ("1 call".into(), "0 calls".into()));
+        assert_eq!((counted(1_u32, "call"), counted(0_u64, "call")), ("1 call".into(), "0 calls".into()));
+        assert_eq!((are(1_u32, "chunk"), are(2_u32, "chunk")), ("1 chunk is".into(), "2 chunks are".into()));
     }
 }

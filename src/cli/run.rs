@@ -15,9 +15,13 @@ pub(super) fn run(config: &Path, doors: &Doors<'_>, term: &mut Term<'_>) -> Resu
     if let Some(settings) = &report.settings {
         mistakes.extend(files::check(settings, config, doors).mistakes);
     }
+    site::sort(&mut mistakes);
     let errors = site::tell(&mistakes, config, term)?;
     match report.settings {
         Some(settings) if errors == 0 => (doors.run)(settings).map_err(|trouble| Stop::Trouble(Exit::Cannot, trouble)),
-        Some(_) | None => Err(Stop::Said(Exit::Cannot)),
+        Some(_) | None => {
+            site::close(errors, term)?;
+            Err(Stop::Said(Exit::Cannot))
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! `recordings show`: all that is known of one recording, or of a call that has none.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use serde_json::Value;
 
-use crate::catalogue::{Entry, Opening, Store};
+use crate::catalogue::{Entry, Opening, Reason, State, Store};
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::json;
@@ -14,6 +15,7 @@ use crate::cli::named::Named;
 use crate::cli::site::{Site, style};
 use crate::cli::table::{Align, Cell, Table, pairs};
 use crate::cli::term::{Style, Term};
+use crate::cli::who;
 use crate::control::Trouble;
 use crate::ids::RecordingId;
 use crate::vault::KeyFile;
@@ -34,7 +36,7 @@ pub(super) fn show(
     if is_json {
         let mut value = json::entry(&entry, is_in_full);
         if let Value::Object(fields) = &mut value {
-            fields.insert("why".into(), entry.reason.sentence().into());
+            fields.insert("why".into(), sentence(&entry).into());
             fields.insert("accesses".into(), accesses.iter().map(json::access).collect());
         }
         return Ok(term.out.line(value)?);
@@ -44,7 +46,7 @@ pub(super) fn show(
         Some(recording) => format!("recording {recording}  {state}\n"),
         None => format!("call {}  not recorded\n", entry.call),
     };
-    let mut text = head + &format!("  {}\n\n", entry.reason.sentence());
+    let mut text = head + &format!("  {}\n\n", sentence(&entry));
     text += &pairs(facts(&entry, is_in_full), term.out.colour(), 2);
     if let Some(recording) = entry.recording {
         text += "\n";
@@ -91,6 +93,14 @@ pub(super) fn no_such(what: &str) -> Stop {
     Stop::Trouble(Exit::NotFound, Trouble::new(format!("the ledger has no {what}"), remedy))
 }
 
+/// Why it has a recording or none; a recording that goes on is none that was made.
+const fn sentence(entry: &Entry) -> &'static str {
+    match (entry.state, entry.reason) {
+        (State::Recording, Reason::Recorded) => "The terms of the policy are met, and the call is being recorded.",
+        (State::None | State::Recording | State::Sealed | State::Torn, reason) => reason.sentence(),
+    }
+}
+
 fn facts(entry: &Entry, is_in_full: bool) -> Vec<(&'static str, String)> {
     let leg = entry.leg.map(|leg| format!(", on the {} side", if leg == crate::ids::Leg::Pbx { "PBX's" } else { "trunk's" }));
     let mut facts = vec![
@@ -114,11 +124,7 @@ fn facts(entry: &Entry, is_in_full: bool) -> Vec<(&'static str, String)> {
             if totals.gaps == 0 {
                 "none".into()
             } else {
-                format!(
-                    "{}, {} known to be missing",
-                    totals.gaps,
-                    counted(usize::try_from(totals.lost).unwrap_or(usize::MAX), "packet")
-                )
+                format!("{}, {} known to be missing", totals.gaps, counted(totals.lost, "packet"))
             },
         ));
     }
@@ -131,12 +137,26 @@ fn or_erased(number: String, entry: &Entry) -> String {
 
 fn files(site: &Site, recording: RecordingId) -> Vec<(&'static str, String)> {
     let path = site.recording(recording);
-    let size = fs::metadata(&path).map_or_else(|_| "not there".into(), |metadata| format!("{} bytes", metadata.len()));
-    let keys = site.key_file(recording);
-    let who = match fs::read(&keys).ok().map(|bytes| KeyFile::parse(&bytes)) {
-        Some(Ok(file)) => file.recipients().map(|name| name.short()).collect::<Vec<_>>().join(" and "),
-        Some(Err(_)) => "damaged".into(),
-        None => "not there: nobody can open the recording".into(),
+    let size = match fs::metadata(&path) {
+        Ok(metadata) => counted(metadata.len(), "byte"),
+        Err(error) => absent(&error),
     };
-    vec![("file", format!("{}, {size}", path.display())), ("keys", format!("{}, for {who}", keys.display()))]
+    let keys = site.key_file(recording);
+    let who = match fs::read(&keys).map(|bytes| KeyFile::parse(&bytes)) {
+        Ok(Ok(file)) => format!("for {}", file.recipients().map(|name| name.short()).collect::<Vec<_>>().join(" and ")),
+        Ok(Err(_)) => "damaged: nobody can open the recording until they are taken from a backup".into(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => "not there: nobody can open the recording".into(),
+        Err(error) => absent(&error),
+    };
+    vec![("file", format!("{}, {size}", path.display())), ("keys", format!("{}, {who}", keys.display()))]
+}
+
+fn absent(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::NotFound {
+        "not there".into()
+    } else if error.kind() == io::ErrorKind::PermissionDenied {
+        format!("which {} may not read", who::user())
+    } else {
+        format!("which cannot be read: {error}")
+    }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::catalogue::{Opening, Store};
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
+use crate::cli::list::counted;
 use crate::cli::term::{Style, Term};
 use crate::cli::who;
 use crate::control::config::{self, Mistake, Report, Weight};
@@ -21,10 +22,9 @@ pub(super) fn read(config: &Path) -> Result<Report, Stop> {
         Ok(text) => Ok(config::parse(&text)),
         Err(error) => {
             let line = error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|&&byte| byte == b'\n').count() + 1;
-            Err(Stop::Trouble(
-                Exit::NotSo,
-                Trouble::new(format!("{}:{line}: this is no UTF-8", config.display()), "save it as UTF-8, as every TOML file is"),
-            ))
+            let (what, remedy) = ("this is no UTF-8".into(), "save it as UTF-8, as every TOML file is".into());
+            let mistake = Mistake { line: Some(line), weight: Weight::Error, what, remedy };
+            Ok(Report { settings: None, mistakes: vec![mistake], data: None, node_key: None })
         }
     }
 }
@@ -42,13 +42,24 @@ pub(super) fn tell(mistakes: &[Mistake], config: &Path, term: &mut Term<'_>) -> 
     Ok(mistakes.iter().filter(|mistake| mistake.weight == Weight::Error).count())
 }
 
+/// Says how many errors there were, after [`tell`].
+pub(super) fn close(errors: usize, term: &mut Term<'_>) -> Result<(), Stop> {
+    let (count, them) = if errors == 1 { ("one mistake".into(), "it") } else { (format!("{errors} mistakes"), "them") };
+    Ok(term.err.line(format_args!("{count}; the proxy does not start with {them}"))?)
+}
+
+/// Puts mistakes in the order of the lines; what is missing altogether comes last.
+pub(super) fn sort(mistakes: &mut [Mistake]) {
+    mistakes.sort_by_key(|mistake| mistake.line.unwrap_or(usize::MAX));
+}
+
 /// Reads the configuration, which must be right.
 pub(super) fn settings(config: &Path, term: &mut Term<'_>) -> Result<Settings, Stop> {
     let report = read(config)?;
     if report.settings.is_none() {
         tell(&report.mistakes, config, term)?;
     }
-    report.settings.ok_or(Stop::Said(Exit::NotSo))
+    report.settings.ok_or(Stop::Said(Exit::Cannot))
 }
 
 /// The data directory of an installation, and what lies in it.
@@ -65,12 +76,13 @@ impl Site {
         let errors = report.mistakes.iter().filter(|mistake| mistake.weight == Weight::Error).count();
         let Some(data) = report.data else {
             tell(&report.mistakes, config, term)?;
-            return Err(Stop::Said(Exit::NotSo));
+            return Err(Stop::Said(Exit::Cannot));
         };
         if errors > 0 {
-            let what =
-                format!("{} has {errors} {}, elsewhere", config.display(), if errors == 1 { "mistake" } else { "mistakes" });
-            term.note(&Trouble::new(what, format!("mitschnitt check --config {} tells them", config.display())))?;
+            let shown = config.display();
+            let what = format!("{shown} has {}; recordings are found all the same", counted(errors, "mistake"));
+            let them = if errors == 1 { "it" } else { "them" };
+            term.note(&Trouble::new(what, format!("mitschnitt check --config {shown} tells {them}")))?;
         }
         let node_public = report.node_key.as_ref().map(config::NodeKeyFile::public);
         Ok(Self { data, node_public, node_private: report.node_key.map(|key| key.path) })
@@ -101,19 +113,13 @@ impl Site {
         self.data.join("keys").join(format!("{id}.key"))
     }
 
-    /// Opens a recording's file, and says how long it is.
-    pub(super) fn open(&self, id: RecordingId) -> Result<(File, u64), Stop> {
+    /// Opens a recording's file, and says how long it is; nothing where it is not there.
+    pub(super) fn open(&self, id: RecordingId) -> Result<Option<(File, u64)>, Stop> {
         let path = self.recording(id);
         let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
         match opened {
-            Ok((length, file)) => Ok((file, length)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Stop::Trouble(
-                Exit::NotFound,
-                Trouble::new(
-                    format!("there is no recording `{}`", path.display()),
-                    "`mitschnitt recordings list` shows those there are",
-                ),
-            )),
+            Ok((length, file)) => Ok(Some((file, length))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(cannot_read(&path, "the recording", &error, "")),
         }
     }
@@ -157,6 +163,22 @@ pub(super) fn cannot_read(path: &Path, what: &str, error: &io::Error, remedy: &s
         (error.to_string(), remedy.to_owned())
     };
     Stop::cannot(format!("cannot read {what} `{}`: {cause}", path.display()), remedy)
+}
+
+/// Says that two halves of the node's key do not belong to each other.
+pub(super) fn other_half(public: &Path, private: &Path) -> Trouble {
+    Trouble::new(
+        format!("`{}` is not the public half of `{}`: recordings would not verify", public.display(), private.display()),
+        "put the private key back that belongs to it; or move the public one away, and `mitschnitt keys generate` makes the right one",
+    )
+}
+
+/// Says what to do where the node's public key is there and the private one is not.
+pub(super) fn half_alone(public: &Path) -> String {
+    format!(
+        "put it back from a backup; or move `{}` away, keep it (it verifies the recordings so far), and `mitschnitt keys generate` makes a new pair",
+        public.display()
+    )
 }
 
 /// Says that a key cannot be used.

@@ -134,6 +134,46 @@ fn the_proxy_does_not_start_with_a_mistake_and_is_told_which_command_makes_keys(
     site.says(&["keys", "generate"]);
     let said = site.run(&["run"]);
     assert_eq!((said.exit, said.err.as_str()), (Exit::Cannot, "error: ran with 2 policies\n  as the test wanted\n"));
+
+    site.change("ports = \"20000-60000\"", "ports = \"1-2\"");
+    let said = site.run(&["run"]);
+    assert_eq!(said.exit, Exit::Cannot);
+    assert!(said.err.ends_with("\none mistake; the proxy does not start with it\n"), "{}", said.err);
+}
+
+#[test]
+fn two_halves_of_the_nodes_key_that_do_not_belong_together_are_a_mistake() {
+    let site = Site::new();
+    site.says(&["keys", "generate"]);
+    fs::write(site.home().join("data/node.pub.pem"), include_bytes!("../../tests/vault/vectors/other-node.pub.pem")).unwrap();
+
+    let (checked, ran) = (site.run(&["check"]), site.run(&["run"]));
+
+    let expected = "error: HOME/site.toml: `HOME/data/node.pub.pem` is not the public half of `HOME/data/node.pem`: recordings would not verify\n";
+    assert_eq!((checked.exit, ran.exit), (Exit::NotSo, Exit::Cannot));
+    assert!(checked.err.starts_with(expected) && ran.err.starts_with(expected), "{}{}", checked.err, ran.err);
+
+    fs::write(site.home().join("data/node.pub.pem"), "a poem").unwrap();
+    let said = site.run(&["check"]);
+    assert!(
+        said.err.starts_with("error: HOME/site.toml: the node's public key, `HOME/data/node.pub.pem`, cannot be used: "),
+        "{}",
+        said.err
+    );
+
+    fs::remove_file(site.home().join("data/node.pub.pem")).unwrap();
+    assert_eq!(site.run(&["check"]).exit, Exit::Well, "only who verifies needs it");
+}
+
+#[test]
+fn a_configuration_that_is_no_utf_8_is_told_as_a_mistake() {
+    let site = Site::new();
+    fs::write(site.config(), b"[sip]\nlisten = \"\xff\"\n").unwrap();
+
+    let (checked, listed) = (site.run(&["check"]), site.run(&["recordings", "list"]));
+
+    assert_eq!((checked.exit, listed.exit), (Exit::NotSo, Exit::Cannot));
+    assert!(checked.err.starts_with("error: HOME/site.toml:2: this is no UTF-8\n"), "{}", checked.err);
 }
 
 #[test]
@@ -188,6 +228,56 @@ Whoever holds it can open the recordings made for it; without it nobody can. The
 }
 
 #[test]
+fn nothing_is_written_where_halves_do_not_belong_together() {
+    let site = Site::new();
+    site.says(&["keys", "generate"]);
+    let secret = fs::read(site.home().join("keys/desk.secret.pem")).unwrap();
+    fs::remove_dir_all(site.home().join("keys")).unwrap();
+    fs::remove_file(site.home().join("data/node.pem")).unwrap();
+
+    let said = site.run(&["keys", "generate"]);
+
+    assert_eq!((said.exit, said.out.as_str()), (Exit::Cannot, ""));
+    assert!(
+        said.err.starts_with("error: the node's key, `HOME/data/node.pem`, is not there, and its public half is\n"),
+        "{}",
+        said.err
+    );
+    assert!(!site.home().join("data/node.pem").exists() && !site.home().join("keys").exists());
+
+    fs::remove_file(site.home().join("data/node.pub.pem")).unwrap();
+    site.says(&["keys", "generate"]);
+    fs::remove_file(site.home().join("data/node.pub.pem")).unwrap();
+    fs::write(site.home().join("keys/desk.secret.pem"), secret).unwrap();
+    let said = site.run(&["keys", "generate"]);
+
+    assert_eq!((said.exit, said.out.as_str()), (Exit::Cannot, ""));
+    assert!(said.err.contains("`HOME/keys/desk.secret.pem` is not the secret half of `HOME/keys/desk.pub.pem`"), "{}", said.err);
+    assert!(!site.home().join("data/node.pub.pem").exists());
+}
+
+#[test]
+fn who_share_a_key_have_one() {
+    let site = Site::new();
+    let shared = "[[recipient]]\nname = \"law\"\npurposes = [\"quality\"]\npublic_key = \"HOME/keys/desk.pub.pem\"\n[[policy]]\nname = \"vip\"";
+    site.change("[[policy]]\nname = \"vip\"", &shared.replace("HOME", site.home().to_str().unwrap()));
+
+    let said = site.says(&["keys", "generate"]);
+
+    assert!(said.contains("made  desk and law, public  "), "{said}");
+    assert_eq!(said.matches("desk.pub.pem").count(), 1);
+}
+
+#[test]
+fn a_configuration_with_a_mistake_makes_no_keys() {
+    let site = Site::new();
+    site.change("ports = \"20000-60000\"", "ports = \"1-2\"");
+
+    assert_eq!(site.run(&["keys", "generate"]).exit, Exit::Cannot);
+    assert!(!site.home().join("keys").exists());
+}
+
+#[test]
 fn a_public_key_that_was_lost_is_made_from_its_secret_half() {
     let site = Site::new();
     site.says(&["keys", "generate"]);
@@ -234,8 +324,9 @@ BEGAN (UTC)          LENGTH  WAY       FROM  TO  POLICY  STATE   REASON         
 3 calls, 2 of them recorded.
 "
     );
-    let only = site.says(&["recordings", "list", "--all", "--reason", "consent-timeout"]);
+    let only = site.says(&["recordings", "list", "--reason", "consent-timeout"]);
     assert!(only.contains("0000000000000003") && !only.contains("0000000000000001"), "{only}");
+    assert_eq!(site.says(&["recordings", "list", "--reason", "busy"]), "No calls with the reason busy.\n");
 }
 
 #[test]
@@ -301,6 +392,32 @@ access log
 }
 
 #[test]
+fn keys_that_open_nothing_are_told() {
+    let site = Site::with_recordings();
+    let path = site.home().join(format!("data/keys/{}.key", id()));
+    let said = || site.says(&["recordings", "show", "ID"]);
+
+    fs::write(&path, "damaged").unwrap();
+    assert!(
+        said().contains("/ID.key, damaged: nobody can open the recording until they are taken from a backup\n"),
+        "{}",
+        said()
+    );
+    fs::remove_file(&path).unwrap();
+    assert!(said().contains("/ID.key, not there: nobody can open the recording\n"), "{}", said());
+}
+
+#[test]
+fn a_recording_that_goes_on_is_shown_as_being_made() {
+    let site = Site::with_recordings();
+    site.store.lock().unwrap().entries[0].state = State::Recording;
+
+    let said = site.says(&["recordings", "show", "ID"]);
+
+    assert!(said.contains("\n  The terms of the policy are met, and the call is being recorded.\n"), "{said}");
+}
+
+#[test]
 fn a_call_without_a_recording_says_why() {
     let site = Site::with_recordings();
 
@@ -342,7 +459,7 @@ fn recordings_can_be_had_although_the_configuration_has_mistakes_elsewhere() {
     assert_eq!(said.exit, Exit::Well);
     assert_eq!(
         said.err,
-        "note: HOME/site.toml has 1 mistake, elsewhere\n  mitschnitt check --config HOME/site.toml tells them\n"
+        "note: HOME/site.toml has 1 mistake; recordings are found all the same\n  mitschnitt check --config HOME/site.toml tells it\n"
     );
 }
 
@@ -399,6 +516,40 @@ fn a_recording_that_is_not_there_or_another_nodes_has_no_verdict() {
     assert_eq!((gone.exit, gone.out.as_str()), (Exit::NotFound, ""));
     assert_eq!((others.exit, others.out.as_str()), (Exit::NotSo, ""));
     assert!(others.err.contains("it says node FINGERPRINT made it, and the key given is FINGERPRINT"), "{}", others.err);
+}
+
+#[test]
+fn a_recording_whose_file_is_gone_is_missing_and_the_ledger_is_quoted() {
+    let site = Site::with_recordings();
+    for id in [id(), other()] {
+        fs::remove_file(site.home().join(format!("data/recordings/{id}.rec"))).unwrap();
+    }
+
+    let (one, all, exported) = (
+        site.run(&["recordings", "verify", "ID"]),
+        site.run(&["recordings", "verify", "--all"]),
+        site.run(&site.export("quality", "one.wav")),
+    );
+
+    let sealed = "the ledger has it sealed with SIZE bytes, and its file `HOME/data/recordings/ID.rec` is not there";
+    let torn = "the ledger has it torn, and its file `HOME/data/recordings/OTHER.rec` is not there";
+    assert_eq!((one.exit, all.exit, exported.exit), (Exit::NotSo, Exit::NotSo, Exit::NotSo));
+    assert_eq!(one.out, format!("ID  missing  {sealed}; take it from a backup\n"));
+    assert_eq!(all.out, format!("{}OTHER  missing  {torn}; take it from a backup\n\n2 recordings, 0 complete.\n", one.out));
+    assert_eq!(exported.err, format!("error: recording ID is missing: {sealed}\n  take it from a backup\n"));
+    assert_eq!(site.outcomes(), [(Deed::Export, Outcome::Failed)]);
+}
+
+#[test]
+fn where_all_recordings_are_still_being_made_there_is_nothing_to_verify() {
+    let site = Site::with_recordings();
+    site.store.lock().unwrap().entries.retain_mut(|entry| {
+        entry.state = State::Recording;
+        entry.recording == Some(id())
+    });
+
+    assert_eq!(site.says(&["recordings", "verify", "--all"]), "Nothing to verify: 1 recording still being made.\n");
+    assert_eq!(site.says(&["recordings", "verify", "--all", "--json"]), "");
 }
 
 #[test]
@@ -499,11 +650,38 @@ fn nothing_is_exported_of_a_recording_that_was_changed_and_what_there_is_of_a_to
     assert_eq!(broken.exit, Exit::NotSo);
     assert!(broken.err.contains("nothing is exported of what was changed"), "{}", broken.err);
     assert!(!site.home().join("one.wav").exists());
+    assert_eq!(site.outcomes(), [(Deed::Export, Outcome::Failed)]);
 
     fs::write(&path, &whole[..whole.len() - 100]).unwrap();
-    let torn = site.run(&site.export("quality", "one.wav"));
-    assert_eq!(torn.exit, Exit::Well);
-    assert!(torn.err.starts_with("warning: recording ID is cut: the ledger has it sealed with SIZE bytes"), "{}", torn.err);
+    let cut = site.run(&site.export("quality", "one.wav"));
+    assert_eq!(cut.exit, Exit::NotSo, "the ledger knows that bytes are missing");
+    assert!(cut.err.starts_with("warning: recording ID is cut: the ledger has it sealed with SIZE bytes"), "{}", cut.err);
+    assert!(cut.out.starts_with("HOME/one.wav\n"), "{}", cut.out);
+
+    site.store.lock().unwrap().entries[0].state = State::Torn;
+    let torn = site.run(&site.export("quality", "two.wav"));
+    assert_eq!(torn.exit, Exit::Well, "it has never been longer");
+    assert!(torn.err.starts_with("warning: recording ID is torn: "), "{}", torn.err);
+}
+
+#[test]
+fn an_export_that_cannot_be_begun_is_logged_too() {
+    let site = Site::with_recordings();
+    let with_key = |key: &'static str| {
+        let mut words = site.export("quality", "one.wav");
+        words[4] = key;
+        site.run(&words)
+    };
+
+    let (absent, public) = (with_key("HOME/nobody.pem"), with_key("HOME/data/node.pub.pem"));
+    let other_node = site.run(&[site.export("quality", "one.wav"), vec!["--node", "HOME/a.wav"]].concat());
+
+    assert_eq!([absent.exit, public.exit, other_node.exit], [Exit::Cannot; 3]);
+    assert_eq!(
+        public.err,
+        "error: cannot use the key `HOME/data/node.pub.pem`: this is the public half\n  name the *.secret.pem\n"
+    );
+    assert_eq!(site.outcomes(), [(Deed::Export, Outcome::Failed); 3]);
 }
 
 #[test]
@@ -516,6 +694,7 @@ fn no_file_is_overwritten() {
     assert_eq!(said.exit, Exit::Cannot);
     assert_eq!(said.err, "error: `HOME/one.wav` is there already\n  name another file: none is overwritten\n");
     assert_eq!(fs::read(site.home().join("one.wav")).unwrap(), b"mine");
+    assert_eq!(site.outcomes(), [(Deed::Export, Outcome::Failed)]);
 }
 
 // ── calls ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,14 +7,14 @@ use serde_json::json;
 use crate::catalogue::{Access, Deed, Entry, Filter, Opening, Outcome, State, Store, StoreError};
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
-use crate::cli::list::counted;
+use crate::cli::list::{are, counted};
 use crate::cli::progress::Progress;
 use crate::cli::site::{self, Site};
 use crate::cli::term::{Style, Term};
 use crate::cli::who;
 use crate::control::Trouble;
 use crate::ids::RecordingId;
-use crate::vault::{self, NodePublic, OpenError, RecipientSecret, Verdict, WrongKey};
+use crate::vault::{self, BadKey, NodePublic, OpenError, RecipientSecret, Verdict, WrongKey};
 
 /// What is wanted.
 pub(super) struct Wanted {
@@ -32,9 +32,38 @@ pub(super) enum Which {
 
 /// What was found of one recording.
 pub(super) struct Finding {
-    pub(super) word: &'static str,
+    pub(super) word: Word,
     pub(super) text: String,
-    pub(super) is_complete: bool,
+}
+
+/// What a recording is, by its file and by the ledger.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Word {
+    /// All of it is there, as the node signed it.
+    Complete,
+    /// It is being written.
+    Unfinished,
+    /// It ends before its end, and the ledger knows that it was sealed.
+    Cut,
+    /// It ends before its end.
+    Torn,
+    /// It is not as it was written.
+    Broken,
+    /// The ledger has it, and its file is not there.
+    Missing,
+}
+
+impl Word {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Unfinished => "unfinished",
+            Self::Cut => "cut",
+            Self::Torn => "torn",
+            Self::Broken => "broken",
+            Self::Missing => "missing",
+        }
+    }
 }
 
 /// Verifies recordings.
@@ -58,9 +87,19 @@ pub(super) fn verify(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
     };
     let ids = match &wanted.which {
         Which::These(ids) => ids.clone(),
-        Which::All => finished(store.as_deref())?,
+        Which::All => {
+            let (ids, unfinished) = finished(store.as_deref())?;
+            if ids.is_empty() && !wanted.json {
+                let still = match unfinished {
+                    0 => "there are no recordings.".into(),
+                    unfinished => format!("{} still being made.", counted(unfinished, "recording")),
+                };
+                return Ok(term.out.line(format_args!("Nothing to verify: {still}"))?);
+            }
+            ids
+        }
     };
-    let mut bad = 0;
+    let mut bad: u64 = 0;
     let mut worst = None;
     for &id in &ids {
         let entry = store.as_ref().map(|store| store.recording(id)).transpose()?.flatten();
@@ -78,7 +117,7 @@ pub(super) fn verify(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
         }
         match found {
             Ok(found) => {
-                bad += usize::from(!found.is_complete);
+                bad += u64::from(found.word != Word::Complete);
                 tell(id, &found, wanted.json, term)?;
             }
             // One of which nothing is known does not keep the others from being verified.
@@ -91,26 +130,32 @@ pub(super) fn verify(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
         }
     }
     if ids.len() != 1 && !wanted.json {
-        let good = ids.len() - bad;
-        term.out.line(format_args!("\n{}, {good} complete.", counted(ids.len(), "recording")))?;
+        let whole = ids.len() as u64;
+        term.out.line(format_args!("\n{}, {} complete.", counted(whole, "recording"), whole - bad))?;
     }
     if bad == 0 { Ok(()) } else { Err(Stop::Said(worst.unwrap_or(Exit::NotSo))) }
 }
 
-fn finished(store: Option<&dyn Store>) -> Result<Vec<RecordingId>, Stop> {
-    let Some(store) = store else { return Ok(Vec::new()) };
-    let entries = store.list(&Filter::default())?;
-    Ok(entries.iter().filter(|entry| entry.state != State::Recording).filter_map(|entry| entry.recording).collect())
+/// Returns the recordings that are no longer being made, and how many are.
+fn finished(store: Option<&dyn Store>) -> Result<(Vec<RecordingId>, usize), Stop> {
+    let Some(store) = store else { return Ok((Vec::new(), 0)) };
+    let (unfinished, finished): (Vec<_>, Vec<_>) =
+        store.list(&Filter::default())?.into_iter().partition(|entry| entry.state == State::Recording);
+    Ok((finished.iter().filter_map(|entry| entry.recording).collect(), unfinished.len()))
 }
 
 fn tell(id: RecordingId, found: &Finding, is_json: bool, term: &mut Term<'_>) -> Result<(), Stop> {
     if is_json {
-        let value =
-            json!({ "recording": id.to_string(), "verdict": found.word, "complete": found.is_complete, "text": found.text });
+        let (verdict, is_complete) = (found.word.as_str(), found.word == Word::Complete);
+        let value = json!({ "recording": id.to_string(), "verdict": verdict, "complete": is_complete, "text": found.text });
         return Ok(term.out.line(value)?);
     }
-    let style = if found.is_complete { Style::Good } else { Style::Bad };
-    let word = term.out.styled(style, found.word);
+    let style = match found.word {
+        Word::Complete => Style::Good,
+        Word::Unfinished => Style::Care,
+        Word::Cut | Word::Torn | Word::Broken | Word::Missing => Style::Bad,
+    };
+    let word = term.out.styled(style, found.word.as_str());
     Ok(term.out.line(format_args!("{id}  {word}  {}", found.text))?)
 }
 
@@ -121,7 +166,10 @@ fn one(
     node: &NodePublic,
     secret: Option<&RecipientSecret>,
 ) -> Result<Finding, Stop> {
-    let (file, length) = site.open(id)?;
+    let Some((file, length)) = site.open(id)? else {
+        let missing = missing(site, id, entry)?;
+        return Ok(Finding { word: Word::Missing, text: format!("{}; {}", missing.what(), missing.remedy()) });
+    };
     let input = Progress::begin("verifying", length).reading(std::io::BufReader::with_capacity(64 * 1024, file));
     let verdict = match secret {
         None => vault::verify(input, node),
@@ -131,9 +179,30 @@ fn one(
     Ok(finding(&verdict, length, entry))
 }
 
+/// Says what the ledger knows of a recording whose file is not there, and what to do.
+pub(super) fn missing(site: &Site, id: RecordingId, entry: Option<&Entry>) -> Result<Trouble, Stop> {
+    let path = site.recording(id);
+    let shown = path.display();
+    let (known, remedy) = match entry.map(|entry| (entry.state, entry.totals)) {
+        None | Some((State::None, _)) => {
+            return Err(Stop::Trouble(
+                Exit::NotFound,
+                Trouble::new(format!("there is no recording `{shown}`"), "`mitschnitt recordings list` shows those there are"),
+            ));
+        }
+        Some((State::Recording, _)) => ("it is being recorded".to_owned(), "the proxy's log says what became of it"),
+        Some((State::Sealed, totals)) => {
+            let size = totals.map(|totals| format!(" with {}", counted(totals.size_bytes, "byte"))).unwrap_or_default();
+            (format!("the ledger has it sealed{size}"), "take it from a backup")
+        }
+        Some((State::Torn, _)) => ("the ledger has it torn".to_owned(), "take it from a backup"),
+    };
+    Ok(Trouble::new(format!("{known}, and its file `{shown}` is not there"), remedy))
+}
+
 /// Weighs the verdict on the file against what the ledger knows, which is what tells a crash from a cut.
 pub(super) fn finding(verdict: &Verdict, length: u64, entry: Option<&Entry>) -> Finding {
-    let finding = |word, text: String, is_complete| Finding { word, text, is_complete };
+    let finding = |word, text| Finding { word, text };
     let sealed = entry.filter(|entry| entry.state == State::Sealed);
     match verdict {
         Verdict::Complete(complete) => {
@@ -144,26 +213,26 @@ pub(super) fn finding(verdict: &Verdict, length: u64, entry: Option<&Entry>) -> 
                     format!("signature, chain and content are good; {pbx} packets from the PBX, {trunk} from the trunk")
                 },
             );
-            finding("complete", format!("{} chunks, {} bytes; {content}", complete.chunks, complete.bytes), true)
+            let (chunks, bytes) = (counted(complete.chunks, "chunk"), counted(complete.bytes, "byte"));
+            finding(Word::Complete, format!("{chunks}, {bytes}; {content}"))
         }
         Verdict::Torn(torn) => match (entry.map(|entry| entry.state), sealed.and_then(|entry| entry.totals)) {
             (Some(State::Recording), _) => {
-                finding("unfinished", format!("it is being recorded; {} chunks are whole so far", torn.chunks), false)
+                finding(Word::Unfinished, format!("it is being recorded; {} whole so far", are(torn.chunks, "chunk")))
             }
             (_, Some(totals)) => {
-                let missing = totals.size_bytes.saturating_sub(length);
-                finding(
-                    "cut",
-                    format!(
-                        "the ledger has it sealed with {} bytes: {missing} bytes are missing; {} chunks are whole",
-                        totals.size_bytes, torn.chunks
-                    ),
-                    false,
-                )
+                let (size, lacking) = (totals.size_bytes, totals.size_bytes.saturating_sub(length));
+                let text = format!(
+                    "the ledger has it sealed with {}: {} missing; {} whole",
+                    counted(size, "byte"),
+                    are(lacking, "byte"),
+                    are(torn.chunks, "chunk")
+                );
+                finding(Word::Cut, text)
             }
-            _ => finding("torn", torn.to_string(), false),
+            _ => finding(Word::Torn, torn.to_string()),
         },
-        Verdict::Broken(broken) => finding("broken", broken.to_string(), false),
+        Verdict::Broken(broken) => finding(Word::Broken, broken.to_string()),
     }
 }
 
@@ -203,7 +272,15 @@ pub(super) fn unopened(id: RecordingId, error: &OpenError) -> Stop {
 pub(super) fn read_secret(path: &Path) -> Result<RecipientSecret, Stop> {
     let remedy = "name the *.secret.pem file of somebody who may listen";
     let text = zeroize::Zeroizing::new(site::read_file(path, "the secret key", remedy)?);
-    RecipientSecret::from_pem(&text).map_err(|error| site::bad_key(path, &error))
+    RecipientSecret::from_pem(&text).map_err(|error| {
+        if matches!(&error, BadKey::OtherBlock(_, found) if found == "PUBLIC KEY") {
+            return Stop::cannot(
+                format!("cannot use the key `{}`: this is the public half", path.display()),
+                "name the *.secret.pem",
+            );
+        }
+        site::bad_key(path, &error)
+    })
 }
 
 /// Writes a line to the access log.

@@ -87,7 +87,7 @@ pub(super) enum Recordings {
         /// List the calls that were not recorded too, each with its reason
         #[arg(long)]
         all: bool,
-        /// Only calls with this reason, such as consent-timeout; goes with --all
+        /// Only calls with this reason, such as consent-timeout; implies --all
         #[arg(long, value_name = "CODE", value_parser = reason)]
         reason: Option<Reason>,
         /// Only the newest N

@@ -87,6 +87,7 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
     let policies = policies::policies(document, &names, notes);
 
     policies::check_together(&policies, &recipients, notes);
+    let policies = policies.right;
     check_peers(sip.as_ref(), pbx.as_ref(), &trunks, notes);
     check_ports(sip.as_ref(), media.as_ref(), notes);
 
@@ -215,9 +216,8 @@ pub(super) fn name(
 
 /// Notes a name that could not stand in a metric label, a ledger or an argument as it is.
 pub(super) fn word(section: &str, key: &str, found: &Found<String>, notes: &mut Notes) -> Option<()> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let text = &found.value;
-    if text.chars().all(is_plain) && text.len() <= 64 && !text.starts_with('-') && !text.is_empty() {
+    if is_word(text) {
         return Some(());
     }
     let what = format!("`{}` cannot be the `{key}` of {section}", printable(text));
@@ -227,6 +227,12 @@ pub(super) fn word(section: &str, key: &str, found: &Found<String>, notes: &mut 
         "up to 64 letters, digits, `-`, `_` and `.`, without spaces: it is used in commands and as a label",
     );
     None
+}
+
+/// Returns whether a text can stand so.
+pub(super) fn is_word(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    text.chars().all(is_plain) && text.len() <= 64 && !text.starts_with('-') && !text.is_empty()
 }
 
 fn media(section: &Section<'_>, notes: &mut Notes) -> MediaRead {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::control::config::parse::{each, name, word};
+use crate::control::config::parse::{each, is_word, name, word};
 use crate::control::config::section::{Found, Notes, Section, printable};
 use crate::control::config::similar::similar;
 use crate::control::config::{Mode, Policy, PolicyTerms, Recipient, WithoutConsent};
@@ -45,10 +45,34 @@ const MODES: [(&str, Said); 4] = [
     ("never", Said::Never),
 ];
 
-/// Reads all policies; one with a mistake is left out.
-pub(super) fn policies(document: &Section<'_>, trunks: &[TrunkName], notes: &mut Notes) -> Vec<Found<Policy>> {
+/// All policies, as far as they could be read.
+pub(super) struct Policies {
+    /// Those that have no mistake.
+    pub(super) right: Vec<Found<Policy>>,
+    /// What is recorded for, with or without a mistake elsewhere.
+    purposes: Vec<Purpose>,
+}
+
+/// What a policy records for.
+struct Purpose {
+    /// As the operator finds it: ``policy `sales` ``.
+    policy: String,
+    line: usize,
+    purpose: String,
+}
+
+/// Reads all policies.
+pub(super) fn policies(document: &Section<'_>, trunks: &[TrunkName], notes: &mut Notes) -> Policies {
+    let sections = each(document, "policy", notes);
     let mut seen = BTreeMap::new();
-    each(document, "policy", notes).iter().filter_map(|section| policy(section, trunks, &mut seen, notes)).collect()
+    let right = sections.iter().filter_map(|section| policy(section, trunks, &mut seen, notes)).collect();
+    Policies { right, purposes: sections.iter().filter_map(purpose).collect() }
+}
+
+/// Returns what the policy records for, if it does and says so; whether it says it rightly, [`terms`] notes.
+fn purpose(section: &Section<'_>) -> Option<Purpose> {
+    let purpose = section.peek("purpose").filter(|purpose| is_word(purpose) && section.peek("mode") != Some("never"))?;
+    Some(Purpose { policy: section.name.clone(), line: section.line.unwrap_or(1), purpose: purpose.to_owned() })
 }
 
 fn policy(
@@ -279,9 +303,10 @@ fn unmeant(section: &Section<'_>, key: &str, notes: &mut Notes) {
 }
 
 /// Weighs the policies against each other and against those who may listen.
-pub(super) fn check_together(policies: &[Found<Policy>], recipients: &[Found<Recipient>], notes: &mut Notes) {
-    for (nth, Found { value: policy, line }) in policies.iter().enumerate() {
-        if let Some(first) = policies.iter().take(nth).find(|first| first.value.covers(policy)) {
+pub(super) fn check_together(policies: &Policies, recipients: &[Found<Recipient>], notes: &mut Notes) {
+    let Policies { right, purposes } = policies;
+    for (nth, Found { value: policy, line }) in right.iter().enumerate() {
+        if let Some(first) = right.iter().take(nth).find(|first| first.value.covers(policy)) {
             let what = format!(
                 "policy `{}` is never reached: `{}`, on line {}, matches all of its calls",
                 policy.name, first.value.name, first.line
@@ -292,30 +317,29 @@ pub(super) fn check_together(policies: &[Found<Policy>], recipients: &[Found<Rec
                 "the first policy that matches decides: move the narrower one up, or take one of them out",
             );
         }
-        let Some(terms) = &policy.terms else { continue };
-        let listeners = recipients.iter().filter(|recipient| recipient.value.purposes.contains(&terms.purpose)).count();
+    }
+    for Purpose { policy, line, purpose } in purposes {
+        let listeners = recipients.iter().filter(|recipient| recipient.value.purposes.contains(purpose)).count();
         if listeners == 0 {
-            let what = format!("policy `{}` records for `{}`, and nobody may listen for that", policy.name, terms.purpose);
+            let what = format!("{policy} records for `{purpose}`, and nobody may listen for that");
             let purposes = || recipients.iter().flat_map(|recipient| &recipient.value.purposes).map(String::as_str);
-            let remedy = match similar(&terms.purpose, purposes()) {
+            let remedy = match similar(purpose, purposes()) {
                 Some(meant) => format!("did you mean \"{meant}\"? or add the purpose to a [[recipient]]"),
-                None => {
-                    format!("add a [[recipient]] with purposes = [\"{}\"], or the purpose to one that there is", terms.purpose)
-                }
+                None => format!("add a [[recipient]] with purposes = [\"{purpose}\"], or the purpose to one that there is"),
             };
             notes.missing(*line, what, remedy);
         }
         if listeners > limits::RECIPIENTS {
-            let what = format!("{listeners} recipients may listen to what policy `{}` records", policy.name);
+            let what = format!("{listeners} recipients may listen to what {policy} records");
             notes.error(*line, what, format!("{} are possible: let some share a key", limits::RECIPIENTS));
         }
     }
-    if policies.is_empty() && notes.errors() == 0 && !notes.is_partial() {
+    if right.is_empty() && notes.errors() == 0 && !notes.is_partial() {
         notes.warning(None, "there is no [[policy]]: nothing is recorded", "write one for the calls that are to be recorded");
     }
     for Found { value: recipient, line } in recipients {
         let is_used = |purpose: &String| {
-            policies.iter().any(|policy| policy.value.terms.as_ref().is_some_and(|terms| terms.purpose == *purpose))
+            right.iter().any(|policy| policy.value.terms.as_ref().is_some_and(|terms| terms.purpose == *purpose))
         };
         if notes.errors() == 0 && !recipient.purposes.iter().any(is_used) {
             let what = format!("recipient `{}` can open nothing: no policy records for any of its purposes", recipient.name);

@@ -150,6 +150,11 @@ impl<'d> Section<'d> {
         self.table.get(key).map(|value| notes.line(&value.span()))
     }
 
+    /// Returns the text of a setting as it stands, and notes nothing: whoever reads the setting does.
+    pub(super) fn peek(&self, key: &str) -> Option<&str> {
+        self.table.get(key)?.get_ref().as_str()
+    }
+
     /// Returns the text of a setting that must be there.
     pub(super) fn required(&self, key: &str, example: &str, notes: &mut Notes) -> Option<Found<String>> {
         if self.table.get(key).is_none() {

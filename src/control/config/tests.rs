@@ -405,6 +405,20 @@ fn without_a_policy_nothing_is_recorded_and_that_is_said() {
 }
 
 #[test]
+fn that_nobody_may_listen_is_told_although_the_policy_has_other_mistakes() {
+    let mistaken = BASE.replace("purposes = [\"quality\"]", "purposes = [\"training\"]");
+    let told = |from: &str, to: &str| {
+        let report = parse(&mistaken.replace(from, to));
+        report.mistakes.iter().filter(|mistake| mistake.what.contains("nobody may listen")).count()
+    };
+
+    assert_eq!(told("must_agree = [\"remote\"]", "must_agree = [\"agent\"]"), 1);
+    assert_eq!(told("mode = \"opt-in\"", "mode = \"opt-im\""), 1);
+    assert_eq!(told("mode = \"opt-in\"", "mode = \"never\""), 0, "nothing is recorded");
+    assert_eq!(told("purpose = \"quality\"", "purpose = \"the quality\""), 0, "that it is no word is told already");
+}
+
+#[test]
 fn the_data_directory_is_known_although_there_are_mistakes_elsewhere() {
     let report = parse(&BASE.replace("mode = \"opt-in\"", "mode = \"maybe\"").replace("\"udp 127.0.0.1:5060\"", "\"\""));
 
