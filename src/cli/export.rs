@@ -45,7 +45,9 @@ struct Made {
 pub(super) fn export(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
     let site = Site::find(config, term)?;
     let mut store = site.store(Opening::ReadAndLog, doors)?;
-    let Some(entry) = store.recording(wanted.id)? else { return Err(no_such(&format!("recording {}", wanted.id))) };
+    let Some(entry) = store.recording(wanted.id)?.map(|entry| site.as_it_is(entry)) else {
+        return Err(no_such(&format!("recording {}", wanted.id)));
+    };
     let mut tell = |outcome| log(store.as_mut(), wanted.id, Some(&wanted.purpose), Deed::Export, outcome);
     if entry.purpose.as_deref() != Some(wanted.purpose.as_str()) {
         tell(Outcome::OtherPurpose)?;

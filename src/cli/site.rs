@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::catalogue::{Opening, Store};
+use crate::catalogue::{Entry, Opening, Reason, State, Store};
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::list::counted;
@@ -96,6 +96,15 @@ impl Site {
     /// Returns the ledger's file.
     pub(super) fn ledger(&self) -> PathBuf {
         self.data.join("ledger.db")
+    }
+
+    /// Says that a recording which the ledger has as being made is torn, where no proxy runs that could be making it: the next start of
+    /// the proxy writes the same into the ledger.
+    pub(super) fn as_it_is(&self, mut entry: Entry) -> Entry {
+        if entry.state == State::Recording && std::os::unix::net::UnixStream::connect(self.socket()).is_err() {
+            (entry.state, entry.reason) = (State::Torn, Reason::Torn);
+        }
+        entry
     }
 
     /// Returns the control socket's file.
@@ -190,11 +199,11 @@ pub(super) fn bad_key(path: &Path, error: &crate::vault::BadKey) -> Stop {
 }
 
 /// A state of the ledger as it looks.
-pub(super) const fn style(state: crate::catalogue::State) -> Style {
+pub(super) const fn style(state: State) -> Style {
     match state {
-        crate::catalogue::State::None => Style::Quiet,
-        crate::catalogue::State::Recording => Style::Care,
-        crate::catalogue::State::Sealed => Style::Good,
-        crate::catalogue::State::Torn => Style::Bad,
+        State::None => Style::Quiet,
+        State::Recording => Style::Care,
+        State::Sealed => Style::Good,
+        State::Torn => Style::Bad,
     }
 }

@@ -543,6 +543,8 @@ fn a_recording_whose_file_is_gone_is_missing_and_the_ledger_is_quoted() {
 #[test]
 fn where_all_recordings_are_still_being_made_there_is_nothing_to_verify() {
     let site = Site::with_recordings();
+    // Somebody runs: else nobody could be making them.
+    let _proxy = UnixListener::bind(site.home().join("data/control.sock")).unwrap();
     site.store.lock().unwrap().entries.retain_mut(|entry| {
         entry.state = State::Recording;
         entry.recording == Some(id())

@@ -88,7 +88,7 @@ pub(super) fn verify(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
     let ids = match &wanted.which {
         Which::These(ids) => ids.clone(),
         Which::All => {
-            let (ids, unfinished) = finished(store.as_deref())?;
+            let (ids, unfinished) = finished(&site, store.as_deref())?;
             if ids.is_empty() && !wanted.json {
                 let still = match unfinished {
                     0 => "there are no recordings.".into(),
@@ -102,7 +102,7 @@ pub(super) fn verify(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
     let mut bad: u64 = 0;
     let mut worst = None;
     for &id in &ids {
-        let entry = store.as_ref().map(|store| store.recording(id)).transpose()?.flatten();
+        let entry = store.as_ref().map(|store| store.recording(id)).transpose()?.flatten().map(|entry| site.as_it_is(entry));
         if let (Some(store), Some(_)) = (&mut store, &secret) {
             log(store.as_mut(), id, None, Deed::Verify, Outcome::Granted)?;
         }
@@ -137,10 +137,13 @@ pub(super) fn verify(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
 }
 
 /// Returns the recordings that are no longer being made, and how many are.
-fn finished(store: Option<&dyn Store>) -> Result<(Vec<RecordingId>, usize), Stop> {
+fn finished(site: &Site, store: Option<&dyn Store>) -> Result<(Vec<RecordingId>, usize), Stop> {
     let Some(store) = store else { return Ok((Vec::new(), 0)) };
-    let (unfinished, finished): (Vec<_>, Vec<_>) =
-        store.list(&Filter::default())?.into_iter().partition(|entry| entry.state == State::Recording);
+    let (unfinished, finished): (Vec<_>, Vec<_>) = store
+        .list(&Filter::default())?
+        .into_iter()
+        .map(|entry| site.as_it_is(entry))
+        .partition(|entry| entry.state == State::Recording);
     Ok((finished.iter().filter_map(|entry| entry.recording).collect(), unfinished.len()))
 }
 
