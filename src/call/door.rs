@@ -28,7 +28,7 @@ pub struct Config {
     pub media: [IpAddr; 2],
     /// The policies, the first that matches being the one.
     pub policies: Vec<Arc<Policy>>,
-    /// Port pairs to be kept in stock for each leg, at most [`limits::PORT_STOCK`].
+    /// Port pairs to be kept in stock for each leg, at most [`PORT_STOCK`](crate::limits::PORT_STOCK).
     pub port_stock: usize,
     /// Two readings of the clocks, taken together.
     pub clocks: (Moment, Wall),
@@ -186,7 +186,7 @@ pub struct Tallies {
     pub strangers: u64,
     /// In-dialog requests whose sender or tags are not those of the dialog.
     pub not_of_the_dialog: u64,
-    /// Forks beyond [`limits::DIALOGS_PER_CALL`], or for which no port was left.
+    /// Forks beyond [`DIALOGS_PER_CALL`](crate::limits::DIALOGS_PER_CALL), or for which no port was left.
     pub forks_refused: u64,
     /// Requests that belong to no call and passed.
     pub passed: u64,
