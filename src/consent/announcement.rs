@@ -251,6 +251,20 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_lasts_as_long_as_the_party_asks_if_it_asks_within_reason() {
+        let lasts = |ptime_ms| Player::new(Leg::Pbx, clip(8000), ptime_ms).ptime();
+
+        assert_eq!([10, 30, 60].map(lasts), [10, 30, 60].map(Duration::from_millis));
+        assert_eq!([0, 9, 61, 255].map(lasts), [20; 4].map(Duration::from_millis));
+    }
+
+    #[test]
+    fn what_is_printed_says_what_it_is_and_holds_no_sound() {
+        assert_eq!(format!("{:?}", clip(8000)), "Clip(Pcma, de, 1s)");
+        assert_eq!(EmptyClip.to_string(), "the announcement has no sound");
+    }
+
+    #[test]
     fn a_clip_of_8000_bytes_lasts_a_second() {
         assert_eq!(clip(8000).duration(), Duration::from_secs(1));
     }

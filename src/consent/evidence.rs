@@ -309,6 +309,19 @@ pub(super) mod tests {
         assert_eq!(json["announcements"][0]["sha256"], "cd".repeat(32));
         assert_eq!(json["consents"][0]["how"], "key-rfc4733");
         assert_eq!(json["calling"], "+4930123456");
+        assert_eq!(json["policy"]["mode"], "opt-in");
+        assert_eq!(json["announcements"][0]["language"], "de");
+        assert_eq!(evidence().purpose(), "quality");
+    }
+
+    #[test]
+    fn each_mode_has_the_operators_word_in_the_evidence() {
+        let words = [Mode::Announce, Mode::OptOut, Mode::OptIn].map(|mode| {
+            let evidence = Evidence::new(facts(), terms(mode), [], vec![], Moment::START);
+            serde_json::from_slice::<serde_json::Value>(&evidence.to_json()).expect("it is JSON")["policy"]["mode"].clone()
+        });
+
+        assert_eq!(words, ["announce", "opt-out", "opt-in"]);
     }
 
     #[test]

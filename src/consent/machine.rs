@@ -102,7 +102,6 @@ struct Asking {
     facts: Facts,
     played: [Option<Played>; 2],
     agreed: [Option<ConsentGiven>; 2],
-    begun: [bool; 2],
     /// When to stop waiting for the key: set once both legs were told.
     until: Option<Moment>,
 }
@@ -111,7 +110,7 @@ impl Consent {
     /// Begins to ask.
     #[must_use]
     pub fn new(terms: Terms, facts: Facts) -> Self {
-        let asking = Asking { facts, played: [None, None], agreed: [None, None], begun: [false, false], until: None };
+        let asking = Asking { facts, played: [None, None], agreed: [None, None], until: None };
         Self { terms, state: State::Asking(Box::new(asking)) }
     }
 
@@ -170,9 +169,7 @@ impl Consent {
                     Mode::OptIn => {
                         // Pressed while the announcement still runs, it counts once that leg was told to the end: who knows the text
                         // need not wait to press, but nobody's key stands for a text that was cut.
-                        if asking.has_begun(leg) {
-                            asking.agree(ConsentGiven { leg, how, at: now });
-                        }
+                        asking.agree(ConsentGiven { leg, how, at: now });
                         self.decide(now)
                     }
                 }
@@ -218,7 +215,7 @@ impl Consent {
         let State::Asking(asking) = mem::replace(&mut self.state, State::Granted(now)) else {
             unreachable!("only `decide` grants, and it does so while asking")
         };
-        let Asking { facts, played, agreed, begun: _, until: _ } = *asking;
+        let Asking { facts, played, agreed, until: _ } = *asking;
         let consents = Leg::BOTH
             .into_iter()
             .zip(agreed)
@@ -245,25 +242,14 @@ impl Asking {
         }
     }
 
+    /// Forgets what a party heard and pressed; a key from before its announcement began is forgotten with it.
     fn begin(&mut self, leg: Leg) {
-        let at = leg.index();
-        for (place, begun) in self.begun.iter_mut().enumerate() {
-            *begun |= place == at;
-        }
-        for (place, (played, agreed)) in self.played.iter_mut().zip(&mut self.agreed).enumerate() {
-            if place == at {
-                (*played, *agreed) = (None, None);
-            }
+        let ([played_pbx, played_trunk], [agreed_pbx, agreed_trunk]) = (&mut self.played, &mut self.agreed);
+        match leg {
+            Leg::Pbx => (*played_pbx, *agreed_pbx) = (None, None),
+            Leg::Trunk => (*played_trunk, *agreed_trunk) = (None, None),
         }
         self.until = None;
-    }
-
-    const fn has_begun(&self, leg: Leg) -> bool {
-        let [pbx, trunk] = self.begun;
-        match leg {
-            Leg::Pbx => pbx,
-            Leg::Trunk => trunk,
-        }
     }
 
     fn agree(&mut self, given: ConsentGiven) {
@@ -396,6 +382,61 @@ mod tests {
             assert!(consent.handle(Fact::Played(played(Leg::Pbx, T)), T).is_none());
             assert!(matches!(consent.standing(), Standing::Refused(_)));
         }
+    }
+
+    #[test]
+    fn in_announce_and_opt_in_a_key_withdraws_nothing_by_itself() {
+        let (mut announce, _) = told(Mode::Announce);
+        assert!(press(&mut announce, Leg::Trunk, T).is_none());
+        assert_eq!(announce.standing(), Standing::Granted(T));
+
+        let (mut opt_in, _) = told(Mode::OptIn);
+        assert!(matches!(press(&mut opt_in, Leg::Trunk, T), Some(Output::Begin(_))));
+        assert!(press(&mut opt_in, Leg::Trunk, T).is_none());
+        assert_eq!(opt_in.standing(), Standing::Granted(T));
+    }
+
+    #[test]
+    fn another_key_than_the_refusing_one_withdraws_nothing() {
+        let (mut consent, _) = told(Mode::OptOut);
+        let begun = consent.handle(Fact::TimeCame, T + Duration::from_secs(5));
+        assert!(matches!(begun, Some(Output::Begin(_))));
+
+        assert!(consent.handle(Fact::Pressed(Leg::Trunk, Digit::from_event(2).expect("a key"), How::KeyByRtp), T).is_none());
+    }
+
+    #[test]
+    fn the_operator_reads_where_the_question_stands() {
+        let (mut consent, _) = told(Mode::OptOut);
+        assert_eq!(consent.standing().as_str(), "asking");
+        assert!(consent.handle(Fact::TimeCame, T + Duration::from_secs(5)).is_some());
+        assert_eq!(consent.standing().as_str(), "granted");
+        assert!(press(&mut consent, Leg::Trunk, T).is_some());
+        assert_eq!(consent.standing().as_str(), "withdrawn");
+        let (mut refused, _) = told(Mode::OptOut);
+        assert!(press(&mut refused, Leg::Trunk, T).is_some());
+        assert_eq!(refused.standing().as_str(), "refused");
+    }
+
+    #[test]
+    fn who_is_told_anew_does_not_make_the_other_be_told_anew() {
+        let mut consent = asked(Mode::Announce);
+        assert!(consent.handle(Fact::Played(played(Leg::Pbx, T)), T).is_none());
+        assert!(consent.handle(Fact::Begun(Leg::Trunk), T).is_none());
+
+        assert!(matches!(consent.handle(Fact::Played(played(Leg::Trunk, T)), T), Some(Output::Begin(_))));
+    }
+
+    #[test]
+    fn the_time_to_answer_begins_when_the_last_was_told() {
+        let mut consent = asked(Mode::OptIn);
+        assert!(consent.handle(Fact::Played(played(Leg::Pbx, T)), T).is_none());
+        assert_eq!(consent.deadline(), None, "one of the two still listens");
+
+        let later = T + Duration::from_secs(1);
+        assert!(consent.handle(Fact::Played(played(Leg::Trunk, later)), later).is_none());
+
+        assert_eq!(consent.deadline(), Some(later + Duration::from_secs(5)));
     }
 
     #[test]

@@ -101,5 +101,7 @@ mod tests {
 
         assert!(permit.cover(Leg::Pbx, Moment::from_micros(1_999_999), &packet).is_none());
         assert_eq!(permit.cover(Leg::Pbx, granted, &packet).map(|c| c.packet().len()), Some(172));
+        let shown = format!("{:?}", permit.cover(Leg::Pbx, granted, &packet));
+        assert_eq!(shown, "Some(Covered(call-0000000000000001, pbx, 2.000000s, 172 bytes))", "and no byte of them");
     }
 }
