@@ -447,12 +447,13 @@ impl Shared {
         let mut agent = lock(&self.agent);
         let old = agent.exchanges.log.len();
         let result = what(&mut agent, Instant::now());
+        // Shown before it is sent: else the one it is sent to may show its coming first.
+        if let Some(watcher) = lock(&self.watcher).as_mut() {
+            agent.exchanges.log.iter().skip(old).for_each(watcher);
+        }
         for (to, bytes) in std::mem::take(&mut agent.exchanges.outbox) {
             // Where nobody listens, ICMP makes this or the next send fail: for SIP over UDP that is a datagram lost.
             drop(self.socket.send_to(&bytes, to));
-        }
-        if let Some(watcher) = lock(&self.watcher).as_mut() {
-            agent.exchanges.log.iter().skip(old).for_each(watcher);
         }
         drop(agent);
         self.happened.notify_all();
