@@ -23,7 +23,7 @@ pub const ACKS_HELD: usize = 64;
 pub const CALLS: usize = 20_000;
 
 /// Dialogs (forks) of one call. A carrier forks to a handful of phones. More: the answer passes, its media is not anchored
-/// and not recorded, and the tally `forks_refused` counts it.
+/// and not recorded, and `mitschnitt_call_forks_refused_total` counts it.
 pub const DIALOGS_PER_CALL: usize = 16;
 
 /// `m=` lines of one session description. Real calls have one to three. More: 488.
@@ -70,7 +70,8 @@ pub const CHUNK_BYTES: usize = 16 * 1024;
 pub const CHUNK_AGE: Duration = Duration::from_millis(500);
 
 /// Chunks that wait for the disk, for all calls of one media thread: 30 s of 1,000 calls, at most 1 GiB when all are full.
-/// More: the chunk is dropped and its packets become a gap that file, ledger and metrics name.
+/// More: the chunk is dropped and its packets become a gap that file, ledger and metrics name; and
+/// a recording that would begin does not: its call goes on with the reason `vault-unavailable`.
 pub const CHUNKS_WAITING: usize = 65_536;
 
 /// Recipients of one recording. Each costs 80 bytes and 0.1 ms. More: the configuration is refused.

@@ -23,6 +23,7 @@ pub(super) struct Metrics {
     pub(super) sip_send_errors: IntCounter,
     pub(super) sip_strangers: IntCounter,
     pub(super) sip_foreign_in_dialog: IntCounter,
+    pub(super) forks_refused: IntCounter,
     pub(super) sip_dropped: IntCounterVec,
     rtp_received: IntCounter,
     rtp_received_bytes: IntCounter,
@@ -118,6 +119,10 @@ impl Metrics {
             sip_foreign_in_dialog: counter(
                 "mitschnitt_sip_foreign_in_dialog_total",
                 "In-dialog requests that were refused because their sender or tags are not the dialog's.",
+            ),
+            forks_refused: counter(
+                "mitschnitt_call_forks_refused_total",
+                "Answers whose media passes as described, unrelayed and unrecorded: too many forks, or no port left.",
             ),
             sip_dropped: counters(
                 "mitschnitt_sip_dropped_total",

@@ -66,6 +66,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
     let (ended, mut ends) = mpsc::channel(threads + 2);
     let (ledger, ledger_thread) = ledger::start(store, Arc::clone(&metrics), Alive::new("ledger", ended.clone()))
         .map_err(|error| format!("the ledger cannot be opened: {error}"))?;
+    // Bounded by what tells: each recording that was begun fails at most once.
     let (failed, mut failures) = mpsc::unbounded_channel();
     let place = disk::Place { directory: data.clone(), node: node_key, recipients };
     let to_ledger = ledger.clone();
@@ -379,6 +380,7 @@ impl Shell {
         let (now, before) = (*self.table.tallies(), self.tallied);
         self.metrics.sip_strangers.inc_by(now.strangers - before.strangers);
         self.metrics.sip_foreign_in_dialog.inc_by(now.not_of_the_dialog - before.not_of_the_dialog);
+        self.metrics.forks_refused.inc_by(now.forks_refused - before.forks_refused);
         self.tallied = now;
         for (tally, value) in self.table.stack().tallies().iter() {
             let counter = self.metrics.sip_dropped.with_label_values(&[tally.as_str()]);
