@@ -13,8 +13,8 @@
 //!               \           │     /     on behalf of the product
 //!                control            the operator's language: config, requests, replies
 //!               /       \
-//!           call         catalogue  one call's life     · which recordings exist, until when
-//!         /  |   \         /
+//!    lane   call         catalogue  one call's life     · which recordings exist, until when
+//!      \  /  |   \         /
 //!      sip  media  vault ─┘ export  signalling          · media plane · recordings at rest · WAV
 //!        \   |    /      \   /
 //!         consent        sound      who must be told, who agreed, the permit · codecs, WAV, resampling
@@ -31,7 +31,7 @@
 //! ```text
 //!  datagram ─▶ node ─▶ call::Table ─▶ sip::Stack ─requests,responses─▶ one call ─orders─▶ media::Plane
 //!                                          ◀────────send──────────────    │ Permit
-//!  RTP ─▶ node (lane) ─▶ media::Plane ─▶ node                             ▼
+//!  RTP ─▶ node ─▶ lane::Lane: media::Plane ─▶ node                        ▼
 //!                            └──Covered<'_>──▶ vault::Recorder ─PlainChunk─▶ vault::Sealer ─▶ disk
 //! ```
 //!
@@ -58,6 +58,7 @@ pub mod demo;
 pub mod digit;
 pub mod export;
 pub mod ids;
+pub mod lane;
 pub mod limits;
 pub mod media;
 pub mod node;

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms it may name. A new arrow is a change of design, and a commit of its own.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("wire", &[]),
     ("consent", &[]),
     ("sound", &[]),
@@ -20,9 +20,10 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("vault", &["consent"]),
     ("export", &["vault", "wire", "sound"]),
     ("call", &["sip", "media", "vault", "consent", "wire"]),
+    ("lane", &["call", "media", "vault", "consent"]),
     ("catalogue", &["vault"]),
     ("control", &["call", "catalogue", "vault"]),
-    ("node", &["wire", "consent", "sound", "sip", "media", "vault", "export", "call", "catalogue", "control"]),
+    ("node", &["wire", "consent", "sound", "sip", "media", "vault", "export", "call", "lane", "catalogue", "control"]),
     ("cli", &["control", "catalogue", "vault", "export"]),
     ("demo", &["sound", "control", "export"]),
     ("manual", &[]),

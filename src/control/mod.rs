@@ -1,12 +1,14 @@
 //! The operator's language: what may be configured, what may be asked of a running proxy, and what it answers.
 
 pub mod config;
+mod log;
 mod masked;
 mod reply;
 mod request;
 mod trouble;
 
 pub use config::{Mistake, Settings};
+pub use log::log_story;
 pub use masked::masked;
 pub use reply::{Consent, LiveCall, LiveState, Reply, Status};
 pub use request::Request;

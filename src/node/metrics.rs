@@ -4,6 +4,8 @@ use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use crate::lane;
+
 /// All metrics.
 #[derive(Debug)]
 pub(super) struct Metrics {
@@ -46,23 +48,6 @@ pub(super) struct Metrics {
     pub(super) ledger_queue: IntGauge,
     pub(super) file_errors: IntCounter,
     pub(super) ledger_errors: IntCounter,
-}
-
-/// What a media thread counted since it last told.
-#[derive(Debug, Default)]
-pub(super) struct LaneTally {
-    pub(super) received: u64,
-    pub(super) received_bytes: u64,
-    pub(super) forwarded: u64,
-    pub(super) announced: u64,
-    pub(super) send_errors: u64,
-    pub(super) receive_errors: u64,
-    pub(super) recorded: u64,
-    pub(super) gaps: u64,
-    pub(super) strangers: u64,
-    pub(super) replaced: u64,
-    pub(super) held: u64,
-    pub(super) withheld: u64,
 }
 
 impl Metrics {
@@ -170,21 +155,20 @@ impl Metrics {
     }
 
     /// Takes over what a media thread counted.
-    pub(super) fn add_lane(&self, tally: &mut LaneTally) {
-        let LaneTally {
+    pub(super) fn add_lane(&self, tallies: &lane::Tallies, receive_errors: u64) {
+        let &lane::Tallies {
             received,
             received_bytes,
             forwarded,
             announced,
             send_errors,
-            receive_errors,
             recorded,
             gaps,
             strangers,
             replaced,
             held,
             withheld,
-        } = std::mem::take(tally);
+        } = tallies;
         for (counter, count) in [
             (&self.rtp_received, received),
             (&self.rtp_received_bytes, received_bytes),
@@ -228,16 +212,5 @@ mod tests {
 
         assert!(text.contains("# HELP mitschnitt_media_strangers_packets_total Media packets from addresses"));
         assert!(text.contains("mitschnitt_call_ended_total{reason=\"recorded\"} 1"));
-    }
-
-    #[test]
-    fn a_lane_tells_what_it_counted_once() {
-        let metrics = Metrics::new();
-        let mut tally = LaneTally { received: 3, ..LaneTally::default() };
-
-        metrics.add_lane(&mut tally);
-        metrics.add_lane(&mut tally);
-
-        assert!(metrics.text().contains("mitschnitt_media_received_packets_total 3"));
     }
 }

@@ -12,14 +12,16 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use crate::call::{self, Input, Live, Output, Story, Table};
+use crate::control::log_story;
 use crate::ids::{CallId, Leg};
+use crate::lane::{Down as ToLane, Up};
 use crate::limits;
 use crate::node::admin::{self, Asked};
 use crate::node::alive::Alive;
 use crate::node::clock::Clock;
 use crate::node::disk::{self, Outcome};
 use crate::node::entropy;
-use crate::node::lane::{self, Down, Lane, Up};
+use crate::node::lane::{self, Down, Lane};
 use crate::node::ledger::{self, Ledger};
 use crate::node::metrics::Metrics;
 use crate::node::scrape;
@@ -280,12 +282,12 @@ impl Shell {
                 Output::Media { call, order } => self.order(call, order),
                 Output::Record { id, slot, permit, formats } => {
                     self.metrics.consent.with_label_values(&["granted"]).inc();
-                    self.down(id.call, Down::Record { id, slot, permit, formats });
+                    self.down(id.call, ToLane::Record { id, slot, permit, formats });
                 }
-                Output::Formats { call, slot, formats } => self.down(call, Down::Formats { slot, formats }),
-                Output::Suspend { call, slot } => self.down(call, Down::Suspend { slot }),
-                Output::Resume { call, slot } => self.down(call, Down::Resume { slot }),
-                Output::EndRecording { call, slot, why } => self.down(call, Down::End { slot, why }),
+                Output::Formats { call, slot, formats } => self.down(call, ToLane::Formats { slot, formats }),
+                Output::Suspend { call, slot } => self.down(call, ToLane::Suspend { slot }),
+                Output::Resume { call, slot } => self.down(call, ToLane::Resume { slot }),
+                Output::EndRecording { call, slot, why } => self.down(call, ToLane::End { slot, why }),
                 Output::GiveBack { call, pair } => {
                     self.down(call, Down::Close(pair.ids));
                     self.sockets.give_back(pair, now);
@@ -309,16 +311,13 @@ impl Shell {
         }
     }
 
-    /// Logs and counts how far a call came: by its own number, never by anybody's.
+    /// Logs and counts how far a call came.
     fn tell(&self, story: &Story) {
-        let Story { call, direction, trunk, reason, .. } = story;
-        let policy = story.policy.as_deref().unwrap_or("none");
-        let recording = story.recording.map(|id| id.to_string()).unwrap_or_default();
+        log_story(story);
         if story.ended.is_none() {
-            tracing::info!(%call, %direction, %trunk, policy, %reason, recording, "call");
             return;
         }
-        tracing::info!(%call, %direction, %trunk, policy, %reason, recording, "call_ended");
+        let reason = story.reason;
         self.metrics.calls_ended.with_label_values(&[reason.as_str()]).inc();
         if story.recording.is_none() && story.answered.is_some() {
             self.metrics.consent.with_label_values(&[reason.as_str()]).inc();
@@ -348,14 +347,14 @@ impl Shell {
                 }
             }
         }
-        self.down(call, Down::Order(order));
+        self.down(call, ToLane::Order(order));
     }
 
-    fn down(&mut self, call: CallId, down: Down) {
+    fn down(&mut self, call: CallId, down: impl Into<Down>) {
         let lanes = self.lanes.len().max(1);
         let at = usize::try_from(call.as_u64() % lanes as u64).unwrap_or(0);
         if let Some(lane) = self.lanes.get(at) {
-            lane.send(down);
+            lane.send(down.into());
             self.woken.insert(at);
         }
     }

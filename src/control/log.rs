@@ -1,0 +1,15 @@
+//! What the log says of a call: how far it came, by its own number and never by anybody's.
+
+use crate::call::Story;
+
+/// Logs a call's story.
+pub fn log_story(story: &Story) {
+    let Story { call, direction, trunk, reason, .. } = story;
+    let policy = story.policy.as_deref().unwrap_or("none");
+    let recording = story.recording.map(|id| id.to_string()).unwrap_or_default();
+    if story.ended.is_none() {
+        tracing::info!(%call, %direction, %trunk, policy, %reason, recording, "call");
+    } else {
+        tracing::info!(%call, %direction, %trunk, policy, %reason, recording, "call_ended");
+    }
+}

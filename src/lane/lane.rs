@@ -1,0 +1,279 @@
+//! The lane: packets and orders in; packets, chunks and events out.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::net::SocketAddr;
+
+use super::door::{Down, Outside, Tallies, Up};
+use crate::call::RecordedFormat;
+use crate::consent::Permit;
+use crate::ids::RecordingId;
+use crate::media::{BridgeId, Event, Order, Plane, PortId, Sent};
+use crate::time::Moment;
+use crate::vault::{Buffers, EndReason, GapReason, PlainChunk, Recorder};
+
+/// A media thread's plane and recorders.
+#[derive(Debug)]
+pub struct Lane {
+    plane: Plane,
+    recorders: Vec<Option<Recording>>,
+    /// When a recorder's open chunk is old enough, in order: every chunk has the same age to live.
+    ages: VecDeque<(Moment, u32)>,
+    buffers: Buffers,
+    tallies: Tallies,
+    /// What the plane had counted when it was last asked.
+    strangers: u64,
+}
+
+#[derive(Debug)]
+struct Recording {
+    id: RecordingId,
+    bridge: BridgeId,
+    recorder: Recorder,
+    /// Keys that each leg had pressed before the recording began.
+    withheld: [u64; 2],
+    /// Since when nothing is kept, and the permit meanwhile.
+    suspended: Option<(Moment, Permit)>,
+}
+
+/// Packets that are taken from one socket at a time to empty it: more than its buffer holds by default (212,992 bytes).
+const STALE: usize = 1024;
+
+impl Lane {
+    /// Makes a lane without calls. The seed is for what is random in our own streams.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            plane: Plane::new(seed),
+            recorders: Vec::new(),
+            ages: VecDeque::new(),
+            buffers: Buffers::new(),
+            tallies: Tallies::default(),
+            strangers: 0,
+        }
+    }
+
+    /// Returns when to call [`Lane::due`] at the latest.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Moment> {
+        [self.plane.deadline(), self.ages.front().map(|&(at, _)| at)].into_iter().flatten().min()
+    }
+
+    /// Returns what was counted since this was last asked.
+    pub fn take_tallies(&mut self) -> Tallies {
+        let strangers = self.plane.tallies().strangers;
+        self.tallies.strangers += strangers - self.strangers;
+        self.strangers = strangers;
+        mem::take(&mut self.tallies)
+    }
+
+    /// Returns how many bridges there are.
+    #[must_use]
+    pub fn bridges(&self) -> u64 {
+        self.plane.tallies().bridges
+    }
+
+    /// Returns how many recordings go on.
+    #[must_use]
+    pub fn recordings(&self) -> usize {
+        self.recorders.iter().flatten().count()
+    }
+
+    /// Does what signalling wants. The buffer is for packets that lie in the sockets when a recording begins.
+    pub fn obey(&mut self, down: Down, buffer: &mut [u8], now: Moment, outside: &mut impl Outside) {
+        match down {
+            Down::Order(order) => self.plane.order(order, now),
+            Down::Record { id, slot, permit, formats } => self.record(id, slot, permit, &formats, buffer, now, outside),
+            Down::Formats { slot, formats } => self.formats(slot, &formats, now, outside),
+            Down::Suspend { slot } => self.suspend(slot, now),
+            Down::Resume { slot } => self.resume(slot, now, outside),
+            Down::End { slot, why } => self.end(slot, why, now, outside),
+        }
+    }
+
+    // ── the packet path ────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Takes the packet that came in on a socket: keeps it where it may, passes it on where it goes, and wipes it.
+    pub fn packet(&mut self, port: PortId, source: SocketAddr, packet: &mut [u8], now: Moment, outside: &mut impl Outside) {
+        self.tallies.received += 1;
+        self.tallies.received_bytes += packet.len() as u64;
+        let verdict = self.plane.packet(port, source, packet, now);
+        if let Some((slot, covered)) = verdict.keep
+            && let Some(Some(Recording { id, recorder, .. })) = self.recorders.get_mut(slot as usize)
+        {
+            self.tallies.recorded += 1;
+            let before = recorder.deadline();
+            if let Some(chunk) = recorder.append(covered) {
+                hand_over(*id, recorder, chunk, &mut self.tallies, outside);
+            }
+            if let (Some(at), true) = (recorder.deadline(), before != recorder.deadline()) {
+                self.ages.push_back((at, slot));
+            }
+        }
+        if let Some(forward) = verdict.forward {
+            if let Some(rewrite) = forward.rewrite {
+                rewrite.apply(packet);
+            }
+            match outside.send(forward.port, forward.to, packet) {
+                Sent::Out => self.tallies.forwarded += 1,
+                Sent::Failed => self.tallies.send_errors += 1,
+            }
+        }
+        // No voice stays in the receive buffer, not even until the next packet.
+        packet.fill(0);
+    }
+
+    /// Relays all that lies in a bridge's RTP sockets.
+    fn empty(&mut self, id: BridgeId, buffer: &mut [u8], now: Moment, outside: &mut impl Outside) {
+        for pair in self.plane.ports(id).into_iter().flatten() {
+            for _ in 0..STALE {
+                let Some((length, source)) = outside.receive(pair.rtp, buffer) else { break };
+                let Some(packet) = buffer.get_mut(..length) else { break };
+                self.packet(pair.rtp, source, packet, now, outside);
+            }
+        }
+    }
+
+    // ── what is due ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Sends the frames that are due, tells what happened, and gives away chunks that are old enough. To be called after every round of
+    /// packets and orders, and at [`Lane::deadline`].
+    pub fn due(&mut self, now: Moment, outside: &mut impl Outside) {
+        if self.plane.deadline().is_some_and(|at| at <= now) {
+            let tallies = &mut self.tallies;
+            self.plane.wake(now, &mut |port: PortId, to, packet: &[u8]| {
+                let sent = outside.send(port, to, packet);
+                match sent {
+                    Sent::Out => tallies.announced += 1,
+                    Sent::Failed => tallies.send_errors += 1,
+                }
+                sent
+            });
+        }
+        while let Some(event) = self.plane.poll() {
+            if let Event::Closed { tallies, .. } = &event {
+                self.tallies.replaced += tallies.legs.iter().map(|leg| leg.replaced).sum::<u64>();
+                self.tallies.held += tallies.legs.iter().map(|leg| leg.held).sum::<u64>();
+                self.tallies.withheld += tallies.legs.iter().map(|leg| leg.withheld).sum::<u64>();
+            }
+            outside.tell(Up::Event(event));
+        }
+        while let Some(&(at, slot)) = self.ages.front() {
+            if at > now {
+                break;
+            }
+            self.ages.pop_front();
+            if let Some(Some(Recording { id, recorder, .. })) = self.recorders.get_mut(slot as usize)
+                && let Some(chunk) = recorder.age(now)
+            {
+                hand_over(*id, recorder, chunk, &mut self.tallies, outside);
+            }
+        }
+    }
+
+    // ── recordings ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of `Down::Record`, and what every verb is lent")]
+    fn record(
+        &mut self,
+        id: BridgeId,
+        slot: u32,
+        permit: Permit,
+        formats: &[RecordedFormat],
+        buffer: &mut [u8],
+        now: Moment,
+        outside: &mut impl Outside,
+    ) {
+        let at = slot as usize;
+        if self.recorders.len() <= at {
+            self.recorders.resize_with(at + 1, || None);
+        }
+        let recording = permit.evidence().recording();
+        if !outside.begin(permit.evidence().clone()) {
+            // The disk has more to do than it may have: the permit is dropped here, and the call goes on unrecorded.
+            self.tallies.gaps += 1;
+            outside.tell(Up::NotRecorded(permit.call()));
+            return;
+        }
+        // What lies in the sockets came before now, and may have come before the grant: it is relayed, and kept nowhere.
+        self.empty(id, buffer, now, outside);
+        let recorder = Recorder::begin(&permit, &self.buffers);
+        let withheld = self.withheld(id);
+        if let Some(place) = self.recorders.get_mut(at) {
+            *place = Some(Recording { id: recording, bridge: id, recorder, withheld, suspended: None });
+        }
+        self.formats(slot, formats, now, outside);
+        self.plane.order(Order::Record { id, permit }, now);
+    }
+
+    fn formats(&mut self, slot: u32, formats: &[RecordedFormat], now: Moment, outside: &mut impl Outside) {
+        let Some(Some(Recording { id, recorder, .. })) = self.recorders.get_mut(slot as usize) else { return };
+        let before = recorder.deadline();
+        for format in formats {
+            if let Some(chunk) =
+                recorder.format(format.leg, format.payload_type, &format.name, format.clock, format.channels, now)
+            {
+                hand_over(*id, recorder, chunk, &mut self.tallies, outside);
+            }
+        }
+        if let (Some(at), true) = (recorder.deadline(), before != recorder.deadline()) {
+            self.ages.push_back((at, slot));
+        }
+    }
+
+    /// Keeps nothing more: the permit waits with the recorder.
+    fn suspend(&mut self, slot: u32, now: Moment) {
+        if let Some(Some(recording)) = self.recorders.get_mut(slot as usize)
+            && let Some(permit) = self.plane.suspend(recording.bridge)
+        {
+            recording.suspended = Some((now, permit));
+        }
+    }
+
+    fn resume(&mut self, slot: u32, now: Moment, outside: &mut impl Outside) {
+        let Some(Some(Recording { id, bridge, recorder, suspended, .. })) = self.recorders.get_mut(slot as usize) else { return };
+        let Some((since, permit)) = suspended.take() else { return };
+        let before = recorder.deadline();
+        if let Some(chunk) = recorder.gap(None, GapReason::Paused, since, now, 0) {
+            hand_over(*id, recorder, chunk, &mut self.tallies, outside);
+        }
+        if let (Some(at), true) = (recorder.deadline(), before != recorder.deadline()) {
+            self.ages.push_back((at, slot));
+        }
+        self.plane.order(Order::Record { id: *bridge, permit }, now);
+    }
+
+    fn end(&mut self, slot: u32, why: EndReason, now: Moment, outside: &mut impl Outside) {
+        let Some(Recording { id, bridge, recorder, withheld, suspended: _ }) =
+            self.recorders.get_mut(slot as usize).and_then(Option::take)
+        else {
+            return;
+        };
+        self.plane.order(Order::Unrecord { id: bridge }, now);
+        let [pbx, trunk] = self.withheld(bridge);
+        let [pbx_before, trunk_before] = withheld;
+        let withheld = [pbx.saturating_sub(pbx_before), trunk.saturating_sub(trunk_before)];
+        outside.end(id, recorder.end(why, withheld, now));
+    }
+
+    /// Ends every recording, because whoever drives the lane stops.
+    pub fn end_all(&mut self, now: Moment, outside: &mut impl Outside) {
+        for slot in 0..self.recorders.len() {
+            if let Ok(slot) = u32::try_from(slot) {
+                self.end(slot, EndReason::Shutdown, now, outside);
+            }
+        }
+    }
+
+    /// Packets of pressed keys that came from each leg and are not kept.
+    fn withheld(&self, bridge: BridgeId) -> [u64; 2] {
+        self.plane.carried(bridge).legs.map(|leg| leg.withheld)
+    }
+}
+
+fn hand_over(id: RecordingId, recorder: &mut Recorder, chunk: PlainChunk, tallies: &mut Tallies, outside: &mut impl Outside) {
+    if let Err(chunk) = outside.chunk(id, chunk) {
+        tallies.gaps += 1;
+        recorder.lost(chunk);
+    }
+}
