@@ -22,8 +22,8 @@ pub const ACKS_HELD: usize = 64;
 /// Calls at once. Each holds about 4 KiB of signalling state. More: 503 with `Retry-After`.
 pub const CALLS: usize = 20_000;
 
-/// Dialogs (forks) of one call. A carrier forks to a handful of phones. More: the answer passes, its media is not anchored
-/// and not recorded, and `mitschnitt_call_forks_refused_total` counts it.
+/// Dialogs (forks) of one call. A carrier forks to a handful of phones. More: the answer passes with its media rejected (port 0),
+/// and `mitschnitt_call_forks_refused_total` counts it.
 pub const DIALOGS_PER_CALL: usize = 16;
 
 /// `m=` lines of one session description. Real calls have one to three. More: 488.

@@ -302,6 +302,42 @@ fn a_party_that_holds_by_an_address_of_zeroes_is_still_the_one_that_sends() {
 }
 
 #[test]
+fn an_answer_for_which_no_port_is_left_passes_with_its_media_rejected() {
+    let mut world = World::with(Mode::Announce);
+    world.pbx_calls(&offer("192.0.2.10", 4000, "0 101"));
+    for fork in 0..17 {
+        world.trunk_answers(183, &format!("f{fork}"), &offer("198.51.100.20", 6000, "0 101"));
+    }
+
+    let last = world.to_pbx_any("183");
+
+    assert_eq!(world.table.tallies().forks_refused, 1);
+    assert_eq!(world.sdp(&last).media()[0].port, 0, "no media goes past the recorder");
+}
+
+#[test]
+fn a_2xx_that_comes_after_the_call_was_given_up_describes_no_media() {
+    let mut world = World::with(Mode::Announce);
+    world.pbx_calls(&offer("192.0.2.10", 4000, "0 101"));
+    world.trunk_answers(200, "b", &offer("198.51.100.20", 6000, "0 101"));
+    let late = world.answer(200, "b", &offer("198.51.100.20", 6000, "0 101"));
+    world.passes(Duration::from_secs(31));
+    let before = world.out.len();
+
+    // Still within the transaction's life (RFC 6026: timer L), and again once nobody has acknowledged.
+    world.passes(Duration::from_millis(1500));
+    world.datagram(TRUNK, &late);
+
+    for output in &world.out[before..] {
+        if let Output::Send { to, bytes } = output
+            && *to == addr(PBX)
+        {
+            assert!(!String::from_utf8_lossy(bytes).contains("m=audio 6000"), "{}", String::from_utf8_lossy(bytes));
+        }
+    }
+}
+
+#[test]
 fn a_bye_to_another_fork_leaves_the_call_up() {
     let mut world = World::with(Mode::Announce);
     world.pbx_calls(&offer("192.0.2.10", 4000, "0"));

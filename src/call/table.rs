@@ -300,7 +300,7 @@ impl Table {
             } else {
                 self.desk.tallies.passed += 1;
                 let to = self.desk.target(request, source.leg().other(), trunk_of(source), Within::Dialog);
-                self.desk.stack.handle(sip::Input::Forward { server, to, body: None }, now);
+                self.desk.stack.handle(sip::Input::Forward { server, to, body: without_media(request) }, now);
             }
             return;
         };
@@ -373,12 +373,12 @@ impl Table {
         let found = request.to().ok().and_then(|to| to.tag()).and_then(|to_tag| self.find(request, to_tag));
         let Some((slot, dialog, sender)) = found.filter(|&(_, _, sender)| sender == source.leg()) else {
             let to = self.desk.target(request, source.leg().other(), trunk_of(source), Within::Dialog);
-            self.desk.stack.handle(sip::Input::Forward { server, to, body: None }, now);
+            self.desk.stack.handle(sip::Input::Forward { server, to, body: without_media(request) }, now);
             return;
         };
         let Some(Some(call)) = self.calls.get_mut(slot as usize) else { return };
         let trunk_at = call.trunk_at;
-        let mut body = None;
+        let mut body = without_media(request);
         let before = Before::of(call);
         if let Some(at) = sdp_of(request)
             && let Ok(sdp) = read(request, &at)
@@ -404,10 +404,13 @@ impl Table {
             Some((slot, pending.kind, pending.from, pending.dialog))
         });
         let Some((slot, kind, from, known)) = pending else {
-            self.desk.stack.handle(sip::Input::PassResponse { server, response, body: None }, now);
+            // A late 2xx of a call that was given up, say: it passes, but no media goes past us for it.
+            let is_capabilities = response.cseq().is_ok_and(|cseq| cseq.method == Method::Options);
+            let body = without_media(&response).filter(|_| !is_capabilities);
+            self.desk.stack.handle(sip::Input::PassResponse { server, response, body }, now);
             return;
         };
-        let mut body = None;
+        let mut body = without_media(&response);
         let before = self.calls.get(slot as usize).and_then(Option::as_deref).map(Before::of);
         if let Some(Some(call)) = self.calls.get_mut(slot as usize)
             && status < 300
@@ -643,6 +646,14 @@ fn sdp_of(message: &Message) -> Option<Range<usize>> {
 /// Reads the session description that stands there.
 fn read(message: &Message, at: &Range<usize>) -> Result<Sdp, anchor::Unreadable> {
     anchor::read(message.body().get(at.clone()).unwrap_or_default())
+}
+
+/// The body for a message whose session description cannot be given ports of ours: each media is rejected (port 0), or, where the
+/// description cannot be read, it is left out, so that no media goes past us. Nothing where the message describes no session.
+fn without_media(message: &Message) -> Option<Bytes> {
+    let at = sdp_of(message)?;
+    let rejected = read(message, &at).map(|sdp| sdp.rejected()).unwrap_or_default();
+    Some(with(message, at, rejected))
 }
 
 /// The body with another session description in the place of its own.

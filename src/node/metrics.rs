@@ -107,7 +107,7 @@ impl Metrics {
             ),
             forks_refused: counter(
                 "mitschnitt_call_forks_refused_total",
-                "Answers whose media passes as described, unrelayed and unrecorded: too many forks, or no port left.",
+                "Answers that passed with their media rejected: too many forks, or no port left.",
             ),
             sip_dropped: counters(
                 "mitschnitt_sip_dropped_total",

@@ -1,6 +1,6 @@
 //! Anchoring: a description that says that the media is here, and is in all else as it came.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 
 use super::Sdp;
@@ -76,6 +76,19 @@ impl Sdp {
             out.extend_from_slice(&connection);
             out.extend_from_slice(self.line_end());
         }
+        out
+    }
+
+    /// Returns the description with every media rejected: port 0 (RFC 3264 §6), and every other byte as it came.
+    #[must_use]
+    pub fn rejected(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.body.len());
+        let mut copied = 0;
+        let nowhere = Here { ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), rtp: 0, rtcp: 0 };
+        for line in self.lines.iter().filter(|line| line.what == What::Media) {
+            self.replace(&mut out, &mut copied, line, self.port(line, nowhere));
+        }
+        out.extend_from_slice(self.body.get(copied..).unwrap_or_default());
         out
     }
 
@@ -167,6 +180,15 @@ mod tests {
             .replace("c=IN IP4 198.51.100.2", "c=IN IP4 192.0.2.1")
             .replace("rtcp:5", "rtcp:30001");
         assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn a_rejected_description_has_no_port_and_is_else_as_it_came() {
+        let came = "v=0\r\nc=IN IP4 host.example\r\nm=audio  49170/2   RTP/AVP 0 101\r\na=rtcp:9\r\nm=image 4000 udptl t38\r\nm=video 0 RTP/AVP 31";
+
+        let out = String::from_utf8(Sdp::parse(came.as_bytes()).unwrap().rejected()).unwrap();
+
+        assert_eq!(out, came.replace("49170", "0").replace("4000", "0"));
     }
 
     #[test]
