@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mitschnitt::call::{
-    Config, Input, Network, Output, Peer, Peers, Policy, PortPair, Reason, Selector, Story, Strangers, Table,
+    Config, Deed, Done, Input, Network, NotDone, Output, Peer, Peers, Policy, PortPair, Reason, Selector, Story, Strangers,
+    Suspension, Table,
 };
 use mitschnitt::codec::Codec;
-use mitschnitt::consent::{Clip, Cut, Mode, Player, SentAs, Terms, WithoutConsent};
+use mitschnitt::consent::{By, Clip, Cut, Mode, Player, Refusal, SentAs, Standing, Terms, WithoutConsent};
 use mitschnitt::digit::Digit;
-use mitschnitt::ids::{Leg, TrunkName};
+use mitschnitt::ids::{CallId, Leg, TrunkName};
 use mitschnitt::media::{Announcing, BridgeId, Content, Event, Order, PairIds, PortId};
 use mitschnitt::time::{Moment, Wall};
 use mitschnitt::vault::EndReason;
@@ -25,6 +26,7 @@ use mitschnitt::wire::sip::{Message, Name};
 const PROXY: &str = "192.0.2.1:5060";
 const PBX: &str = "192.0.2.10:5060";
 const TRUNK: &str = "198.51.100.20:5060";
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 // ── the tests ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -537,6 +539,304 @@ fn a_hundred_calls_leave_no_port_and_no_timer_behind() {
     assert_eq!(world.table.deadline(), None);
 }
 
+// ── an operator's deeds ────────────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn nothing_is_kept_from_a_pause_to_its_resumption_and_the_permit_stays_the_same() {
+    let mut world = World::recorded_call();
+
+    assert_eq!(world.operator(Deed::Pause), Ok(Done::Paused { ends: world.now + LONGEST_PAUSE }));
+    assert_eq!(world.recording(), ["record", "suspend for a pause"]);
+    let live = world.table.live().remove(0);
+    assert!(!live.is_recording && live.pause_ends == Some(world.now + LONGEST_PAUSE), "the state shown is the state that is");
+
+    world.passes(Duration::from_secs(30));
+    assert_eq!(world.operator(Deed::Resume), Ok(Done::Resumed));
+    assert_eq!(world.recording(), ["record", "suspend for a pause", "resume"]);
+    let live = world.table.live().remove(0);
+    assert!(live.is_recording && live.pause_ends.is_none());
+
+    world.passes(Duration::from_secs(120));
+    assert_eq!(world.recording().len(), 3, "the pause that is over does not end again");
+}
+
+#[test]
+fn a_pause_ends_by_itself_after_its_longest_time() {
+    let mut world = World::recorded_call();
+    assert!(world.operator(Deed::Pause).is_ok());
+
+    world.passes(LONGEST_PAUSE - Duration::from_millis(1));
+    assert_eq!(world.recording(), ["record", "suspend for a pause"]);
+    world.passes(Duration::from_millis(1));
+
+    assert_eq!(world.recording(), ["record", "suspend for a pause", "resume"]);
+    assert_eq!(world.operator(Deed::Resume), Err(NotDone::NotPaused));
+    assert_eq!(world.operator(Deed::Pause), Ok(Done::Paused { ends: world.now + LONGEST_PAUSE }), "it may be paused again");
+}
+
+#[test]
+fn a_second_pause_neither_counts_nor_lengthens_the_first() {
+    let mut world = World::recorded_call();
+    assert!(world.operator(Deed::Pause).is_ok());
+    world.passes(Duration::from_secs(50));
+
+    assert_eq!(world.operator(Deed::Pause), Err(NotDone::AlreadyPaused));
+
+    world.passes(Duration::from_secs(10));
+    assert_eq!(world.recording(), ["record", "suspend for a pause", "resume"]);
+}
+
+#[test]
+fn what_is_not_recorded_is_not_paused_and_says_why() {
+    let mut asked = World::with(Mode::OptIn);
+    asked.call_is_up();
+    assert_eq!(asked.operator(Deed::Pause), Err(NotDone::NotRecorded(Reason::InProgress)));
+    assert_eq!(asked.operator(Deed::Resume), Err(NotDone::NotPaused));
+
+    let mut never = World::new(vec![]);
+    never.call_is_up();
+    assert_eq!(never.operator(Deed::Pause), Err(NotDone::NotRecorded(Reason::NoPolicy)));
+    assert_eq!(never.operator(Deed::Withdraw), Err(NotDone::NotRecorded(Reason::NoPolicy)));
+
+    let (call, deed) = (CallId::from_u64(1), Deed::Pause);
+    never.input(Input::Operator { call, deed });
+    assert_eq!(never.answer_to_operator(), Err(NotDone::NoSuchCall));
+}
+
+#[test]
+fn what_is_not_paused_is_not_resumed() {
+    let mut world = World::recorded_call();
+
+    assert_eq!(world.operator(Deed::Resume), Err(NotDone::NotPaused));
+
+    assert_eq!(world.recording(), ["record"]);
+}
+
+#[test]
+fn a_bye_that_is_challenged_does_not_resume_what_an_operator_paused() {
+    let mut world = World::recorded_call();
+    assert!(world.operator(Deed::Pause).is_ok());
+    world.pbx_sends("BYE", 2, "b", "", "");
+    world.trunk_answers(407, "b", "");
+    assert_eq!(world.recording(), ["record", "suspend for a pause"]);
+
+    assert_eq!(world.operator(Deed::Resume), Ok(Done::Resumed));
+    assert_eq!(world.recording(), ["record", "suspend for a pause", "resume"]);
+}
+
+#[test]
+fn a_pause_that_begins_while_a_bye_is_on_its_way_outlasts_the_challenge() {
+    let mut world = World::recorded_call();
+    world.pbx_sends("BYE", 2, "b", "", "");
+    assert!(world.operator(Deed::Pause).is_ok());
+    world.trunk_answers(401, "b", "");
+    assert_eq!(world.recording(), ["record", "suspend for a BYE", "suspend for a pause"]);
+
+    world.passes(LONGEST_PAUSE);
+
+    assert_eq!(world.recording(), ["record", "suspend for a BYE", "suspend for a pause", "resume"]);
+}
+
+#[test]
+fn an_operator_does_not_resume_what_a_bye_on_its_way_has_suspended() {
+    let mut world = World::recorded_call();
+    assert!(world.operator(Deed::Pause).is_ok());
+    world.pbx_sends("BYE", 2, "b", "", "");
+
+    assert_eq!(world.operator(Deed::Resume), Ok(Done::Resumed));
+    assert_eq!(world.recording(), ["record", "suspend for a pause"]);
+    assert!(!world.table.live()[0].is_recording);
+
+    world.trunk_answers(401, "b", "");
+    assert_eq!(world.recording(), ["record", "suspend for a pause", "resume"]);
+}
+
+#[test]
+fn of_two_byes_on_their_way_the_second_challenge_resumes() {
+    let mut world = World::recorded_call();
+    world.pbx_sends("BYE", 2, "b", "", "");
+    let first = world.asked.clone();
+    world.pbx_sends("BYE", 3, "b", "", "");
+    world.trunk_answers(401, "b", "");
+    assert_eq!(world.recording(), ["record", "suspend for a BYE"]);
+
+    world.asked = first;
+    world.trunk_answers(401, "b", "");
+
+    assert_eq!(world.recording(), ["record", "suspend for a BYE", "resume"]);
+}
+
+#[test]
+fn a_bye_that_we_refuse_suspends_nothing() {
+    let mut world = World::recorded_call();
+
+    let escaping = offer("192.0.2.10", 4000, "0").replace("c=IN IP4 192.0.2.10", "c=IN IP6 2001:db8::10");
+    world.pbx_sends("BYE", 2, "b", "Content-Type: application/sdp\r\n", &escaping);
+
+    assert_eq!(world.to_pbx_any("488").status(), Some(488));
+    assert_eq!(world.recording(), ["record"]);
+}
+
+#[test]
+fn what_is_granted_while_a_bye_is_on_its_way_begins_suspended() {
+    let mut world = World::with(Mode::Announce);
+    world.call_is_up();
+    world.pbx_sends("BYE", 2, "b", "", "");
+    for announcing in world.announced() {
+        world.played(&announcing);
+    }
+    assert_eq!(world.recording(), ["record", "suspend for a BYE"]);
+
+    world.trunk_answers(401, "b", "");
+
+    assert_eq!(world.recording(), ["record", "suspend for a BYE", "resume"]);
+}
+
+#[test]
+fn a_paused_call_that_ends_is_not_resumed_and_leaves_no_timer() {
+    let mut world = World::recorded_call();
+    assert!(world.operator(Deed::Pause).is_ok());
+    world.pbx_sends("BYE", 2, "b", "", "");
+    world.trunk_answers(200, "b", "");
+    world.passes(Duration::from_secs(300));
+
+    assert_eq!(world.recording(), ["record", "suspend for a pause", "end HungUp(Pbx)"]);
+    assert_eq!(world.table.deadline(), None);
+}
+
+#[test]
+fn media_agreed_anew_while_paused_do_not_resume() {
+    let mut world = World::recorded_call();
+    assert!(world.operator(Deed::Pause).is_ok());
+    world.out.clear();
+
+    world.pbx_sends("INVITE", 2, "b", "Content-Type: application/sdp\r\n", &offer("192.0.2.11", 4000, "8 101"));
+    world.trunk_answers(200, "b", &offer("198.51.100.20", 6002, "8 101"));
+    assert_eq!(world.recording(), [""; 0]);
+    assert!(world.out.iter().any(|o| matches!(o, Output::Formats { .. })), "what comes after the pause is in other formats");
+
+    assert_eq!(world.operator(Deed::Resume), Ok(Done::Resumed));
+    assert_eq!(world.recording(), ["resume"]);
+}
+
+#[test]
+fn media_that_are_not_recorded_end_a_paused_recording_and_its_pause() {
+    let mut world = World::recorded_call();
+    assert!(world.operator(Deed::Pause).is_ok());
+    let fax = |ip, port| offer(ip, port, "t38").replace("m=audio", "m=image").replace("RTP/AVP", "udptl");
+
+    world.pbx_sends("INVITE", 2, "b", "Content-Type: application/sdp\r\n", &fax("192.0.2.10", 4000));
+    world.trunk_answers(200, "b", &fax("198.51.100.20", 6000));
+
+    assert_eq!(world.recording(), ["record", "suspend for a pause", "end MediaChanged"]);
+    assert_eq!(world.operator(Deed::Resume), Err(NotDone::NotPaused));
+    assert_eq!(world.operator(Deed::Pause), Err(NotDone::NotRecorded(Reason::Recorded)));
+}
+
+#[test]
+fn a_vault_that_fails_ends_a_pause_too() {
+    let mut world = World::recorded_call();
+    assert!(world.operator(Deed::Pause).is_ok());
+    let call = world.table.live()[0].call;
+
+    world.input(Input::VaultFailed { call, left_a_file: true });
+
+    assert_eq!(world.recording(), ["record", "suspend for a pause", "end CallFailed"]);
+    assert_eq!(world.operator(Deed::Pause), Err(NotDone::NotRecorded(Reason::VaultUnavailable)));
+    assert_eq!(world.table.deadline(), None);
+}
+
+#[test]
+fn an_operator_withdraws_for_a_party_once_and_for_good() {
+    let mut world = World::recorded_call();
+
+    assert_eq!(world.operator(Deed::Withdraw), Ok(Done::Withdrawn));
+
+    assert_eq!(world.recording(), ["record", "end Stopped"]);
+    assert_eq!((world.last_story().reason, world.last_story().leg), (Reason::WithdrawnByOperator, None));
+    assert!(world.last_story().recording.is_some(), "what was lawful until then stays");
+    assert_eq!(world.table.live()[0].consent, Some(Standing::Withdrawn(By::Operator)));
+    assert_eq!(world.table.count(), 1, "the call goes on");
+    assert_eq!(world.operator(Deed::Withdraw), Err(NotDone::AlreadyWithdrawn));
+    assert_eq!(world.operator(Deed::Pause), Err(NotDone::NotRecorded(Reason::WithdrawnByOperator)));
+    assert_eq!(world.operator(Deed::Resume), Err(NotDone::NotPaused));
+    assert_eq!(world.recording(), ["record", "end Stopped"]);
+}
+
+#[test]
+fn a_paused_call_can_be_withdrawn_and_is_not_resumed() {
+    let mut world = World::recorded_call();
+    assert!(world.operator(Deed::Pause).is_ok());
+
+    assert_eq!(world.operator(Deed::Withdraw), Ok(Done::Withdrawn));
+    world.passes(Duration::from_secs(300));
+
+    assert_eq!(world.recording(), ["record", "suspend for a pause", "end Stopped"]);
+}
+
+#[test]
+fn what_a_party_withdrew_an_operator_does_not_withdraw_again() {
+    let mut world = World::with(Mode::OptOut);
+    world.call_is_up();
+    for announcing in world.announced() {
+        world.played(&announcing);
+    }
+    world.passes(Duration::from_secs(5));
+    world.trunk_sends("INFO", 2, "b", "Content-Type: application/dtmf\r\n", "1");
+    assert_eq!(world.recording(), ["record", "end Withdrawn(Trunk)"]);
+
+    assert_eq!(world.operator(Deed::Withdraw), Err(NotDone::AlreadyWithdrawn));
+    assert_eq!(world.last_story().reason, Reason::Withdrawn);
+}
+
+#[test]
+fn an_operator_refuses_for_good_while_a_party_is_still_asked() {
+    let mut world = World::with(Mode::OptIn);
+    world.call_is_up();
+    let announcing = world.announced();
+
+    assert_eq!(world.operator(Deed::Withdraw), Ok(Done::Withdrawn));
+
+    assert!(world.orders().any(|order| matches!(order, Order::StopAnnouncement { .. })), "nobody is asked any longer");
+    assert_eq!(world.last_story().reason, Reason::WithdrawnByOperator);
+    assert_eq!(world.table.live()[0].consent, Some(Standing::Refused(Refusal::Operator)));
+    announcing.iter().for_each(|announcing| world.played(announcing));
+    world.trunk_sends("INFO", 2, "b", "Content-Type: application/dtmf\r\n", "1");
+    world.passes(Duration::from_secs(5));
+    assert_eq!(world.recording(), [""; 0]);
+    assert_eq!(world.operator(Deed::Withdraw), Err(NotDone::NotRecorded(Reason::WithdrawnByOperator)));
+}
+
+#[test]
+fn an_operator_who_withdraws_before_the_answer_keeps_the_call_from_being_asked() {
+    let mut world = World::with(Mode::Announce);
+    world.pbx_calls(&offer("192.0.2.10", 4000, "0 101"));
+
+    assert_eq!(world.operator(Deed::Withdraw), Ok(Done::Withdrawn));
+    assert_eq!(world.operator(Deed::Withdraw), Err(NotDone::AlreadyWithdrawn));
+    world.trunk_answers(200, "b", &offer("198.51.100.20", 6000, "0 101"));
+    world.pbx_acks("b");
+
+    assert_eq!(world.announced(), []);
+    assert_eq!(world.last_story().reason, Reason::WithdrawnByOperator);
+}
+
+#[test]
+fn an_operators_refusal_ends_the_call_where_the_policy_says_so_and_his_withdrawal_does_not() {
+    let mut asked = World::with_terms(Mode::OptIn, WithoutConsent::HangUp);
+    asked.call_is_up();
+    assert_eq!(asked.operator(Deed::Withdraw), Ok(Done::Withdrawn));
+    assert_eq!((asked.to_pbx("BYE").is_request(), asked.table.count()), (true, 0));
+
+    let mut granted = World::with_terms(Mode::Announce, WithoutConsent::HangUp);
+    granted.call_is_up();
+    for announcing in granted.announced() {
+        granted.played(&announcing);
+    }
+    assert_eq!(granted.operator(Deed::Withdraw), Ok(Done::Withdrawn));
+    assert_eq!(granted.table.count(), 1);
+}
+
 // ── the world ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 struct World {
@@ -568,7 +868,7 @@ impl World {
             answer: Duration::from_secs(5),
             language: "de".into(),
             without_consent,
-            longest_pause: Duration::from_secs(60),
+            longest_pause: LONGEST_PAUSE,
         };
         let clips = Codec::ALL.into_iter().map(|codec| Clip::new(codec, &[1; 160], [9; 32], "de").unwrap()).collect();
         Self::new(vec![Arc::new(Policy { selector: Selector::default(), name: "all".into(), terms: Some(terms), clips })])
@@ -598,6 +898,23 @@ impl World {
         let mut world = Self { table, now, out: Vec::new(), ports: 0, stocked: 0, has_ports: true, calls: 0, asked: None };
         world.drain();
         world
+    }
+
+    /// A call that is recorded.
+    fn recorded_call() -> Self {
+        let mut world = Self::with(Mode::Announce);
+        world.call_is_up();
+        for announcing in world.announced() {
+            world.played(&announcing);
+        }
+        world
+    }
+
+    /// An operator does something to the one call there is.
+    fn operator(&mut self, deed: Deed) -> Result<Done, NotDone> {
+        let call = self.table.live()[0].call;
+        self.input(Input::Operator { call, deed });
+        self.answer_to_operator()
     }
 
     fn input(&mut self, input: Input) {
@@ -795,6 +1112,33 @@ impl World {
             Output::Record { id, formats, .. } => Some((*id, formats.clone())),
             _ => None,
         })
+    }
+
+    /// What was ordered of the recorder, in order.
+    fn recording(&self) -> Vec<String> {
+        let ordered = self.out.iter().filter_map(|output| match output {
+            Output::Record { .. } => Some("record".to_owned()),
+            Output::Suspend { why: Suspension::Bye, .. } => Some("suspend for a BYE".to_owned()),
+            Output::Suspend { why: Suspension::Pause, .. } => Some("suspend for a pause".to_owned()),
+            Output::Resume { .. } => Some("resume".to_owned()),
+            Output::EndRecording { why, .. } => Some(format!("end {why:?}")),
+            _ => None,
+        });
+        ordered.collect()
+    }
+
+    /// Takes the one answer that an operator was given.
+    fn answer_to_operator(&mut self) -> Result<Done, NotDone> {
+        let mut answers = Vec::new();
+        self.out.retain(|output| match output {
+            Output::Answer { answer, .. } => {
+                answers.push(*answer);
+                false
+            }
+            _ => true,
+        });
+        assert_eq!(answers.len(), 1, "each deed has one answer");
+        answers.remove(0)
     }
 
     fn last_story(&self) -> &Story {

@@ -80,6 +80,13 @@ pub enum Input {
         /// Whether anything of the recording lies on the disk.
         left_a_file: bool,
     },
+    /// An operator does something to a call; one [`Output::Answer`] comes of it.
+    Operator {
+        /// The call.
+        call: CallId,
+        /// What is done.
+        deed: Deed,
+    },
     /// Ports were opened for the stock.
     Ports(Vec<PortPair>),
     /// The clocks were read again.
@@ -132,12 +139,14 @@ pub enum Output {
         /// Why.
         why: EndReason,
     },
-    /// Keep nothing more, for now.
+    /// Keep nothing more, for now. It may come again while nothing is kept: a pause then counts for more than a BYE.
     Suspend {
         /// The call.
         call: CallId,
         /// Its recorder slot.
         slot: u32,
+        /// Why.
+        why: Suspension,
     },
     /// Go on keeping: what was not kept meanwhile is a gap.
     Resume {
@@ -162,6 +171,64 @@ pub enum Output {
     },
     /// A call changed: write it down.
     Story(Box<Story>),
+    /// What came of an operator's deed: one for each [`Input::Operator`], in order.
+    Answer {
+        /// The call.
+        call: CallId,
+        /// What was to be done.
+        deed: Deed,
+        /// Whether it was.
+        answer: Result<Done, NotDone>,
+    },
+}
+
+/// What an operator may do to a call.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Deed {
+    /// Keep nothing from here on, until it is resumed or [`Terms::longest_pause`](crate::consent::Terms::longest_pause) has passed.
+    Pause,
+    /// Go on keeping.
+    Resume,
+    /// Refuse or withdraw for a party: nothing is kept from here on, for good.
+    Withdraw,
+}
+
+/// What was done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Done {
+    /// Nothing is kept; it goes on by itself then.
+    Paused {
+        /// When.
+        ends: Moment,
+    },
+    /// The pause is over.
+    Resumed,
+    /// The call is recorded no more, or will not be.
+    Withdrawn,
+}
+
+/// Why nothing was done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotDone {
+    /// There is no such call, or no longer.
+    NoSuchCall,
+    /// It is not recorded, for this reason: `InProgress` where that is not decided yet, `Recorded` where the recording has ended.
+    NotRecorded(Reason),
+    /// It is paused already.
+    AlreadyPaused,
+    /// It is not paused.
+    NotPaused,
+    /// Consent was withdrawn already.
+    AlreadyWithdrawn,
+}
+
+/// Why nothing is kept for now.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Suspension {
+    /// A BYE is on its way: if the call ends with it, the recording ended here.
+    Bye,
+    /// An operator paused: what was said meanwhile is a gap, whatever comes after it.
+    Pause,
 }
 
 /// What a payload type of a leg means.
@@ -211,6 +278,8 @@ pub struct Live {
     pub consent: Option<Standing>,
     /// Whether it is recorded at this moment.
     pub is_recording: bool,
+    /// When its recording goes on by itself, where it is paused.
+    pub pause_ends: Option<Moment>,
     /// The recording's name, where it has one.
     pub recording: Option<RecordingId>,
     /// Why it has none, or has one.

@@ -15,10 +15,10 @@ use super::anchor::{self, Session};
 use super::announce::Telling;
 use super::desk::Desk;
 use super::dialog::{Agreed, Dialog, DialogState};
-use super::door::{Output, PortPair, RecordedFormat};
+use super::door::{Deed, Done, NotDone, Output, PortPair, RecordedFormat, Suspension};
 use super::policy::Policy;
 use super::story::{Reason, Story};
-use crate::consent::{self, Clip, Consent, Cut, Fact, Facts, How, Parties, Standing};
+use crate::consent::{self, By, Clip, Consent, Cut, Fact, Facts, How, Parties, Standing};
 use crate::digit::Digit;
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::limits;
@@ -53,7 +53,14 @@ pub(super) struct Call {
     reason: Reason,
     /// On which leg the reason lies.
     reason_leg: Option<Leg>,
+    /// A recording has begun and has not ended; it may be paused.
     is_recording: bool,
+    /// When the operator's pause ends by itself.
+    pause_ends: Option<Moment>,
+    /// BYEs that would end the call and are not answered yet.
+    byes: u32,
+    /// An operator withdrew before anybody was asked: nobody will be.
+    is_withdrawn: bool,
     /// The dialog and line that are, or were, recorded.
     recorded: Option<(usize, usize)>,
     was_granted: bool,
@@ -130,6 +137,9 @@ impl Call {
             reason: Reason::InProgress,
             reason_leg: None,
             is_recording: false,
+            pause_ends: None,
+            byes: 0,
+            is_withdrawn: false,
             recorded: None,
             was_granted: false,
             unacknowledged_at: None,
@@ -144,8 +154,14 @@ impl Call {
         self.direction.caller().other()
     }
 
+    /// Returns whether packets are kept at this moment.
     pub(super) const fn is_recording(&self) -> bool {
-        self.is_recording
+        self.is_recording && !self.is_suspended()
+    }
+
+    /// Returns when the operator's pause ends by itself, where there is one.
+    pub(super) const fn pause_ends(&self) -> Option<Moment> {
+        self.pause_ends
     }
 
     pub(super) fn policy_name(&self) -> Option<Arc<str>> {
@@ -241,6 +257,9 @@ impl Call {
             clocks: desk.clocks(),
         };
         self.consent = Some(Consent::new(terms, facts));
+        if self.is_withdrawn {
+            self.consider(Fact::OperatorWithdrew, desk, now);
+        }
         self.announce(desk, now);
     }
 
@@ -471,11 +490,16 @@ impl Call {
     }
 
     pub(super) fn time_came(&mut self, desk: &mut Desk, now: Moment) {
+        if self.pause_ends.is_some_and(|at| at <= now) {
+            self.pause_ends = None;
+            self.go_on(desk);
+        }
         self.consider(Fact::TimeCame, desk, now);
     }
 
     pub(super) fn deadline(&self) -> Option<Moment> {
-        [self.consent.as_ref().and_then(Consent::deadline), self.unacknowledged_at].into_iter().flatten().min()
+        let asked = self.consent.as_ref().and_then(Consent::deadline);
+        [asked, self.pause_ends, self.unacknowledged_at].into_iter().flatten().min()
     }
 
     /// Returns whether the call was answered and never acknowledged: there is no call, and no BYE will come.
@@ -492,19 +516,86 @@ impl Call {
         }
     }
 
+    // ── pauses ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Does what an operator wants.
+    ///
+    /// # Errors
+    /// Nothing can be done, or was done already.
+    pub(super) fn operate(&mut self, deed: Deed, desk: &mut Desk, now: Moment) -> Result<Done, NotDone> {
+        match deed {
+            Deed::Pause => self.pause(desk, now),
+            Deed::Resume => {
+                self.pause_ends.take().ok_or(NotDone::NotPaused)?;
+                self.go_on(desk);
+                Ok(Done::Resumed)
+            }
+            Deed::Withdraw => self.withdraw(desk, now),
+        }
+    }
+
+    fn pause(&mut self, desk: &mut Desk, now: Moment) -> Result<Done, NotDone> {
+        let longest = self.consent.as_ref().map(|consent| consent.terms().longest_pause);
+        let Some(longest) = longest.filter(|_| self.is_recording) else { return Err(NotDone::NotRecorded(self.reason)) };
+        if self.pause_ends.is_some() {
+            return Err(NotDone::AlreadyPaused);
+        }
+        let ends = now + longest;
+        self.pause_ends = Some(ends);
+        self.suspend(Suspension::Pause, desk);
+        Ok(Done::Paused { ends })
+    }
+
+    fn withdraw(&mut self, desk: &mut Desk, now: Moment) -> Result<Done, NotDone> {
+        match self.consent.as_ref().map(Consent::standing) {
+            Some(Standing::Asking | Standing::Granted(_)) => self.consider(Fact::OperatorWithdrew, desk, now),
+            Some(Standing::Refused(_)) => return Err(NotDone::NotRecorded(self.reason)),
+            Some(Standing::Withdrawn(_)) => return Err(NotDone::AlreadyWithdrawn),
+            None if self.is_withdrawn => return Err(NotDone::AlreadyWithdrawn),
+            None => match (&self.policy, self.state) {
+                (None, _) => return Err(NotDone::NotRecorded(Reason::NoPolicy)),
+                (Some(policy), _) if policy.terms.is_none() => return Err(NotDone::NotRecorded(Reason::PolicyNever)),
+                // Nobody was asked, and nobody will be.
+                (Some(_), State::Ringing | State::Answered) => self.is_withdrawn = true,
+                (Some(_), State::Up { .. } | State::Over) => return Err(NotDone::NotRecorded(self.reason)),
+            },
+        }
+        Ok(Done::Withdrawn)
+    }
+
     /// A BYE is on its way: nothing is kept from here on, whatever becomes of it.
-    pub(super) fn suspend(&self, desk: &mut Desk) {
-        if self.is_recording {
-            desk.out(Output::Suspend { call: self.id, slot: self.slot });
+    pub(super) fn bye_went(&mut self, desk: &mut Desk) {
+        let was_suspended = self.is_suspended();
+        self.byes += 1;
+        if !was_suspended {
+            self.suspend(Suspension::Bye, desk);
         }
     }
 
     /// The BYE was challenged: they talk on, and the recording has a gap.
-    pub(super) fn resume(&self, desk: &mut Desk) {
+    pub(super) fn bye_came_back(&mut self, desk: &mut Desk) {
+        self.byes = self.byes.saturating_sub(1);
+        self.go_on(desk);
+    }
+
+    /// Nothing is kept while an operator pauses, or a BYE is on its way: what the one has suspended, the other does not resume.
+    const fn is_suspended(&self) -> bool {
+        self.pause_ends.is_some() || self.byes > 0
+    }
+
+    fn suspend(&self, why: Suspension, desk: &mut Desk) {
         if self.is_recording {
+            desk.out(Output::Suspend { call: self.id, slot: self.slot, why });
+        }
+    }
+
+    fn go_on(&self, desk: &mut Desk) {
+        if self.is_recording() {
             desk.out(Output::Resume { call: self.id, slot: self.slot });
         }
     }
+
+    // ── what consent decides ───────────────────────────────────────────────────────────────────────────────────────
 
     fn consider(&mut self, fact: Fact, desk: &mut Desk, now: Moment) {
         let Some(output) = self.consent.as_mut().and_then(|consent| consent.handle(fact, now)) else { return };
@@ -521,18 +612,25 @@ impl Call {
                 // The story first: what becomes of the recording must find its row.
                 self.settle(Reason::Recorded, None, desk);
                 desk.out(Output::Record { id: bridge(self.id, at, line), slot: self.slot, permit, formats });
+                if self.is_suspended() {
+                    self.suspend(Suspension::Bye, desk);
+                }
             }
             consent::Output::Refuse(refusal) => {
                 self.silence_announcements(desk);
                 let leg = match refusal {
                     consent::Refusal::Declined(leg) | consent::Refusal::Silence(leg) | consent::Refusal::Cut(leg, _) => Some(leg),
-                    consent::Refusal::Ended => None,
+                    consent::Refusal::Operator | consent::Refusal::Ended => None,
                 };
                 self.settle(Reason::of_refusal(refusal), leg, desk);
             }
-            consent::Output::End(leg) => {
+            consent::Output::End(By::Party(leg)) => {
                 self.end_recording(EndReason::Withdrawn(leg), desk);
                 self.settle(Reason::Withdrawn, Some(leg), desk);
+            }
+            consent::Output::End(By::Operator) => {
+                self.end_recording(EndReason::Stopped, desk);
+                self.settle(Reason::WithdrawnByOperator, None, desk);
             }
         }
     }
@@ -557,6 +655,7 @@ impl Call {
 
     fn end_recording(&mut self, why: EndReason, desk: &mut Desk) {
         self.recorded = None;
+        self.pause_ends = None;
         if std::mem::take(&mut self.is_recording) {
             desk.out(Output::EndRecording { call: self.id, slot: self.slot, why });
         }

@@ -16,7 +16,7 @@ mod story;
 mod table;
 
 pub use anchor::{Line, Session};
-pub use door::{Config, Input, Live, Output, PortPair, RecordedFormat, Strangers, Tallies};
+pub use door::{Config, Deed, Done, Input, Live, NotDone, Output, PortPair, RecordedFormat, Strangers, Suspension, Tallies};
 pub use peers::{Network, Peer, Peers, Source};
 pub use policy::{Policy, Selector};
 pub use story::{Reason, Story};

@@ -15,6 +15,8 @@ pub enum Reason {
     Recorded,
     /// A party withdrew while it was recorded.
     Withdrawn,
+    /// An operator refused or withdrew for a party.
+    WithdrawnByOperator,
     /// No policy matches it.
     NoPolicy,
     /// The policy says that it is not to be recorded.
@@ -63,6 +65,7 @@ impl Reason {
         Self::InProgress,
         Self::Recorded,
         Self::Withdrawn,
+        Self::WithdrawnByOperator,
         Self::NoPolicy,
         Self::PolicyNever,
         Self::NotAnswered,
@@ -92,6 +95,7 @@ impl Reason {
             Self::InProgress => "in-progress",
             Self::Recorded => "recorded",
             Self::Withdrawn => "withdrawn",
+            Self::WithdrawnByOperator => "withdrawn-by-operator",
             Self::NoPolicy => "no-policy",
             Self::PolicyNever => "policy-never",
             Self::NotAnswered => "not-answered",
@@ -125,6 +129,7 @@ impl Reason {
             Refusal::Cut(_, Cut::Held) => Self::AnnouncementHeld,
             Refusal::Cut(_, Cut::Moved) => Self::AnnouncementInterrupted,
             Refusal::Cut(_, Cut::NotSent) => Self::AnnouncementNotSent,
+            Refusal::Operator => Self::WithdrawnByOperator,
             Refusal::Ended => Self::EndedBeforeConsent,
         }
     }

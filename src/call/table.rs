@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::anchor::{self, Session};
 use super::desk::{Desk, Within};
 use super::dialog::{Agreed, Dialog};
-use super::door::{Config, Input, Live, Output, Tallies};
+use super::door::{Config, Deed, Input, Live, NotDone, Output, Tallies};
 use super::hangup;
 use super::life::{Beginning, Call, NotAnchored, State};
 use super::peers::Source;
@@ -57,7 +57,10 @@ struct Pending {
 enum Kind {
     First,
     Invite,
+    /// A BYE that ends the call.
     Bye,
+    /// A BYE that ends another fork.
+    ForkBye,
     Other,
 }
 
@@ -105,6 +108,7 @@ impl Table {
             Input::VaultFailed { call, left_a_file } => {
                 self.with_call(call, now, |call, desk| call.vault_failed(left_a_file, desk))
             }
+            Input::Operator { call, deed } => self.operate(call, deed, now),
             Input::Ports(pairs) => {
                 for pair in pairs {
                     self.desk.stock_of(pair.leg).push(pair);
@@ -322,9 +326,6 @@ impl Table {
             self.desk.stack.handle(sip::Input::Reply { server, status: 500, extra: Vec::new() }, now);
             return;
         }
-        if method == Method::Bye && call.is_ended_by(dialog) {
-            call.suspend(&mut self.desk);
-        }
         let (id, trunk_at) = (call.id, call.trunk_at);
         let anchored = match sdp_of(request) {
             None => Ok((None, None)),
@@ -352,8 +353,11 @@ impl Table {
             }
             (session, _) => session,
         };
-        let kind = if method == Method::Bye {
+        let kind = if method == Method::Bye && call.is_ended_by(dialog) {
+            call.bye_went(&mut self.desk);
             Kind::Bye
+        } else if method == Method::Bye {
+            Kind::ForkBye
         } else if method == Method::Invite {
             Kind::Invite
         } else {
@@ -453,11 +457,12 @@ impl Table {
         match (kind, status) {
             (Kind::First, 300..) => self.end_call(slot, Reason::of_status(status), EndReason::CallFailed, now),
             // A challenge to a BYE ends nothing: it is sent again with credentials.
-            (Kind::Bye, 401 | 407) => self.with_slot(slot, now, |call, desk| call.resume(desk)),
-            (Kind::Bye, 200..) => self.end_dialog(slot, known, from, now),
+            (Kind::Bye, 401 | 407) => self.with_slot(slot, now, |call, desk| call.bye_came_back(desk)),
+            (Kind::ForkBye, 401 | 407) => {}
+            (Kind::Bye | Kind::ForkBye, 200..) => self.end_dialog(slot, known, from, now),
             // The far end knows no such dialog, or is gone (RFC 5057 §5.1): no BYE need come.
             (Kind::Invite, 408 | 481) => self.end_dialog(slot, known, from.other(), now),
-            (Kind::First | Kind::Bye | Kind::Invite | Kind::Other, _) => {}
+            (Kind::First | Kind::Bye | Kind::ForkBye | Kind::Invite | Kind::Other, _) => {}
         }
     }
 
@@ -477,7 +482,7 @@ impl Table {
         let Some(&slot) = self.by_id.get(&pending.call) else { return };
         match pending.kind {
             Kind::First => self.end_call(slot, Reason::of_status(status), EndReason::CallFailed, now),
-            Kind::Bye => self.end_dialog(slot, pending.dialog, pending.from, now),
+            Kind::Bye | Kind::ForkBye => self.end_dialog(slot, pending.dialog, pending.from, now),
             Kind::Invite | Kind::Other => {}
         }
     }
@@ -491,6 +496,12 @@ impl Table {
             let call = self.calls.get(slot as usize)?.as_ref()?;
             call.dialog_of_request(from_tag, to_tag).map(|(dialog, sender)| (slot, dialog, sender))
         })
+    }
+
+    fn operate(&mut self, call: CallId, deed: Deed, now: Moment) {
+        let mut answer = Err(NotDone::NoSuchCall);
+        self.with_call(call, now, |call, desk| answer = call.operate(deed, desk, now));
+        self.desk.out(Output::Answer { call, deed, answer });
     }
 
     fn with_call(&mut self, call: CallId, now: Moment, act: impl FnOnce(&mut Call, &mut Desk)) {
@@ -614,6 +625,7 @@ fn live(call: &Call) -> Live {
         is_up: matches!(call.state, State::Up { .. }),
         consent: call.consent.as_ref().map(crate::consent::Consent::standing),
         is_recording: call.is_recording(),
+        pause_ends: call.pause_ends(),
         recording: call.story(None).recording,
         reason: call.reason(),
         parties: call.parties.clone(),

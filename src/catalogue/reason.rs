@@ -43,6 +43,9 @@ reasons! {
     Recorded = "recorded", "The terms of the policy were met, and the call was recorded.";
     /// A party withdrew while it was recorded.
     Withdrawn = "withdrawn", "A party withdrew consent; recording ended there, and what was recorded until then was kept.";
+    /// An operator refused or withdrew for a party.
+    WithdrawnByOperator = "withdrawn-by-operator",
+        "An operator refused or withdrew consent for a party; what was recorded until then, if anything, was kept.";
     /// The proxy was killed while it recorded.
     Torn = "torn", "The proxy was killed, or lost power, while it recorded; what was sealed until then opens and verifies.";
     /// No policy matches it.

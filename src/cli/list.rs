@@ -127,6 +127,7 @@ fn weight(reason: Reason) -> Style {
         Reason::InProgress
         | Reason::Recorded
         | Reason::Withdrawn
+        | Reason::WithdrawnByOperator
         | Reason::NoPolicy
         | Reason::PolicyNever
         | Reason::NotAnswered

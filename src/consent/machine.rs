@@ -19,6 +19,8 @@ pub enum Fact {
     Cut(Leg, Cut),
     /// A party pressed a key.
     Pressed(Leg, Digit, How),
+    /// An operator says no, or takes a yes back, for a party.
+    OperatorWithdrew,
     /// The deadline was reached.
     TimeCame,
     /// The call is over.
@@ -32,8 +34,17 @@ pub enum Output {
     Begin(Permit),
     /// The call is not recorded. Comes once, if ever, and never after `Begin`.
     Refuse(Refusal),
-    /// The party on this leg withdrew: recording ends with this packet. Comes once, only after `Begin`.
-    End(Leg),
+    /// Consent was withdrawn: recording ends with this packet. Comes once, only after `Begin`.
+    End(By),
+}
+
+/// Who withdrew.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum By {
+    /// The party on this leg.
+    Party(Leg),
+    /// An operator, for a party.
+    Operator,
 }
 
 /// Why a call is not recorded.
@@ -45,6 +56,8 @@ pub enum Refusal {
     Silence(Leg),
     /// The announcement to this leg did not reach its end.
     Cut(Leg, Cut),
+    /// An operator refused for a party.
+    Operator,
     /// The call ended before consent was complete.
     Ended,
 }
@@ -58,8 +71,8 @@ pub enum Standing {
     Granted(Moment),
     /// It is not.
     Refused(Refusal),
-    /// It was, until the party on this leg withdrew.
-    Withdrawn(Leg),
+    /// It was, until consent was withdrawn.
+    Withdrawn(By),
 }
 
 impl Standing {
@@ -79,8 +92,8 @@ impl Standing {
 ///
 /// ```text
 ///                   all were told, all who must agree agreed
-///   Asking ──────────────────────────────────────────────────▶ Granted ──refusing key──▶ Withdrawn
-///     │  refusing key · no key in time · announcement cut · end
+///   Asking ──────────────────────────────────────────────────▶ Granted ──refusing key, operator──▶ Withdrawn
+///     │  refusing key · no key in time · announcement cut · operator · end
 ///     └───────────────────────────────────────────────────────▶ Refused
 /// ```
 #[derive(Debug)]
@@ -94,7 +107,7 @@ enum State {
     Asking(Box<Asking>),
     Granted(Moment),
     Refused(Refusal),
-    Withdrawn(Leg),
+    Withdrawn(By),
 }
 
 #[derive(Debug)]
@@ -121,7 +134,7 @@ impl Consent {
             State::Asking(_) => Standing::Asking,
             State::Granted(at) => Standing::Granted(at),
             State::Refused(refusal) => Standing::Refused(refusal),
-            State::Withdrawn(leg) => Standing::Withdrawn(leg),
+            State::Withdrawn(by) => Standing::Withdrawn(by),
         }
     }
 
@@ -158,6 +171,7 @@ impl Consent {
                 self.decide(now)
             }
             (State::Asking(_), Fact::Cut(leg, cut)) => self.refuse(Refusal::Cut(leg, cut)),
+            (State::Asking(_), Fact::OperatorWithdrew) => self.refuse(Refusal::Operator),
             (State::Asking(_), Fact::Ended) => self.refuse(Refusal::Ended),
             (State::Asking(asking), Fact::Pressed(leg, digit, how)) => {
                 if digit != self.terms.key || !self.terms.asks(leg) {
@@ -177,16 +191,20 @@ impl Consent {
             (State::Asking(_), Fact::TimeCame) => self.decide(now),
             (State::Granted(_), Fact::Pressed(leg, digit, _)) => {
                 let withdraws = self.terms.mode == Mode::OptOut && digit == self.terms.key && self.terms.asks(leg);
-                withdraws.then(|| {
-                    self.state = State::Withdrawn(leg);
-                    Output::End(leg)
-                })
+                if withdraws { self.withdraw(By::Party(leg)) } else { None }
             }
+            (State::Granted(_), Fact::OperatorWithdrew) => self.withdraw(By::Operator),
             // A late witness, a key that means nothing any more, and the end of a call change no decision.
             (State::Granted(_), Fact::Begun(_) | Fact::Played(_) | Fact::Cut(..) | Fact::TimeCame | Fact::Ended)
             | (
                 State::Refused(_) | State::Withdrawn(_),
-                Fact::Begun(_) | Fact::Played(_) | Fact::Cut(..) | Fact::Pressed(..) | Fact::TimeCame | Fact::Ended,
+                Fact::Begun(_)
+                | Fact::Played(_)
+                | Fact::Cut(..)
+                | Fact::Pressed(..)
+                | Fact::OperatorWithdrew
+                | Fact::TimeCame
+                | Fact::Ended,
             ) => None,
         }
     }
@@ -230,6 +248,11 @@ impl Consent {
     fn refuse(&mut self, refusal: Refusal) -> Option<Output> {
         self.state = State::Refused(refusal);
         Some(Output::Refuse(refusal))
+    }
+
+    fn withdraw(&mut self, by: By) -> Option<Output> {
+        self.state = State::Withdrawn(by);
+        Some(Output::End(by))
     }
 }
 
@@ -462,8 +485,25 @@ mod tests {
         assert!(matches!(begun, Some(Output::Begin(_))));
 
         assert!(press(&mut consent, Leg::Pbx, T).is_none());
-        assert!(matches!(press(&mut consent, Leg::Trunk, T), Some(Output::End(Leg::Trunk))));
+        assert!(matches!(press(&mut consent, Leg::Trunk, T), Some(Output::End(By::Party(Leg::Trunk)))));
         assert!(press(&mut consent, Leg::Trunk, T).is_none());
+    }
+
+    #[test]
+    fn an_operator_refuses_for_good_while_it_is_asked_and_withdraws_once_afterwards() {
+        for mode in [Mode::Announce, Mode::OptOut, Mode::OptIn] {
+            let mut asked = asked(mode);
+            assert!(matches!(asked.handle(Fact::OperatorWithdrew, T), Some(Output::Refuse(Refusal::Operator))), "{mode:?}");
+            assert!(asked.handle(Fact::Played(played(Leg::Pbx, T)), T).is_none());
+            assert!(asked.handle(Fact::Played(played(Leg::Trunk, T)), T).is_none());
+            assert!(press(&mut asked, Leg::Trunk, T).is_none());
+            assert_eq!(asked.standing(), Standing::Refused(Refusal::Operator), "{mode:?}");
+        }
+        let (mut granted, _) = told(Mode::Announce);
+
+        assert!(matches!(granted.handle(Fact::OperatorWithdrew, T), Some(Output::End(By::Operator))));
+        assert!(granted.handle(Fact::OperatorWithdrew, T).is_none());
+        assert_eq!(granted.standing(), Standing::Withdrawn(By::Operator));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::call::RecordedFormat;
+use crate::call::{RecordedFormat, Suspension};
 use crate::consent::{Evidence, Permit};
 use crate::ids::{CallId, RecordingId};
 use crate::media::{BridgeId, Event, Order, PortId, Sent};
@@ -35,6 +35,8 @@ pub enum Down {
     Suspend {
         /// The call's recorder slot.
         slot: u32,
+        /// Why.
+        why: Suspension,
     },
     /// Go on keeping.
     Resume {

@@ -5,7 +5,7 @@ use std::mem;
 use std::net::SocketAddr;
 
 use super::door::{Down, Outside, Tallies, Up};
-use crate::call::RecordedFormat;
+use crate::call::{RecordedFormat, Suspension};
 use crate::consent::Permit;
 use crate::ids::RecordingId;
 use crate::media::{BridgeId, Event, Order, Plane, PortId, Sent};
@@ -32,8 +32,16 @@ struct Recording {
     recorder: Recorder,
     /// Keys that each leg had pressed before the recording began.
     withheld: [u64; 2],
-    /// Since when nothing is kept, and the permit meanwhile.
-    suspended: Option<(Moment, Permit)>,
+    suspended: Option<Suspended>,
+}
+
+/// Nothing is kept for now.
+#[derive(Debug)]
+struct Suspended {
+    why: Suspension,
+    since: Moment,
+    /// It waits here.
+    permit: Permit,
 }
 
 /// Packets that are taken from one socket at a time to empty it: more than its buffer holds by default (212,992 bytes).
@@ -85,8 +93,8 @@ impl Lane {
             Down::Order(order) => self.plane.order(order, now),
             Down::Record { id, slot, permit, formats } => self.record(id, slot, permit, &formats, buffer, now, outside),
             Down::Formats { slot, formats } => self.formats(slot, &formats, now, outside),
-            Down::Suspend { slot } => self.suspend(slot, now),
-            Down::Resume { slot } => self.resume(slot, now, outside),
+            Down::Suspend { slot, why } => self.suspend(slot, why, now),
+            Down::Resume { slot } => self.resume(slot, buffer, now, outside),
             Down::End { slot, why } => self.end(slot, why, now, outside),
         }
     }
@@ -222,17 +230,23 @@ impl Lane {
     }
 
     /// Keeps nothing more: the permit waits with the recorder.
-    fn suspend(&mut self, slot: u32, now: Moment) {
-        if let Some(Some(recording)) = self.recorders.get_mut(slot as usize)
-            && let Some(permit) = self.plane.suspend(recording.bridge)
-        {
-            recording.suspended = Some((now, permit));
+    fn suspend(&mut self, slot: u32, why: Suspension, now: Moment) {
+        let Some(Some(recording)) = self.recorders.get_mut(slot as usize) else { return };
+        match &mut recording.suspended {
+            Some(suspended) if why == Suspension::Pause => suspended.why = why,
+            Some(_) => {}
+            None => {
+                recording.suspended = self.plane.suspend(recording.bridge).map(|permit| Suspended { why, since: now, permit });
+            }
         }
     }
 
-    fn resume(&mut self, slot: u32, now: Moment, outside: &mut impl Outside) {
+    fn resume(&mut self, slot: u32, buffer: &mut [u8], now: Moment, outside: &mut impl Outside) {
+        let Some(Some(&Recording { bridge, .. })) = self.recorders.get(slot as usize).map(Option::as_ref) else { return };
+        // What lies in the sockets came while nothing was to be kept: it is relayed, and kept nowhere.
+        self.empty(bridge, buffer, now, outside);
         let Some(Some(Recording { id, bridge, recorder, suspended, .. })) = self.recorders.get_mut(slot as usize) else { return };
-        let Some((since, permit)) = suspended.take() else { return };
+        let Some(Suspended { why: _, since, permit }) = suspended.take() else { return };
         let before = recorder.deadline();
         if let Some(chunk) = recorder.gap(None, GapReason::Paused, since, now, 0) {
             hand_over(*id, recorder, chunk, &mut self.tallies, outside);
@@ -244,7 +258,7 @@ impl Lane {
     }
 
     fn end(&mut self, slot: u32, why: EndReason, now: Moment, outside: &mut impl Outside) {
-        let Some(Recording { id, bridge, recorder, withheld, suspended: _ }) =
+        let Some(Recording { id, bridge, mut recorder, withheld, suspended }) =
             self.recorders.get_mut(slot as usize).and_then(Option::take)
         else {
             return;
@@ -253,7 +267,19 @@ impl Lane {
         let [pbx, trunk] = self.withheld(bridge);
         let [pbx_before, trunk_before] = withheld;
         let withheld = [pbx.saturating_sub(pbx_before), trunk.saturating_sub(trunk_before)];
-        outside.end(id, recorder.end(why, withheld, now));
+        let mut ended = now;
+        match suspended {
+            // What was said while it was paused is missing, up to the end.
+            Some(Suspended { why: Suspension::Pause, since, .. }) => {
+                if let Some(chunk) = recorder.gap(None, GapReason::Paused, since, now, 0) {
+                    hand_over(id, &mut recorder, chunk, &mut self.tallies, outside);
+                }
+            }
+            // The call ended with the BYE, though it took its time to be answered.
+            Some(Suspended { why: Suspension::Bye, since, .. }) => ended = since,
+            None => {}
+        }
+        outside.end(id, recorder.end(why, withheld, ended));
     }
 
     /// Ends every recording, because whoever drives the lane stops.

@@ -285,7 +285,7 @@ impl Shell {
                     self.down(id.call, ToLane::Record { id, slot, permit, formats });
                 }
                 Output::Formats { call, slot, formats } => self.down(call, ToLane::Formats { slot, formats }),
-                Output::Suspend { call, slot } => self.down(call, ToLane::Suspend { slot }),
+                Output::Suspend { call, slot, why } => self.down(call, ToLane::Suspend { slot, why }),
                 Output::Resume { call, slot } => self.down(call, ToLane::Resume { slot }),
                 Output::EndRecording { call, slot, why } => self.down(call, ToLane::End { slot, why }),
                 Output::GiveBack { call, pair } => {
@@ -302,6 +302,7 @@ impl Shell {
                     self.tell(&story);
                     self.ledger.story(*story, self.clock.both());
                 }
+                Output::Answer { .. } => {}
             }
         }
         for at in std::mem::take(&mut self.woken) {
