@@ -182,8 +182,11 @@ impl Consent {
                     Mode::OptOut => self.refuse(Refusal::Declined(leg)),
                     Mode::OptIn => {
                         // Pressed while the announcement still runs, it counts once that leg was told to the end: who knows the text
-                        // need not wait to press, but nobody's key stands for a text that was cut.
-                        asking.agree(ConsentGiven { leg, how, at: now });
+                        // need not wait to press, but nobody's key stands for a text that was cut. After the last moment to agree it
+                        // counts no more, even where nobody has told yet that the time came.
+                        if asking.until.is_none_or(|until| now <= until) {
+                            asking.agree(ConsentGiven { leg, how, at: now });
+                        }
                         self.decide(now)
                     }
                 }
@@ -357,6 +360,18 @@ mod tests {
 
         assert!(matches!(consent.handle(Fact::TimeCame, end), Some(Output::Refuse(Refusal::Silence(Leg::Trunk)))));
         assert!(press(&mut consent, Leg::Trunk, end).is_none(), "a key that comes too late changes nothing");
+    }
+
+    #[test]
+    fn a_key_after_the_last_moment_is_a_no_though_nobody_told_yet_that_the_time_came() {
+        let (mut in_time, _) = told(Mode::OptIn);
+        let end = in_time.deadline().expect("it waits");
+        assert!(matches!(press(&mut in_time, Leg::Trunk, end), Some(Output::Begin(_))), "the last moment is in time");
+
+        let (mut late, _) = told(Mode::OptIn);
+        let refused = press(&mut late, Leg::Trunk, end + Duration::from_micros(1));
+
+        assert!(matches!(refused, Some(Output::Refuse(Refusal::Silence(Leg::Trunk)))));
     }
 
     #[test]
