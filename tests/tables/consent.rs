@@ -10,7 +10,7 @@ use mitschnitt::digit::Digit;
 use mitschnitt::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use mitschnitt::time::{Moment, Wall};
 
-use crate::grid::{self, Grid, Machine};
+use crate::grid::{self, ALL, Grid, Machine, Rows};
 
 use Input::{Begun, CutShort, Early, Ended, Key, LateKey, OtherKey, Time, Told};
 use Leg::{Pbx as P, Trunk as T};
@@ -109,7 +109,8 @@ fn table(title: &str, mode: Mode, must_agree: [bool; 2], states: &[(&str, &[Inpu
         ],
     ];
     let probes = [Told(P), Told(T), Key(P), Key(T), Time];
-    Grid { title, new: &|| Asked::new(mode, must_agree), inputs, states, probes: &probes, depth: 3 }.table()
+    let new = || Asked::new(mode, must_agree);
+    Grid { title, new: &new, inputs, states, probes: &probes, depth: 3, views: ALL, rows: Rows::All }.table()
 }
 
 /// A call that is asked.
@@ -148,7 +149,7 @@ impl Asked {
 impl Machine for Asked {
     type Input = Input;
 
-    fn feed(&mut self, input: Input) -> String {
+    fn feed(&mut self, input: Input) -> Option<Vec<String>> {
         let pressed = |leg, digit| Fact::Pressed(leg, digit, How::KeyByRtp);
         let deadline = self.consent.deadline();
         let fact = match input {
@@ -172,8 +173,8 @@ impl Machine for Asked {
             }
             Ended => Fact::Ended,
         };
-        match self.consent.handle(fact, self.now) {
-            None => String::new(),
+        let word = match self.consent.handle(fact, self.now) {
+            None => return Some(Vec::new()),
             Some(Output::Begin(permit)) => {
                 assert_eq!(permit.granted(), self.now, "the permit is of the moment it was granted");
                 "Begin".into()
@@ -185,7 +186,8 @@ impl Machine for Asked {
                 Refusal::Ended => "ended".into(),
             },
             Some(Output::End(leg)) => format!("End({})", letter(leg)),
-        }
+        };
+        Some(vec![word])
     }
 
     fn shows(&self) -> String {

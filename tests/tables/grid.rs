@@ -9,8 +9,8 @@ pub trait Machine {
     /// What it can be fed.
     type Input: Copy;
 
-    /// Feeds it, and returns in short words what came out; nothing is an empty string.
-    fn feed(&mut self, input: Self::Input) -> String;
+    /// Feeds it, and returns what came out, each thing in a short word; or nothing where this input cannot come now.
+    fn feed(&mut self, input: Self::Input) -> Option<Vec<String>>;
 
     /// Returns what is seen of it without feeding it.
     fn shows(&self) -> String;
@@ -30,13 +30,44 @@ pub struct Grid<'g, M: Machine> {
     pub probes: &'g [M::Input],
     /// How long those sequences are. Too short, and two states that are named apart are found to be one.
     pub depth: u32,
+    /// By what comes out the table is split.
+    pub views: &'g [View<'g>],
+    /// Whether every input must lead to a state that has a row. Where not, a state without one is called by what it shows, in brackets.
+    pub rows: Rows,
+}
+
+/// Whether the rows are all the states there are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    /// All of them.
+    All,
+    /// Those worth a row: what is on its way at once multiplies the states.
+    Some,
+}
+
+/// Some of what comes out.
+pub struct View<'g> {
+    /// What is shown.
+    pub title: &'g str,
+    /// Whether a word belongs to it.
+    pub shows: fn(&str) -> bool,
+    /// Whether the next state is shown too. A view without leaves out the rows and columns in which nothing stands.
+    pub next: bool,
+}
+
+/// All that comes out, and the next state.
+pub const ALL: &[View<'_>] = &[View { title: "", shows: |_| true, next: true }];
+
+struct Cell {
+    out: Option<Vec<String>>,
+    next: Option<String>,
 }
 
 impl<M: Machine> Grid<'_, M> {
     /// Returns the table.
     ///
     /// # Panics
-    /// Two states behave alike, or an input leads to a state that has no row.
+    /// Two states behave alike, or an input leads to a state that has no row and should have one.
     pub fn table(&self) -> String {
         let mut names = BTreeMap::new();
         for &(name, way) in self.states {
@@ -45,36 +76,63 @@ impl<M: Machine> Grid<'_, M> {
             }
         }
         let mut table = format!("{}\n", self.title);
-        for group in self.inputs {
-            let mut rows = vec![[""].iter().chain(group.iter().map(|(word, _)| word)).map(ToString::to_string).collect()];
-            for &(name, way) in self.states {
-                let mut row = vec![name.to_owned()];
-                row.extend(group.iter().map(|&(word, input)| self.cell(&names, (name, way), (word, input))));
-                rows.push(row);
+        let groups: Vec<Vec<Vec<Cell>>> = self
+            .inputs
+            .iter()
+            .map(|group| {
+                let row = |&state: &(_, _)| group.iter().map(|&input| self.cell(&names, state, input)).collect();
+                self.states.iter().map(row).collect()
+            })
+            .collect();
+        for view in self.views {
+            if !view.title.is_empty() {
+                write!(table, "\n{}:\n", view.title).expect("a string takes everything");
             }
-            table.push('\n');
-            table.push_str(&aligned(&rows));
+            for (group, cells) in self.inputs.iter().zip(&groups) {
+                table.push_str(&self.block(view, group, cells));
+            }
         }
         table
     }
 
-    fn cell(&self, names: &BTreeMap<String, &str>, (name, way): (&str, &[M::Input]), (word, input): (&str, M::Input)) -> String {
+    fn block(&self, view: &View<'_>, group: &[(&str, M::Input)], cells: &[Vec<Cell>]) -> String {
+        let mut rows = vec![[""].iter().chain(group.iter().map(|(word, _)| word)).map(ToString::to_string).collect::<Vec<_>>()];
+        for (&(name, _), cells) in self.states.iter().zip(cells) {
+            rows.push(std::iter::once(name.to_owned()).chain(cells.iter().map(|cell| cell.text(view))).collect());
+        }
+        if !view.next {
+            let says = |cell: &str| cell != NOTHING && cell != CANNOT;
+            let speaks: Vec<bool> =
+                (0..=group.len()).map(|at| at == 0 || rows.iter().skip(1).any(|row| says(&row[at]))).collect();
+            let mut first = true;
+            rows.retain(|row| std::mem::take(&mut first) || row.iter().skip(1).any(|cell| says(cell)));
+            for row in &mut rows {
+                let mut speaks = speaks.iter();
+                row.retain(|_| speaks.next() == Some(&true));
+            }
+            if rows.len() == 1 {
+                return String::new();
+            }
+        }
+        format!("\n{}", aligned(&rows))
+    }
+
+    fn cell(&self, names: &BTreeMap<String, &str>, (name, way): (&str, &[M::Input]), (word, input): (&str, M::Input)) -> Cell {
         let mut machine = self.fed(way);
-        let out = machine.feed(input);
+        let Some(out) = machine.feed(input) else { return Cell { out: None, next: None } };
         let way: Vec<_> = way.iter().copied().chain([input]).collect();
-        let next = names.get(&self.likeness(&way)).copied();
-        match (out.as_str(), next) {
-            ("", Some(next)) if next == name => "·".into(),
-            (_, Some(next)) if next == name => out,
-            ("", Some(next)) => format!("→{next}"),
-            (_, Some(next)) => format!("{out} →{next}"),
-            (_, None) => panic!(
-                "{}: `{word}` in `{name}` gives `{out}` and leads to a state without a row, which shows `{}`:\n{}",
+        let likeness = self.likeness(&way);
+        let next = match (names.get(&likeness).copied(), self.rows) {
+            (Some(next), _) if next == name => None,
+            (Some(next), _) => Some(next.to_owned()),
+            (None, Rows::Some) => Some(format!("({})", machine.shows())),
+            (None, Rows::All) => panic!(
+                "{}: `{word}` in `{name}` gives {out:?} and leads to a state without a row, which shows `{}`:\n{likeness}",
                 self.title,
                 machine.shows(),
-                self.likeness(&way)
             ),
-        }
+        };
+        Cell { out: Some(out), next }
     }
 
     /// What is observed after these inputs, whatever is fed next: states of which this is the same are one state.
@@ -91,8 +149,8 @@ impl<M: Machine> Grid<'_, M> {
         }
         for &probe in self.probes {
             let mut machine = self.fed(way);
-            let out = machine.feed(probe);
-            write!(observed, "({out}|{}", machine.shows()).expect("a string takes everything");
+            let out = machine.feed(probe).map(|words| words.join(" "));
+            write!(observed, "({out:?}|{}", machine.shows()).expect("a string takes everything");
             way.push(probe);
             self.probe(way, depth - 1, observed);
             way.pop();
@@ -107,6 +165,33 @@ impl<M: Machine> Grid<'_, M> {
         }
         machine
     }
+}
+
+impl Cell {
+    fn text(&self, view: &View<'_>) -> String {
+        let Some(out) = &self.out else { return CANNOT.into() };
+        let mut words = counted(out.iter().filter(|word| (view.shows)(word)));
+        words.extend(self.next.iter().filter(|_| view.next).map(|next| format!("⇒{next}")));
+        if words.is_empty() { NOTHING.into() } else { words.join(" ") }
+    }
+}
+
+/// Nothing comes out, and the state stays.
+const NOTHING: &str = "·";
+
+/// The input cannot come in this state.
+const CANNOT: &str = "";
+
+/// Says a word that comes several times once, with how often it came.
+fn counted<'w>(words: impl Iterator<Item = &'w String>) -> Vec<String> {
+    let mut counts: Vec<(&str, u32)> = Vec::new();
+    for word in words {
+        match counts.iter_mut().find(|(known, _)| known == word) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((word, 1)),
+        }
+    }
+    counts.into_iter().map(|(word, count)| if count == 1 { word.to_owned() } else { format!("{count}×{word}") }).collect()
 }
 
 /// Compares the tables with the golden file of this name; with `UPDATE=1` writes it anew.

@@ -3,7 +3,8 @@
 //! A table is learned from outside: a state is prepared by the shortest inputs that lead there, and is known by how it answers to
 //! what is fed next. So a row that is missing, or two that are one, is found as well as a cell that changed.
 //!
-//! How to read one: `·` is nothing at all; `Begin` comes out; `→granted` is the next state where it is another.
+//! How to read one: `·` is nothing at all, an empty cell an input that cannot come then; `Begin` comes out; `⇒granted` is the next
+//! state where it is another.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may panic, and reads its golden files")]
 #![allow(missing_docs, unreachable_pub, reason = "a test")]
