@@ -142,15 +142,16 @@ impl Owner {
                     break;
                 }
             }
+            // Calm before the orders are looked at: the other way round, the wake of one that comes in between is lost with it.
+            if events.iter().any(|event| event.data.u64() == WAKE) {
+                calm(&self.wake);
+            }
             // Orders first: who was described a moment ago may have a packet in this very round.
             if !self.obey(orders, &mut buffer) {
                 break;
             }
             for event in &events {
-                let key = event.data.u64();
-                if key == WAKE {
-                    calm(&self.wake);
-                } else if let Ok(port) = u32::try_from(key) {
+                if let Ok(port) = u32::try_from(event.data.u64()) {
                     self.receive(PortId(port), &mut buffer);
                 }
             }
