@@ -2,17 +2,14 @@
 
 use std::fmt;
 use std::mem;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-use zeroize::Zeroize;
 
 use crate::consent::{Covered, Permit};
 use crate::ids::{CallId, Leg, RecordingId};
-use crate::limits::{CHUNK_AGE, CHUNK_BUFFERS_RESTING, CHUNK_BYTES, FORMAT_NAME_BYTES, FORMATS, MEDIA_PACKET_BYTES};
+use crate::limits::{CHUNK_AGE, CHUNK_BYTES, FORMAT_NAME_BYTES, FORMATS, MEDIA_PACKET_BYTES};
 use crate::time::Moment;
 use crate::vault::content::{self, END_BYTES, GAP_BYTES, RTP_OVERHEAD, offset};
-use crate::vault::{EndReason, Format, Gap, GapReason, LegTotals};
+use crate::vault::{Buffers, EndReason, Format, Gap, GapReason, LegTotals};
 
 /// Gathers one recording's packets into chunks.
 ///
@@ -258,7 +255,6 @@ impl PlainChunk {
 
 impl Drop for PlainChunk {
     fn drop(&mut self) {
-        self.bytes.as_mut_slice().zeroize();
         self.home.give(mem::take(&mut self.bytes));
     }
 }
@@ -317,42 +313,6 @@ impl Count {
         self.legs.iter_mut().zip(other.legs).for_each(|(leg, other)| leg.merge(other));
         self.gap_records += other.gap_records;
         self.gap_packets = self.gap_packets.saturating_add(other.gap_packets);
-    }
-}
-
-/// The chunk buffers of one media thread that rest between two uses.
-///
-/// It never waits: a thread that finds it taken makes a new buffer, or frees the one it has.
-#[derive(Clone, Default)]
-pub struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
-
-impl Buffers {
-    /// Returns an empty stock.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    fn take(&self) -> Vec<u8> {
-        let mut buffer =
-            self.0.try_lock().ok().and_then(|mut stock| stock.pop()).unwrap_or_else(|| Vec::with_capacity(CHUNK_BYTES));
-        buffer.clear();
-        buffer
-    }
-
-    /// Takes a wiped buffer.
-    fn give(&self, buffer: Vec<u8>) {
-        if let Ok(mut stock) = self.0.try_lock()
-            && stock.len() < CHUNK_BUFFERS_RESTING
-        {
-            stock.push(buffer);
-        }
-    }
-}
-
-impl fmt::Debug for Buffers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Buffers")
     }
 }
 
@@ -502,7 +462,7 @@ mod tests {
         let (place, written) = (chunk.bytes.as_ptr(), chunk.bytes.len());
         drop(chunk);
 
-        let rested = recorder.buffers.0.lock().unwrap()[0].clone();
+        let rested = recorder.buffers.resting().remove(0);
         let again = recorder.buffers.take();
 
         assert_eq!(rested, vec![0; written]);
