@@ -69,8 +69,8 @@ pub const CHUNK_BYTES: usize = 16 * 1024;
 /// Age of a chunk's oldest record. Reached: the chunk is closed and sealed, so that a killed process loses no more than this.
 pub const CHUNK_AGE: Duration = Duration::from_millis(500);
 
-/// Chunks that wait for the disk, for all calls of one media thread: 30 s of 1,000 calls, at most 1 GiB when all are full.
-/// More: the chunk is dropped and its packets become a gap that file, ledger and metrics name; and
+/// Chunks that wait for the disk, for all calls: 30 s of 1,000 calls, at most 1 GiB when all are full; a batch that is being written
+/// and each recording's last chunk are not counted. More: the chunk is dropped and its packets become a gap that file, ledger and metrics name; and
 /// a recording that would begin does not: its call goes on with the reason `vault-unavailable`.
 pub const CHUNKS_WAITING: usize = 65_536;
 
@@ -97,4 +97,4 @@ pub const KEY_FILE_ENTRIES: usize = 256;
 
 /// Rows that wait for the ledger: three for each of 30,000 calls, about 40 MB. More: the row is lost, and `mitschnitt_ledger_errors_total`
 /// counts it; by then the ledger's disk has not answered for minutes.
-pub const LEDGER_ROWS_WAITING: u32 = 100_000;
+pub const LEDGER_ROWS_WAITING: usize = 100_000;

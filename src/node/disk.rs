@@ -6,8 +6,6 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -17,6 +15,7 @@ use crate::limits;
 use crate::node::alive::Alive;
 use crate::node::clock::Clock;
 use crate::node::metrics::Metrics;
+use crate::node::queue::{self, Giver, Taker};
 use crate::vault::{LastChunk, NodeKey, PlainChunk, Recipient, Sealed, Sealer};
 
 /// What the media threads hand over.
@@ -46,10 +45,7 @@ pub(super) enum Outcome {
 
 /// The media threads' end: takes work until it is full, and never waits.
 #[derive(Clone, Debug)]
-pub(super) struct DiskLane {
-    work: Sender<Work>,
-    waiting: Arc<AtomicUsize>,
-}
+pub(super) struct DiskLane(Giver<Work>);
 
 impl DiskLane {
     /// Hands work over.
@@ -58,16 +54,11 @@ impl DiskLane {
     /// The lane has as many chunks as it may hold, or its thread is gone: the work comes back, and a chunk of it becomes a gap.
     #[expect(clippy::result_large_err, reason = "what finds no place comes back whole, once, to become a gap")]
     pub(super) fn give(&self, work: Work) -> Result<(), Work> {
-        // An end always finds a place: there is one for each recording that was begun, and without it the file stays torn.
-        let may_wait = matches!(work, Work::End(..)) || self.waiting.load(Ordering::Relaxed) < limits::CHUNKS_WAITING;
-        if !may_wait {
-            return Err(work);
+        match work {
+            Work::Begin(_) | Work::Chunk(..) => self.0.give(work),
+            // An end always finds a place: there is one for each recording that was begun, and without it the file stays torn.
+            Work::End(..) => self.0.give_beyond(work),
         }
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        self.work.send(work).map_err(|refused| {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            refused.0
-        })
     }
 }
 
@@ -128,9 +119,7 @@ pub(super) fn start(
             directories.push((device, directory));
         }
     }
-    let (work, waits) = channel();
-    let lane = DiskLane { work, waiting: Arc::new(AtomicUsize::new(0)) };
-    let waiting = Arc::clone(&lane.waiting);
+    let (lane, waits) = queue::bounded(limits::CHUNKS_WAITING);
     let writer = Writer {
         place,
         clock,
@@ -143,9 +132,9 @@ pub(super) fn start(
     };
     let thread = std::thread::Builder::new().name("disk".into()).spawn(move || {
         let _alive = alive;
-        writer.run(&waits, &waiting);
+        writer.run(&waits);
     })?;
-    Ok((lane, thread))
+    Ok((DiskLane(lane), thread))
 }
 
 struct Writer {
@@ -177,24 +166,15 @@ const BATCH: usize = 4096;
 const SYNC_EVERY: Duration = Duration::from_millis(500);
 
 impl Writer {
-    fn run(mut self, waits: &Receiver<Work>, waiting: &AtomicUsize) {
+    fn run(mut self, waits: &Taker<Work>) {
         let mut synced = Instant::now();
         let mut is_dirty = false;
         loop {
             // With nothing open a closed recording need not wait to be called sealed.
             let wait = if self.open.is_empty() { Duration::ZERO } else { SYNC_EVERY.saturating_sub(synced.elapsed()) };
             let timeout = if is_dirty { wait } else { Duration::from_secs(60) };
-            let mut batch = Vec::new();
-            match waits.recv_timeout(timeout) {
-                Ok(work) => {
-                    batch.push(work);
-                    batch.extend(waits.try_iter().take(BATCH));
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-            waiting.fetch_sub(batch.len(), Ordering::Relaxed);
-            self.metrics.disk_queue.set(i64::try_from(waiting.load(Ordering::Relaxed)).unwrap_or(i64::MAX));
+            let Some(batch) = waits.take(BATCH, timeout) else { break };
+            self.metrics.disk_queue.set(i64::try_from(waits.waiting()).unwrap_or(i64::MAX));
             is_dirty |= !batch.is_empty();
             self.work(batch);
             if is_dirty && (synced.elapsed() >= SYNC_EVERY || self.open.is_empty()) {

@@ -4,11 +4,10 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
 use rustix::buffer::spare_capacity;
-use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+use rustix::event::{Timespec, epoll};
 
 use crate::consent::Evidence;
 use crate::ids::RecordingId;
@@ -16,8 +15,10 @@ use crate::lane::{self, Up};
 use crate::limits;
 use crate::media::{PairIds, PortId, Sent};
 use crate::node::alive::Alive;
+use crate::node::bell::Bell;
 use crate::node::clock::Clock;
 use crate::node::disk::{DiskLane, Work};
+use crate::node::inbox::{Inbox, Post, Woken, inbox};
 use crate::node::metrics::Metrics;
 use crate::vault::{LastChunk, PlainChunk};
 
@@ -38,41 +39,24 @@ impl From<lane::Down> for Down {
     }
 }
 
-/// Signalling's end of a media thread.
+/// Signalling's end of a media thread, which ends once this is dropped.
 #[derive(Debug)]
-pub(super) struct Lane {
-    down: Sender<Down>,
-    wake: Arc<OwnedFd>,
-}
+pub(super) struct Lane(Post<Down>);
 
 impl Lane {
     /// Sends something down; it is done before the next packet after [`Lane::wake`].
     pub(super) fn send(&self, down: Down) {
         // A thread that is gone has panicked: the run ends with it, and says so where it is joined.
-        drop(self.down.send(down));
+        drop(self.0.send(down));
     }
 
     /// Wakes the thread.
     pub(super) fn wake(&self) {
-        wake(&self.wake);
+        self.0.ring();
     }
 }
 
-/// Makes the thread with this eventfd look at its orders. A counter that is full wakes it just as well.
-pub(super) fn wake(event: &OwnedFd) {
-    if let Err(error) = rustix::io::write(event, &1_u64.to_ne_bytes()) {
-        tracing::trace!(%error, "already_awake");
-    }
-}
-
-/// Takes the eventfd back to zero, so that it wakes once.
-fn calm(event: &OwnedFd) {
-    if let Err(error) = rustix::io::read(event, &mut [0; 8]) {
-        tracing::trace!(%error, "woken_for_nothing");
-    }
-}
-
-/// Starts a media thread. It ends once the lane is dropped and woken: [`Lane::send`]'s other end then has no sender.
+/// Starts a media thread. It ends once the lane is dropped.
 ///
 /// # Errors
 /// The kernel gives no epoll, no eventfd or no thread.
@@ -84,16 +68,14 @@ pub(super) fn start(
     metrics: Arc<Metrics>,
     up: impl Fn(Up) + Send + 'static,
     alive: Alive,
-) -> io::Result<(Lane, Arc<OwnedFd>, JoinHandle<()>)> {
-    let wake = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
+) -> io::Result<(Lane, JoinHandle<()>)> {
+    let (down, orders) = inbox(Bell::new()?);
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    epoll::add(&epoll, &wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
-    let (down, orders) = channel();
+    epoll::add(&epoll, orders.bell(), epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
     let owner = Owner {
         lane: lane::Lane::new(seed),
         outside: Outside { sockets: Vec::new(), disk, up: Box::new(up), receive_errors: 0 },
         epoll,
-        wake: Arc::clone(&wake),
         clock,
         metrics,
     };
@@ -101,10 +83,10 @@ pub(super) fn start(
         let _alive = alive;
         owner.run(&orders);
     })?;
-    Ok((Lane { down, wake: Arc::clone(&wake) }, wake, thread))
+    Ok((Lane(down), thread))
 }
 
-/// The epoll key of the eventfd; ports have the keys below 2^32.
+/// The epoll key of the bell; ports have the keys below 2^32.
 const WAKE: u64 = u64::MAX;
 
 /// Sockets looked at in one round: enough that a busy thread calls `epoll_wait` once for many packets.
@@ -114,7 +96,6 @@ struct Owner {
     lane: lane::Lane,
     outside: Outside,
     epoll: OwnedFd,
-    wake: Arc<OwnedFd>,
     clock: Clock,
     metrics: Arc<Metrics>,
 }
@@ -128,7 +109,7 @@ struct Outside {
 }
 
 impl Owner {
-    fn run(mut self, orders: &Receiver<Down>) {
+    fn run(mut self, orders: &Inbox<Down>) {
         let mut events = Vec::with_capacity(ROUND);
         // One byte more than a packet may have, so that a longer one is seen to be longer.
         let mut buffer = vec![0; limits::MEDIA_PACKET_BYTES + 1];
@@ -142,12 +123,10 @@ impl Owner {
                     break;
                 }
             }
-            // Calm before the orders are looked at: the other way round, the wake of one that comes in between is lost with it.
-            if events.iter().any(|event| event.data.u64() == WAKE) {
-                calm(&self.wake);
-            }
+            let by_bell = events.iter().any(|event| event.data.u64() == WAKE);
+            let woken = if by_bell { Woken::ByBell } else { Woken::Otherwise };
             // Orders first: who was described a moment ago may have a packet in this very round.
-            if !self.obey(orders, &mut buffer) {
+            if !orders.take(woken, |down| self.obey(down, &mut buffer)) {
                 break;
             }
             for event in &events {
@@ -166,22 +145,18 @@ impl Owner {
         Some(Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX), tv_nsec: left.subsec_nanos().into() })
     }
 
-    /// Does all orders that wait, and says whether there may be more.
-    fn obey(&mut self, orders: &Receiver<Down>, buffer: &mut [u8]) -> bool {
-        loop {
-            match orders.try_recv() {
-                Ok(Down::Lane(down)) => self.lane.obey(down, buffer, self.clock.now(), &mut self.outside),
-                Ok(Down::Socket(id, socket)) => self.own(id, socket),
-                Ok(Down::Close(ids)) => {
-                    for id in [ids.rtp, ids.rtcp] {
-                        if let Some(place) = self.outside.sockets.get_mut(id.0 as usize) {
-                            // Closing a socket takes it out of epoll.
-                            drop(place.take());
-                        }
+    /// Does an order.
+    fn obey(&mut self, down: Down, buffer: &mut [u8]) {
+        match down {
+            Down::Lane(down) => self.lane.obey(down, buffer, self.clock.now(), &mut self.outside),
+            Down::Socket(id, socket) => self.own(id, socket),
+            Down::Close(ids) => {
+                for id in [ids.rtp, ids.rtcp] {
+                    if let Some(place) = self.outside.sockets.get_mut(id.0 as usize) {
+                        // Closing a socket takes it out of epoll.
+                        drop(place.take());
                     }
                 }
-                Err(TryRecvError::Empty) => return true,
-                Err(TryRecvError::Disconnected) => return false,
             }
         }
     }

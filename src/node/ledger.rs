@@ -2,8 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,13 +11,13 @@ use crate::limits::LEDGER_ROWS_WAITING;
 use crate::node::alive::Alive;
 use crate::node::disk::Outcome;
 use crate::node::metrics::Metrics;
+use crate::node::queue::{self, Giver, Taker};
 use crate::time::{Moment, Wall};
 
 /// The way to the ledger's thread; cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Ledger {
-    lines: Sender<Write>,
-    waiting: Arc<AtomicI64>,
+    lines: Giver<Write>,
     metrics: Arc<Metrics>,
 }
 
@@ -33,12 +31,11 @@ pub(super) fn start(mut store: Box<dyn Store>, metrics: Arc<Metrics>, alive: Ali
         metrics.recordings_torn.inc_by(torn);
         tracing::warn!(torn, interrupted, "left_open_by_the_last_run");
     }
-    let (lines, waits) = channel();
-    let waiting = Arc::new(AtomicI64::new(0));
-    let ledger = Ledger { lines, waiting: Arc::clone(&waiting), metrics: Arc::clone(&metrics) };
+    let (lines, waits) = queue::bounded(LEDGER_ROWS_WAITING);
+    let ledger = Ledger { lines, metrics: Arc::clone(&metrics) };
     let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || {
         let _alive = alive;
-        write(store.as_mut(), &waits, &waiting, &metrics);
+        write(store.as_mut(), &waits, &metrics);
     })?;
     Ok((ledger, thread))
 }
@@ -46,12 +43,15 @@ pub(super) fn start(mut store: Box<dyn Store>, metrics: Arc<Metrics>, alive: Ali
 /// Rows in one transaction: enough that a burst of calls costs one write of the log.
 const BATCH: usize = 512;
 
-fn write(store: &mut dyn Store, waits: &Receiver<Write>, waiting: &AtomicI64, metrics: &Metrics) {
-    while let Ok(first) = waits.recv() {
-        let mut batch = vec![first];
-        batch.extend(waits.try_iter().take(BATCH));
-        let left = waiting.fetch_sub(batch.len() as i64, Ordering::Relaxed) - batch.len() as i64;
-        metrics.ledger_queue.set(left);
+/// How long to wait for a row before looking again; nothing is due in between.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn write(store: &mut dyn Store, waits: &Taker<Write>, metrics: &Metrics) {
+    while let Some(batch) = waits.take(BATCH, PATIENCE) {
+        metrics.ledger_queue.set(i64::try_from(waits.waiting()).unwrap_or(i64::MAX));
+        if batch.is_empty() {
+            continue;
+        }
         if let Err(error) = persist(store, &batch) {
             // Not even with patience: the ledger is broken, or its disk is full for good. Each row's loss is told.
             metrics.ledger_errors.inc_by(batch.len() as u64);
@@ -120,13 +120,8 @@ impl Ledger {
     }
 
     fn send(&self, line: Write) {
-        if self.waiting.load(Ordering::Relaxed) >= i64::from(LEDGER_ROWS_WAITING) {
-            self.metrics.ledger_errors.inc();
-            return;
-        }
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        if self.lines.send(line).is_err() {
-            // The thread is gone only if it panicked, which the end of the run reports.
+        // As many wait as may, or the thread is gone, which only a panic brings about and the end of the run reports.
+        if self.lines.give(line).is_err() {
             self.metrics.ledger_errors.inc();
         }
     }

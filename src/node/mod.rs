@@ -9,17 +9,23 @@
 mod admin;
 mod alive;
 mod announcements;
+mod bell;
 mod clock;
 mod disk;
 mod entropy;
+mod inbox;
 mod lane;
 mod ledger;
 mod metrics;
+mod queue;
 mod run;
 mod scrape;
 mod setup;
 mod sockets;
 mod store;
+
+// What threads meet through. `queue` and `inbox` name it through this door, where the model checker's tests have another.
+use std::sync;
 
 use crate::catalogue::Store;
 use crate::control::{Settings, Trouble};

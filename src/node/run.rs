@@ -100,7 +100,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
             // consequence that `EVENTS` names.
             drop(up.blocking_send(event));
         };
-        let (lane, wake, thread) = lane::start(
+        let (lane, thread) = lane::start(
             format!("media-{nth}"),
             seed()?,
             clock,
@@ -111,7 +111,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         )
         .map_err(|error| format!("a media thread cannot start: {error}"))?;
         lanes.push(lane);
-        lane_threads.push((wake, thread));
+        lane_threads.push(thread);
     }
     drop(up);
     drop(disk);
@@ -161,8 +161,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
     events.close();
     drop(lanes);
     let mut faults = Vec::new();
-    for (wake, thread) in lane_threads {
-        lane::wake(&wake);
+    for thread in lane_threads {
         faults.extend(joined(thread, "media").err());
     }
     faults.extend(joined(disk_thread, "disk").err());
