@@ -567,7 +567,7 @@ impl Call {
     pub(super) fn bye_went(&mut self, desk: &mut Desk) {
         let was_suspended = self.is_suspended();
         self.byes += 1;
-        if !was_suspended {
+        if !was_suspended && !cfg!(sabotage = "keep-after-the-bye") {
             self.suspend(Suspension::Bye, desk);
         }
     }
@@ -695,6 +695,9 @@ impl Call {
             }
         }
         for pair in dialog.facing_caller.drain(..).flatten() {
+            if cfg!(sabotage = "leak-a-port") && pair.rtp.is_multiple_of(16) {
+                continue;
+            }
             desk.give_back(self.id, pair);
         }
     }

