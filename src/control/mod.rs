@@ -5,6 +5,7 @@ mod log;
 mod masked;
 mod reply;
 mod request;
+pub mod row;
 mod trouble;
 
 pub use config::{Mistake, Settings};

@@ -1,47 +1,23 @@
-//! The writer lane: seals chunks and writes them, on a thread of its own, so that no disk ever delays a packet.
+//! The writer lane: the writer's thread, its queue and its files, so that no disk ever delays a packet.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::consent::Evidence;
-use crate::ids::{CallId, RecordingId};
+use crate::ids::RecordingId;
 use crate::limits;
 use crate::node::alive::Alive;
 use crate::node::clock::Clock;
 use crate::node::metrics::Metrics;
 use crate::node::queue::{self, Giver, Taker};
-use crate::vault::{LastChunk, NodeKey, PlainChunk, Recipient, Sealed, Sealer};
-
-/// What the media threads hand over.
-#[derive(Debug)]
-pub(super) enum Work {
-    /// A recording begins: its keys become durable before anything of it is written.
-    Begin(Box<Evidence>),
-    /// A chunk is full, or old enough.
-    Chunk(RecordingId, PlainChunk),
-    /// The recording is over.
-    End(RecordingId, LastChunk),
-}
-
-/// What became of it.
-#[derive(Clone, Debug)]
-pub(super) enum Outcome {
-    /// The recording is closed and signed.
-    Sealed { recording: RecordingId, sealed: Sealed },
-    /// The recording could not be begun, or goes on no longer; what was sealed stays readable.
-    Failed {
-        call: CallId,
-        recording: RecordingId,
-        /// Whether anything of it lies on the disk.
-        left_a_file: bool,
-    },
-}
+use crate::time::Moment;
+use crate::vault::{NodeKey, Recipient, Volume, Writer};
+pub(super) use crate::vault::{Outcome, Work};
 
 /// The media threads' end: takes work until it is full, and never waits.
 #[derive(Clone, Debug)]
@@ -82,14 +58,6 @@ impl Place {
     pub(super) fn keys(directory: &Path) -> PathBuf {
         directory.join("keys")
     }
-
-    fn recipients_of(&self, purpose: &str) -> Vec<Recipient> {
-        self.recipients
-            .iter()
-            .filter(|(purposes, _)| purposes.iter().any(|own| own == purpose))
-            .map(|&(_, recipient)| recipient)
-            .collect()
-    }
 }
 
 /// Makes the folders and starts the thread. The lane ends once every [`DiskLane`] is dropped and its work is done.
@@ -111,222 +79,151 @@ pub(super) fn start(
     }
     // Opened once and never again: a failed sync is told to those who held the directory open when it happened. Keys and recordings may
     // lie on filesystems of their own.
-    let mut directories: Vec<(u64, File)> = Vec::new();
+    let mut filesystems: Vec<(u64, File)> = Vec::new();
     for folder in [Place::keys(&place.directory), Place::recordings(&place.directory)] {
-        let directory = File::open(&folder)?;
-        let device = directory.metadata()?.dev();
-        if directories.iter().all(|&(known, _)| known != device) {
-            directories.push((device, directory));
+        let folder = File::open(&folder)?;
+        let device = folder.metadata()?.dev();
+        if filesystems.iter().all(|&(known, _)| known != device) {
+            filesystems.push((device, folder));
         }
     }
     let (lane, waits) = queue::bounded(limits::CHUNKS_WAITING);
-    let writer = Writer {
-        place,
+    let Place { directory, node, recipients } = place;
+    let disk = Disk {
+        writer: Writer::new(node, recipients, clock.now()),
+        files: Files {
+            keys: Place::keys(&directory),
+            recordings: Place::recordings(&directory),
+            filesystems: filesystems.into_iter().map(|(_, folder)| folder).collect(),
+            open: HashMap::new(),
+            written: VecDeque::new(),
+            clock,
+        },
         clock,
         metrics,
         outcome: Box::new(outcome),
-        directories: directories.into_iter().map(|(_, directory)| directory).collect(),
-        ended: Vec::new(),
-        open: HashMap::new(),
-        sealed: Vec::with_capacity(limits::CHUNK_BYTES + 1024),
     };
     let thread = std::thread::Builder::new().name("disk".into()).spawn(move || {
         let _alive = alive;
-        writer.run(&waits);
+        disk.run(&waits);
     })?;
     Ok((DiskLane(lane), thread))
 }
 
-struct Writer {
-    place: Place,
+/// The thread: a writer, its files, and those who are told.
+struct Disk {
+    writer: Writer,
+    files: Files,
     clock: Clock,
     metrics: Arc<Metrics>,
     outcome: Box<dyn Fn(Outcome) + Send>,
-    /// One of each filesystem that is written to.
-    directories: Vec<File>,
-    /// Recordings that were closed and are not durable yet: they are not called sealed before they are.
-    ended: Vec<(CallId, RecordingId, Sealed)>,
-    open: HashMap<RecordingId, Recording>,
-    sealed: Vec<u8>,
-}
-
-struct Recording {
-    call: CallId,
-    sealer: Sealer,
-    /// Nothing until the keys are durable.
-    file: Option<File>,
-    /// The file's first bytes, until it is made.
-    head: Vec<u8>,
 }
 
 /// Work that is done between two looks at the clock.
 const BATCH: usize = 4096;
 
-/// How often what was written is made durable (durability.md: one `syncfs` for all calls costs 18 ms, one sync a file 3.6 s).
-const SYNC_EVERY: Duration = Duration::from_millis(500);
+/// The longest wait with nothing to do; any will do, for work ends it.
+const IDLE: Duration = Duration::from_secs(60);
 
-impl Writer {
+impl Disk {
     fn run(mut self, waits: &Taker<Work>) {
-        let mut synced = Instant::now();
-        let mut is_dirty = false;
+        let mut entropy = super::entropy::source();
         loop {
-            // With nothing open a closed recording need not wait to be called sealed.
-            let wait = if self.open.is_empty() { Duration::ZERO } else { SYNC_EVERY.saturating_sub(synced.elapsed()) };
-            let timeout = if is_dirty { wait } else { Duration::from_secs(60) };
+            let timeout = self.writer.deadline().map_or(IDLE, |at| at.since(self.clock.now()));
             let Some(batch) = waits.take(BATCH, timeout) else { break };
             self.metrics.disk_queue.set(i64::try_from(waits.waiting()).unwrap_or(i64::MAX));
-            is_dirty |= !batch.is_empty();
-            self.work(batch);
-            if is_dirty && (synced.elapsed() >= SYNC_EVERY || self.open.is_empty()) {
+            self.writer.work(batch, &mut self.files, &mut entropy, self.clock.now());
+            self.tell();
+            if self.writer.deadline().is_some_and(|at| at <= self.clock.now()) {
                 self.sync();
-                (synced, is_dirty) = (Instant::now(), false);
             }
         }
         self.sync();
     }
 
-    /// Does a batch: all new recordings' keys first, made durable by one sync, and only then anything else.
-    fn work(&mut self, batch: Vec<Work>) {
-        let (begins, rest): (Vec<_>, Vec<_>) = batch.into_iter().partition(|work| matches!(work, Work::Begin(_)));
-        let mut begun = Vec::new();
-        for work in begins {
-            let Work::Begin(evidence) = work else { continue };
-            let (call, recording) = (evidence.call(), evidence.recording());
-            match self.begin(&evidence) {
-                Ok(()) => begun.push(recording),
-                Err(error) => {
-                    tracing::error!(%recording, %error, "recording_not_begun");
-                    self.remove(recording);
-                    self.fail(call, recording, false);
+    fn sync(&mut self) {
+        self.writer.sync(&mut self.files, self.clock.now());
+        self.writer.synced(self.clock.now());
+        self.tell();
+    }
+
+    /// Counts, logs and passes on what became of the work.
+    fn tell(&mut self) {
+        while let Some(outcome) = self.writer.poll() {
+            match &outcome {
+                Outcome::Begun { .. } => self.metrics.recordings_begun.inc(),
+                Outcome::Written { opened, .. } => {
+                    self.metrics.chunks_sealed.inc();
+                    let written = self.files.written.pop_front().unwrap_or_else(|| self.clock.now());
+                    self.metrics.seal_latency.observe(written.since(*opened).as_secs_f64());
                 }
-            }
-        }
-        if !begun.is_empty() {
-            let durable = self.sync();
-            for recording in begun {
-                let opened = if durable { self.open_file(recording) } else { Err(io::Error::other("keys are not durable")) };
-                if let Err(error) = opened {
-                    tracing::error!(%recording, %error, "recording_not_begun");
-                    if let Some(gone) = self.open.remove(&recording) {
-                        self.remove(recording);
-                        self.fail(gone.call, recording, false);
+                Outcome::Closed { .. } => {
+                    self.files.written.pop_front();
+                    self.metrics.recordings_sealed.inc();
+                }
+                Outcome::SyncFailed { error } => tracing::error!(%error, "sync_failed"),
+                Outcome::Sealed { .. } => (self.outcome)(outcome),
+                Outcome::Failed { recording, left_a_file, error, .. } => {
+                    match (error, left_a_file) {
+                        (Some(error), true) => tracing::error!(%recording, %error, "recording_ends_torn"),
+                        (Some(error), false) => tracing::error!(%recording, %error, "recording_not_begun"),
+                        // `sync_failed` was told of them all.
+                        (None, _) => {}
                     }
+                    self.metrics.file_errors.inc();
+                    (self.outcome)(outcome);
                 }
             }
         }
-        for work in rest {
-            match work {
-                Work::Chunk(recording, chunk) => self.write(recording, chunk),
-                Work::End(recording, last) => self.end(recording, last),
-                Work::Begin(_) => unreachable!("begins were parted from the rest above"),
-            }
-        }
+    }
+}
+
+/// The volume of real files: two folders, each recording's file open while it is written.
+struct Files {
+    keys: PathBuf,
+    recordings: PathBuf,
+    /// A folder of each filesystem that is written to.
+    filesystems: Vec<File>,
+    open: HashMap<RecordingId, File>,
+    /// When each append ended that was not told of yet: a batch is told of as a whole, and may take longer than its first chunk waited.
+    written: VecDeque<Moment>,
+    clock: Clock,
+}
+
+impl Files {
+    fn recording_path(&self, recording: RecordingId) -> PathBuf {
+        self.recordings.join(format!("{recording}.rec"))
     }
 
-    fn begin(&mut self, evidence: &Evidence) -> io::Result<()> {
-        let recording = evidence.recording();
-        let recipients = self.place.recipients_of(evidence.purpose());
-        let mut entropy = super::entropy::source();
-        let begun = Sealer::begin(evidence, self.place.node.public(), &recipients, &mut entropy).map_err(io::Error::other)?;
-        let mut file = create(&self.key_path(recording))?;
-        file.write_all(&begun.key_file)?;
-        let entry = Recording { call: evidence.call(), sealer: begun.sealer, file: None, head: begun.head };
-        self.open.insert(recording, entry);
+    fn key_path(&self, recording: RecordingId) -> PathBuf {
+        self.keys.join(format!("{recording}.key"))
+    }
+}
+
+impl Volume for Files {
+    fn create_keys(&mut self, recording: RecordingId, bytes: &[u8]) -> io::Result<()> {
+        create(&self.key_path(recording))?.write_all(bytes)
+    }
+
+    fn create_recording(&mut self, recording: RecordingId, head: &[u8]) -> io::Result<()> {
+        let mut file = create(&self.recording_path(recording))?;
+        file.write_all(head)?;
+        self.open.insert(recording, file);
         Ok(())
     }
 
-    fn open_file(&mut self, recording: RecordingId) -> io::Result<()> {
-        let path = self.recording_path(recording);
-        let Some(entry) = self.open.get_mut(&recording) else { return Ok(()) };
-        let mut file = create(&path)?;
-        file.write_all(&entry.head)?;
-        entry.head = Vec::new();
-        entry.file = Some(file);
-        self.metrics.recordings_begun.inc();
+    fn append(&mut self, recording: RecordingId, bytes: &[u8]) -> io::Result<()> {
+        let file = self.open.get_mut(&recording).ok_or_else(|| io::Error::other("not open"))?;
+        file.write_all(bytes)?;
+        self.written.push_back(self.clock.now());
         Ok(())
     }
 
-    fn write(&mut self, recording: RecordingId, chunk: PlainChunk) {
-        let Some(entry) = self.open.get_mut(&recording) else { return };
-        let oldest = chunk.opened();
-        self.sealed.clear();
-        let written = entry
-            .sealer
-            .seal(chunk, &mut self.sealed)
-            .map_err(io::Error::other)
-            .and_then(|()| entry.file.as_mut().ok_or_else(|| io::Error::other("not open")))
-            .and_then(|file| file.write_all(&self.sealed));
-        match written {
-            Ok(()) => {
-                self.metrics.chunks_sealed.inc();
-                self.metrics.seal_latency.observe(self.clock.now().since(oldest).as_secs_f64());
-            }
-            Err(error) => {
-                // A chunk that was torn is never sealed again: the file ends here, and what stands before it opens.
-                tracing::error!(%recording, %error, "recording_ends_torn");
-                let call = entry.call;
-                self.open.remove(&recording);
-                self.fail(call, recording, true);
-            }
-        }
+    fn close(&mut self, recording: RecordingId) {
+        self.open.remove(&recording);
     }
 
-    fn end(&mut self, recording: RecordingId, last: LastChunk) {
-        let Some(mut entry) = self.open.remove(&recording) else { return };
-        self.sealed.clear();
-        let written =
-            entry.sealer.finish(last, &self.place.node, &mut self.sealed).map_err(io::Error::other).and_then(|sealed| {
-                let file = entry.file.as_mut().ok_or_else(|| io::Error::other("not open"))?;
-                file.write_all(&self.sealed)?;
-                Ok(sealed)
-            });
-        match written {
-            Ok(sealed) => {
-                self.metrics.recordings_sealed.inc();
-                self.ended.push((entry.call, recording, sealed));
-            }
-            Err(error) => {
-                tracing::error!(%recording, %error, "recording_ends_torn");
-                self.fail(entry.call, recording, true);
-            }
-        }
-    }
-
-    fn fail(&self, call: CallId, recording: RecordingId, left_a_file: bool) {
-        self.metrics.file_errors.inc();
-        (self.outcome)(Outcome::Failed { call, recording, left_a_file });
-    }
-
-    /// Makes all that was written durable, and says whether it is.
-    ///
-    /// A sync that fails is told once: what was written since the last good one may be lost although every write succeeded and a second
-    /// sync would succeed as well (durability.md). So every recording that was open or closed since then ends here, torn.
-    fn sync(&mut self) -> bool {
-        // All of them, even after one has failed: each tells its error once.
-        let failed = self.directories.iter().fold(None, |failed, directory| rustix::fs::syncfs(directory).err().or(failed));
-        let Some(error) = failed else {
-            for (_, recording, sealed) in std::mem::take(&mut self.ended) {
-                (self.outcome)(Outcome::Sealed { recording, sealed });
-            }
-            return true;
-        };
-        tracing::error!(%error, "sync_failed");
-        let mut lost: Vec<_> =
-            std::mem::take(&mut self.ended).into_iter().map(|(call, recording, _)| (call, recording)).collect();
-        // What was not begun yet is told by whoever begins it.
-        lost.extend(
-            self.open.iter().filter(|(_, entry)| entry.file.is_some()).map(|(&recording, entry)| (entry.call, recording)),
-        );
-        lost.sort_unstable();
-        for (call, recording) in lost {
-            self.open.remove(&recording);
-            self.fail(call, recording, true);
-        }
-        false
-    }
-
-    /// Removes what little there is of a recording that could not be begun.
-    fn remove(&self, recording: RecordingId) {
+    fn remove(&mut self, recording: RecordingId) {
         for path in [self.key_path(recording), self.recording_path(recording)] {
             if let Err(error) = fs::remove_file(&path)
                 && error.kind() != io::ErrorKind::NotFound
@@ -336,12 +233,10 @@ impl Writer {
         }
     }
 
-    fn recording_path(&self, recording: RecordingId) -> PathBuf {
-        Place::recordings(&self.place.directory).join(format!("{recording}.rec"))
-    }
-
-    fn key_path(&self, recording: RecordingId) -> PathBuf {
-        Place::keys(&self.place.directory).join(format!("{recording}.key"))
+    fn sync(&mut self) -> io::Result<()> {
+        // All of them, even after one has failed: each tells its error once.
+        let failed = self.filesystems.iter().fold(None, |failed, folder| rustix::fs::syncfs(folder).err().or(failed));
+        failed.map_or(Ok(()), |error| Err(error.into()))
     }
 }
 

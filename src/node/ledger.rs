@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::call::{self, Story};
-use crate::catalogue::{Entry, Parties, Reason, State, Store, StoreError, Totals, Write};
+use crate::call::Story;
+use crate::catalogue::{Store, StoreError, Write};
+use crate::control::row;
 use crate::limits::LEDGER_ROWS_WAITING;
 use crate::node::alive::Alive;
-use crate::node::disk::Outcome;
 use crate::node::metrics::Metrics;
 use crate::node::queue::{self, Giver, Taker};
 use crate::time::{Moment, Wall};
+use crate::vault::Outcome;
 
 /// The way to the ledger's thread; cheap to clone.
 #[derive(Clone, Debug)]
@@ -93,78 +94,22 @@ const LAST_PAUSE: Duration = Duration::from_millis(51_200);
 impl Ledger {
     /// Writes a call's story.
     pub(super) fn story(&self, story: Story, clocks: (Moment, Wall)) {
-        self.send(Write::Put(Box::new(entry(story, clocks))));
+        self.send(row::of_story(story, clocks));
     }
 
     /// Writes what became of a recording.
-    pub(super) fn outcome(&self, outcome: Outcome) {
-        match outcome {
-            Outcome::Sealed { recording, sealed } => {
-                let totals = Totals {
-                    packets: sealed.totals.legs.map(|leg| leg.packets),
-                    gaps: sealed.totals.gaps,
-                    lost: sealed.totals.lost,
-                    size_bytes: sealed.bytes,
-                };
-                self.send(Write::Sealed(recording, totals));
-            }
-            Outcome::Failed { recording, left_a_file, .. } => {
-                if left_a_file {
-                    self.metrics.recordings_torn.inc();
-                    self.send(Write::Torn(recording, Reason::VaultUnavailable));
-                } else {
-                    self.send(Write::Lost(recording, Reason::VaultUnavailable));
-                }
-            }
+    pub(super) fn outcome(&self, outcome: &Outcome) {
+        let Some(line) = row::of_outcome(outcome) else { return };
+        if matches!(line, Write::Torn(..)) {
+            self.metrics.recordings_torn.inc();
         }
+        self.send(line);
     }
 
     fn send(&self, line: Write) {
         // As many wait as may, or the thread is gone, which only a panic brings about and the end of the run reports.
         if self.lines.give(line).is_err() {
             self.metrics.ledger_errors.inc();
-        }
-    }
-}
-
-/// The row of a story; its moments become times of day by two clock readings that were taken when it was told.
-fn entry(story: Story, clocks: (Moment, Wall)) -> Entry {
-    let wall = |moment: Moment| {
-        let (now, wall) = clocks;
-        let ago = i64::try_from(now.since(moment).as_micros()).unwrap_or(i64::MAX);
-        Wall::from_unix_micros(wall.unix_micros().saturating_sub(ago))
-    };
-    Entry {
-        call: story.call,
-        began: wall(story.began),
-        answered: story.answered.map(wall),
-        ended: story.ended.map(wall),
-        direction: story.direction,
-        trunk: story.trunk,
-        policy: story.policy.as_deref().map(str::to_owned),
-        purpose: story.purpose.as_deref().map(str::to_owned),
-        state: if story.recording.is_some() { State::Recording } else { State::None },
-        reason: reason(story.reason),
-        leg: story.leg,
-        recording: story.recording,
-        totals: None,
-        parties: Some(Parties { calling: story.parties.calling, called: story.parties.called, call_id: story.parties.call_id }),
-    }
-}
-
-/// The ledger's code of a call's reason: the words are the same.
-fn reason(reason: call::Reason) -> Reason {
-    reason.as_str().parse().unwrap_or(Reason::Failed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_reason_of_a_call_has_its_code_in_the_ledger() {
-        for from in call::Reason::ALL {
-            assert_eq!(reason(*from).as_str(), from.as_str());
         }
     }
 }

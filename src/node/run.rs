@@ -82,7 +82,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
             {
                 tracing::debug!("signalling_is_gone");
             }
-            to_ledger.outcome(outcome);
+            to_ledger.outcome(&outcome);
         },
         Alive::new("disk", ended.clone()),
     )

@@ -6,6 +6,8 @@
 //!             no crypto, no I/O     ratchet, chain, signature               verify · verify_content
 //! ```
 //!
+//! The disk thread's mind is [`Writer`]: it has the sealers, and says in what order their bytes go to a [`Volume`].
+//!
 //! `manual/format.md` has every byte; `manual/threats.md` says what it protects against, and what not.
 
 mod buffers;
@@ -19,6 +21,7 @@ mod seal;
 mod verify;
 mod walk;
 mod wraps;
+mod writer;
 
 #[cfg(test)]
 mod fixture;
@@ -38,6 +41,7 @@ pub use seal::{Begun, SealError, Sealed, Sealer};
 pub use verify::{Complete, Verdict, verify, verify_content};
 pub use walk::{Broken, Tail, Torn};
 pub use wraps::{KeyFile, KeyFileFault, WrongKey};
+pub use writer::{Outcome, Volume, Work, Writer};
 
 /// The random numbers the shell hands in: `UnwrapErr(getrandom::SysRng)` is one.
 pub use hpke::rand_core::{CryptoRng, UnwrapErr};

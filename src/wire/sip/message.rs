@@ -462,7 +462,9 @@ fn start_line(line: &[u8]) -> Result<Start, Malformed> {
     }
     let last = memchr::memrchr(b' ', text);
     match (first, last) {
-        (Some(first), Some(last)) if first < last && !text.trim_ascii().is_empty() => Ok(Start::Request { method_end: place(first), uri_end: place(last), end }),
+        (Some(first), Some(last)) if first < last && !text.trim_ascii().is_empty() => {
+            Ok(Start::Request { method_end: place(first), uri_end: place(last), end })
+        }
         (Some(_) | None, Some(_) | None) => Err(Malformed::bad("start line", "is neither a request's nor a response's")),
     }
 }

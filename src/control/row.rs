@@ -1,0 +1,115 @@
+//! What the ledger is told: the row of a call's story, and the change that a recording's outcome makes to it.
+
+use crate::call::{self, Story};
+use crate::catalogue::{Entry, Parties, Reason, State, Totals, Write};
+use crate::time::{Moment, Wall};
+use crate::vault::Outcome;
+
+/// Returns the row of a story; its moments become times of day by two clock readings that were taken when it was told.
+#[must_use]
+pub fn of_story(story: Story, clocks: (Moment, Wall)) -> Write {
+    let wall = |moment: Moment| {
+        let (now, wall) = clocks;
+        let ago = i64::try_from(now.since(moment).as_micros()).unwrap_or(i64::MAX);
+        Wall::from_unix_micros(wall.unix_micros().saturating_sub(ago))
+    };
+    Write::Put(Box::new(Entry {
+        call: story.call,
+        began: wall(story.began),
+        answered: story.answered.map(wall),
+        ended: story.ended.map(wall),
+        direction: story.direction,
+        trunk: story.trunk,
+        policy: story.policy.as_deref().map(str::to_owned),
+        purpose: story.purpose.as_deref().map(str::to_owned),
+        state: if story.recording.is_some() { State::Recording } else { State::None },
+        reason: reason(story.reason),
+        leg: story.leg,
+        recording: story.recording,
+        totals: None,
+        parties: Some(Parties { calling: story.parties.calling, called: story.parties.called, call_id: story.parties.call_id }),
+    }))
+}
+
+/// Returns what a recording's outcome changes in its row: nothing while it is a step on the way.
+#[must_use]
+pub fn of_outcome(outcome: &Outcome) -> Option<Write> {
+    match *outcome {
+        Outcome::Sealed { recording, sealed } => {
+            let totals = Totals {
+                packets: sealed.totals.legs.map(|leg| leg.packets),
+                gaps: sealed.totals.gaps,
+                lost: sealed.totals.lost,
+                size_bytes: sealed.bytes,
+            };
+            Some(Write::Sealed(recording, totals))
+        }
+        Outcome::Failed { recording, left_a_file: true, .. } => Some(Write::Torn(recording, Reason::VaultUnavailable)),
+        Outcome::Failed { recording, left_a_file: false, .. } => Some(Write::Lost(recording, Reason::VaultUnavailable)),
+        Outcome::Begun { .. } | Outcome::Written { .. } | Outcome::Closed { .. } | Outcome::SyncFailed { .. } => None,
+    }
+}
+
+/// The ledger's code of a call's reason: the words are the same.
+fn reason(reason: call::Reason) -> Reason {
+    reason.as_str().parse().unwrap_or(Reason::Failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ids::{CallId, Direction, RecordingId, TrunkName};
+    use crate::vault::{EndReason, LegTotals, Sealed};
+
+    #[test]
+    fn every_reason_of_a_call_has_its_code_in_the_ledger() {
+        for from in call::Reason::ALL {
+            assert_eq!(reason(*from).as_str(), from.as_str());
+        }
+    }
+
+    #[test]
+    fn a_storys_moments_become_times_of_day() {
+        let story = Story {
+            call: CallId::from_u64(1),
+            began: Moment::from_millis(1000),
+            answered: Some(Moment::from_millis(3000)),
+            ended: None,
+            direction: Direction::Outbound,
+            trunk: TrunkName::new("carrier"),
+            policy: Some("all".into()),
+            purpose: None,
+            parties: Default::default(),
+            reason: call::Reason::InProgress,
+            leg: None,
+            recording: Some(RecordingId::from_bytes([1; 16])),
+        };
+
+        let row = of_story(story, (Moment::from_millis(5000), Wall::from_unix_micros(60_000_000)));
+
+        let Write::Put(entry) = row else { panic!("a story is a row") };
+        assert_eq!(entry.began, Wall::from_unix_micros(56_000_000));
+        assert_eq!(entry.answered, Some(Wall::from_unix_micros(58_000_000)));
+        assert_eq!((entry.ended, entry.state, entry.reason), (None, State::Recording, Reason::InProgress));
+    }
+
+    #[test]
+    fn a_recordings_outcome_is_a_change_of_its_row_once_it_is_final() {
+        let recording = RecordingId::from_bytes([1; 16]);
+        let leg = |packets| LegTotals { packets, ..LegTotals::default() };
+        let totals =
+            crate::vault::Totals { reason: EndReason::Stopped, ended: Duration::ZERO, legs: [leg(3), leg(4)], gaps: 1, lost: 2 };
+        let failed = |left_a_file| Outcome::Failed { call: CallId::from_u64(1), recording, left_a_file, error: None };
+
+        assert_eq!(of_outcome(&Outcome::Begun { recording }), None);
+        assert_eq!(of_outcome(&Outcome::Closed { recording }), None);
+        assert_eq!(
+            of_outcome(&Outcome::Sealed { recording, sealed: Sealed { totals, chunks: 2, bytes: 99 } }),
+            Some(Write::Sealed(recording, Totals { packets: [3, 4], gaps: 1, lost: 2, size_bytes: 99 }))
+        );
+        assert_eq!(of_outcome(&failed(true)), Some(Write::Torn(recording, Reason::VaultUnavailable)));
+        assert_eq!(of_outcome(&failed(false)), Some(Write::Lost(recording, Reason::VaultUnavailable)));
+    }
+}
