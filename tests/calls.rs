@@ -678,18 +678,34 @@ fn a_bye_that_we_refuse_suspends_nothing() {
 }
 
 #[test]
-fn what_is_granted_while_a_bye_is_on_its_way_begins_suspended() {
+fn what_is_granted_while_a_bye_is_on_its_way_begins_when_the_bye_was_challenged() {
     let mut world = World::with(Mode::Announce);
     world.call_is_up();
     world.pbx_sends("BYE", 2, "b", "", "");
     for announcing in world.announced() {
         world.played(&announcing);
     }
-    assert_eq!(world.recording(), ["record", "suspend for a BYE"]);
+    assert_eq!(world.recording(), [""; 0], "nothing is begun for a call that ends");
 
     world.trunk_answers(401, "b", "");
 
-    assert_eq!(world.recording(), ["record", "suspend for a BYE", "resume"]);
+    assert_eq!(world.recording(), ["record"]);
+}
+
+#[test]
+fn what_is_granted_while_the_last_bye_is_on_its_way_is_never_recorded() {
+    let mut world = World::with(Mode::Announce);
+    world.call_is_up();
+    world.pbx_sends("BYE", 2, "b", "", "");
+    for announcing in world.announced() {
+        world.played(&announcing);
+    }
+
+    world.trunk_answers(200, "b", "");
+
+    assert_eq!(world.recording(), [""; 0]);
+    assert_eq!(world.last_story().reason, Reason::EndedBeforeConsent);
+    assert_eq!(world.last_story().recording, None);
 }
 
 #[test]
@@ -743,6 +759,8 @@ fn a_vault_that_fails_ends_a_pause_too() {
 
     assert_eq!(world.recording(), ["record", "suspend for a pause", "end CallFailed"]);
     assert_eq!(world.operator(Deed::Pause), Err(NotDone::NotRecorded(Reason::VaultUnavailable)));
+    // The INVITE's transaction ends by then; the pause would end later.
+    world.passes(Duration::from_secs(33));
     assert_eq!(world.table.deadline(), None);
 }
 

@@ -18,7 +18,7 @@ use super::dialog::{Agreed, Dialog, DialogState};
 use super::door::{Deed, Done, NotDone, Output, PortPair, RecordedFormat, Suspension};
 use super::policy::Policy;
 use super::story::{Reason, Story};
-use crate::consent::{self, By, Clip, Consent, Cut, Fact, Facts, How, Parties, Standing};
+use crate::consent::{self, By, Clip, Consent, Cut, Fact, Facts, How, Parties, Permit, Standing};
 use crate::digit::Digit;
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::limits;
@@ -59,6 +59,8 @@ pub(super) struct Call {
     pause_ends: Option<Moment>,
     /// BYEs that would end the call and are not answered yet.
     byes: u32,
+    /// What was granted while a BYE was on its way: nothing is begun for a call that ends, but one whose BYE is challenged goes on.
+    held: Option<Permit>,
     /// An operator withdrew before anybody was asked: nobody will be.
     is_withdrawn: bool,
     /// The dialog and line that are, or were, recorded.
@@ -139,6 +141,7 @@ impl Call {
             is_recording: false,
             pause_ends: None,
             byes: 0,
+            held: None,
             is_withdrawn: false,
             recorded: None,
             was_granted: false,
@@ -575,7 +578,13 @@ impl Call {
     /// The BYE was challenged: they talk on, and the recording has a gap.
     pub(super) fn bye_came_back(&mut self, desk: &mut Desk) {
         self.byes = self.byes.saturating_sub(1);
-        self.go_on(desk);
+        if self.byes > 0 {
+            return;
+        }
+        match self.held.take() {
+            Some(permit) => self.begin_recording(permit, desk),
+            None => self.go_on(desk),
+        }
     }
 
     /// Nothing is kept while an operator pauses, or a BYE is on its way: what the one has suspended, the other does not resume.
@@ -600,22 +609,8 @@ impl Call {
     fn consider(&mut self, fact: Fact, desk: &mut Desk, now: Moment) {
         let Some(output) = self.consent.as_mut().and_then(|consent| consent.handle(fact, now)) else { return };
         match output {
-            consent::Output::Begin(permit) => {
-                let State::Up { dialog: at } = self.state else { return };
-                let Some(line) = self.dialogs.get(at).and_then(Dialog::audio) else {
-                    return self.settle(Reason::NoAudio, None, desk);
-                };
-                self.is_recording = true;
-                self.recorded = Some((at, line));
-                self.was_granted = true;
-                let formats = self.formats();
-                // The story first: what becomes of the recording must find its row.
-                self.settle(Reason::Recorded, None, desk);
-                desk.out(Output::Record { id: bridge(self.id, at, line), slot: self.slot, permit, formats });
-                if self.is_suspended() {
-                    self.suspend(Suspension::Bye, desk);
-                }
-            }
+            consent::Output::Begin(permit) if self.byes > 0 => self.held = Some(permit),
+            consent::Output::Begin(permit) => self.begin_recording(permit, desk),
             consent::Output::Refuse(refusal) => {
                 self.silence_announcements(desk);
                 let leg = match refusal {
@@ -624,11 +619,34 @@ impl Call {
                 };
                 self.settle(Reason::of_refusal(refusal), leg, desk);
             }
-            consent::Output::End(By::Party(leg)) => {
+            consent::Output::End(by) => {
+                self.held = None;
+                self.withdrawn_by(by, desk);
+            }
+        }
+    }
+
+    fn begin_recording(&mut self, permit: Permit, desk: &mut Desk) {
+        let State::Up { dialog: at } = self.state else { return };
+        let Some(line) = self.dialogs.get(at).and_then(Dialog::audio) else {
+            return self.settle(Reason::NoAudio, None, desk);
+        };
+        self.is_recording = true;
+        self.recorded = Some((at, line));
+        self.was_granted = true;
+        let formats = self.formats();
+        // The story first: what becomes of the recording must find its row.
+        self.settle(Reason::Recorded, None, desk);
+        desk.out(Output::Record { id: bridge(self.id, at, line), slot: self.slot, permit, formats });
+    }
+
+    fn withdrawn_by(&mut self, by: By, desk: &mut Desk) {
+        match by {
+            By::Party(leg) => {
                 self.end_recording(EndReason::Withdrawn(leg), desk);
                 self.settle(Reason::Withdrawn, Some(leg), desk);
             }
-            consent::Output::End(By::Operator) => {
+            By::Operator => {
                 self.end_recording(EndReason::Stopped, desk);
                 self.settle(Reason::WithdrawnByOperator, None, desk);
             }
