@@ -304,6 +304,57 @@ fn a_party_that_holds_by_an_address_of_zeroes_is_still_the_one_that_sends() {
 }
 
 #[test]
+fn of_two_forks_that_answer_the_caller_chooses_by_its_ack_and_both_are_heard_until_then() {
+    let mut world = World::with(Mode::Announce);
+    world.pbx_calls(&offer("192.0.2.10", 4000, "0"));
+    let invite = world.asked.clone();
+    world.trunk_answers(200, "x", &offer("198.51.100.20", 6000, "0"));
+    world.asked = invite;
+    world.trunk_answers(200, "y", &offer("198.51.100.21", 6000, "0"));
+    let bridges = world.orders().filter(|order| matches!(order, Order::Bridge(_))).count();
+    assert_eq!(bridges, 2, "the second answer has a bridge as well");
+
+    // The answers changed places on their way to the caller, who keeps the second.
+    world.pbx_acks("y");
+    assert_eq!(world.announced().len(), 2);
+    world.pbx_acks("x");
+    assert_eq!(world.announced().len(), 0);
+    world.pbx_sends("BYE", 2, "x", "", "");
+    world.trunk_answers(200, "x", "");
+    assert_eq!(world.table.count(), 1);
+
+    world.pbx_sends("BYE", 3, "y", "", "");
+    world.trunk_answers(200, "y", "");
+    assert_eq!(world.table.count(), 0);
+    assert_eq!(world.taken(), world.given_back());
+}
+
+#[test]
+fn a_caller_who_leaves_the_fork_it_acknowledged_first_is_told_anew_in_the_other() {
+    let mut world = World::with(Mode::Announce);
+    world.pbx_calls(&offer("192.0.2.10", 4000, "0"));
+    let invite = world.asked.clone();
+    world.trunk_answers(200, "x", &offer("198.51.100.20", 6000, "0"));
+    world.asked = invite;
+    world.trunk_answers(200, "y", &offer("198.51.100.21", 6000, "0"));
+    world.pbx_acks("x");
+    let first = world.announced();
+    world.pbx_acks("y");
+
+    world.pbx_sends("BYE", 2, "x", "", "");
+    world.trunk_answers(200, "x", "");
+
+    assert_eq!(world.table.count(), 1);
+    let second = world.announced();
+    assert_eq!(second.len(), 2, "another person is told from the beginning");
+    assert_ne!(first[0].id, second[0].id);
+    for announcing in second {
+        world.played(&announcing);
+    }
+    assert!(world.recorded().is_some());
+}
+
+#[test]
 fn an_answer_for_which_no_port_is_left_passes_with_its_media_rejected() {
     let mut world = World::with(Mode::Announce);
     world.pbx_calls(&offer("192.0.2.10", 4000, "0 101"));

@@ -41,8 +41,10 @@ pub(super) enum DialogState {
     Accepted,
     /// The ACK passed: both are in the call.
     Confirmed,
-    /// Another fork was answered.
+    /// Another fork was answered. A 2xx of its own brings it back (RFC 3261 §13.2.2.4).
     Lost,
+    /// A BYE ended it, and not the call.
+    Over,
 }
 
 /// A completed offer and answer (RFC 3264).

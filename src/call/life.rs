@@ -206,18 +206,28 @@ impl Call {
         }
     }
 
+    /// A 2xx is there for this dialog: if it was lost to another fork's, both forks were answered, and the caller will choose by its ACK
+    /// and a BYE to the other (RFC 3261 §13.2.2.4).
+    pub(super) fn revive(&mut self, at: usize) {
+        if let Some(dialog) = self.dialogs.get_mut(at)
+            && dialog.state == DialogState::Lost
+        {
+            *dialog = Dialog { cseq: dialog.cseq, ..Dialog::new(dialog.callee_tag.take(), Vec::new()) };
+        }
+    }
+
     pub(super) fn accept(&mut self, at: usize, response: &Message, desk: &mut Desk, now: Moment) {
+        if let Some(dialog) = self.dialogs.get_mut(at)
+            && dialog.state == DialogState::Early
+        {
+            dialog.state = DialogState::Accepted;
+            dialog.accepted = Some(response.clone());
+        }
         if self.state != State::Ringing {
             return;
         }
         self.state = State::Answered;
         self.unacknowledged_at = Some(now + desk.acknowledged_within());
-        for (other, dialog) in self.dialogs.iter_mut().enumerate() {
-            if other == at {
-                dialog.state = DialogState::Accepted;
-                dialog.accepted = Some(response.clone());
-            }
-        }
         // The other forks are cancelled by whoever forked; their media ends here.
         for other in 0..self.dialogs.len() {
             if other != at {
@@ -226,17 +236,47 @@ impl Call {
         }
     }
 
-    /// The ACK of the 2xx passed: both parties are in the call, and may be told.
+    /// The ACK of the 2xx passed: both parties are in the call, and may be told. Where two forks were answered, the first ACK is the
+    /// caller's choice.
     pub(super) fn confirm(&mut self, at: usize, desk: &mut Desk, now: Moment) {
-        if self.state != State::Answered || self.dialogs.get(at).is_none_or(|dialog| dialog.state != DialogState::Accepted) {
-            return;
+        let Some(dialog) = self.dialogs.get_mut(at).filter(|dialog| dialog.state == DialogState::Accepted) else { return };
+        dialog.state = DialogState::Confirmed;
+        if self.state == State::Answered {
+            self.go_up(at, desk, now);
         }
+    }
+
+    /// A dialog is over that does not end the call. If it was the one that both were in, the caller has chosen another, whose party is
+    /// asked anew unless it was decided already.
+    pub(super) fn leave(&mut self, at: usize, by: Leg, desk: &mut Desk, now: Moment) {
+        let was_up = self.is_in(at);
+        if was_up {
+            self.end_recording(EndReason::HungUp(by), desk);
+            (self.byes, self.pause_ends, self.held) = (0, None, None);
+        }
+        self.drop_dialog(at, desk);
         if let Some(dialog) = self.dialogs.get_mut(at) {
-            dialog.state = DialogState::Confirmed;
+            dialog.state = DialogState::Over;
         }
+        let with = |state| self.dialogs.iter().position(|dialog| dialog.state == state);
+        match (was_up, with(DialogState::Confirmed)) {
+            (false, _) => {}
+            (true, Some(other)) => self.go_up(other, desk, now),
+            (true, None) => {
+                self.state = State::Answered;
+                self.unacknowledged_at = Some(now + desk.acknowledged_within());
+            }
+        }
+    }
+
+    fn go_up(&mut self, at: usize, desk: &mut Desk, now: Moment) {
         self.state = State::Up { dialog: at };
         self.unacknowledged_at = None;
-        self.answered = Some(now);
+        if self.answered.is_some() && self.reason != Reason::InProgress {
+            return;
+        }
+        self.answered.get_or_insert(now);
+        self.telling = Telling::default();
         let Some(policy) = self.policy.clone() else {
             return self.settle(Reason::NoPolicy, None, desk);
         };
@@ -338,7 +378,7 @@ impl Call {
     pub(super) fn agree(&mut self, at: usize, agreed: Agreed, desk: &mut Desk, now: Moment) {
         let caller = self.caller();
         let Some(dialog) = self.dialogs.get_mut(at) else { return };
-        if dialog.state == DialogState::Lost {
+        if matches!(dialog.state, DialogState::Lost | DialogState::Over) {
             return;
         }
         let lines = agreed.offer.lines().len().min(agreed.answer.lines().len());
@@ -510,13 +550,21 @@ impl Call {
         self.unacknowledged_at.is_some_and(|at| at <= now)
     }
 
-    /// Returns whether a BYE within this dialog ends the call: that of another fork ends only the fork.
-    pub(super) fn is_ended_by(&self, dialog: usize) -> bool {
+    /// Returns whether this is the dialog that both parties are in.
+    pub(super) fn is_in(&self, dialog: usize) -> bool {
         match self.state {
             State::Up { dialog: up } => up == dialog,
             State::Answered => self.dialogs.get(dialog).is_some_and(|dialog| dialog.state == DialogState::Accepted),
             State::Ringing | State::Over => false,
         }
+    }
+
+    /// Returns whether a BYE within this dialog ends the call: that of another fork ends only the fork, and so does that of the one both
+    /// are in while the call has another that was answered.
+    pub(super) fn is_ended_by(&self, dialog: usize) -> bool {
+        let is_answered = |state| matches!(state, DialogState::Accepted | DialogState::Confirmed);
+        let mut others = self.dialogs.iter().enumerate().filter(|&(at, _)| at != dialog);
+        self.is_in(dialog) && !others.any(|(_, other)| is_answered(other.state))
     }
 
     // ── pauses ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -353,7 +353,7 @@ impl Table {
             }
             (session, _) => session,
         };
-        let kind = if method == Method::Bye && call.is_ended_by(dialog) {
+        let kind = if method == Method::Bye && call.is_in(dialog) {
             call.bye_went(&mut self.desk);
             Kind::Bye
         } else if method == Method::Bye {
@@ -427,6 +427,9 @@ impl Table {
                 }
                 dialog
             });
+            if let (Kind::First, Some(at), 200..) = (kind, dialog, status) {
+                call.revive(at);
+            }
             if let (Some(at), Some(place)) = (dialog, sdp_of(&response))
                 && let Ok(sdp) = read(&response, &place)
             {
@@ -556,7 +559,9 @@ impl Table {
     fn end_dialog(&mut self, slot: u32, dialog: Option<usize>, by: Leg, now: Moment) {
         let Some(Some(call)) = self.calls.get_mut(slot as usize) else { return };
         match dialog {
-            Some(dialog) if !call.is_ended_by(dialog) => call.drop_dialog(dialog, &mut self.desk),
+            Some(dialog) if !call.is_ended_by(dialog) => {
+                self.with_slot(slot, now, |call, desk| call.leave(dialog, by, desk, now));
+            }
             Some(_) | None => self.end_call(slot, Reason::EndedBeforeConsent, EndReason::HungUp(by), now),
         }
     }
