@@ -810,9 +810,8 @@ fn a_vault_that_fails_ends_a_pause_too() {
 
     assert_eq!(world.recording(), ["record", "suspend for a pause", "end CallFailed"]);
     assert_eq!(world.operator(Deed::Pause), Err(NotDone::NotRecorded(Reason::VaultUnavailable)));
-    // The INVITE's transaction ends by then; the pause would end later.
-    world.passes(Duration::from_secs(33));
-    assert_eq!(world.table.deadline(), None);
+    world.passes(Duration::from_secs(300));
+    assert_eq!((world.recording().len(), world.table.deadline()), (3, None));
 }
 
 #[test]
@@ -904,6 +903,26 @@ fn an_operators_refusal_ends_the_call_where_the_policy_says_so_and_his_withdrawa
     }
     assert_eq!(granted.operator(Deed::Withdraw), Ok(Done::Withdrawn));
     assert_eq!(granted.table.count(), 1);
+}
+
+#[test]
+fn while_the_calls_are_drained_no_new_one_is_taken_and_those_that_are_go_on() {
+    let mut world = World::recorded_call();
+    world.input(Input::Drain);
+
+    assert!(!world.pbx_call_number(1, &offer("192.0.2.10", 4000, "0 101")));
+    let refused = world.to_pbx_any("503");
+    assert_eq!(refused.value(Name::RetryAfter), Some(&b"30"[..]));
+    assert_eq!(world.last_story().reason, Reason::Draining);
+    assert_eq!(world.recording(), ["record"]);
+
+    world.calls = 0;
+    world.pbx_sends("INVITE", 2, "b", "Content-Type: application/sdp\r\n", &offer("192.0.2.10", 4002, "0 101"));
+    world.trunk_answers(200, "b", &offer("198.51.100.20", 6000, "0 101"));
+    assert!(world.to_pbx_any("200").status().is_some(), "what they agree anew goes through");
+    world.pbx_sends("BYE", 3, "b", "", "");
+    world.trunk_answers(200, "b", "");
+    assert_eq!((world.table.count(), world.last_story().reason), (0, Reason::Recorded));
 }
 
 // ── the world ──────────────────────────────────────────────────────────────────────────────────────────────────────

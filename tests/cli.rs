@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use support::child::Running;
-use support::phone::{Mouth, Phone, call, every_20_ms, hang_up};
+use support::phone::{Call, Mouth, Phone, call, every_20_ms, hang_up};
 use support::site::{Policy, Site, policy};
 use support::sound::write_tone;
 use support::{A_WHILE, until};
@@ -108,6 +108,43 @@ fn calls_are_listed_their_recordings_verified_and_exported() {
 }
 
 #[test]
+fn an_operator_pauses_resumes_and_withdraws_and_drains() {
+    let site = Site::new(Policy { announcement_ms: 500, ..policy("announce") });
+    let mut place = Place::of(&site);
+    let proxy = site.start();
+    let mut pbx = Phone::new(site.ports.pbx(), site.ports.proxy());
+    let mut trunk = Phone::new(site.ports.trunk(), site.ports.proxy());
+    let (a, b) = (*site.ports.pbx_media().start(), *site.ports.trunk_media().start());
+    let (mut pbx_mouth, mut trunk_mouth) = (Mouth::new(a), Mouth::new(b));
+    let mut talk = |call: &Call, times| {
+        every_20_ms(times, |_| {
+            pbx_mouth.says(call.caller_sends_to, &[0x55; 160]);
+            trunk_mouth.says(call.callee_sends_to, &[0xd5; 160]);
+        });
+    };
+
+    let made = call("withdrawn", &mut pbx, &mut trunk, a, b);
+    talk(&made, 50);
+    let row = until("the recording to begin", A_WHILE, || live(&site, |call| call["state"] == "recording"));
+    talk(&made, 25);
+    place.names(&[(&row["recording"], "ID"), (&row["call"], "CALL")]);
+    place.plays("deeds");
+    let is_sealed = || (site.json(&["recordings", "list"])[0]["state"] == "sealed").then_some(());
+    until("the recording to be sealed", A_WHILE, is_sealed);
+    place.plays("withdrawn");
+
+    place.plays("drain");
+    let late = "latex1";
+    pbx.send(&pbx.invite(late, trunk.at(), &support::phone::sdp(a)));
+    pbx.expect(late, "SIP/2.0 503");
+    hang_up(&made, &mut pbx, &mut trunk);
+    let ended = proxy.finish(Duration::from_secs(15));
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.err);
+    assert!(ended.err.contains("deed=\"pause\"") && ended.err.contains("outcome=\"already-paused\""), "{}", ended.err);
+    assert_eq!(site.ledger(2)[1]["reason"], "draining");
+}
+
+#[test]
 fn a_shape_fits_or_does_not() {
     assert_eq!(fits("% bytes", "12 bytes."), Some(8));
     assert_eq!(fits("#:##", "0:03"), Some(4));
@@ -123,7 +160,7 @@ fn live(site: &Site, is_so: impl Fn(&Value) -> bool) -> Option<Value> {
 
 /// What differs from run to run, and what stands for it: `#` is a digit, `%` are digits, `&` is a hexadecimal digit; the rest is as it is.
 /// A length has no brackets: so it is as wide as before, and columns stay what they are.
-const SHAPES: [(&str, &str); 20] = [
+const SHAPES: [(&str, &str); 21] = [
     ("####-##-##T##:##:##.######Z", "[TIME]"),
     ("####-##-##T##:##:##.###Z", "[TIME]"),
     ("####-##-## ##:##:##", "[TIME]"),
@@ -139,6 +176,7 @@ const SHAPES: [(&str, &str); 20] = [
     ("% from the", "[N] from the"),
     ("%.% s ", "[N] s "),
     ("\"age_s\":%", "\"age_s\":[N]"),
+    ("\"resumes_in_s\":%", "\"resumes_in_s\":[N]"),
     ("\"talked_s\":%.%", "\"talked_s\":[N]"),
     ("\"duration_s\":%.%", "\"duration_s\":[N]"),
     ("\"silence_s\":%.%", "\"silence_s\":[N]"),

@@ -87,6 +87,8 @@ pub enum Input {
         /// What is done.
         deed: Deed,
     },
+    /// New calls are refused from here on; those that are go on.
+    Drain,
     /// Ports were opened for the stock.
     Ports(Vec<PortPair>),
     /// The clocks were read again.

@@ -53,6 +53,8 @@ pub enum Reason {
     PortsExhausted,
     /// Too many calls at once: refused with 503.
     Overload,
+    /// The product takes no new calls, because it is to stop: refused with 503.
+    Draining,
     /// The session description could not be read: refused with 488.
     BadOffer,
     /// The product was stopped while the call went on.
@@ -84,6 +86,7 @@ impl Reason {
         Self::VaultUnavailable,
         Self::PortsExhausted,
         Self::Overload,
+        Self::Draining,
         Self::BadOffer,
         Self::Stopped,
     ];
@@ -114,6 +117,7 @@ impl Reason {
             Self::VaultUnavailable => "vault-unavailable",
             Self::PortsExhausted => "ports-exhausted",
             Self::Overload => "overload",
+            Self::Draining => "draining",
             Self::BadOffer => "bad-offer",
             Self::Stopped => "stopped",
         }

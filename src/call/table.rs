@@ -38,6 +38,8 @@ pub struct Table {
     pending: HashMap<ServerKey, Pending>,
     timers: BTreeSet<(Moment, u32)>,
     live: usize,
+    /// No new call is taken.
+    is_draining: bool,
     desk: Desk,
 }
 
@@ -79,6 +81,7 @@ impl Table {
             pending: HashMap::new(),
             timers: BTreeSet::new(),
             live: 0,
+            is_draining: false,
             desk,
         };
         table.desk.restock();
@@ -108,6 +111,7 @@ impl Table {
             Input::VaultFailed { call, left_a_file } => {
                 self.with_call(call, now, |call, desk| call.vault_failed(left_a_file, desk))
             }
+            Input::Drain => self.is_draining = true,
             Input::Operator { call, deed } => self.operate(call, deed, now),
             Input::Ports(pairs) => {
                 for pair in pairs {
@@ -259,6 +263,9 @@ impl Table {
             *place = Some(Box::new(call));
         }
         self.desk.out(story);
+        if self.is_draining {
+            return self.refuse(server, slot, 503, Reason::Draining, now);
+        }
         if is_full {
             return self.refuse(server, slot, 503, Reason::Overload, now);
         }
@@ -281,7 +288,8 @@ impl Table {
 
     /// Answers a new call ourselves.
     fn refuse(&mut self, server: ServerKey, slot: u32, status: u16, reason: Reason, now: Moment) {
-        let extra = if status == 503 { vec![("Retry-After", RETRY_AFTER_S.to_string())] } else { Vec::new() };
+        let retry_after_s = if reason == Reason::Draining { DRAINED_AFTER_S } else { RETRY_AFTER_S };
+        let extra = if status == 503 { vec![("Retry-After", retry_after_s.to_string())] } else { Vec::new() };
         self.desk.stack.handle(sip::Input::Reply { server, status, extra }, now);
         self.end_call(slot, reason, EndReason::CallFailed, now);
     }
@@ -602,6 +610,9 @@ const SIP_PORT: u16 = 5060;
 
 /// Seconds after which a refused call may be tried again: a few calls end in that time, even on a small box.
 const RETRY_AFTER_S: u32 = 5;
+
+/// Seconds after which a call that was refused because we are to stop may be tried again: by then another proxy, or a newer one, may run.
+const DRAINED_AFTER_S: u32 = 30;
 
 /// Anchors the first offer, and makes the first dialog with its ports: so that a call that cannot have them is refused now.
 fn first_offer(call: &mut Call, request: &Message, desk: &mut Desk) -> Result<(Option<Session>, Option<Bytes>), Reason> {

@@ -84,6 +84,8 @@ reasons! {
     PortsExhausted = "ports-exhausted", "No media port was free: the call was refused with 503.";
     /// Too many calls at once.
     Overload = "overload", "There were too many calls at once: the call was refused with 503.";
+    /// The product took no new calls, because it was to stop.
+    Draining = "draining", "The proxy took no new calls, because it was to stop: the call was refused with 503.";
     /// The session description could not be read.
     BadOffer = "bad-offer", "The session description could not be read: the call was refused with 488.";
     /// The product was stopped while the call went on.

@@ -24,8 +24,8 @@ pub(super) fn list(config: &Path, is_json: bool, numbers: bool, term: &mut Term<
     let socket = Site::find(config, term)?.socket();
     let calls = match ask(&socket, &Request::Calls { numbers })? {
         Reply::Calls { calls } => calls,
-        Reply::Error { what } => return Err(Stop::cannot(format!("the proxy does not answer: {what}"), "try again in a moment")),
-        Reply::Status(_) => return Err(strange(&socket)),
+        Reply::Error { what } => return Err(unwilling(&what)),
+        Reply::Status(_) | Reply::Done(_) | Reply::NotDone { .. } | Reply::Draining { .. } => return Err(strange(&socket)),
     };
     if is_json {
         for call in &calls {
@@ -36,9 +36,14 @@ pub(super) fn list(config: &Path, is_json: bool, numbers: bool, term: &mut Term<
     if calls.is_empty() {
         return Ok(term.out.line("No calls at this moment.")?);
     }
-    let recording = calls.iter().filter(|call| call.state == LiveState::Recording).count();
+    let count = |state| calls.iter().filter(|call| call.state == state).count();
+    let paused = match count(LiveState::Paused) {
+        0 => String::new(),
+        paused => format!(", {paused} paused"),
+    };
     term.out.text(&table(&calls).text(term.out.colour(), 0))?;
-    Ok(term.out.text(&format!("\n{}, {recording} of them recorded at this moment.\n", counted(calls.len(), "call")))?)
+    let (calls, recording) = (counted(calls.len(), "call"), count(LiveState::Recording));
+    Ok(term.out.text(&format!("\n{calls}, {recording} of them recorded at this moment{paused}.\n"))?)
 }
 
 fn table(calls: &[LiveCall]) -> Table {
@@ -58,6 +63,7 @@ fn table(calls: &[LiveCall]) -> Table {
             LiveState::Ringing => Style::Quiet,
             LiveState::Up => Style::Plain,
             LiveState::Recording => Style::Good,
+            LiveState::Paused => Style::Care,
         };
         // Where nobody is asked, the reason says why.
         let (consent, style) = match call.consent {
@@ -83,7 +89,8 @@ fn table(calls: &[LiveCall]) -> Table {
     table
 }
 
-fn ask(path: &Path, request: &Request) -> Result<Reply, Stop> {
+/// Asks the running proxy.
+pub(super) fn ask(path: &Path, request: &Request) -> Result<Reply, Stop> {
     let mut stream = UnixStream::connect(path).map_err(|error| unconnected(path, &error))?;
     let answered =
         stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.set_write_timeout(Some(PATIENCE))).and_then(|()| {
@@ -119,7 +126,13 @@ fn unconnected(path: &Path, error: &io::Error) -> Stop {
     Stop::cannot(format!("cannot ask the proxy on `{shown}`: {error}"), "is `data.directory` the one the proxy runs with?")
 }
 
-fn strange(path: &Path) -> Stop {
+/// Says that the proxy does not do what it was asked.
+pub(super) fn unwilling(what: &str) -> Stop {
+    Stop::cannot(format!("the proxy does not answer: {what}"), "try again in a moment")
+}
+
+/// Says that an answer is none to what was asked.
+pub(super) fn strange(path: &Path) -> Stop {
     Stop::cannot(
         format!("what answers on `{}` is not understood", path.display()),
         "this program and the running proxy are of different versions: restart the proxy after an upgrade",

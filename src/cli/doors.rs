@@ -12,7 +12,7 @@ use crate::catalogue::{Opening, Store, StoreError};
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::term::{Colour, Stream, Term};
 use crate::cli::words::{Calls, Keys, Recordings, Verb, Words};
-use crate::cli::{calls, check, demo, export, keys, list, run, show, verify};
+use crate::cli::{calls, check, deed, demo, drain, export, keys, list, run, show, verify};
 use crate::control::{Settings, Trouble};
 
 /// What the command line needs of rooms that it does not know, given by `main.rs`.
@@ -87,6 +87,10 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
         Verb::Check { site, form } => check::check(&site.config, form.json, doors, term),
         Verb::Keys(Keys::Generate { site, form }) => keys::generate(&site.config, form.json, term),
         Verb::Calls(Calls::List { site, form, numbers }) => calls::list(&site.config, form.json, numbers.numbers, term),
+        Verb::Calls(Calls::Pause(one)) => deed::deed(&one, deed::Deed::Pause, term),
+        Verb::Calls(Calls::Resume(one)) => deed::deed(&one, deed::Deed::Resume, term),
+        Verb::Calls(Calls::Withdraw(one)) => deed::deed(&one, deed::Deed::Withdraw, term),
+        Verb::Calls(Calls::Drain { limit_s, site, form }) => drain::drain(&site.config, limit_s, form.json, term),
         Verb::Recordings(Recordings::List { site, form, numbers, all, reason, last }) => {
             let wanted = list::Wanted { all, reason, last, json: form.json, numbers: numbers.numbers };
             list::list(&site.config, &wanted, doors, term)

@@ -29,7 +29,8 @@ impl Exit {
   1  done, and something is not so: `check` found mistakes, `verify` or `export` a recording that is not complete
   2  the command was not understood
   3  it could not be done: a file, a permission, the disk, the proxy does not run
-  4  it was refused: the recording was made for another purpose, or the key does not open it
+  4  it was refused: the recording was made for another purpose, the key does not open it, or the
+     call is not recorded, paused already, not paused
   5  there is no such recording or call";
 
     /// Returns the code.

@@ -122,6 +122,7 @@ fn weight(reason: Reason) -> Style {
         | Reason::AnnouncementInterrupted
         | Reason::AnnouncementNotSent
         | Reason::MediaEncrypted
+        | Reason::Draining
         | Reason::BadOffer
         | Reason::Stopped => Style::Care,
         Reason::InProgress

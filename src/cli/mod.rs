@@ -11,8 +11,10 @@
 
 mod calls;
 mod check;
+mod deed;
 mod demo;
 mod doors;
+mod drain;
 mod exit;
 mod export;
 mod files;

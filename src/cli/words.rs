@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::catalogue::Reason;
 use crate::cli::exit::Exit;
 use crate::cli::named::Named;
-use crate::ids::RecordingId;
+use crate::ids::{CallId, RecordingId};
 
 /// A SIP/RTP recording proxy: announces, asks, and only then records, encrypted as it comes.
 #[derive(Parser, Debug)]
@@ -31,7 +31,7 @@ pub(super) enum Verb {
     /// Make keys
     #[command(subcommand)]
     Keys(Keys),
-    /// Look at the calls of this moment
+    /// Look at the calls of this moment; pause, resume or end their recording
     #[command(subcommand)]
     Calls(Calls),
     /// Look at recordings, verify and export them
@@ -72,6 +72,44 @@ pub(super) enum Calls {
         #[command(flatten)]
         numbers: Numbers,
     },
+    /// Pause the recording of a call: nothing is kept until it is resumed
+    #[command(long_about = "Pause the recording of a call: nothing is kept until it is resumed.\n\n\
+        That is for card numbers and the like. The pause is a gap in the recording, of its true\n\
+        length and with its reason. It ends by itself after the policy's longest_pause_s.")]
+    Pause(OneCall),
+    /// Resume the recording of a paused call
+    Resume(OneCall),
+    /// Refuse or withdraw consent for a party: nothing of the call is kept from here on
+    #[command(long_about = "Refuse or withdraw consent for a party: nothing of the call is kept from here on.\n\n\
+        Before the call is recorded, it never will be; afterwards the recording ends here, and\n\
+        what was recorded until then stays. That cannot be undone within the call. The ledger\n\
+        says that it was an operator.")]
+    Withdraw(OneCall),
+    /// Take no new calls, and end the proxy once there are none left
+    #[command(long_about = "Take no new calls, and end the proxy once there are none left.\n\n\
+        New calls get 503 with Retry-After; those that are go on, and are recorded as before.\n\
+        Those that are left at the limit are treated as on SIGTERM.")]
+    Drain {
+        /// Seconds after which the proxy ends although there are calls
+        #[arg(long, value_name = "N", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(..=86_400))]
+        limit_s: u64,
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
+}
+
+/// Which call of this moment is meant.
+#[derive(Args, Clone, Debug)]
+pub(super) struct OneCall {
+    /// The call: 16 hexadecimal digits, as `calls list` shows them
+    #[arg(value_name = "CALL")]
+    pub(super) call: CallId,
+    #[command(flatten)]
+    pub(super) site: Site,
+    #[command(flatten)]
+    pub(super) form: Form,
 }
 
 #[derive(Subcommand, Debug)]

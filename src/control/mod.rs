@@ -11,6 +11,6 @@ mod trouble;
 pub use config::{Mistake, Settings};
 pub use log::log_story;
 pub use masked::masked;
-pub use reply::{Consent, LiveCall, LiveState, Reply, Status};
+pub use reply::{Consent, Done, LiveCall, LiveState, NotDone, Reply, Status};
 pub use request::Request;
 pub use trouble::Trouble;

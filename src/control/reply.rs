@@ -15,11 +15,72 @@ pub enum Reply {
     },
     /// How the proxy does.
     Status(Status),
+    /// It was done.
+    Done(Done),
+    /// New calls are refused from here on, and the proxy ends once there are none left.
+    Draining {
+        /// Calls that are left at this moment.
+        calls: u64,
+        /// Seconds after which it ends all the same.
+        limit_s: u64,
+    },
+    /// It was not done.
+    NotDone {
+        /// Why.
+        why: NotDone,
+        /// Why the call is not recorded, where that is why: the ledger's code.
+        reason: Option<String>,
+    },
     /// The question cannot be answered.
     Error {
         /// Why.
         what: String,
     },
+}
+
+/// What was done to a call.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(tag = "done", rename_all = "kebab-case")]
+pub enum Done {
+    /// Nothing is kept of it.
+    Paused {
+        /// Seconds after which it goes on by itself.
+        resumes_in_s: u64,
+    },
+    /// It is recorded again.
+    Resumed,
+    /// It is recorded no more, or will not be.
+    Withdrawn,
+}
+
+/// Why nothing was done to a call.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Debug)]
+#[serde(rename_all = "kebab-case")]
+pub enum NotDone {
+    /// There is no such call, or no longer.
+    NoSuchCall,
+    /// It is not recorded.
+    NotRecorded,
+    /// It is paused already.
+    AlreadyPaused,
+    /// It is not paused.
+    NotPaused,
+    /// Consent was withdrawn already.
+    AlreadyWithdrawn,
+}
+
+impl NotDone {
+    /// Returns the word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoSuchCall => "no-such-call",
+            Self::NotRecorded => "not-recorded",
+            Self::AlreadyPaused => "already-paused",
+            Self::NotPaused => "not-paused",
+            Self::AlreadyWithdrawn => "already-withdrawn",
+        }
+    }
 }
 
 /// A call at this moment. Its text is as it is printed: ids in hexadecimal, times in RFC 3339.
@@ -39,6 +100,8 @@ pub struct LiveCall {
     pub policy: Option<String>,
     /// How far it is.
     pub state: LiveState,
+    /// Seconds after which its recording goes on by itself; nothing where it is not paused.
+    pub resumes_in_s: Option<u64>,
     /// Where consent stands; nothing where nobody is asked.
     pub consent: Option<Consent>,
     /// The code that says why it has a recording or none.
@@ -68,6 +131,8 @@ pub enum LiveState {
     Up,
     /// The parties talk, and are recorded.
     Recording,
+    /// The parties talk, and the recording is paused.
+    Paused,
 }
 
 impl LiveState {
@@ -78,6 +143,7 @@ impl LiveState {
             Self::Ringing => "ringing",
             Self::Up => "up",
             Self::Recording => "recording",
+            Self::Paused => "paused",
         }
     }
 }
@@ -149,6 +215,7 @@ mod tests {
             trunk: "carrier".into(),
             policy: Some("all".into()),
             state: LiveState::Up,
+            resumes_in_s: None,
             consent: Some(Consent::Asking),
             reason: "in-progress".into(),
             recording: None,

@@ -11,6 +11,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::control::{Reply, Request};
+use crate::ids::CallId;
 
 /// A request and where its reply goes.
 pub(super) type Asked = (Request, oneshot::Sender<Reply>);
@@ -50,12 +51,17 @@ pub(super) fn listen(path: &Path, ask: mpsc::Sender<Asked>) -> io::Result<tokio:
 }
 
 async fn serve(stream: UnixStream, ask: mpsc::Sender<Asked>) {
+    let uid = stream.peer_cred().map(|peer| peer.uid()).ok();
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read.take(LINE_BYTES));
     let mut line = String::new();
     let reply = match tokio::time::timeout(PATIENCE, lines.read_line(&mut line)).await {
         Ok(Ok(_)) => match serde_json::from_str::<Request>(&line) {
-            Ok(request) => answer(request, &ask).await,
+            Ok(request) => {
+                let reply = answer(request.clone(), &ask).await;
+                log(&request, &reply, uid);
+                reply
+            }
             Err(error) => Reply::Error { what: format!("the request is not understood: {error}") },
         },
         Ok(Err(_)) | Err(_) => return,
@@ -73,4 +79,23 @@ async fn answer(request: Request, ask: &mpsc::Sender<Asked>) -> Reply {
         return stopped();
     }
     reply.await.unwrap_or_else(|_| stopped())
+}
+
+/// Logs what was done, and by whom; what was only looked at is not.
+fn log(request: &Request, reply: &Reply, uid: Option<u32>) {
+    let (deed, call) = match request {
+        Request::Pause { call } => ("pause", call.as_str()),
+        Request::Resume { call } => ("resume", call.as_str()),
+        Request::Withdraw { call } => ("withdraw", call.as_str()),
+        Request::Drain { .. } => ("drain", ""),
+        Request::Calls { .. } | Request::Status {} => return,
+    };
+    // A number that is none of ours may be anything, and stays out of the log.
+    let call = call.parse::<CallId>().map(|call| call.to_string()).unwrap_or_default();
+    let outcome = match reply {
+        Reply::Done(_) | Reply::Draining { .. } => "done",
+        Reply::NotDone { why, .. } => why.as_str(),
+        Reply::Calls { .. } | Reply::Status(_) | Reply::Error { .. } => "failed",
+    };
+    tracing::info!(deed, call, outcome, uid, "operator");
 }

@@ -87,7 +87,7 @@ impl Metrics {
         .expect("a well-formed name");
         registry.register(Box::new(seal_latency.clone())).expect("a name of its own");
         Self {
-            calls: gauges("mitschnitt_call_calls", "Calls that are, by state: ringing, up, recording.", &["state"]),
+            calls: gauges("mitschnitt_call_calls", "Calls that are, by state: ringing, up, recording, paused.", &["state"]),
             calls_ended: counters(
                 "mitschnitt_call_ended_total",
                 "Calls that ended, by the reason why they have a recording or none.",

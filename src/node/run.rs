@@ -1,6 +1,6 @@
 //! The running proxy: one thread for signalling, one a core for media, one for the disk, one for the ledger; joined by values.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::UdpSocket;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::call::{self, Input, Live, Output, Story, Table};
-use crate::control::log_story;
+use crate::control::{Reply, log_story};
 use crate::ids::{CallId, Leg};
 use crate::lane::{Down as ToLane, Up};
 use crate::limits;
@@ -25,8 +25,9 @@ use crate::node::lane::{self, Down, Lane};
 use crate::node::ledger::{self, Ledger};
 use crate::node::metrics::Metrics;
 use crate::node::scrape;
-use crate::node::setup::Setup;
+use crate::node::setup::{self, Asks, Setup};
 use crate::node::sockets::Sockets;
+use crate::time::Moment;
 
 /// Runs the proxy until it is told to stop.
 ///
@@ -144,6 +145,9 @@ async fn serve(setup: Setup) -> Result<(), String> {
         ledger: ledger.clone(),
         metrics: Arc::clone(&metrics),
         tallied: call::Tallies::default(),
+        asked: VecDeque::new(),
+        drained_by: None,
+        empty_since: None,
     };
     shell.drain();
     announce_ready(listen);
@@ -179,6 +183,9 @@ const EVENTS: usize = 4096;
 /// SIP datagrams read before anything else is looked at.
 const SIP_ROUND: usize = 64;
 
+/// How long the last call's BYE may still be sent again after it was answered: T2 is 4 s (RFC 3261 §17.1.2.1).
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// How often the clocks are read together and the gauges set.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -193,6 +200,12 @@ struct Shell {
     ledger: Ledger,
     metrics: Arc<Metrics>,
     tallied: call::Tallies,
+    /// Operators whose deeds the table has not answered yet, in order.
+    asked: VecDeque<oneshot::Sender<Reply>>,
+    /// When to end although there are calls, because an operator wants no new ones.
+    drained_by: Option<Moment>,
+    /// Since when there is no call.
+    empty_since: Option<Moment>,
 }
 
 impl Shell {
@@ -215,6 +228,9 @@ impl Shell {
                 self.table.wake(now);
                 self.drain();
             }
+            if self.is_drained(now) {
+                return Ok(());
+            }
             let next = self.table.deadline().unwrap_or_else(|| self.clock.now() + TICK);
             let due = tokio::time::sleep_until(self.clock.instant(next).into());
             tokio::select! {
@@ -231,10 +247,20 @@ impl Shell {
                     self.receive(&mut buffer);
                 }
                 () = due => {}
-                Some((request, reply)) = asked.recv() => {
-                    // An operator who has gone meanwhile misses nothing but the reply.
-                    drop(reply.send(crate::node::setup::reply(&request, &self.table, self.clock)));
-                }
+                Some((request, reply)) = asked.recv() => match setup::asks(&request, &self.table, self.clock) {
+                    Asks::Told(told) => drop(reply.send(told)),
+                    Asks::Deed(call, deed) => {
+                        self.asked.push_back(reply);
+                        self.input(Input::Operator { call, deed });
+                    }
+                    Asks::Drain(limit) => {
+                        let calls = self.table.count() as u64;
+                        tracing::info!(calls, limit_s = limit.as_secs(), "draining");
+                        self.input(Input::Drain);
+                        self.drained_by = Some(self.clock.now() + limit);
+                        drop(reply.send(Reply::Draining { calls, limit_s: limit.as_secs() }));
+                    }
+                },
                 _ = tick.tick() => {
                     let (moment, wall) = self.clock.both();
                     self.table.handle(Input::Clocks(moment, wall), moment);
@@ -243,6 +269,17 @@ impl Shell {
             }
             self.drain();
         }
+    }
+
+    /// Returns whether an operator wants an end and it has come: at the limit, or once there has been no call for a while.
+    fn is_drained(&mut self, now: Moment) -> bool {
+        if self.table.count() > 0 {
+            self.empty_since = None;
+        } else {
+            self.empty_since.get_or_insert(now);
+        }
+        let is_quiet = self.empty_since.is_some_and(|since| now >= since + LAST_WORDS);
+        self.drained_by.is_some_and(|at| at <= now || is_quiet)
     }
 
     fn hear(&mut self, up: Up) {
@@ -301,7 +338,12 @@ impl Shell {
                     self.tell(&story);
                     self.ledger.story(*story, self.clock.both());
                 }
-                Output::Answer { .. } => {}
+                Output::Answer { answer, .. } => {
+                    if let Some(reply) = self.asked.pop_front() {
+                        // An operator who has gone meanwhile misses nothing but the reply.
+                        drop(reply.send(setup::answer(answer, self.clock)));
+                    }
+                }
             }
         }
         for at in std::mem::take(&mut self.woken) {
@@ -364,9 +406,12 @@ impl Shell {
         let count =
             |wanted: &dyn Fn(&Live) -> bool| i64::try_from(live.iter().filter(|call| wanted(call)).count()).unwrap_or(i64::MAX);
         let up = count(&|call| call.is_up);
-        for (state, value) in
-            [("ringing", count(&|call| !call.is_up)), ("up", up), ("recording", count(&|call| call.is_recording))]
-        {
+        for (state, value) in [
+            ("ringing", count(&|call| !call.is_up)),
+            ("up", up),
+            ("recording", count(&|call| call.is_recording)),
+            ("paused", count(&|call| call.pause_ends.is_some())),
+        ] {
             self.metrics.calls.with_label_values(&[state]).set(value);
         }
         self.metrics.legs.set(up * 2);

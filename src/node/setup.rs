@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::call::{Live, Network, Peer, Peers, Policy, Selector, Strangers, Table};
+use crate::call::{self, Deed, Live, Network, Peer, Peers, Policy, Selector, Strangers, Table};
 use crate::catalogue::Store;
 use crate::consent::{Mode, Standing, Terms, WithoutConsent};
 use crate::control::config;
-use crate::control::{Consent, LiveCall, LiveState, Reply, Request, Settings, Status, Trouble, masked};
+use crate::control::{Consent, Done, LiveCall, LiveState, NotDone, Reply, Request, Settings, Status, Trouble, masked};
 use crate::digit::Digit;
+use crate::ids::CallId;
 use crate::node::announcements;
 use crate::node::clock::{self, Clock};
 use crate::private::Private;
@@ -142,10 +143,28 @@ const UNUSED_KEY: Digit = match Digit::from_event(0) {
     None => unreachable!(),
 };
 
-/// Answers an operator's question.
-pub(super) fn reply(request: &Request, table: &Table, clock: Clock) -> Reply {
+/// What an operator asks for.
+pub(super) enum Asks {
+    /// To be told something.
+    Told(Reply),
+    /// Something to be done to a call; the table answers.
+    Deed(CallId, Deed),
+    /// No new calls, and an end after this time at the latest.
+    Drain(Duration),
+}
+
+/// Answers an operator's question, or says what is to be done.
+pub(super) fn asks(request: &Request, table: &Table, clock: Clock) -> Asks {
     let now = clock.now();
-    match request {
+    let deed = |call: &str, deed| match call.parse() {
+        Ok(call) => Asks::Deed(call, deed),
+        Err(_) => Asks::Told(not_done(call::NotDone::NoSuchCall)),
+    };
+    Asks::Told(match request {
+        Request::Pause { call } => return deed(call, Deed::Pause),
+        Request::Resume { call } => return deed(call, Deed::Resume),
+        Request::Withdraw { call } => return deed(call, Deed::Withdraw),
+        Request::Drain { limit_s } => return Asks::Drain(Duration::from_secs((*limit_s).min(LONGEST_DRAIN_S))),
         Request::Calls { numbers } => {
             let calls = table.live().iter().map(|call| live(call, *numbers, now, clock::wall())).collect();
             Reply::Calls { calls }
@@ -156,7 +175,37 @@ pub(super) fn reply(request: &Request, table: &Table, clock: Clock) -> Reply {
             calls: table.count() as u64,
             recording: table.live().iter().filter(|call| call.is_recording).count() as u64,
         }),
+    })
+}
+
+/// What the table's answer to a deed is for the operator.
+pub(super) fn answer(answer: Result<call::Done, call::NotDone>, clock: Clock) -> Reply {
+    match answer {
+        // A pause that has just begun has its whole length before it.
+        Ok(call::Done::Paused { ends }) => Reply::Done(Done::Paused { resumes_in_s: seconds_up(ends.since(clock.now())) }),
+        Ok(call::Done::Resumed) => Reply::Done(Done::Resumed),
+        Ok(call::Done::Withdrawn) => Reply::Done(Done::Withdrawn),
+        Err(why) => not_done(why),
     }
+}
+
+fn not_done(why: call::NotDone) -> Reply {
+    let (why, reason) = match why {
+        call::NotDone::NoSuchCall => (NotDone::NoSuchCall, None),
+        call::NotDone::NotRecorded(reason) => (NotDone::NotRecorded, Some(reason.to_string())),
+        call::NotDone::AlreadyPaused => (NotDone::AlreadyPaused, None),
+        call::NotDone::NotPaused => (NotDone::NotPaused, None),
+        call::NotDone::AlreadyWithdrawn => (NotDone::AlreadyWithdrawn, None),
+    };
+    Reply::NotDone { why, reason }
+}
+
+/// A day: no call lasts longer.
+const LONGEST_DRAIN_S: u64 = 86_400;
+
+/// Seconds, a part of one being a whole one.
+fn seconds_up(span: Duration) -> u64 {
+    span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }
 
 fn live(call: &Live, numbers: bool, now: Moment, wall: Wall) -> LiveCall {
@@ -170,11 +219,13 @@ fn live(call: &Live, numbers: bool, now: Moment, wall: Wall) -> LiveCall {
         direction: call.direction.to_string(),
         trunk: call.trunk.to_string(),
         policy: call.policy.as_deref().map(str::to_owned),
-        state: match (call.is_up, call.is_recording) {
-            (_, true) => LiveState::Recording,
-            (true, false) => LiveState::Up,
-            (false, false) => LiveState::Ringing,
+        state: match (call.is_up, call.is_recording, call.pause_ends) {
+            (_, _, Some(_)) => LiveState::Paused,
+            (_, true, None) => LiveState::Recording,
+            (true, false, None) => LiveState::Up,
+            (false, false, None) => LiveState::Ringing,
         },
+        resumes_in_s: call.pause_ends.map(|ends| seconds_up(ends.since(now))),
         consent: call.consent.map(|standing| match standing {
             Standing::Asking => Consent::Asking,
             Standing::Granted(_) => Consent::Granted,
