@@ -105,6 +105,7 @@ fn calls_are_listed_their_recordings_verified_and_exported() {
     let shown = site.json(&["recordings", "show", rows[0]["recording"].as_str().unwrap()]).remove(0);
     place.names(&[(&shown["accesses"][0]["who"], "WHO")]);
     place.plays("access-log");
+    place.plays("erase");
 }
 
 #[test]

@@ -65,8 +65,8 @@ pub struct Parties {
 /// Where a call's recording stands.
 ///
 /// ```text
-///   none ──granted──▶ recording ──end, signed──▶ sealed
-///     ▲                 │   └──kill, disk──────▶ torn
+///   none ──granted──▶ recording ──end, signed──▶ sealed ──keys destroyed──▶ erased
+///     ▲                 │   └──kill, disk──────▶ torn ──────────┘
 ///     └──nothing kept───┘
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -79,6 +79,8 @@ pub enum State {
     Sealed,
     /// It ends before its end.
     Torn,
+    /// Its keys were destroyed: nobody opens it any more. The access log says so, and who did it and why; the row keeps what it was.
+    Erased,
 }
 
 impl State {
@@ -90,6 +92,7 @@ impl State {
             Self::Recording => "recording",
             Self::Sealed => "sealed",
             Self::Torn => "torn",
+            Self::Erased => "erased",
         }
     }
 }
@@ -104,7 +107,7 @@ impl FromStr for State {
     type Err = NotAState;
 
     fn from_str(text: &str) -> Result<Self, NotAState> {
-        let all = [Self::None, Self::Recording, Self::Sealed, Self::Torn];
+        let all = [Self::None, Self::Recording, Self::Sealed, Self::Torn, Self::Erased];
         all.into_iter().find(|state| state.as_str() == text).ok_or(NotAState)
     }
 }

@@ -45,7 +45,8 @@ pub trait Store: Send {
     /// The disk.
     fn call(&self, call: CallId) -> Result<Option<Entry>, StoreError>;
 
-    /// Adds a line to the access log, durably. Whoever gives out what a recording holds does this first.
+    /// Adds a line to the access log, durably. Whoever gives out what a recording holds does this first. A recording that was erased
+    /// ([`Deed::Erase`], [`Outcome::Done`]) is [`State::Erased`](crate::catalogue::State::Erased) from there on.
     ///
     /// # Errors
     /// As for [`Store::write`]; then nothing may be given out.
@@ -116,8 +117,16 @@ pub struct Access {
     pub recording: RecordingId,
     /// For what.
     pub purpose: Option<String>,
+    /// Why, in the operator's words.
+    pub reason: Option<String>,
     /// What came of it.
     pub outcome: Outcome,
+}
+
+/// Returns the line of an access log that says that the recording was erased: who did it, when and why.
+#[must_use]
+pub fn erasure(accesses: &[Access]) -> Option<&Access> {
+    accesses.iter().rev().find(|access| access.deed == Deed::Erase && access.outcome == Outcome::Done)
 }
 
 /// What may be asked of a recording's content.
@@ -127,6 +136,8 @@ pub enum Deed {
     Export,
     /// Whether its content is whole: it is decrypted, and nothing of it is shown.
     Verify,
+    /// That nobody opens it any more.
+    Erase,
 }
 
 impl Deed {
@@ -136,6 +147,7 @@ impl Deed {
         match self {
             Self::Export => "export",
             Self::Verify => "verify",
+            Self::Erase => "erase",
         }
     }
 }
@@ -144,7 +156,7 @@ impl FromStr for Deed {
     type Err = NotInTheLog;
 
     fn from_str(text: &str) -> Result<Self, NotInTheLog> {
-        [Self::Export, Self::Verify].into_iter().find(|deed| deed.as_str() == text).ok_or(NotInTheLog)
+        [Self::Export, Self::Verify, Self::Erase].into_iter().find(|deed| deed.as_str() == text).ok_or(NotInTheLog)
     }
 }
 
@@ -161,6 +173,10 @@ pub enum Outcome {
     OtherPurpose,
     /// It was refused: the key does not open the recording.
     WrongKey,
+    /// It was refused: the recording is still being made.
+    Unfinished,
+    /// It was refused: the recording was erased.
+    Erased,
 }
 
 impl Outcome {
@@ -173,6 +189,8 @@ impl Outcome {
             Self::Failed => "failed",
             Self::OtherPurpose => "refused-purpose",
             Self::WrongKey => "refused-key",
+            Self::Unfinished => "refused-unfinished",
+            Self::Erased => "refused-erased",
         }
     }
 }
@@ -181,7 +199,7 @@ impl FromStr for Outcome {
     type Err = NotInTheLog;
 
     fn from_str(text: &str) -> Result<Self, NotInTheLog> {
-        let all = [Self::Granted, Self::Done, Self::Failed, Self::OtherPurpose, Self::WrongKey];
+        let all = [Self::Granted, Self::Done, Self::Failed, Self::OtherPurpose, Self::WrongKey, Self::Unfinished, Self::Erased];
         all.into_iter().find(|outcome| outcome.as_str() == text).ok_or(NotInTheLog)
     }
 }
@@ -334,10 +352,18 @@ mod tests {
 
     #[test]
     fn the_words_of_the_access_log_are_read_as_they_are_written() {
-        for deed in [Deed::Export, Deed::Verify] {
+        for deed in [Deed::Export, Deed::Verify, Deed::Erase] {
             assert_eq!(deed.as_str().parse(), Ok(deed));
         }
-        for outcome in [Outcome::Granted, Outcome::Done, Outcome::Failed, Outcome::OtherPurpose, Outcome::WrongKey] {
+        for outcome in [
+            Outcome::Granted,
+            Outcome::Done,
+            Outcome::Failed,
+            Outcome::OtherPurpose,
+            Outcome::WrongKey,
+            Outcome::Unfinished,
+            Outcome::Erased,
+        ] {
             assert_eq!(outcome.as_str().parse(), Ok(outcome));
         }
     }

@@ -12,7 +12,7 @@ use crate::catalogue::{Opening, Store, StoreError};
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::term::{Colour, Stream, Term};
 use crate::cli::words::{Calls, Keys, Recordings, Verb, Words};
-use crate::cli::{calls, check, deed, demo, drain, export, keys, list, run, show, verify};
+use crate::cli::{calls, check, deed, demo, drain, erase, export, keys, list, run, show, verify};
 use crate::control::{Settings, Trouble};
 
 /// What the command line needs of rooms that it does not know, given by `main.rs`.
@@ -112,6 +112,9 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
             site,
             form,
         }) => export::export(&site.config, &export::Wanted { id, key, purpose, out, node, json: form.json }, doors, term),
+        Verb::Recordings(Recordings::Erase { id, reason, yes, site, form }) => {
+            erase::erase(&site.config, &erase::Wanted { id, reason, is_meant: yes, json: form.json }, doors, term)
+        }
         Verb::Demo { out } => demo::demo(&out, doors, term),
     }
 }

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use crate::catalogue::{Deed, Entry, Opening, Outcome};
+use crate::catalogue::{Deed, Entry, Opening, Outcome, State};
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::list::length;
 use crate::cli::progress::{Progress, Reading};
-use crate::cli::show::no_such;
+use crate::cli::show::{erased, no_such};
 use crate::cli::site::Site;
 use crate::cli::table::pairs;
 use crate::cli::term::Term;
@@ -48,6 +48,12 @@ pub(super) fn export(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
     let Some(entry) = store.recording(wanted.id)?.map(|entry| site.as_it_is(entry)) else {
         return Err(no_such(&format!("recording {}", wanted.id)));
     };
+    if entry.state == State::Erased {
+        log(store.as_mut(), wanted.id, Some(&wanted.purpose), Deed::Export, Outcome::Erased)?;
+        let what =
+            format!("recording {} was erased: {}", wanted.id, erased(&store.accesses(wanted.id)?).replacen("Its", "its", 1));
+        return Err(Stop::Trouble(Exit::NotFound, Trouble::new(what, "nothing on this machine can open it any more")));
+    }
     let mut tell = |outcome| log(store.as_mut(), wanted.id, Some(&wanted.purpose), Deed::Export, outcome);
     if entry.purpose.as_deref() != Some(wanted.purpose.as_str()) {
         tell(Outcome::OtherPurpose)?;
@@ -129,7 +135,7 @@ fn verified(site: &Site, entry: &Entry, wanted: &Wanted, term: &mut Term<'_>) ->
             let what = format!("recording {} is {}: {}", wanted.id, found.word.as_str(), found.text);
             let remedy = match found.word {
                 Word::Cut => "what is whole is exported, and no signature covers it; a backup has the rest",
-                Word::Complete | Word::Unfinished | Word::Torn | Word::Broken | Word::Missing => {
+                Word::Complete | Word::Unfinished | Word::Torn | Word::Broken | Word::Missing | Word::Erased | Word::Restored => {
                     "what is whole is exported, and no signature covers it"
                 }
             };

@@ -45,6 +45,7 @@ pub(super) fn access(access: &Access) -> Value {
         "who": access.who,
         "deed": access.deed.as_str(),
         "purpose": access.purpose,
+        "reason": access.reason,
         "outcome": access.outcome.as_str(),
     })
 }

@@ -15,6 +15,7 @@ mod deed;
 mod demo;
 mod doors;
 mod drain;
+mod erase;
 mod exit;
 mod export;
 mod files;

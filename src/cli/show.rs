@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::catalogue::{Entry, Opening, Reason, State, Store};
+use crate::catalogue::{Access, Entry, Opening, Reason, State, Store, erasure};
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::json;
@@ -36,7 +36,7 @@ pub(super) fn show(
     if is_json {
         let mut value = json::entry(&entry, is_in_full);
         if let Value::Object(fields) = &mut value {
-            fields.insert("why".into(), sentence(&entry).into());
+            fields.insert("why".into(), sentence(&entry, &accesses).into());
             fields.insert("accesses".into(), accesses.iter().map(json::access).collect());
         }
         return Ok(term.out.line(value)?);
@@ -46,11 +46,11 @@ pub(super) fn show(
         Some(recording) => format!("recording {recording}  {state}\n"),
         None => format!("call {}  not recorded\n", entry.call),
     };
-    let mut text = head + &format!("  {}\n\n", sentence(&entry));
+    let mut text = head + &format!("  {}\n\n", sentence(&entry, &accesses));
     text += &pairs(facts(&entry, is_in_full), term.out.colour(), 2);
     if let Some(recording) = entry.recording {
         text += "\n";
-        text += &pairs(files(&site, recording), term.out.colour(), 2);
+        text += &pairs(files(&site, recording, entry.state), term.out.colour(), 2);
         text += "\naccess log\n";
         if accesses.is_empty() {
             text += "  nobody has opened it\n";
@@ -59,8 +59,8 @@ pub(super) fn show(
                 ("AT (UTC)", Align::Left),
                 ("WHO", Align::Left),
                 ("DEED", Align::Left),
-                ("PURPOSE", Align::Left),
                 ("OUTCOME", Align::Left),
+                ("WHY", Align::Left),
             ]);
             for access in &accesses {
                 let is_refusal = access.outcome.as_str().starts_with("refused");
@@ -68,8 +68,8 @@ pub(super) fn show(
                     Cell::new(seconds(access.at)),
                     Cell::new(&access.who),
                     Cell::new(access.deed.as_str()),
-                    Cell::new(access.purpose.as_deref().unwrap_or_default()),
                     Cell::styled(access.outcome.as_str(), if is_refusal { Style::Bad } else { Style::Plain }),
+                    Cell::new(access.purpose.as_ref().or(access.reason.as_ref()).map(String::as_str).unwrap_or_default()),
                 ]);
             }
             text += &table.text(term.out.colour(), 2);
@@ -94,11 +94,19 @@ pub(super) fn no_such(what: &str) -> Stop {
 }
 
 /// Why it has a recording or none; a recording that goes on is none that was made.
-const fn sentence(entry: &Entry) -> &'static str {
+fn sentence(entry: &Entry, accesses: &[Access]) -> String {
     match (entry.state, entry.reason) {
-        (State::Recording, Reason::Recorded) => "The terms of the policy are met, and the call is being recorded.",
-        (State::None | State::Recording | State::Sealed | State::Torn, reason) => reason.sentence(),
+        (State::Recording, Reason::Recorded) => "The terms of the policy are met, and the call is being recorded.".into(),
+        (State::Erased, _) => erased(accesses) + ".",
+        (State::None | State::Recording | State::Sealed | State::Torn, reason) => reason.sentence().into(),
     }
+}
+
+/// Says when a recording was erased, by whom and why.
+pub(super) fn erased(accesses: &[Access]) -> String {
+    let Some(access) = erasure(accesses) else { return "Its keys were destroyed".into() };
+    let why = access.reason.as_deref().unwrap_or("no reason was given");
+    format!("Its keys were destroyed on {} by {}: {why}", seconds(access.at), access.who)
 }
 
 fn facts(entry: &Entry, is_in_full: bool) -> Vec<(&'static str, String)> {
@@ -135,7 +143,7 @@ fn or_erased(number: String, entry: &Entry) -> String {
     if entry.parties.is_none() { "erased".into() } else { number }
 }
 
-fn files(site: &Site, recording: RecordingId) -> Vec<(&'static str, String)> {
+fn files(site: &Site, recording: RecordingId, state: State) -> Vec<(&'static str, String)> {
     let path = site.recording(recording);
     let size = match fs::metadata(&path) {
         Ok(metadata) => counted(metadata.len(), "byte"),
@@ -145,6 +153,7 @@ fn files(site: &Site, recording: RecordingId) -> Vec<(&'static str, String)> {
     let who = match fs::read(&keys).map(|bytes| KeyFile::parse(&bytes)) {
         Ok(Ok(file)) => format!("for {}", file.recipients().map(|name| name.short()).collect::<Vec<_>>().join(" and ")),
         Ok(Err(_)) => "damaged: nobody can open the recording until they are taken from a backup".into(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && state == State::Erased => "destroyed".into(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => "not there: nobody can open the recording".into(),
         Err(error) => absent(&error),
     };

@@ -205,5 +205,6 @@ pub(super) const fn style(state: State) -> Style {
         State::Recording => Style::Care,
         State::Sealed => Style::Good,
         State::Torn => Style::Bad,
+        State::Erased => Style::Quiet,
     }
 }

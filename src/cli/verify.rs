@@ -9,6 +9,7 @@ use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::list::{are, counted};
 use crate::cli::progress::Progress;
+use crate::cli::show::erased;
 use crate::cli::site::{self, Site};
 use crate::cli::term::{Style, Term};
 use crate::cli::who;
@@ -51,6 +52,10 @@ pub(super) enum Word {
     Broken,
     /// The ledger has it, and its file is not there.
     Missing,
+    /// Its keys were destroyed.
+    Erased,
+    /// Its keys were destroyed, and are there again.
+    Restored,
 }
 
 impl Word {
@@ -62,6 +67,8 @@ impl Word {
             Self::Torn => "torn",
             Self::Broken => "broken",
             Self::Missing => "missing",
+            Self::Erased => "erased",
+            Self::Restored => "restored",
         }
     }
 }
@@ -99,15 +106,18 @@ pub(super) fn verify(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
             ids
         }
     };
-    let mut bad: u64 = 0;
+    let (mut complete, mut erased, mut bad) = (0_u64, 0_u64, 0_u64);
     let mut worst = None;
     for &id in &ids {
         let entry = store.as_ref().map(|store| store.recording(id)).transpose()?.flatten().map(|entry| site.as_it_is(entry));
-        if let (Some(store), Some(_)) = (&mut store, &secret) {
+        // What was erased is verified without its content: there are no keys.
+        let is_erased = entry.as_ref().is_some_and(|entry| entry.state == State::Erased);
+        let secret = secret.as_ref().filter(|_| !is_erased);
+        if let (Some(store), Some(_)) = (&mut store, secret) {
             log(store.as_mut(), id, None, Deed::Verify, Outcome::Granted)?;
         }
-        let found = one(&site, id, entry.as_ref(), &node, secret.as_ref());
-        if let (Some(store), Some(_)) = (&mut store, &secret) {
+        let found = one(&site, id, entry.as_ref(), &node, secret);
+        if let (Some(store), Some(_)) = (&mut store, secret) {
             let outcome = match &found {
                 Ok(_) => Outcome::Done,
                 Err(Stop::Trouble(Exit::Refused, _)) => Outcome::WrongKey,
@@ -116,8 +126,15 @@ pub(super) fn verify(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
             log(store.as_mut(), id, None, Deed::Verify, outcome)?;
         }
         match found {
-            Ok(found) => {
-                bad += u64::from(found.word != Word::Complete);
+            Ok(mut found) => {
+                if let (true, Some(store)) = (is_erased, &store) {
+                    found = of_erased(&site, id, found, &store.accesses(id)?);
+                }
+                match found.word {
+                    Word::Complete => complete += 1,
+                    Word::Erased => erased += 1,
+                    Word::Unfinished | Word::Cut | Word::Torn | Word::Broken | Word::Missing | Word::Restored => bad += 1,
+                }
                 tell(id, &found, wanted.json, term)?;
             }
             // One of which nothing is known does not keep the others from being verified.
@@ -130,8 +147,8 @@ pub(super) fn verify(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
         }
     }
     if ids.len() != 1 && !wanted.json {
-        let whole = ids.len() as u64;
-        term.out.line(format_args!("\n{}, {} complete.", counted(whole, "recording"), whole - bad))?;
+        let erased = if erased > 0 { format!(", {erased} erased") } else { String::new() };
+        term.out.line(format_args!("\n{}, {complete} complete{erased}.", counted(ids.len() as u64, "recording")))?;
     }
     if bad == 0 { Ok(()) } else { Err(Stop::Said(worst.unwrap_or(Exit::NotSo))) }
 }
@@ -156,10 +173,27 @@ fn tell(id: RecordingId, found: &Finding, is_json: bool, term: &mut Term<'_>) ->
     let style = match found.word {
         Word::Complete => Style::Good,
         Word::Unfinished => Style::Care,
-        Word::Cut | Word::Torn | Word::Broken | Word::Missing => Style::Bad,
+        Word::Erased => Style::Quiet,
+        Word::Cut | Word::Torn | Word::Broken | Word::Missing | Word::Restored => Style::Bad,
     };
     let word = term.out.styled(style, found.word.as_str());
     Ok(term.out.line(format_args!("{id}  {word}  {}", found.text))?)
+}
+
+/// What is found of a recording whose keys were destroyed.
+fn of_erased(site: &Site, id: RecordingId, found: Finding, accesses: &[Access]) -> Finding {
+    let keys = site.key_file(id);
+    if keys.symlink_metadata().is_ok() {
+        let text =
+            format!("{}, and are there again, in `{}`: erase it once more", uncapitalized(&erased(accesses)), keys.display());
+        return Finding { word: Word::Restored, text };
+    }
+    let word = if found.word == Word::Broken { Word::Broken } else { Word::Erased };
+    Finding { word, text: format!("{}; {}", found.text, uncapitalized(&erased(accesses))) }
+}
+
+fn uncapitalized(sentence: &str) -> String {
+    sentence.replacen("Its", "its", 1)
 }
 
 fn one(
@@ -199,6 +233,7 @@ pub(super) fn missing(site: &Site, id: RecordingId, entry: Option<&Entry>) -> Re
             (format!("the ledger has it sealed{size}"), "take it from a backup")
         }
         Some((State::Torn, _)) => ("the ledger has it torn".to_owned(), "take it from a backup"),
+        Some((State::Erased, _)) => ("it was erased".to_owned(), "its keys are gone too"),
     };
     Ok(Trouble::new(format!("{known}, and its file `{shown}` is not there"), remedy))
 }
@@ -294,7 +329,8 @@ pub(super) fn log(
     deed: Deed,
     outcome: Outcome,
 ) -> Result<(), Stop> {
-    let access = Access { at: who::now(), who: who::who(), deed, recording, purpose: purpose.map(str::to_owned), outcome };
+    let purpose = purpose.map(str::to_owned);
+    let access = Access { at: who::now(), who: who::who(), deed, recording, purpose, reason: None, outcome };
     store
         .record_access(&access)
         .map_err(|error| Stop::cannot(format!("nothing is opened that cannot be logged: {error}"), error.remedy()))

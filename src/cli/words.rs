@@ -34,7 +34,7 @@ pub(super) enum Verb {
     /// Look at the calls of this moment; pause, resume or end their recording
     #[command(subcommand)]
     Calls(Calls),
-    /// Look at recordings, verify and export them
+    /// Look at recordings, verify, export and erase them
     #[command(subcommand)]
     Recordings(Recordings),
     /// Play one recorded call for you to see and hear, on the loopback and with no set-up
@@ -196,7 +196,41 @@ pub(super) enum Recordings {
         #[command(flatten)]
         form: Form,
     },
+    /// Erase a recording: destroy its wrapped keys, without which nobody opens it
+    #[command(long_about = "Erase a recording: destroy its wrapped keys, without which nobody opens it.\n\n\
+        The key file is overwritten, removed, and both are made durable. The ciphertext stays, and\n\
+        so does the ledger's row, with the parties; the access log says who erased it and why.\n\
+        What this cannot reach are copies: backups and snapshots of the `keys` folder, and blocks\n\
+        that a flash disk or a copy-on-write file system has put aside. Who has such a copy and a\n\
+        recipient's secret key opens the recording still. One that is being made is not erased.")]
+    Erase {
+        /// The recording: 32 hexadecimal digits
+        #[arg(value_name = "ID")]
+        id: RecordingId,
+        /// Why, for the access log
+        #[arg(long, value_name = "TEXT", value_parser = sentence)]
+        reason: String,
+        /// Do not ask whether it is meant
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
 }
+
+/// A text with something in it, on one line and of a sentence or two.
+fn sentence(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() || text.len() > REASON_BYTES || text.chars().any(char::is_control) {
+        return Err(format!("one line of at most {REASON_BYTES} bytes"));
+    }
+    Ok(text.to_owned())
+}
+
+/// Bytes of a reason that an operator gives.
+const REASON_BYTES: usize = 400;
 
 /// Which installation is meant.
 #[derive(Args, Clone, Debug)]

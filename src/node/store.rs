@@ -11,7 +11,7 @@ use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension as _, Row, Transaction, TransactionBehavior, named_params, params,
 };
 
-use crate::catalogue::{Access, Entry, Filter, Opening, Parties, Reason, Store, StoreError, Totals, Which, Write};
+use crate::catalogue::{Access, Entry, Filter, Opening, Parties, Reason, State, Store, StoreError, Totals, Which, Write};
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::private::Private;
 use crate::time::Wall;
@@ -39,7 +39,8 @@ const APPLICATION: i64 = 0x6d69_7473;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What brings a ledger of version *n* to *n + 1*; a new one goes through all.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE calls (
         call          TEXT PRIMARY KEY,
         began_us      INTEGER NOT NULL,
@@ -84,10 +85,15 @@ const STEPS: [&str; 1] = ["
         BEGIN SELECT RAISE(ABORT, 'the access log only grows'); END;
     CREATE TRIGGER accesses_are_not_removed BEFORE DELETE ON accesses
         BEGIN SELECT RAISE(ABORT, 'the access log only grows'); END;
-"];
+",
+    "
+    ALTER TABLE accesses ADD COLUMN reason TEXT;
+    CREATE INDEX erasures ON accesses (recording) WHERE deed = 'erase' AND outcome = 'done';
+",
+];
 
 /// The version that [`STEPS`] lead to.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// A row that is sealed or torn keeps its state, its totals and its recording; a torn one keeps its reason too, which is why.
 const PUT_CALL: &str = "
@@ -120,7 +126,10 @@ const LOSE: &str =
     "UPDATE calls SET state = 'none', recording = NULL, reason = ?2 WHERE recording = ?1 AND state NOT IN ('sealed', 'torn')";
 
 const SELECT: &str = "
-    SELECT calls.*, parties.calling, parties.called, parties.call_id FROM calls LEFT JOIN parties USING (call)";
+    SELECT calls.*, parties.calling, parties.called, parties.call_id,
+           EXISTS (SELECT 1 FROM accesses AS a WHERE a.recording = calls.recording AND a.deed = 'erase' AND a.outcome = 'done')
+               AS is_erased
+    FROM calls LEFT JOIN parties USING (call)";
 
 impl SqliteStore {
     fn open(path: &Path, opening: Opening) -> Result<Self, StoreError> {
@@ -257,13 +266,14 @@ impl Store for SqliteStore {
         self.db.pragma_update(None, "synchronous", "FULL").map_err(|error| failed(&path, error))?;
         let logged = self.transaction(|transaction| {
             transaction.execute(
-                "INSERT INTO accesses (at_us, who, deed, recording, purpose, outcome) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO accesses (at_us, who, deed, recording, purpose, reason, outcome) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 params![
                     access.at.unix_micros(),
                     access.who,
                     access.deed.as_str(),
                     access.recording.to_string(),
                     access.purpose,
+                    access.reason,
                     access.outcome.as_str(),
                 ],
             )?;
@@ -274,7 +284,8 @@ impl Store for SqliteStore {
     }
 
     fn accesses(&self, recording: RecordingId) -> Result<Vec<Access>, StoreError> {
-        let query = "SELECT at_us, who, deed, recording, purpose, outcome FROM accesses WHERE recording = ?1 ORDER BY number";
+        let query =
+            "SELECT at_us, who, deed, recording, purpose, reason, outcome FROM accesses WHERE recording = ?1 ORDER BY number";
         let rows = self.db.prepare(query).and_then(|mut statement| {
             let rows = statement.query_map([recording.to_string()], |row| {
                 Ok(Access {
@@ -283,6 +294,7 @@ impl Store for SqliteStore {
                     deed: word(row, "deed")?,
                     recording: word(row, "recording")?,
                     purpose: row.get("purpose")?,
+                    reason: row.get("reason")?,
                     outcome: word(row, "outcome")?,
                 })
             })?;
@@ -373,7 +385,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         trunk: TrunkName::new(&row.get::<_, String>("trunk")?),
         policy: row.get("policy")?,
         purpose: row.get("purpose")?,
-        state: word(row, "state")?,
+        state: if row.get("is_erased")? { State::Erased } else { word(row, "state")? },
         reason: word(row, "reason")?,
         leg: row.get::<_, Option<Word<Leg>>>("leg")?.map(|word| word.0),
         recording: row
@@ -458,7 +470,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::catalogue::{Deed, Outcome, State};
+    use crate::catalogue::{Deed, Outcome};
 
     #[test]
     fn a_call_is_read_as_it_was_written() {
@@ -556,6 +568,7 @@ mod tests {
             deed: Deed::Export,
             recording: id(1),
             purpose: Some("marketing".into()),
+            reason: Some("for the court".into()),
             outcome: Outcome::OtherPurpose,
         };
         store.record_access(&access).unwrap();
@@ -570,6 +583,52 @@ mod tests {
     }
 
     #[test]
+    fn what_was_erased_stays_erased_whatever_is_written_of_it_later() {
+        let (home, mut store) = kept();
+        store.write(&[put(&entry(1)), put(&entry(2)), Write::Sealed(id(1), Totals::default())]).unwrap();
+        let mut operator = open(&home.path().join("ledger.db"), Opening::ReadAndLog).unwrap();
+        let state = |store: &dyn Store| store.recording(id(1)).unwrap().unwrap().state;
+
+        operator.record_access(&erasing(1, Outcome::Granted)).unwrap();
+        assert_eq!(state(store.as_ref()), State::Sealed, "not before it is done");
+        operator.record_access(&erasing(1, Outcome::Done)).unwrap();
+        store.write(&[put(&entry(1)), Write::Torn(id(1), Reason::Torn)]).unwrap();
+        store.mark_torn().unwrap();
+
+        assert_eq!(state(store.as_ref()), State::Erased);
+        let listed: Vec<_> = store.list(&Filter::default()).unwrap().iter().map(|entry| entry.state).collect();
+        assert_eq!(listed, [State::Erased, State::Torn]);
+        let accesses = store.accesses(id(1)).unwrap();
+        assert_eq!(crate::catalogue::erasure(&accesses), Some(&erasing(1, Outcome::Done)));
+        assert_eq!(crate::catalogue::erasure(&accesses[..1]), None);
+    }
+
+    #[test]
+    fn a_ledger_of_the_first_version_is_brought_up_to_date_with_all_that_is_in_it() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("ledger.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(STEPS[0]).unwrap();
+        old.pragma_update(None, "application_id", APPLICATION).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        old.execute(
+            "INSERT INTO accesses (at_us, who, deed, recording, purpose, outcome) VALUES (5000000, 'alice', 'export', ?1, 'quality', 'done')",
+            [id(1).to_string()],
+        )
+        .unwrap();
+        assert!(matches!(open(&path, Opening::Read), Err(StoreError::Older { .. })));
+        drop(old);
+
+        let mut store = open(&path, Opening::Keep).unwrap();
+
+        let access = Access { deed: Deed::Export, purpose: Some("quality".into()), reason: None, ..erasing(1, Outcome::Done) };
+        assert_eq!(store.accesses(id(1)).unwrap(), [Access { at: wall(5), who: "alice".into(), ..access }]);
+        store.write(&[put(&entry(1))]).unwrap();
+        store.record_access(&erasing(1, Outcome::Done)).unwrap();
+        assert_eq!(store.recording(id(1)).unwrap().unwrap().state, State::Erased);
+    }
+
+    #[test]
     fn the_ledger_is_read_and_logged_to_while_the_proxy_writes() {
         let (home, mut store) = kept();
         let path = home.path().join("ledger.db");
@@ -580,8 +639,7 @@ mod tests {
         store.write(&[put(&entry(2))]).unwrap();
 
         assert_eq!(reader.list(&Filter::default()).unwrap().len(), 2);
-        let access =
-            Access { at: wall(1), who: "a".into(), deed: Deed::Verify, recording: id(2), purpose: None, outcome: Outcome::Done };
+        let access = Access { deed: Deed::Verify, ..erasing(2, Outcome::Done) };
         logger.record_access(&access).unwrap();
         assert_eq!(reader.accesses(id(2)).unwrap(), [access]);
         store.write(&[put(&entry(3))]).unwrap();
@@ -648,7 +706,7 @@ mod tests {
 
         let error = open(&path, Opening::Keep).err().unwrap();
 
-        assert!(error.to_string().ends_with("is of version 9, and this program knows up to 1"), "{error}");
+        assert!(error.to_string().ends_with("is of version 9, and this program knows up to 2"), "{error}");
     }
 
     #[test]
@@ -721,6 +779,11 @@ mod tests {
                 call_id: Private::new("a@b".into()),
             }),
         }
+    }
+
+    fn erasing(n: u64, outcome: Outcome) -> Access {
+        let (who, reason) = ("alice (uid 1000)".into(), Some("GDPR 17".into()));
+        Access { at: wall(7), who, deed: Deed::Erase, recording: id(n), purpose: None, reason, outcome }
     }
 
     fn unrecorded(n: u64) -> Entry {
