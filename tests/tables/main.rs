@@ -9,5 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may panic, and reads its golden files")]
 #![allow(missing_docs, unreachable_pub, reason = "a test")]
 
+mod call;
 mod consent;
 mod grid;
+mod parties;
