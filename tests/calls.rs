@@ -180,6 +180,24 @@ fn a_bye_ends_the_recording_gives_back_the_ports_and_writes_the_last_word() {
 }
 
 #[test]
+fn an_answer_that_comes_again_does_not_undo_what_was_agreed_after_it() {
+    let mut world = World::with(Mode::Announce);
+    world.pbx_calls(&offer("192.0.2.10", 4000, "0 101"));
+    let answer = world.answer(200, "b", &offer("198.51.100.20", 6000, "0 101"));
+    world.datagram(TRUNK, &answer);
+    world.pbx_acks("b");
+    let held = offer("198.51.100.20", 6000, "0 101").replace("sendrecv", "sendonly");
+    world.trunk_sends("INVITE", 2, "b", "Content-Type: application/sdp\r\n", &held);
+    world.pbx_answers(&offer("192.0.2.10", 4000, "0 101").replace("sendrecv", "recvonly"));
+    world.out.clear();
+
+    world.datagram(TRUNK, &answer);
+
+    assert_eq!(world.sdp(&world.to_pbx_any("200")).media()[0].addr, Some("192.0.2.2".parse().unwrap()), "it passes");
+    assert_eq!(world.orders().count(), 0, "and the trunk's party stays on hold");
+}
+
+#[test]
 fn a_challenged_bye_ends_nothing() {
     let mut world = World::with(Mode::Announce);
     world.call_is_up();

@@ -53,6 +53,8 @@ struct Pending {
     from: Leg,
     kind: Kind,
     offer: Option<Session>,
+    /// The description that each dialog's responses brought last, as it came.
+    described: Vec<(usize, Bytes)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,6 +66,24 @@ enum Kind {
     /// A BYE that ends another fork.
     ForkBye,
     Other,
+}
+
+impl Pending {
+    /// Takes note of a description in a response of this dialog, and says whether it is another than the last one.
+    ///
+    /// A 2xx comes again until its ACK has come (RFC 3261 §13.3.1.4): what it says may have been overtaken by a re-INVITE meanwhile.
+    fn is_news(&mut self, dialog: usize, description: &[u8]) -> bool {
+        let known = self.described.iter_mut().find(|(of, _)| *of == dialog);
+        if known.as_ref().is_some_and(|(_, last)| last == description) {
+            return false;
+        }
+        let description = Bytes::copy_from_slice(description);
+        match known {
+            Some((_, last)) => *last = description,
+            None => self.described.push((dialog, description)),
+        }
+        true
+    }
 }
 
 impl Table {
@@ -278,7 +298,7 @@ impl Table {
             Ok((offer, body)) => {
                 let to = self.desk.target(request, direction.caller().other(), Some(trunk_at), Within::Nothing);
                 self.pending
-                    .insert(server, Pending { call: id, dialog: None, from: direction.caller(), kind: Kind::First, offer });
+                    .insert(server, Pending { call: id, dialog: None, from: direction.caller(), kind: Kind::First, offer, described: Vec::new() });
                 self.desk.stack.handle(sip::Input::Forward { server, to, body }, now);
             }
             Err(Reason::BadOffer) => self.refuse(server, slot, 488, Reason::BadOffer, now),
@@ -371,7 +391,7 @@ impl Table {
         } else {
             Kind::Other
         };
-        self.pending.insert(server, Pending { call: id, dialog: Some(dialog), from: sender, kind, offer });
+        self.pending.insert(server, Pending { call: id, dialog: Some(dialog), from: sender, kind, offer, described: Vec::new() });
         let to = self.desk.target(request, sender.other(), Some(trunk_at), Within::Dialog);
         self.desk.stack.handle(sip::Input::Forward { server, to, body }, now);
         self.keep(slot, before, now);
@@ -443,15 +463,19 @@ impl Table {
             {
                 match call.anchor(from, Some(at), &sdp, &mut self.desk) {
                     Ok(anchored) => {
+                        let description = response.body().get(place.clone()).unwrap_or_default();
+                        let pending = self.pending.get_mut(&server);
+                        let news = pending.and_then(|pending| pending.is_news(at, description).then(|| pending.offer.clone()));
                         body = Some(with(&response, place, anchored));
                         let answer = Session::of(&sdp);
-                        match self.pending.get(&server).and_then(|pending| pending.offer.clone()) {
-                            Some(offer) => call.agree(at, Agreed { offerer: from, offer, answer }, &mut self.desk, now),
-                            None => {
+                        match news {
+                            Some(Some(offer)) => call.agree(at, Agreed { offerer: from, offer, answer }, &mut self.desk, now),
+                            Some(None) => {
                                 if let Some(dialog) = call.dialogs.get_mut(at) {
                                     dialog.late_offer = Some(answer);
                                 }
                             }
+                            None => {}
                         }
                     }
                     Err(_) => self.desk.tallies.forks_refused += 1,
