@@ -13,3 +13,4 @@ mod call;
 mod consent;
 mod grid;
 mod parties;
+mod telling;

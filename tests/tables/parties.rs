@@ -81,6 +81,17 @@ pub enum Place {
     OtherCodec,
 }
 
+impl Place {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Here => "",
+            Self::Elsewhere => " elsewhere",
+            Self::Held => " held",
+            Self::OtherCodec => " G.729",
+        }
+    }
+}
+
 /// The product's table with one call in it, and both parties.
 pub struct Parties {
     table: Table,
@@ -103,6 +114,9 @@ pub struct Parties {
     /// The bridge that was announced over, or recorded.
     bridge: Option<BridgeId>,
     announcing: [Option<Announcing>; 2],
+    /// Where each party said last that it wants its media, and where the media plane was told that it is.
+    wanted: [Place; 2],
+    described: [Place; 2],
     out: Vec<String>,
 }
 
@@ -151,6 +165,8 @@ impl Parties {
             is_answered: false,
             bridge: None,
             announcing: [None, None],
+            wanted: [Place::Here; 2],
+            described: [Place::Here; 2],
             out: Vec::new(),
         };
         parties.drain();
@@ -209,11 +225,12 @@ impl Parties {
             Input::Reply(status) => {
                 let (leg, asked) = self.unanswered.pop()?;
                 let has_offer = asked.method() == Method::Invite && status < 300;
-                let sdp = if has_offer { offer(leg, Place::Here) } else { String::new() };
+                let sdp = if has_offer { offer(leg, self.wanted[leg.index()]) } else { String::new() };
                 self.datagram(at(leg), &answer(&asked, status, "b", &sdp));
             }
             Input::Reinvite(leg, place) => {
                 self.invite.as_ref()?;
+                self.wanted[leg.index()] = place;
                 let text = self.next("INVITE", leg, "b", &offer(leg, place));
                 self.last_invite[leg.index()] = Some(text.clone());
                 self.datagram(at(leg), &text);
@@ -358,11 +375,12 @@ impl Parties {
             }
             Order::Describe { leg, remote, .. } => {
                 let place = match (remote.receives, remote.rtp == address(media_at(leg, Place::Here))) {
-                    (true, true) => "",
-                    (true, false) => " elsewhere",
-                    (false, _) => " held",
+                    (false, _) => Place::Held,
+                    (true, false) => Place::Elsewhere,
+                    (true, true) => Place::Here,
                 };
-                self.say(&format!("describe({}{place})", letter(leg)));
+                self.described[leg.index()] = place;
+                self.say(&format!("describe({}{})", letter(leg), place.word()));
             }
             Order::Announce(announcing) => {
                 self.say(&format!("announce({})", letter(announcing.leg)));
@@ -417,6 +435,13 @@ impl Machine for Parties {
         };
         let waiting: BTreeSet<(Leg, Vec<u8>)> =
             self.unanswered.iter().map(|(leg, message)| (leg.other(), message.method().as_bytes().to_vec())).collect();
+        let is_over = shows == "over";
+        for leg in Leg::BOTH {
+            let place = self.described[leg.index()];
+            if place != Place::Here && !is_over {
+                write!(shows, ", {}{}", letter(leg), place.word()).unwrap();
+            }
+        }
         for (leg, method) in waiting {
             write!(shows, ", {} {}", letter(leg), String::from_utf8_lossy(&method)).unwrap();
         }
