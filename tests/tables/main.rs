@@ -12,5 +12,6 @@
 mod call;
 mod consent;
 mod grid;
+mod media;
 mod parties;
 mod telling;
