@@ -1,12 +1,14 @@
 //! Session descriptions (RFC 8866), read as tolerantly as they are written, and changed in place.
 
 mod anchor;
+mod crypto;
 mod description;
 mod format;
 mod media;
 mod multipart;
 
 pub use anchor::Here;
+pub use crypto::{Crypto, CryptoFault, FecOrder, Inline, KeyParam, Lifetime, MalformedCrypto, Mki, SessionParam, Suite};
 pub use description::{MalformedSdp, Sdp};
 pub use format::Format;
 pub use media::{Flow, Kind, Media};
