@@ -80,7 +80,8 @@ fn sdp_of_part(body: &[u8], part: Range<usize>) -> Option<Range<usize>> {
         at += line.len();
         let text = line.trim_ascii();
         if text.is_empty() {
-            return is_description.then_some(at..part.end);
+            // Without its line end, what would be put in its place would stand in a header.
+            return (is_description && line.ends_with(b"\n")).then_some(at..part.end);
         }
         let Some((name, value)) = memchr::memchr(b':', text).and_then(|colon| text.split_at_checked(colon)) else { continue };
         let value = value.get(1..).unwrap_or_default().trim_ascii();
@@ -128,5 +129,14 @@ mod tests {
         assert!(find(b"multipart/mixed;boundary=b", format!("{encoded}--b--").as_bytes()).is_none());
         assert!(find(b"multipart/mixed;boundary=b", part.as_bytes()).is_none(), "never closed");
         assert!(find(b"multipart/mixed", part.as_bytes()).is_none());
+    }
+
+    #[test]
+    fn a_part_whose_head_does_not_end_has_no_description() {
+        let with = |end: &str| format!("--b\r\nContent-Type: application/sdp\r\n{end}\r\n--b--");
+
+        assert!(find(b"multipart/mixed;boundary=b", with("").as_bytes()).is_none());
+        assert!(find(b"multipart/mixed;boundary=b", with(" ").as_bytes()).is_none());
+        assert_eq!(find(b"multipart/mixed;boundary=b", with("\r\n").as_bytes()), Some(38..38));
     }
 }
