@@ -12,5 +12,5 @@ pub use config::{Mistake, Settings};
 pub use log::log_story;
 pub use masked::masked;
 pub use reply::{Consent, Done, LiveCall, LiveState, NotDone, Reply, Status};
-pub use request::Request;
+pub use request::{NotUnderstood, Request};
 pub use trouble::Trouble;

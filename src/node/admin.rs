@@ -56,13 +56,13 @@ async fn serve(stream: UnixStream, ask: mpsc::Sender<Asked>) {
     let mut lines = BufReader::new(read.take(LINE_BYTES));
     let mut line = String::new();
     let reply = match tokio::time::timeout(PATIENCE, lines.read_line(&mut line)).await {
-        Ok(Ok(_)) => match serde_json::from_str::<Request>(&line) {
+        Ok(Ok(_)) => match Request::from_json(&line) {
             Ok(request) => {
                 let reply = answer(request.clone(), &ask).await;
                 log(&request, &reply, uid);
                 reply
             }
-            Err(error) => Reply::Error { what: format!("the request is not understood: {error}") },
+            Err(error) => Reply::Error { what: error.to_string() },
         },
         Ok(Err(_)) | Err(_) => return,
     };
