@@ -130,7 +130,7 @@ fn prefix(section: &Section<'_>, key: &str, notes: &mut Notes) -> Option<String>
     if !found.value.chars().all(is_sent) {
         let plain: String = found.value.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
         let what = format!("no number begins with `{}` (`{key}` of {})", printable(&found.value), section.name);
-        notes.error(found.line, what, format!("write it as it is dialled, without spaces and signs: \"{plain}\""));
+        notes.error(found.line, what, format!("write it as it is dialled, without spaces and signs: \"{}\"", printable(&plain)));
         return None;
     }
     Some(found.value)
@@ -205,7 +205,7 @@ fn language(
     let said = section.text("language", "\"de\"", notes);
     let announcements = announcements?;
     let spoken = || announcements.value.keys().map(String::as_str);
-    let all = || spoken().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+    let all = || spoken().map(|name| format!("\"{}\"", printable(name))).collect::<Vec<_>>().join(", ");
     match said {
         Some(found) if announcements.value.contains_key(&found.value) => Some(found.value),
         Some(found) => {
@@ -324,7 +324,7 @@ pub(super) fn check_together(policies: &Policies, recipients: &[Found<Recipient>
             let what = format!("{policy} records for `{purpose}`, and nobody may listen for that");
             let purposes = || recipients.iter().flat_map(|recipient| &recipient.value.purposes).map(String::as_str);
             let remedy = match similar(purpose, purposes()) {
-                Some(meant) => format!("did you mean \"{meant}\"? or add the purpose to a [[recipient]]"),
+                Some(meant) => format!("did you mean \"{}\"? or add the purpose to a [[recipient]]", printable(meant)),
                 None => format!("add a [[recipient]] with purposes = [\"{purpose}\"], or the purpose to one that there is"),
             };
             notes.missing(*line, what, remedy);

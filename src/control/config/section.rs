@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::control::config::similar::similar;
@@ -100,7 +101,7 @@ impl<'d> Section<'d> {
 
     /// Returns the table of this name.
     pub(super) fn section(&self, key: &str, notes: &mut Notes) -> Option<Self> {
-        let value = self.table.get(key)?;
+        let value = self.value(key)?;
         let line = notes.line(&value.span());
         let value = value.get_ref();
         if let Some(table) = value.as_table() {
@@ -119,7 +120,7 @@ impl<'d> Section<'d> {
 
     /// Returns the tables of the list of this name.
     pub(super) fn sections(&self, key: &str, notes: &mut Notes) -> Vec<Self> {
-        let Some(value) = self.table.get(key) else { return Vec::new() };
+        let Some(value) = self.value(key) else { return Vec::new() };
         let line = notes.line(&value.span());
         let remedy = format!("write [[{key}]] with double brackets, once for each");
         let DeValue::Array(array) = value.get_ref() else {
@@ -131,7 +132,7 @@ impl<'d> Section<'d> {
             return Vec::new();
         };
         let mut sections = Vec::new();
-        for (nth, item) in array.iter().enumerate() {
+        for (nth, item) in array.iter().enumerate().filter(|(_, item)| is_read(item)) {
             let line = notes.line(&item.span());
             let Some(table) = item.get_ref().as_table() else {
                 let what = format!("each {key} is a section, and here it is {}", kind(item.get_ref()));
@@ -145,19 +146,24 @@ impl<'d> Section<'d> {
         sections
     }
 
+    /// Returns what a setting says, if it is there and could be read.
+    fn value(&self, key: &str) -> Option<&'d Spanned<DeValue<'d>>> {
+        self.table.get(key).filter(|value| is_read(value))
+    }
+
     /// Returns where a setting stands, if it is there.
     pub(super) fn line_of(&self, key: &str, notes: &Notes) -> Option<usize> {
-        self.table.get(key).map(|value| notes.line(&value.span()))
+        self.value(key).map(|value| notes.line(&value.span()))
     }
 
     /// Returns the text of a setting as it stands, and notes nothing: whoever reads the setting does.
     pub(super) fn peek(&self, key: &str) -> Option<&str> {
-        self.table.get(key)?.get_ref().as_str()
+        self.value(key)?.get_ref().as_str()
     }
 
     /// Returns the text of a setting that must be there.
     pub(super) fn required(&self, key: &str, example: &str, notes: &mut Notes) -> Option<Found<String>> {
-        if self.table.get(key).is_none() {
+        if self.value(key).is_none() {
             notes.missing(self.line, format!("{} says no `{key}`", self.name), format!("for example: {key} = {example}"));
             return None;
         }
@@ -166,7 +172,7 @@ impl<'d> Section<'d> {
 
     /// Returns the text of a setting, if it is there.
     pub(super) fn text(&self, key: &str, example: &str, notes: &mut Notes) -> Option<Found<String>> {
-        let value = self.table.get(key)?;
+        let value = self.value(key)?;
         let line = notes.line(&value.span());
         let example = format!("for example: {key} = {example}");
         let Some(text) = value.get_ref().as_str() else {
@@ -209,7 +215,7 @@ impl<'d> Section<'d> {
 
     /// Returns the number of a setting, if it is there.
     pub(super) fn number(&self, key: &str, range: RangeInclusive<u64>, unit: &str, notes: &mut Notes) -> Option<Found<u64>> {
-        let value = self.table.get(key)?;
+        let value = self.value(key)?;
         let line = notes.line(&value.span());
         let remedy = format!("it is a whole number {unit} from {} to {}", range.start(), range.end());
         let DeValue::Integer(integer) = value.get_ref() else {
@@ -219,14 +225,14 @@ impl<'d> Section<'d> {
         };
         let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok().filter(|number| range.contains(number));
         if number.is_none() {
-            notes.error(line, format!("`{key}` of {} cannot be {integer}", self.name), remedy);
+            notes.error(line, format!("`{key}` of {} cannot be {}", self.name, printable(&integer.to_string())), remedy);
         }
         number.map(|value| Found { value, line })
     }
 
     /// Returns the texts of a list, if it is there.
     pub(super) fn texts(&self, key: &str, example: &str, notes: &mut Notes) -> Option<Found<Vec<Found<String>>>> {
-        let value = self.table.get(key)?;
+        let value = self.value(key)?;
         let line = notes.line(&value.span());
         let remedy = format!("for example: {key} = {example}");
         let DeValue::Array(array) = value.get_ref() else {
@@ -234,7 +240,7 @@ impl<'d> Section<'d> {
             return None;
         };
         let mut texts = Vec::new();
-        for item in array.iter() {
+        for item in array.iter().filter(|item| is_read(item)) {
             let line = notes.line(&item.span());
             match item.get_ref().as_str() {
                 Some(text) => texts.push(Found { value: text.to_owned(), line }),
@@ -254,7 +260,7 @@ impl<'d> Section<'d> {
         example: &str,
         notes: &mut Notes,
     ) -> Option<Found<BTreeMap<String, Found<String>>>> {
-        let value = self.table.get(key)?;
+        let value = self.value(key)?;
         let line = notes.line(&value.span());
         let remedy = format!("for example: {key} = {example}");
         let DeValue::Table(table) = value.get_ref() else {
@@ -266,7 +272,7 @@ impl<'d> Section<'d> {
             return None;
         };
         let mut texts = BTreeMap::new();
-        for (name, item) in table.iter() {
+        for (name, item) in table.iter().filter(|(_, item)| is_read(item)) {
             let line = notes.line(&item.span());
             let name = name.get_ref().as_ref();
             match item.get_ref().as_str().filter(|text| !text.is_empty()) {
@@ -282,6 +288,11 @@ impl<'d> Section<'d> {
         }
         Some(Found { value: texts, line })
     }
+}
+
+/// Returns whether this was read: where no value can be made out, a number of no length stands in the table, and the mistake is told.
+fn is_read(value: &Spanned<DeValue<'_>>) -> bool {
+    !value.span().is_empty()
 }
 
 /// What stands in the file, without what could play tricks on a terminal.

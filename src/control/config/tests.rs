@@ -429,9 +429,47 @@ fn the_data_directory_is_known_although_there_are_mistakes_elsewhere() {
 
 #[test]
 fn a_mistake_prints_nothing_that_plays_tricks_on_a_terminal() {
-    let report = parse(&BASE.replace("\"udp 127.0.0.1:5060\"", r#""udp \u001b[2Jx""#));
+    for (from, to) in [
+        ("\"udp 127.0.0.1:5060\"", r#""udp \u001b[2Jx""#),
+        (
+            "{ de = \"a.wav\" }",
+            r#"{ "d\u001b" = "a.wav" }
+language = "de""#,
+        ),
+        ("{ de = \"a.wav\" }", r#"{ "d\u001b" = "a.wav", e = "b.wav" }"#),
+        ("purposes = [\"quality\"]", r#"purposes = ["qualit\u001b"]"#),
+    ] {
+        let report = parse(&BASE.replace(from, to));
+        assert!(!report.mistakes.is_empty());
+        let shown = |mistake: &Mistake| mistake.what.clone() + &mistake.remedy;
+        assert!(!report.mistakes.iter().any(|mistake| shown(mistake).contains(char::is_control)), "{:?}", report.mistakes);
+    }
+}
 
-    assert!(report.mistakes.iter().all(|mistake| !mistake.what.chars().chain(mistake.remedy.chars()).any(char::is_control)));
+#[test]
+fn a_value_that_cannot_be_read_is_told_once_and_in_its_place() {
+    let cases = [
+        ("legal_basis = \"consent\"", "legal_basis = = \"consent\""),
+        ("must_agree = [\"remote\"]", "must_agree = [= \"remote\"]"),
+        ("{ de = \"a.wav\" }", "{ de == \"a.wav\" }"),
+    ];
+
+    for (from, to) in cases {
+        assert_eq!(BASE.matches(from).count(), 1, "{from}");
+        let text = BASE.replace(from, to);
+        let line = text[..text.find(to).unwrap()].matches('\n').count() + 1;
+        let report = parse(&text);
+        assert!(report.mistakes.iter().all(|mistake| mistake.line == Some(line)), "{:?}", report.mistakes);
+        assert!(report.mistakes.iter().all(|mistake| mistake.what.starts_with("this is no TOML")), "{:?}", report.mistakes);
+    }
+}
+
+#[test]
+fn of_a_number_that_is_far_too_long_only_the_beginning_is_repeated() {
+    let report = parse(&BASE.replace("answer_s = 5", &format!("answer_s = {}", "9".repeat(5000))));
+
+    assert_eq!(report.mistakes.len(), 1);
+    assert!(report.mistakes[0].what.len() < 200, "{}", report.mistakes[0].what);
 }
 
 #[test]
