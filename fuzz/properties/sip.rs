@@ -1,6 +1,7 @@
 //! What holds of `wire::sip` for any bytes: an unedited message is as it came, an edited one differs in the lines that were named.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::Range;
 
 use bytes::Bytes;
 use mitschnitt::wire::sip::{Edit, Message, Name, NameAddr, StartLine, Uri, Via, list, reason_phrase, reply, salvage_for_reply};
@@ -20,6 +21,9 @@ pub(crate) fn check(data: &[u8]) {
     // Near the limits an edited message may be one that is refused.
     if message.headers().count() < 240 && data.len() < 60_000 {
         check_edited(&message);
+        if message.validate_request().is_ok() {
+            check_forwarded(&message);
+        }
     }
 }
 
@@ -112,6 +116,49 @@ fn check_edited(message: &Message) {
     let popped = Message::parse_datagram(Edit::new(message).pop_via().finish()).expect("a shorter message is well-formed");
     assert!(popped.values(Name::Via).eq(message.values(Name::Via).skip(1)));
     assert!(raw_lines(&popped, &[Name::Via]).eq(raw_lines(message, &[Name::Via])));
+}
+
+/// A request as a proxy sends it on: two lines more, one number less, and every other byte in its place.
+fn check_forwarded(message: &Message) {
+    let hops = message.max_forwards().expect("it is valid").map_or(70, |hops| hops.saturating_sub(1));
+    let sent = Edit::new(message).push_via(VIA).push_record_route(b"<sip:us.test;lr>").max_forwards(hops).finish();
+    let sent = Message::parse_datagram(sent).expect("what is sent on is well-formed");
+
+    // Our lines are taken out, and their number is put in where theirs was.
+    let [mut via, mut record_route] =
+        [Some(&b"Via: SIP/2.0/UDP us.test;branch=z9hG4bK1\r\n"[..]), Some(b"Record-Route: <sip:us.test;lr>\r\n")];
+    let mut theirs = message.headers();
+    let mut back = sent.as_bytes().to_vec();
+    back.truncate(place(&sent, sent.headers().next().expect("a Via").raw).start);
+    for line in sent.headers() {
+        if via.take_if(|via| *via == line.raw).is_some() || record_route.take_if(|ours| *ours == line.raw).is_some() {
+            continue;
+        }
+        if line.kind == Name::MaxForwards && message.value(Name::MaxForwards).is_none() {
+            assert_eq!(line.raw, format!("Max-Forwards: {hops}\r\n").as_bytes());
+            continue;
+        }
+        let their = theirs.next().expect("no line is added but ours");
+        if line.kind == Name::MaxForwards {
+            assert_eq!(line.value, hops.to_string().as_bytes());
+            let [whole, value] = [place(&sent, line.raw), place(&sent, line.value)];
+            back.extend_from_slice(sent.as_bytes().get(whole.start..value.start).expect("the value is in its line"));
+            back.extend_from_slice(their.value);
+            back.extend_from_slice(sent.as_bytes().get(value.end..whole.end).expect("the value is in its line"));
+        } else {
+            back.extend_from_slice(line.raw);
+        }
+    }
+    let end = sent.headers().last().map_or(0, |line| place(&sent, line.raw).end);
+    back.extend_from_slice(sent.as_bytes().get(end..).expect("the lines end within the message"));
+    assert_eq!(back, *message.as_bytes());
+    assert!(via.is_none() && record_route.is_none(), "both lines are there");
+}
+
+/// Where a piece of a message stands in it.
+fn place(message: &Message, piece: &[u8]) -> Range<usize> {
+    let start = piece.as_ptr().addr() - message.as_bytes().as_ptr().addr();
+    start..start + piece.len()
 }
 
 /// The lines as they came, but for those of these names.
