@@ -2,16 +2,28 @@
 
 use std::path::Path;
 
+#[path = "../fuzz/properties/config.rs"]
+mod config;
 #[path = "../fuzz/properties/file.rs"]
 mod file;
+#[path = "../fuzz/properties/multipart.rs"]
+mod multipart;
+#[path = "../fuzz/properties/pem.rs"]
+mod pem;
+#[path = "../fuzz/properties/request.rs"]
+mod request;
 #[path = "../fuzz/properties/rtcp.rs"]
 mod rtcp;
 #[path = "../fuzz/properties/rtp.rs"]
 mod rtp;
+#[path = "../fuzz/properties/sdes.rs"]
+mod sdes;
 #[path = "../fuzz/properties/sdp.rs"]
 mod sdp;
 #[path = "../fuzz/properties/sip.rs"]
 mod sip;
+#[path = "../fuzz/properties/wav.rs"]
+mod wav;
 
 #[test]
 fn sip_messages_hold_their_properties() {
@@ -36,6 +48,36 @@ fn rtcp_packets_hold_their_properties() {
 #[test]
 fn recordings_hold_their_properties() {
     replay("file", file::check);
+}
+
+#[test]
+fn keys_in_the_open_hold_their_properties() {
+    replay("sdes", sdes::check);
+}
+
+#[test]
+fn bodies_of_several_parts_hold_their_properties() {
+    replay("multipart", multipart::check);
+}
+
+#[test]
+fn questions_and_answers_hold_their_properties() {
+    replay("request", request::check);
+}
+
+#[test]
+fn configurations_hold_their_properties() {
+    replay("config", config::check);
+}
+
+#[test]
+fn announcements_hold_their_properties() {
+    replay("wav", wav::check);
+}
+
+#[test]
+fn key_files_in_pem_hold_their_properties() {
+    replay("pem", pem::check);
 }
 
 /// Mutations of each file; a failure is found again by running the test again, for the seed is the file's name.

@@ -1,0 +1,7 @@
+//! Feeds bytes to the properties of the control socket's JSON: `cargo fuzz run request`.
+#![no_main]
+
+#[path = "../properties/request.rs"]
+mod request;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| request::check(data));
