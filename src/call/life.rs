@@ -208,12 +208,10 @@ impl Call {
 
     /// A 2xx is there for this dialog: if it was lost to another fork's, both forks were answered, and the caller will choose by its ACK
     /// and a BYE to the other (RFC 3261 §13.2.2.4).
-    pub(super) fn revive(&mut self, at: usize) {
-        if let Some(dialog) = self.dialogs.get_mut(at)
-            && dialog.state == DialogState::Lost
-        {
-            *dialog = Dialog { cseq: dialog.cseq, ..Dialog::new(dialog.callee_tag.take(), Vec::new()) };
-        }
+    pub(super) fn revive(&mut self, at: usize) -> bool {
+        let Some(dialog) = self.dialogs.get_mut(at).filter(|dialog| dialog.state == DialogState::Lost) else { return false };
+        *dialog = Dialog { cseq: dialog.cseq, ..Dialog::new(dialog.callee_tag.take(), Vec::new()) };
+        true
     }
 
     pub(super) fn accept(&mut self, at: usize, response: &Message, desk: &mut Desk, now: Moment) {

@@ -297,8 +297,10 @@ impl Table {
         match outcome {
             Ok((offer, body)) => {
                 let to = self.desk.target(request, direction.caller().other(), Some(trunk_at), Within::Nothing);
-                self.pending
-                    .insert(server, Pending { call: id, dialog: None, from: direction.caller(), kind: Kind::First, offer, described: Vec::new() });
+                self.pending.insert(
+                    server,
+                    Pending { call: id, dialog: None, from: direction.caller(), kind: Kind::First, offer, described: Vec::new() },
+                );
                 self.desk.stack.handle(sip::Input::Forward { server, to, body }, now);
             }
             Err(Reason::BadOffer) => self.refuse(server, slot, 488, Reason::BadOffer, now),
@@ -455,8 +457,11 @@ impl Table {
                 }
                 dialog
             });
-            if let (Kind::First, Some(at), 200..) = (kind, dialog, status) {
-                call.revive(at);
+            if let (Kind::First, Some(at), 200..) = (kind, dialog, status)
+                && call.revive(at)
+                && let Some(pending) = self.pending.get_mut(&server)
+            {
+                pending.described.retain(|&(of, _)| of != at);
             }
             if let (Some(at), Some(place)) = (dialog, sdp_of(&response))
                 && let Ok(sdp) = read(&response, &place)

@@ -261,11 +261,14 @@ impl Consent {
 
 impl Asking {
     fn tell(&mut self, played: Played) {
-        let [pbx, trunk] = &mut self.played;
-        match played.leg() {
-            Leg::Pbx => *pbx = Some(played),
-            Leg::Trunk => *trunk = Some(played),
-        }
+        let ([played_pbx, played_trunk], [agreed_pbx, agreed_trunk]) = (&mut self.played, &mut self.agreed);
+        let (place, agreed) = match played.leg() {
+            Leg::Pbx => (played_pbx, agreed_pbx),
+            Leg::Trunk => (played_trunk, agreed_trunk),
+        };
+        // The announcement was ordered before its first frame went out: a key in between stands for no text.
+        agreed.take_if(|given| given.at < played.range().began);
+        *place = Some(played);
     }
 
     /// Forgets what a party heard and pressed; a key from before its announcement began is forgotten with it.
@@ -284,7 +287,8 @@ impl Asking {
             Leg::Pbx => pbx,
             Leg::Trunk => trunk,
         };
-        place.get_or_insert(given);
+        // The newest: an earlier one may turn out to have come before the announcement.
+        *place = Some(given);
     }
 
     const fn agreed(&self, leg: Leg) -> Option<ConsentGiven> {
@@ -350,6 +354,17 @@ mod tests {
         let output = press(&mut consent, Leg::Trunk, T + Duration::from_secs(4));
 
         assert!(matches!(output, Some(Output::Begin(_))));
+    }
+
+    #[test]
+    fn a_key_before_the_first_frame_went_out_agrees_to_nothing() {
+        let mut consent = asked(Mode::OptIn);
+        let began = T + Duration::from_millis(20);
+        assert!(press(&mut consent, Leg::Trunk, T).is_none());
+        assert!(consent.handle(Fact::Played(played(Leg::Pbx, began)), began).is_none());
+
+        assert!(consent.handle(Fact::Played(played(Leg::Trunk, began)), began).is_none());
+        assert!(press(&mut consent, Leg::Trunk, began).is_some(), "pressed again, it does");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mitschnitt::codec::Codec;
-use mitschnitt::consent::{
+use mitschnitt::consent::{By, 
     Clip, Consent, Cut, Fact, Facts, How, Mode, Output, Parties, Player, Refusal, SentAs, Standing, Terms, WithoutConsent,
 };
 use mitschnitt::digit::Digit;
@@ -184,8 +184,10 @@ impl Machine for Asked {
                 Refusal::Silence(leg) => format!("silence({})", letter(leg)),
                 Refusal::Cut(leg, _) => format!("cut({})", letter(leg)),
                 Refusal::Ended => "ended".into(),
+                Refusal::Operator => "operator".into(),
             },
-            Some(Output::End(leg)) => format!("End({})", letter(leg)),
+            Some(Output::End(By::Party(leg))) => format!("End({})", letter(leg)),
+            Some(Output::End(By::Operator)) => "End".into(),
         };
         Some(vec![word])
     }

@@ -415,9 +415,7 @@ fn remote(leg: Leg, place: Place) -> Remote {
     };
     let speech = match place {
         Place::OtherCodec => PayloadFormat { payload_type: 18, payload: Payload::Other },
-        Place::Here | Place::Elsewhere | Place::Held => {
-            PayloadFormat { payload_type: 8, payload: Payload::Speech(Codec::Pcma) }
-        }
+        Place::Here | Place::Elsewhere | Place::Held => PayloadFormat { payload_type: 8, payload: Payload::Speech(Codec::Pcma) },
     };
     let events = PayloadFormat { payload_type: 101, payload: Payload::TelephoneEvent };
     Remote {

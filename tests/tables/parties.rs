@@ -320,6 +320,7 @@ impl Parties {
                     let pairs = (0..count).map(|_| self.pair(leg)).collect();
                     self.table.handle(call::Input::Ports(pairs), self.now);
                 }
+                Output::Answer { .. } => {}
                 Output::Story(story) => {
                     let file = if story.recording.is_some() { "+file" } else { "" };
                     let over = if story.ended.is_some() { ",over" } else { "" };
@@ -541,12 +542,8 @@ fn answer(asked: &Message, status: u16, tag: &str, sdp: &str) -> String {
     let to = String::from_utf8_lossy(asked.value(Name::To).unwrap()).into_owned();
     let to = if to.contains("tag=") || status == 100 { to } else { format!("{to};tag={tag}") };
     let content = if sdp.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
-    write!(
-        text,
-        "To: {to}\r\nContact: <sip:200@198.51.100.20:5060>\r\n{content}Content-Length: {}\r\n\r\n{sdp}",
-        sdp.len()
-    )
-    .unwrap();
+    write!(text, "To: {to}\r\nContact: <sip:200@198.51.100.20:5060>\r\n{content}Content-Length: {}\r\n\r\n{sdp}", sdp.len())
+        .unwrap();
     text
 }
 
