@@ -52,7 +52,46 @@ fn a_call_is_as_in_its_table() {
         views: VIEWS,
         rows: Rows::Some,
     };
-    grid::check("call", &[grid.table()]);
+    grid::check("call", &[grid.table(), without_consent_it_hangs_up()]);
+}
+
+fn without_consent_it_hangs_up() -> String {
+    const UP: &[Input] = &[Invite, Answer(200), Ack(P)];
+    let after = |more: &[Input]| [UP, more].concat();
+    let ways: Vec<(&str, Vec<Input>)> = vec![
+        ("asking", UP.to_vec()),
+        ("both told", after(&[Played(P), Played(T)])),
+        ("both told, T BYE", after(&[Played(P), Played(T), Bye(T)])),
+        ("recording", after(&[Played(P), Played(T), Key(T)])),
+        ("hung up", after(&[CutShort(T, Cut::NotSent)])),
+    ];
+    let states: Vec<(&str, &[Input])> = ways.iter().map(|(name, way)| (*name, way.as_slice())).collect();
+    Grid {
+        title: "a call that is ended where consent is not had; opt-in: T must agree with a key within 5 s",
+        new: &|| Parties::new(Mode::OptIn, WithoutConsent::HangUp),
+        inputs: &[
+            &[
+                ("T key", Key(T)),
+                ("T not sent", CutShort(T, Cut::NotSent)),
+                ("6 s", Pass(6)),
+                ("vault failed", VaultFailed(true)),
+            ],
+            &[
+                ("P BYE", Bye(P)),
+                ("T BYE", Bye(T)),
+                ("200 to it", Reply(200)),
+                ("481 to it", Reply(481)),
+                ("33 s", Pass(33)),
+                ("200 again", Answer(200)),
+            ],
+        ],
+        states: &states,
+        probes: &[Reply(200), Pass(6), Key(T), ShutDown],
+        depth: 1,
+        views: VIEWS,
+        rows: Rows::Some,
+    }
+    .table()
 }
 
 const INPUTS: &[&[(&str, Input)]] = &[

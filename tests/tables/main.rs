@@ -6,7 +6,9 @@
 //! How to read one: `·` is nothing at all, an empty cell an input that cannot come then; `Begin` comes out; `⇒granted` is the next
 //! state where it is another.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may panic, and reads its golden files")]
+#![allow(clippy::unwrap_used, clippy::unwrap_in_result, clippy::indexing_slicing, reason = "a test may panic")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test names what it looks for")]
+#![allow(clippy::disallowed_methods, reason = "a test reads its golden files")]
 #![allow(missing_docs, unreachable_pub, reason = "a test")]
 
 mod call;
@@ -15,3 +17,4 @@ mod grid;
 mod media;
 mod parties;
 mod telling;
+mod vault;

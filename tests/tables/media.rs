@@ -159,11 +159,16 @@ enum Input {
     Close,
 }
 
+/// Where a party wants its media.
 #[derive(Clone, Copy)]
-enum Place {
+pub enum Place {
+    /// At its first address.
     Here,
+    /// At another.
     Elsewhere,
+    /// Nowhere for now.
     Held,
+    /// At its first, in a codec that nothing can be announced in.
     OtherCodec,
 }
 
@@ -346,7 +351,7 @@ impl Machine for Lab {
             }
             Unrecord => self.order(Order::Unrecord { id: ID }),
             Suspend => {
-                self.suspended = self.plane.suspend(ID).or(self.suspended.take());
+                self.suspended = self.plane.suspend(ID).or_else(|| self.suspended.take());
                 Vec::new()
             }
             Close => {
@@ -391,10 +396,13 @@ enum Channel {
     Rtcp,
 }
 
-const ID: BridgeId = BridgeId { call: CallId::from_u64(1), dialog: 0, line: 0 };
-const PORTS: [PairIds; 2] = [PairIds { rtp: PortId(0), rtcp: PortId(1) }, PairIds { rtp: PortId(2), rtcp: PortId(3) }];
+/// The bridge.
+pub const ID: BridgeId = BridgeId { call: CallId::from_u64(1), dialog: 0, line: 0 };
+/// Its sockets.
+pub const PORTS: [PairIds; 2] = [PairIds { rtp: PortId(0), rtcp: PortId(1) }, PairIds { rtp: PortId(2), rtcp: PortId(3) }];
 
-const fn at(leg: Leg) -> &'static str {
+/// Where a party's media comes from.
+pub const fn at(leg: Leg) -> &'static str {
     match leg {
         P => "192.0.2.10:4000",
         T => "198.51.100.20:6000",
@@ -408,7 +416,8 @@ const fn rtcp_at(leg: Leg) -> &'static str {
     }
 }
 
-fn remote(leg: Leg, place: Place) -> Remote {
+/// A party's description.
+pub fn remote(leg: Leg, place: Place) -> Remote {
     let rtp = match place {
         Place::Elsewhere => "198.51.100.21:6000",
         Place::Here | Place::Held | Place::OtherCodec => at(leg),
@@ -428,7 +437,8 @@ fn remote(leg: Leg, place: Place) -> Remote {
     }
 }
 
-fn packet(header: Header, payload: &[u8]) -> Vec<u8> {
+/// A packet of RTP.
+pub fn packet(header: Header, payload: &[u8]) -> Vec<u8> {
     [&header.to_bytes()[..], payload].concat()
 }
 
@@ -442,7 +452,7 @@ const fn cut_word(cut: Cut) -> &'static str {
 }
 
 /// A permit for the call of the bridge, as of this moment.
-fn permit(now: Moment) -> Permit {
+pub fn permit(now: Moment) -> Permit {
     let terms = Terms {
         policy: "all".into(),
         policy_hash: [0; 32],

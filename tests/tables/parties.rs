@@ -113,6 +113,8 @@ pub struct Parties {
     is_answered: bool,
     /// The bridge that was announced over, or recorded.
     bridge: Option<BridgeId>,
+    /// Whether a recording was begun.
+    was_recorded: bool,
     announcing: [Option<Announcing>; 2],
     /// Where each party said last that it wants its media, and where the media plane was told that it is.
     wanted: [Place; 2],
@@ -164,6 +166,7 @@ impl Parties {
             last_invite: [None, None],
             is_answered: false,
             bridge: None,
+            was_recorded: false,
             announcing: [None, None],
             wanted: [Place::Here; 2],
             described: [Place::Here; 2],
@@ -258,7 +261,7 @@ impl Parties {
                 self.media(Event::Digit { id, leg, digit: Digit::from_char('1').unwrap() });
             }
             Input::VaultFailed(left_a_file) => {
-                let call = self.bridge?.call;
+                let call = self.bridge.filter(|_| self.was_recorded)?.call;
                 self.table.handle(call::Input::VaultFailed { call, left_a_file }, self.now);
             }
             Input::Pass(seconds) => {
@@ -309,6 +312,7 @@ impl Parties {
                 Output::Media { order, call: _ } => self.ordered(order),
                 Output::Record { id, .. } => {
                     self.bridge = Some(id);
+                    self.was_recorded = true;
                     self.say("RECORD");
                 }
                 Output::EndRecording { why, .. } => self.say(&format!("END({})", end(why))),
@@ -518,7 +522,7 @@ fn request(method: &str, leg: Leg, cseq: u32, callee_tag: Option<&str>, salt: &s
         T => (TRUNK, "sip:100@192.0.2.10:5060", "200"),
     };
     let (pbx, trunk) = ("<sip:100@192.0.2.10>;tag=a", "<sip:200@192.0.2.1>");
-    let callee = callee_tag.map_or(trunk.to_owned(), |tag| format!("{trunk};tag={tag}"));
+    let callee = callee_tag.map_or_else(|| trunk.to_owned(), |tag| format!("{trunk};tag={tag}"));
     let (by, to) = match leg {
         P => (pbx, callee.as_str()),
         T => (callee.as_str(), pbx),
