@@ -49,8 +49,9 @@ fn check_hidden(crypto: &Crypto, data: &[u8]) {
     let shown = format!("{crypto:?}");
     for field in data.split(|b| b" \t;".contains(b)) {
         let Some(colon) = field.iter().position(|&b| b == b':') else { continue };
-        // What stands behind the key are numbers, which are shown.
+        // What stands behind the key are numbers, which are shown, and may be the same digits.
         let key = field.get(colon + 1..).and_then(|info| info.split(|&b| b == b'|').next()).unwrap_or_default();
-        assert!(key.windows(12).all(|piece| !shown.as_bytes().windows(12).any(|window| window == piece)), "{shown}");
+        let is_shown = |piece: &[u8]| shown.as_bytes().windows(12).any(|window| window == piece);
+        assert!(!key.windows(12).any(|piece| is_shown(piece) && !piece.iter().all(u8::is_ascii_digit)), "{shown}");
     }
 }
