@@ -1,5 +1,6 @@
 //! The life of a call as the table of calls shows it: what leaves to each side, what becomes of the recording, and the ledger's rows.
 
+use mitschnitt::call::Deed;
 use mitschnitt::consent::{Cut, Mode, WithoutConsent};
 use mitschnitt::ids::Leg::{Pbx as P, Trunk as T};
 
@@ -30,6 +31,9 @@ fn a_call_is_as_in_its_table() {
         ("recording", recording.clone()),
         ("refused", after(UP, &[Key(T)])),
         ("withdrawn", after(&recording, &[Key(T)])),
+        ("withdrawn by operator", after(&recording, &[Operator(Deed::Withdraw)])),
+        ("paused", after(&recording, &[Operator(Deed::Pause)])),
+        ("paused, P BYE", after(&recording, &[Operator(Deed::Pause), Bye(P)])),
         ("vault failed", after(&recording, &[VaultFailed(true)])),
         ("asking, P BYE", after(UP, &[Bye(P)])),
         ("both told, P BYE", after(&told, &[Bye(P)])),
@@ -129,6 +133,7 @@ const INPUTS: &[&[(&str, Input)]] = &[
         ("T not sent", CutShort(T, Cut::NotSent)),
         ("T key", Key(T)),
     ],
+    &[("pause", Operator(Deed::Pause)), ("resume", Operator(Deed::Resume)), ("withdraw", Operator(Deed::Withdraw))],
     &[("vault failed", VaultFailed(true)), ("vault failed, no file", VaultFailed(false)), ("shut down", ShutDown)],
 ];
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use mitschnitt::codec::Codec;
-use mitschnitt::consent::{By, 
-    Clip, Consent, Cut, Fact, Facts, How, Mode, Output, Parties, Player, Refusal, SentAs, Standing, Terms, WithoutConsent,
+use mitschnitt::consent::{
+    By, Clip, Consent, Cut, Fact, Facts, How, Mode, Output, Parties, Player, Refusal, SentAs, Standing, Terms, WithoutConsent,
 };
 use mitschnitt::digit::Digit;
 use mitschnitt::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
@@ -12,7 +12,7 @@ use mitschnitt::time::{Moment, Wall};
 
 use crate::grid::{self, ALL, Grid, Machine, Rows};
 
-use Input::{Begun, CutShort, Early, Ended, Key, LateKey, OtherKey, Time, Told};
+use Input::{Begun, CutShort, Early, Ended, Key, LateKey, Operator, OtherKey, Time, Told};
 use Leg::{Pbx as P, Trunk as T};
 
 #[test]
@@ -23,7 +23,8 @@ fn consent_is_as_in_its_table() {
     let withdrawn: &[(&str, &[Input])] = &[("withdrawn", &[Told(P), Told(T), Time, Key(T)])];
     let agreed: &[(&str, &[Input])] =
         &[("T agreed", &[Key(T)]), ("P told, T agreed", &[Told(P), Key(T)]), ("T told, T agreed", &[Told(T), Key(T)])];
-    let granted_by_key: &[(&str, &[Input])] = &[("granted", &[Told(P), Told(T), Key(T)]), ("refused", &[Ended])];
+    let granted_by_key: &[(&str, &[Input])] =
+        &[("granted", &[Told(P), Told(T), Key(T)]), ("refused", &[Ended]), ("withdrawn", &[Told(P), Told(T), Key(T), Operator])];
     let one_of_two: &[(&str, &[Input])] = &[
         ("P agreed", &[Key(P)]),
         ("both agreed", &[Key(P), Key(T)]),
@@ -34,14 +35,22 @@ fn consent_is_as_in_its_table() {
         ("both told, P agreed", &[Told(P), Told(T), Key(P)]),
         ("both told, T agreed", &[Told(P), Told(T), Key(T)]),
     ];
-    let granted_by_both: &[(&str, &[Input])] = &[("granted", &[Told(P), Told(T), Key(P), Key(T)]), ("refused", &[Ended])];
+    let granted_by_both: &[(&str, &[Input])] = &[
+        ("granted", &[Told(P), Told(T), Key(P), Key(T)]),
+        ("refused", &[Ended]),
+        ("withdrawn", &[Told(P), Told(T), Key(P), Key(T), Operator]),
+    ];
 
     let tables = [
         table(
             "announce: who stays on the line once both were told has consented",
             Mode::Announce,
             [false, true],
-            &[&asking[..3], &[("granted", &[Told(P), Told(T)]), ("refused", &[Ended])]].concat(),
+            &[
+                &asking[..3],
+                &[("granted", &[Told(P), Told(T)]), ("refused", &[Ended]), ("withdrawn", &[Told(P), Told(T), Operator])],
+            ]
+            .concat(),
         ),
         table(
             "opt-out: the trunk's party may refuse by a key, until both were told and the time to answer is over, or later withdraw",
@@ -84,6 +93,8 @@ enum Input {
     Early,
     /// `TimeCame` at the deadline.
     Time,
+    /// An operator refuses or withdraws.
+    Operator,
     /// The call is over.
     Ended,
 }
@@ -97,6 +108,7 @@ fn table(title: &str, mode: Mode, must_agree: [bool; 2], states: &[(&str, &[Inpu
             ("T told", Told(T)),
             ("P cut", CutShort(P)),
             ("T cut", CutShort(T)),
+            ("operator", Operator),
             ("ended", Ended),
         ],
         &[
@@ -171,6 +183,7 @@ impl Machine for Asked {
                 self.now = deadline.unwrap_or(self.now);
                 Fact::TimeCame
             }
+            Operator => Fact::OperatorWithdrew,
             Ended => Fact::Ended,
         };
         let word = match self.consent.handle(fact, self.now) {
@@ -183,11 +196,12 @@ impl Machine for Asked {
                 Refusal::Declined(leg) => format!("declined({})", letter(leg)),
                 Refusal::Silence(leg) => format!("silence({})", letter(leg)),
                 Refusal::Cut(leg, _) => format!("cut({})", letter(leg)),
+                Refusal::Operator => "operator".into(),
                 Refusal::Ended => "ended".into(),
                 Refusal::Operator => "operator".into(),
             },
             Some(Output::End(By::Party(leg))) => format!("End({})", letter(leg)),
-            Some(Output::End(By::Operator)) => "End".into(),
+            Some(Output::End(By::Operator)) => "End(operator)".into(),
         };
         Some(vec![word])
     }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mitschnitt::call::{self, Config, Network, Output, Peer, Peers, Policy, PortPair, Selector, Strangers, Table};
+use mitschnitt::call::{
+    self, Config, Deed, Network, Output, Peer, Peers, Policy, PortPair, Selector, Strangers, Suspension, Table,
+};
 use mitschnitt::codec::Codec;
 use mitschnitt::consent::{Clip, Cut, Mode, Player, SentAs, Terms, WithoutConsent};
 use mitschnitt::digit::Digit;
@@ -60,6 +62,8 @@ pub enum Input {
     CutShort(Leg, Cut),
     /// The party pressed the key.
     Key(Leg),
+    /// An operator does this to the call.
+    Operator(Deed),
     /// The recording cannot be begun, or goes on no longer; the bool is whether a file was left.
     VaultFailed(bool),
     /// Nothing happens for so many seconds.
@@ -264,6 +268,10 @@ impl Parties {
                 let call = self.bridge.filter(|_| self.was_recorded)?.call;
                 self.table.handle(call::Input::VaultFailed { call, left_a_file }, self.now);
             }
+            Input::Operator(deed) => {
+                let call = self.table.live().first()?.call;
+                self.table.handle(call::Input::Operator { call, deed }, self.now);
+            }
             Input::Pass(seconds) => {
                 let until = self.now + Duration::from_secs(seconds);
                 while let Some(at) = self.table.deadline().filter(|&at| at <= until) {
@@ -316,7 +324,10 @@ impl Parties {
                     self.say("RECORD");
                 }
                 Output::EndRecording { why, .. } => self.say(&format!("END({})", end(why))),
-                Output::Suspend { .. } => self.say("SUSPEND"),
+                Output::Suspend { why: Suspension::Bye, .. } => self.say("SUSPEND"),
+                Output::Suspend { why: Suspension::Pause, .. } => self.say("PAUSE"),
+                Output::Answer { answer: Ok(_), .. } => self.say("Done"),
+                Output::Answer { answer: Err(why), .. } => self.say(&format!("{why:?}")),
                 Output::Resume { .. } => self.say("RESUME"),
                 Output::Formats { .. } => self.say("formats"),
                 Output::GiveBack { pair, .. } => self.say(&format!("port-back({})", letter(pair.leg))),
