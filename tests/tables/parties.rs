@@ -335,7 +335,6 @@ impl Parties {
                     let pairs = (0..count).map(|_| self.pair(leg)).collect();
                     self.table.handle(call::Input::Ports(pairs), self.now);
                 }
-                Output::Answer { .. } => {}
                 Output::Story(story) => {
                     let file = if story.recording.is_some() { "+file" } else { "" };
                     let over = if story.ended.is_some() { ",over" } else { "" };
