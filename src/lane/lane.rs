@@ -30,8 +30,8 @@ struct Recording {
     id: RecordingId,
     bridge: BridgeId,
     recorder: Recorder,
-    /// Keys that each leg had pressed before the recording began.
-    withheld: [u64; 2],
+    /// Packets of keys that each leg had pressed before the recording began, and while nothing was to be kept.
+    not_withheld: [u64; 2],
     suspended: Option<Suspended>,
 }
 
@@ -40,6 +40,8 @@ struct Recording {
 struct Suspended {
     why: Suspension,
     since: Moment,
+    /// Packets of keys that each leg had pressed until then.
+    pressed: [u64; 2],
     /// It waits here.
     permit: Permit,
 }
@@ -206,9 +208,9 @@ impl Lane {
         // What lies in the sockets came before now, and may have come before the grant: it is relayed, and kept nowhere.
         self.empty(id, buffer, now, outside);
         let recorder = Recorder::begin(&permit, &self.buffers);
-        let withheld = self.withheld(id);
+        let not_withheld = self.pressed(id);
         if let Some(place) = self.recorders.get_mut(at) {
-            *place = Some(Recording { id: recording, bridge: id, recorder, withheld, suspended: None });
+            *place = Some(Recording { id: recording, bridge: id, recorder, not_withheld, suspended: None });
         }
         self.formats(slot, formats, now, outside);
         self.plane.order(Order::Record { id, permit }, now);
@@ -231,12 +233,15 @@ impl Lane {
 
     /// Keeps nothing more: the permit waits with the recorder.
     fn suspend(&mut self, slot: u32, why: Suspension, now: Moment) {
+        let Some(Some(&Recording { bridge, .. })) = self.recorders.get(slot as usize).map(Option::as_ref) else { return };
+        let pressed = self.pressed(bridge);
         let Some(Some(recording)) = self.recorders.get_mut(slot as usize) else { return };
         match &mut recording.suspended {
             Some(suspended) if why == Suspension::Pause => suspended.why = why,
             Some(_) => {}
             None => {
-                recording.suspended = self.plane.suspend(recording.bridge).map(|permit| Suspended { why, since: now, permit });
+                let permit = self.plane.suspend(bridge);
+                recording.suspended = permit.map(|permit| Suspended { why, since: now, pressed, permit });
             }
         }
     }
@@ -245,8 +250,11 @@ impl Lane {
         let Some(Some(&Recording { bridge, .. })) = self.recorders.get(slot as usize).map(Option::as_ref) else { return };
         // What lies in the sockets came while nothing was to be kept: it is relayed, and kept nowhere.
         self.empty(bridge, buffer, now, outside);
-        let Some(Some(Recording { id, bridge, recorder, suspended, .. })) = self.recorders.get_mut(slot as usize) else { return };
-        let Some(Suspended { why: _, since, permit }) = suspended.take() else { return };
+        let pressed = self.pressed(bridge);
+        let Some(Some(recording)) = self.recorders.get_mut(slot as usize) else { return };
+        let Recording { id, bridge, recorder, not_withheld, suspended } = recording;
+        let Some(Suspended { why: _, since, pressed: before, permit }) = suspended.take() else { return };
+        *not_withheld = sum(*not_withheld, difference(pressed, before));
         let before = recorder.deadline();
         if let Some(chunk) = recorder.gap(None, GapReason::Paused, since, now, 0) {
             hand_over(*id, recorder, chunk, &mut self.tallies, outside);
@@ -258,15 +266,14 @@ impl Lane {
     }
 
     fn end(&mut self, slot: u32, why: EndReason, now: Moment, outside: &mut impl Outside) {
-        let Some(Recording { id, bridge, mut recorder, withheld, suspended }) =
+        let Some(Recording { id, bridge, mut recorder, not_withheld, suspended }) =
             self.recorders.get_mut(slot as usize).and_then(Option::take)
         else {
             return;
         };
         self.plane.order(Order::Unrecord { id: bridge }, now);
-        let [pbx, trunk] = self.withheld(bridge);
-        let [pbx_before, trunk_before] = withheld;
-        let withheld = [pbx.saturating_sub(pbx_before), trunk.saturating_sub(trunk_before)];
+        let pressed = suspended.as_ref().map_or_else(|| self.pressed(bridge), |suspended| suspended.pressed);
+        let withheld = difference(pressed, not_withheld);
         let mut ended = now;
         match suspended {
             // What was said while it was paused is missing, up to the end.
@@ -291,10 +298,18 @@ impl Lane {
         }
     }
 
-    /// Packets of pressed keys that came from each leg and are not kept.
-    fn withheld(&self, bridge: BridgeId) -> [u64; 2] {
+    /// Packets of pressed keys that came from each leg: they are never kept.
+    fn pressed(&self, bridge: BridgeId) -> [u64; 2] {
         self.plane.carried(bridge).legs.map(|leg| leg.withheld)
     }
+}
+
+fn sum([pbx, trunk]: [u64; 2], [more_pbx, more_trunk]: [u64; 2]) -> [u64; 2] {
+    [pbx + more_pbx, trunk + more_trunk]
+}
+
+fn difference([pbx, trunk]: [u64; 2], [less_pbx, less_trunk]: [u64; 2]) -> [u64; 2] {
+    [pbx.saturating_sub(less_pbx), trunk.saturating_sub(less_trunk)]
 }
 
 fn hand_over(id: RecordingId, recorder: &mut Recorder, chunk: PlainChunk, tallies: &mut Tallies, outside: &mut impl Outside) {
