@@ -1,0 +1,93 @@
+//! The whole product in a box, and a world around it that goes wrong: see `world/mod.rs`.
+//!
+//! `SEED=17 cargo test --test sim` plays one world again, exactly; `SEEDS=10000` plays so many, `CALLS=20` makes them smaller. A failure
+//! says what it needs: `SEED=17 KEEP=3,41 FAULTS=0` is the world of seed 17 with two of its calls and one of its faults.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used, reason = "a test may panic")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "small numbers of a test"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::print_stderr,
+    reason = "a test has threads, and says how it fares"
+)]
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one thing among all")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    reason = "a test; the fuzzer mounts the same modules and needs others of them"
+)]
+
+mod shrink;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use world::{Plan, Report, World};
+
+/// Worlds that are played whenever the tests run.
+const SEEDS: u64 = 256;
+/// Calls in each.
+const CALLS: u32 = 100;
+
+#[test]
+fn every_world_holds() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    let calls = number("CALLS").map_or(CALLS, |calls| calls as u32);
+    let (first, count) = match number("SEED") {
+        Some(seed) => (seed, 1),
+        None => (number("FIRST").unwrap_or(0), number("SEEDS").unwrap_or(SEEDS)),
+    };
+    let next = AtomicU64::new(first);
+    let (total, failed) = (Mutex::new(Report::default()), Mutex::new(None));
+    let play = || {
+        while failed.lock().unwrap().is_none() {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + count {
+                return;
+            }
+            let plan = shrink::kept(Plan::drawn(seed, calls));
+            match holds(&plan) {
+                Ok(report) => *total.lock().unwrap() += report,
+                Err(failure) => {
+                    let mut failed = failed.lock().unwrap();
+                    if failed.is_none() {
+                        *failed = Some((seed, plan, failure));
+                    }
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, std::num::NonZero::get) {
+            scope.spawn(play);
+        }
+    });
+    let total = total.into_inner().unwrap();
+    if let Some((seed, plan, failure)) = failed.into_inner().unwrap() {
+        let small = shrink::smallest(&plan, &failure);
+        panic!("{}\n{}", small.command(seed, calls), small.failure);
+    }
+    eprintln!("{total:?}");
+    assert_eq!(total.calls > 0, count > 0, "a world without calls proves nothing");
+}
+
+/// Plays a plan; a panic of the box is a failure like any other.
+fn holds(plan: &Plan) -> Result<Report, String> {
+    match catch_unwind(AssertUnwindSafe(|| World::run(plan))) {
+        Ok(Ok(report)) => Ok(report),
+        Ok(Err(failure)) => Err(failure.to_string()),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(format!("panic: {}", text.unwrap_or("of another kind")))
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The ledger of a simulated box, as the trait of `catalogue` says it must be: a map in memory.
+
+use std::collections::BTreeMap;
+
+use mitschnitt::catalogue::{Access, Entry, Filter, Reason, State, Store, StoreError, Which, Write};
+use mitschnitt::ids::{CallId, RecordingId};
+
+/// All rows, by the call's number.
+#[derive(Default)]
+pub struct Rows {
+    calls: BTreeMap<CallId, Entry>,
+    recordings: BTreeMap<RecordingId, CallId>,
+    accesses: Vec<Access>,
+}
+
+impl Rows {
+    /// Every row.
+    pub fn all(&self) -> impl Iterator<Item = &Entry> {
+        self.calls.values()
+    }
+
+    fn change(&mut self, recording: RecordingId, change: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = self.recordings.get(&recording).and_then(|call| self.calls.get_mut(call)) {
+            change(entry);
+        }
+    }
+}
+
+impl Store for Rows {
+    fn write(&mut self, writes: &[Write]) -> Result<(), StoreError> {
+        for write in writes {
+            match write {
+                Write::Put(entry) => {
+                    let mut entry = (**entry).clone();
+                    if let Some(recording) = entry.recording {
+                        self.recordings.insert(recording, entry.call);
+                    }
+                    if let Some(known) = self.calls.get(&entry.call)
+                        && [State::Sealed, State::Torn].contains(&known.state)
+                    {
+                        (entry.state, entry.totals) = (known.state, known.totals);
+                    }
+                    self.calls.insert(entry.call, entry);
+                }
+                Write::Sealed(recording, totals) => self.change(*recording, |entry| {
+                    (entry.state, entry.totals) = (State::Sealed, Some(*totals));
+                }),
+                Write::Torn(recording, reason) => self.change(*recording, |entry| {
+                    (entry.state, entry.reason) = (State::Torn, *reason);
+                }),
+                Write::Lost(recording, reason) => self.change(*recording, |entry| {
+                    (entry.state, entry.reason, entry.recording) = (State::None, *reason, None);
+                }),
+            }
+        }
+        Ok(())
+    }
+
+    fn mark_torn(&mut self) -> Result<[u64; 2], StoreError> {
+        let mut marked = [0; 2];
+        for entry in self.calls.values_mut() {
+            if entry.state == State::Recording {
+                entry.state = State::Torn;
+                marked[0] += 1;
+            }
+            if entry.reason == Reason::InProgress {
+                entry.reason = Reason::Interrupted;
+                marked[1] += 1;
+            }
+        }
+        Ok(marked)
+    }
+
+    fn list(&self, filter: &Filter) -> Result<Vec<Entry>, StoreError> {
+        let wanted = |entry: &&Entry| {
+            (filter.which == Which::All || entry.recording.is_some()) && filter.reason.is_none_or(|reason| entry.reason == reason)
+        };
+        Ok(self.calls.values().filter(wanted).cloned().collect())
+    }
+
+    fn recording(&self, recording: RecordingId) -> Result<Option<Entry>, StoreError> {
+        Ok(self.recordings.get(&recording).and_then(|call| self.calls.get(call)).cloned())
+    }
+
+    fn call(&self, call: CallId) -> Result<Option<Entry>, StoreError> {
+        Ok(self.calls.get(&call).cloned())
+    }
+
+    fn record_access(&mut self, access: &Access) -> Result<(), StoreError> {
+        self.accesses.push(access.clone());
+        Ok(())
+    }
+
+    fn accesses(&self, recording: RecordingId) -> Result<Vec<Access>, StoreError> {
+        Ok(self.accesses.iter().filter(|access| access.recording == recording).cloned().collect())
+    }
+}

@@ -1,0 +1,515 @@
+//! A world around the box, from one seed, in virtual time: telephones, a carrier, wires, a disk, an operator, and what goes wrong with them.
+//!
+//! ```text
+//!   phones ──▶ wire ──▶ ┌─────┐ ──▶ wire ──▶ phones
+//!                       │ box │
+//!   faults ───────────▶ └─────┘ ──▶ disk, ledger
+//!                          │
+//!                          └──▶ model: what must have been forwarded, and what must be in the file
+//! ```
+//!
+//! [`World::run`] plays a [`Plan`] to its end. After each step the box's own invariants are checked, each datagram that crosses its border is
+//! shown to the [`Model`](model::Model), and once all has come to rest the model judges recordings and ledger.
+
+pub mod archive;
+pub mod border;
+pub mod chance;
+pub mod disk;
+pub mod ladder;
+pub mod ledger;
+pub mod model;
+pub mod node;
+pub mod phones;
+pub mod plan;
+pub mod wire;
+
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::fmt;
+use std::time::Duration;
+
+use mitschnitt::call::Done;
+use mitschnitt::ids::RecordingId;
+use mitschnitt::time::Moment;
+
+use self::border::{Datagram, Way, box_sip};
+use self::chance::Chance;
+use self::disk::Disk;
+use self::ladder::{Ladder, number};
+use self::ledger::Rows;
+use self::model::{Archive, Broken, Model};
+use self::node::Node;
+use self::phones::Call;
+pub use self::plan::{Fault, Plan};
+use self::wire::Wire;
+
+/// What a world that held came to.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Report {
+    /// Calls that were tried.
+    pub calls: u64,
+    /// Datagrams that crossed the box's border.
+    pub datagrams: u64,
+    /// Recordings on the disk at the end.
+    pub recordings: u64,
+    /// Packets in them.
+    pub packets: u64,
+    /// What went wrong on purpose, lost datagrams included.
+    pub faults: u64,
+}
+
+impl std::ops::AddAssign for Report {
+    fn add_assign(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.datagrams += other.datagrams;
+        self.recordings += other.recordings;
+        self.packets += other.packets;
+        self.faults += other.faults;
+    }
+}
+
+/// What did not hold, and how it came to that.
+#[derive(Debug)]
+pub struct Failure {
+    /// What.
+    pub broken: Broken,
+    /// When.
+    pub at: Moment,
+    /// The last steps.
+    pub ladder: String,
+    /// What the call that it is about was to try.
+    pub call: Option<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { broken, at, ladder, call } = self;
+        writeln!(f, "{} at {at:?}: {}", broken.invariant, broken.what)?;
+        if let Some(call) = call {
+            writeln!(f, "{call}")?;
+        }
+        f.write_str(ladder)
+    }
+}
+
+/// Something that will happen.
+enum Event {
+    /// A datagram reaches the box.
+    ToBox(Datagram),
+    /// A datagram reaches a telephone or a server.
+    ToWorld(Datagram),
+    /// A call begins.
+    Begin(usize),
+    /// Something goes wrong, by its place in the plan.
+    Fault(usize),
+    /// A pause has lasted as long as one may.
+    PauseEnds(u32),
+    /// The box is up again.
+    Up,
+}
+
+/// A world that runs.
+pub struct World<'p> {
+    plan: &'p Plan,
+    now: Moment,
+    events: BinaryHeap<Reverse<(Moment, u64, usize)>>,
+    pending: Vec<Option<Event>>,
+    vacant: Vec<usize>,
+    sequence: u64,
+    calls: BTreeMap<u32, Call>,
+    /// When which telephones want to act.
+    due: BTreeSet<(Moment, u32)>,
+    due_of: BTreeMap<u32, Moment>,
+    wire: Wire,
+    node: Option<Node>,
+    disk: Disk,
+    rows: Rows,
+    model: Model,
+    ladder: Ladder,
+    chance: Chance,
+    report: Report,
+    starts: u64,
+    out: Vec<Datagram>,
+    granted: BTreeMap<RecordingId, Moment>,
+    pauses: BTreeMap<u32, Moment>,
+    erased: Vec<model::File>,
+}
+
+/// How long a world may last: 64·T1 after the last call, and a recording's rest, are far below it.
+const LONGEST: Duration = Duration::from_secs(600);
+
+thread_local! {
+    /// What the box of this thread's world logged since it was last looked at.
+    static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Where the log goes: to [`LOG`].
+struct ToLog;
+
+impl std::io::Write for ToLog {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        LOG.with_borrow_mut(|log| log.extend_from_slice(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'p> World<'p> {
+    /// Plays a plan to its end.
+    ///
+    /// # Errors
+    /// What did not hold.
+    pub fn run(plan: &'p Plan) -> Result<Report, Box<Failure>> {
+        Self::play(plan).map(|(report, _)| report)
+    }
+
+    /// Plays a plan to its end, and returns the ladder as well.
+    ///
+    /// # Errors
+    /// What did not hold.
+    pub fn play(plan: &'p Plan) -> Result<(Report, Ladder), Box<Failure>> {
+        let log = tracing_subscriber::fmt().without_time().with_ansi(false).with_writer(|| ToLog).finish();
+        LOG.with_borrow_mut(Vec::clear);
+        tracing::subscriber::with_default(log, || {
+            let mut world = Self::new(plan);
+            match world.live() {
+                Ok(()) => Ok((world.report, world.ladder)),
+                Err(broken) => {
+                    let call = broken.call.and_then(|call| world.calls.get(&call)).map(|call| call.plan().to_string());
+                    let ladder = world.ladder.draw(broken.call);
+                    Err(Box::new(Failure { broken, at: world.now, ladder, call }))
+                }
+            }
+        })
+    }
+
+    fn new(plan: &'p Plan) -> Self {
+        let chance = plan.chance();
+        let mut rows = Rows::default();
+        let now = Moment::from_millis(1);
+        let mut world = Self {
+            plan,
+            now,
+            events: BinaryHeap::new(),
+            pending: Vec::new(),
+            vacant: Vec::new(),
+            sequence: 0,
+            calls: BTreeMap::new(),
+            due: BTreeSet::new(),
+            due_of: BTreeMap::new(),
+            wire: Wire::new(plan.wire, chance.split(1)),
+            node: Some(Node::start(chance.split(2), plan.timing, &mut rows, now)),
+            disk: Disk::new(chance.split(3)),
+            rows,
+            model: Model::new(plan.rules()),
+            ladder: Ladder::default(),
+            chance: chance.split(4),
+            report: Report::default(),
+            starts: 0,
+            out: Vec::new(),
+            granted: BTreeMap::new(),
+            pauses: BTreeMap::new(),
+            erased: Vec::new(),
+        };
+        for (at, planned) in plan.calls.iter().enumerate() {
+            world.happens(Moment::START + planned.begins, Event::Begin(at));
+        }
+        for (at, (when, _)) in plan.faults.iter().enumerate() {
+            world.happens(Moment::START + *when, Event::Fault(at));
+        }
+        world
+    }
+
+    fn happens(&mut self, at: Moment, event: Event) {
+        let place = self.vacant.pop().unwrap_or_else(|| {
+            self.pending.push(None);
+            self.pending.len() - 1
+        });
+        self.pending[place] = Some(event);
+        self.sequence += 1;
+        self.events.push(Reverse((at, self.sequence, place)));
+    }
+
+    /// Runs until nothing more will happen, stops the box, and has all judged.
+    fn live(&mut self) -> Result<(), Broken> {
+        while let Some(at) = self.next() {
+            if at.since(Moment::START) > LONGEST {
+                return Err(broken("not-at-rest", format!("there is still something to do at {at:?}")));
+            }
+            self.now = self.now.max(at);
+            self.step()?;
+        }
+        self.rest()
+    }
+
+    fn next(&self) -> Option<Moment> {
+        let event = self.events.peek().map(|Reverse((at, ..))| *at);
+        let phone = self.due.first().map(|&(at, _)| at);
+        let node = self.node.as_ref().and_then(Node::deadline);
+        [event, phone, node].into_iter().flatten().min()
+    }
+
+    fn step(&mut self) -> Result<(), Broken> {
+        while let Some(&Reverse((at, _, place))) = self.events.peek()
+            && at <= self.now
+        {
+            self.events.pop();
+            self.vacant.push(place);
+            if let Some(event) = self.pending[place].take() {
+                self.happen(event)?;
+            }
+        }
+        while let Some(&(at, number)) = self.due.first()
+            && at <= self.now
+        {
+            self.due.pop_first();
+            self.due_of.remove(&number);
+            if let Some(call) = self.calls.get_mut(&number) {
+                call.wake(self.now, &mut self.out);
+            }
+            self.said(number);
+        }
+        if self.node.as_ref().and_then(Node::deadline).is_some_and(|at| at <= self.now) {
+            self.run_box()?;
+        }
+        Ok(())
+    }
+
+    fn happen(&mut self, event: Event) -> Result<(), Broken> {
+        match event {
+            Event::ToBox(datagram) => {
+                if let Some(node) = &mut self.node {
+                    self.report.datagrams += 1;
+                    self.ladder.crossed(self.now, Way::In, &datagram);
+                    self.model.see(self.now, Way::In, &datagram)?;
+                    node.deliver(datagram, self.now);
+                }
+            }
+            Event::ToWorld(datagram) => {
+                let number = if datagram.from == box_sip() { call_of(&datagram.bytes) } else { Call::owns(datagram.to) };
+                if let Some(number) = number
+                    && let Some(call) = self.calls.get_mut(&number)
+                {
+                    call.hear(&datagram, self.now, &mut self.out);
+                    self.said(number);
+                }
+            }
+            Event::Begin(at) => {
+                let planned = &self.plan.calls[at];
+                let chance = self.plan.chance().split(1000 + u64::from(planned.number));
+                let call = match &planned.plan {
+                    Some(plan) => Call::planned(planned.number, plan.clone(), chance, self.now),
+                    None => Call::drawn(planned.number, chance, self.now),
+                };
+                self.report.calls += 1;
+                self.calls.insert(planned.number, call);
+                self.said(planned.number);
+            }
+            Event::Fault(at) => self.fault(&self.plan.faults[at].1.clone())?,
+            Event::PauseEnds(number) => {
+                if self.pauses.get(&number) == Some(&self.now) {
+                    self.pauses.remove(&number);
+                    self.model.fault(self.now, model::Fault::Resumed(number));
+                }
+            }
+            Event::Up => {
+                self.starts += 1;
+                let chance = self.chance.split(self.starts);
+                self.node = Some(Node::start(chance, self.plan.timing, &mut self.rows, self.now));
+                self.ladder.note(self.now, "the box is up again".into());
+                self.model.fault(self.now, model::Fault::Restarted);
+            }
+        }
+        Ok(())
+    }
+
+    /// A call's telephones acted: what they sent goes over the wire, and they say when they act again.
+    fn said(&mut self, number: u32) {
+        if let Some(at) = self.due_of.remove(&number) {
+            self.due.remove(&(at, number));
+        }
+        if let Some(at) = self.calls.get(&number).and_then(Call::deadline) {
+            self.due.insert((at, number));
+            self.due_of.insert(number, at);
+        }
+        for datagram in std::mem::take(&mut self.out) {
+            self.send(datagram, Way::In);
+        }
+    }
+
+    fn send(&mut self, datagram: Datagram, way: Way) {
+        let copies = self.wire.carry(datagram, way, self.now);
+        self.report.faults += u64::from(copies.is_fault);
+        for (at, datagram) in copies.arrive {
+            let event = match way {
+                Way::In => Event::ToBox(datagram),
+                Way::Out => Event::ToWorld(datagram),
+            };
+            self.happens(at, event);
+        }
+    }
+
+    fn run_box(&mut self) -> Result<(), Broken> {
+        let Some(node) = &mut self.node else { return Ok(()) };
+        node.wake(self.now, &mut self.disk, &mut self.rows);
+        self.heard()
+    }
+
+    /// What the box did is shown to the model, and goes out.
+    fn heard(&mut self) -> Result<(), Broken> {
+        let Some(node) = &mut self.node else { return Ok(()) };
+        let (out, wrong) = (std::mem::take(&mut node.out), node.broken.take());
+        self.granted.extend(node.granted.drain(..));
+        let done = std::mem::take(&mut node.done);
+        for (number, done) in done {
+            self.ladder.note(self.now, format!("call {number}: {done:?}"));
+            match done {
+                Done::Paused { ends } => {
+                    self.pauses.insert(number, ends);
+                    self.happens(ends, Event::PauseEnds(number));
+                    self.model.fault(self.now, model::Fault::Paused(number));
+                }
+                Done::Resumed => {
+                    self.pauses.remove(&number);
+                    self.model.fault(self.now, model::Fault::Resumed(number));
+                }
+                Done::Withdrawn => self.model.fault(self.now, model::Fault::Withdrawn(number)),
+            }
+        }
+        for datagram in out {
+            self.report.datagrams += 1;
+            self.ladder.crossed(self.now, Way::Out, &datagram);
+            self.model.see(self.now, Way::Out, &datagram)?;
+            self.send(datagram, Way::Out);
+        }
+        if let Some((name, what)) = wrong {
+            return Err(broken(name, what));
+        }
+        if let Some(what) = self.disk.broken() {
+            return Err(broken("disk", what));
+        }
+        self.read_log()
+    }
+
+    /// No number of anybody, no Call-ID and no address stands in what was logged.
+    fn read_log(&self) -> Result<(), Broken> {
+        LOG.with_borrow_mut(|log| {
+            let text = String::from_utf8_lossy(log);
+            let private = ["+4930", "@world", "192.0.2.", "198.51.100.", "sip:"];
+            let found = private.iter().find(|word| text.contains(**word)).map(|word| {
+                let line = text.lines().find(|line| line.contains(*word)).unwrap_or_default();
+                broken("private-in-the-log", format!("`{word}` in: {line}"))
+            });
+            log.clear();
+            found.map_or(Ok(()), Err)
+        })
+    }
+
+    fn fault(&mut self, fault: &Fault) -> Result<(), Broken> {
+        self.report.faults += 1;
+        self.ladder.note(self.now, fault.to_string());
+        match fault {
+            Fault::Kill { down } | Fault::LosePower { down } => {
+                if self.node.take().is_none() {
+                    return Ok(());
+                }
+                let told = if matches!(fault, Fault::Kill { .. }) {
+                    self.disk.kill();
+                    model::Fault::Killed
+                } else {
+                    self.disk.lose_power(&mut self.chance);
+                    model::Fault::PowerLost
+                };
+                self.model.fault(self.now, told);
+                self.happens(self.now + *down, Event::Up);
+            }
+            Fault::Stop { down } => {
+                if self.node.is_none() {
+                    return Ok(());
+                }
+                self.stop()?;
+                self.happens(self.now + *down, Event::Up);
+            }
+            Fault::Disk(trouble) => {
+                self.disk.trouble(*trouble);
+                if let Some(told) = trouble.told() {
+                    self.model.fault(self.now, told);
+                }
+            }
+            Fault::Jump(micros) => {
+                if let Some(node) = &mut self.node {
+                    node.jump(*micros, self.now);
+                }
+            }
+            Fault::Cut { leg, lasts } => self.wire.cut(*leg, self.now + *lasts),
+            Fault::Operator(number, deed) => {
+                if let Some(node) = &mut self.node {
+                    node.operate(*number, *deed, self.now);
+                }
+            }
+            Fault::Erase => {
+                // What was erased is judged as it was, and must not open any more.
+                if let Some(id) = self.disk.erasable(&mut self.chance) {
+                    self.erased.extend(archive::read_one(&self.disk, &self.granted, id));
+                    self.disk.erase(id);
+                    if archive::read_one(&self.disk, &self.granted, id).is_some_and(|file| !file.packets.is_empty()) {
+                        return Err(broken("erased-and-open", format!("{id} opens without its keys")));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self) -> Result<(), Broken> {
+        if let Some(node) = &mut self.node {
+            self.model.fault(self.now, model::Fault::Stopped);
+            node.stop(self.now, &mut self.disk, &mut self.rows);
+        }
+        self.heard()?;
+        self.node = None;
+        self.disk.kill();
+        Ok(())
+    }
+
+    /// All has come to rest: nothing may be left over but calls that nobody ended; then the box stops, and all is judged.
+    fn rest(&mut self) -> Result<(), Broken> {
+        if let Some(node) = &self.node {
+            let (box_has, model_has) = (node.live(), self.model.live());
+            if box_has > model_has {
+                return Err(broken(
+                    "not-ended",
+                    format!("{box_has} calls are up in the box, of which {model_has} were never ended"),
+                ));
+            }
+        }
+        self.stop()?;
+        let mut files = archive::read(&self.disk, &self.granted);
+        files.append(&mut self.erased);
+        // A file whose evidence is lost names no call.
+        let nameless = files.extract_if(.., |file| file.call_id.is_empty()).count();
+        if nameless > 0 && !self.plan.may_crumble() {
+            return Err(broken("file-broken", format!("{nameless} recordings do not say whose they are")));
+        }
+        self.report.recordings = files.len() as u64;
+        self.report.packets = files.iter().map(|file| file.packets.len() as u64).sum();
+        let rows = self.rows.all().map(archive::row).collect();
+        self.model.judge(self.now, &Archive { files, rows })
+    }
+}
+
+fn broken(invariant: &'static str, what: String) -> Broken {
+    Broken { invariant, call: None, what }
+}
+
+/// The call that a SIP message belongs to, by its Call-ID.
+fn call_of(bytes: &[u8]) -> Option<u32> {
+    const NAME: &[u8] = b"\r\nCall-ID: ";
+    let at = memchr::memmem::find(bytes, NAME)? + NAME.len();
+    let end = bytes.get(at..)?.iter().position(|&byte| byte == b'\r')?;
+    number(std::str::from_utf8(bytes.get(at..at + end)?).ok()?)
+}

@@ -1,0 +1,346 @@
+//! The packets of a call: which must go out again, which may, and which must not; and the frames of the announcement.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mitschnitt::ids::Leg;
+use mitschnitt::time::Moment;
+
+use super::super::border::Voice;
+use super::call::{Call, Dialog};
+use super::rtp::{Rtp, hash, is_rtcp};
+use super::{Broken, Mode, Rules, broken};
+
+/// What came from one leg.
+#[derive(Default)]
+pub(super) struct Flow {
+    /// What may or must still go out, by arrival.
+    waiting: VecDeque<Waiting>,
+    /// What must not, as far as it is recent.
+    refused: VecDeque<(Moment, u64, Kind)>,
+    /// All RTP packets, by arrival.
+    pub(super) heard: Vec<Heard>,
+}
+
+/// A packet that came in and may go out.
+struct Waiting {
+    at: Moment,
+    payload: u64,
+    /// The counter in its marker.
+    counter: Option<u32>,
+    /// Where it must go; `None` where it need not.
+    due: Option<SocketAddr>,
+    gone: bool,
+    /// Its place in `heard`.
+    place: usize,
+}
+
+/// An RTP packet that came in, as the recorder should have seen it.
+#[derive(Clone, Copy)]
+pub(super) struct Heard {
+    pub(super) at: Moment,
+    pub(super) packet: u64,
+    pub(super) sequence: u16,
+    pub(super) kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// Voice of a party from its present address, in an agreed session: kept while the recording runs.
+    Sound,
+    /// Perhaps.
+    Unsure,
+    /// A pressed key: never kept.
+    Key,
+    /// From an address that its side never named: neither kept nor relayed.
+    Stranger,
+    /// After the call's end: neither.
+    Late,
+}
+
+/// A key that a party pressed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Press {
+    pub(super) leg: Leg,
+    pub(super) digit: char,
+    /// Its first and its latest packet, and the first that says that it was let go.
+    pub(super) first: Moment,
+    pub(super) last: Moment,
+    pub(super) ended: Option<Moment>,
+    /// Nothing about it is doubtful: negotiated, from the party's present address, in the one dialog that was accepted.
+    pub(super) sure: bool,
+    /// SSRC and RTP timestamp, by which its packets are known (RFC 4733 §2.2.1).
+    event: Option<(u32, u32)>,
+}
+
+impl Press {
+    pub(super) const fn of_info(at: Moment, leg: Leg, digit: char) -> Self {
+        Self { leg, digit, first: at, last: at, ended: Some(at), sure: true, event: None }
+    }
+}
+
+impl Call {
+    pub(super) fn media_in(
+        &mut self,
+        at: Moment,
+        leg: Leg,
+        port: u16,
+        peer: SocketAddr,
+        bytes: &[u8],
+        rules: &Rules,
+    ) -> Result<(), Broken> {
+        self.settle(at, rules)?;
+        let rtp = if port % 2 == 1 || is_rtcp(bytes) { None } else { Rtp::read(bytes) };
+        let Some(rtp) = rtp else {
+            // RTCP, or no RTP at all: it may pass, but for a stranger's.
+            let named = self.named[leg.index()].iter().any(|address| address.ip() == peer.ip());
+            let flow = &mut self.flows[leg.index()];
+            if named {
+                flow.waiting.push_back(Waiting {
+                    at,
+                    payload: hash(bytes),
+                    counter: None,
+                    due: None,
+                    gone: false,
+                    place: usize::MAX,
+                });
+            } else {
+                flow.refused.push_back((at, hash(bytes), Kind::Stranger));
+            }
+            return Ok(());
+        };
+        let (kind, due) = self.verdict(at, leg, port, peer, &rtp, rules);
+        self.pressed(at, leg, peer, &rtp, kind);
+        let payload = hash(rtp.payload);
+        let counter = Voice::read(rtp.payload).map(|voice| voice.counter);
+        let flow = &mut self.flows[leg.index()];
+        match kind {
+            Kind::Stranger | Kind::Late => flow.refused.push_back((at, payload, kind)),
+            Kind::Sound | Kind::Unsure | Kind::Key => {
+                flow.waiting.push_back(Waiting { at, payload, counter, due, gone: false, place: flow.heard.len() });
+            }
+        }
+        flow.heard.push(Heard { at, packet: hash(bytes), sequence: rtp.sequence, kind });
+        Ok(())
+    }
+
+    pub(super) fn media_out(&mut self, at: Moment, to: Leg, peer: SocketAddr, bytes: &[u8], rules: &Rules) -> Result<(), Broken> {
+        self.settle(at, rules)?;
+        let rtcp = is_rtcp(bytes);
+        let named = &self.named[to.index()];
+        if !named.iter().any(|address| if rtcp { address.ip() == peer.ip() } else { *address == peer }) {
+            let what = format!("{at:?}: media to {peer}, which no SDP from the {to} names ({named:?}); {}", marker(bytes));
+            return Err(broken("forwarded-to-stranger", self.number, what));
+        }
+        let rtp = if rtcp { None } else { Rtp::read(bytes) };
+        if let Some(over) = self.over().filter(|over| rtp.is_some() && at > *over + rules.slack * 2) {
+            let what = format!("{at:?}: RTP to the {to}, but the call was over at {over:?}; {}", marker(bytes));
+            return Err(broken("forwarded-after-end", self.number, what));
+        }
+        match rtp {
+            Some(rtp) if rtp.payload.starts_with(b"CLIP") => self.told_frame(at, to, peer, &rtp, rules),
+            _ => self.relayed(at, to, peer, rtp.map_or(bytes, |rtp| rtp.payload), rtcp),
+        }
+    }
+
+    /// A packet goes out that is no announcement: it must be one that came in.
+    fn relayed(&mut self, at: Moment, to: Leg, peer: SocketAddr, payload: &[u8], rtcp: bool) -> Result<(), Broken> {
+        let hash = hash(payload);
+        let flow = &mut self.flows[to.other().index()];
+        let found = flow.waiting.iter_mut().find(|waiting| !waiting.gone && waiting.payload == hash);
+        if let Some(waiting) = found {
+            waiting.gone = true;
+            let astray = waiting.due.filter(|due| *due != peer);
+            let since = waiting.at;
+            while flow.waiting.front().is_some_and(|waiting| waiting.gone) {
+                flow.waiting.pop_front();
+            }
+            return astray.map_or(Ok(()), |due| {
+                let what = format!("{at:?}: the packet of {since:?} went to {peer} instead of {due}; {}", marker(payload));
+                Err(broken("forwarded-astray", self.number, what))
+            });
+        }
+        if let Some((since, _, kind)) = flow.refused.iter().find(|(_, payload, _)| *payload == hash) {
+            let invariant = if *kind == Kind::Late { "forwarded-after-end" } else { "forwarded-for-stranger" };
+            let what = format!("{at:?}: the packet of {since:?} was passed on to the {to} ({kind:?}); {}", marker(payload));
+            return Err(broken(invariant, self.number, what));
+        }
+        // The box may make RTCP of its own.
+        if rtcp {
+            return Ok(());
+        }
+        let voice = Voice::read(payload);
+        let changed = voice
+            .as_ref()
+            .is_some_and(|voice| flow.waiting.iter().any(|waiting| !waiting.gone && waiting.counter == Some(voice.counter)));
+        let back = self.flows[to.index()].waiting.iter().any(|waiting| waiting.payload == hash);
+        let invariant = match voice {
+            Some(voice) if self.number.is_some_and(|number| number != voice.call) => "wrong-call",
+            _ if back => "sent-back",
+            _ if changed => "payload-changed",
+            _ => "out-of-nowhere",
+        };
+        let what = format!("{at:?}: to the {to} ({peer}) went what had not come from the {}: {}", to.other(), marker(payload));
+        Err(broken(invariant, self.number, what))
+    }
+
+    /// A frame of the announcement goes out.
+    fn told_frame(&mut self, at: Moment, to: Leg, peer: SocketAddr, rtp: &Rtp<'_>, rules: &Rules) -> Result<(), Broken> {
+        if !self.policy.is_some_and(|policy| policy.mode != Mode::Never) {
+            let what = format!("{at:?}: an announcement to the {to} of a call that no policy announces");
+            return Err(broken("announced-uncalled-for", self.number, what));
+        }
+        let frame = u32::from(rtp.payload.get(5).copied().unwrap_or(u8::MAX));
+        // What is played before the ACK counts for nothing.
+        let told = |dialog: &&mut Dialog| {
+            dialog.confirmed.is_some() && dialog.media[to.index()].is_some_and(|media| media.address == peer)
+        };
+        for dialog in self.dialogs.iter_mut().filter(told) {
+            let told = &mut dialog.told[to.index()];
+            told.begun.get_or_insert(at);
+            told.last = Some(at);
+            if frame < rules.frames {
+                told.frames |= 1 << frame;
+            }
+            if told.frames == (1 << rules.frames) - 1 {
+                told.whole.get_or_insert(at);
+            }
+        }
+        // Meanwhile the other party's packets are replaced.
+        self.excuse(to.other(), at, rules.slack + rules.frame);
+        Ok(())
+    }
+
+    /// Something changed in the call at `at`: what comes within `slack` of it is not judged.
+    pub(super) fn disturb(&mut self, at: Moment, rules: &Rules) {
+        for leg in Leg::BOTH {
+            self.excuse(leg, at, rules.slack);
+        }
+    }
+
+    fn excuse(&mut self, leg: Leg, at: Moment, around: Duration) {
+        let quiet = &mut self.quiet[leg.index()];
+        *quiet = (*quiet).max(at + around);
+        let flow = &mut self.flows[leg.index()];
+        for waiting in flow.waiting.iter_mut().rev().take_while(|waiting| waiting.at + around >= at) {
+            waiting.due = None;
+            if let Some(heard) = flow.heard.get_mut(waiting.place).filter(|heard| heard.kind == Kind::Sound) {
+                heard.kind = Kind::Unsure;
+            }
+        }
+    }
+
+    /// What has waited long enough is gone, or missing.
+    pub(super) fn settle(&mut self, at: Moment, rules: &Rules) -> Result<(), Broken> {
+        // A frame longer than the rule, since the announcement may begin by replacing a packet before its first frame goes out.
+        let patience = rules.slack + rules.frame;
+        for leg in Leg::BOTH {
+            let flow = &mut self.flows[leg.index()];
+            while flow.refused.front().is_some_and(|(since, ..)| at > *since + patience) {
+                flow.refused.pop_front();
+            }
+            while let Some(first) = flow.waiting.front().filter(|first| first.gone || at > first.at + patience) {
+                if let (false, Some(due)) = (first.gone, first.due) {
+                    let sequence = flow.heard.get(first.place).map(|heard| heard.sequence);
+                    let what = format!(
+                        "the voice packet of {:?} from the {leg} (sequence {sequence:?}, counter {:?}) did not go out to {due}",
+                        first.at, first.counter
+                    );
+                    flow.waiting.pop_front();
+                    return Err(broken("not-forwarded", self.number, what));
+                }
+                flow.waiting.pop_front();
+            }
+        }
+        Ok(())
+    }
+
+    /// The box that had them is gone.
+    pub(super) fn forget_waiting(&mut self) {
+        self.flows.iter_mut().for_each(|flow| flow.waiting.clear());
+    }
+
+    /// What an RTP packet is, and where it must go, if it must.
+    fn verdict(
+        &self,
+        at: Moment,
+        leg: Leg,
+        port: u16,
+        peer: SocketAddr,
+        rtp: &Rtp<'_>,
+        rules: &Rules,
+    ) -> (Kind, Option<SocketAddr>) {
+        if !self.named[leg.index()].contains(&peer) {
+            return (Kind::Stranger, None);
+        }
+        if self.over().is_some_and(|over| at > over + rules.slack) {
+            return (Kind::Late, None);
+        }
+        let sends = |dialog: &&Dialog| dialog.media[leg.index()].is_some_and(|media| media.address == peer);
+        let mut senders = self.dialogs.iter().filter(|dialog| sends(dialog) && dialog.ports[leg.index()].contains(&port));
+        let (Some(dialog), None) = (senders.next(), senders.next()) else { return (Kind::Unsure, None) };
+        if dialog.over.is_some_and(|over| at > over + rules.slack) {
+            return (Kind::Late, None);
+        }
+        let Some(media) = dialog.agreed() else { return (Kind::Unsure, None) };
+        let [own, other] = [media[leg.index()], media[leg.other().index()]];
+        if own.events == Some(rtp.payload_type) && other.events == own.events {
+            return (Kind::Key, None);
+        }
+        let ends = !dialog.byes.is_empty() || dialog.hung_up.is_some() || dialog.expires.is_some_and(|expires| at > expires);
+        // The forks that lost are let go at some time after the winner's 2xx.
+        let lost = dialog.accepted.is_none() && self.accepted().next().is_some();
+        let agreed = own.is_open() && other.is_open() && own.takes(rtp.payload_type) && other.takes(rtp.payload_type);
+        let heard = agreed
+            && !(ends || lost || self.muddled || rtp.padded)
+            && at > self.quiet[leg.index()]
+            && dialog.ports[leg.index()].last() == Some(&port)
+            && !dialog.ports[leg.other().index()].is_empty()
+            && Voice::read(rtp.payload).is_some();
+        if !heard {
+            return (Kind::Unsure, None);
+        }
+        // An announcement that stopped in the middle is taken for one that still plays, for a second.
+        let told = &dialog.told[leg.other().index()];
+        let plays = told.whole.is_none() && told.last.is_some_and(|last| at <= last + Duration::from_secs(1));
+        (Kind::Sound, (!plays).then_some(other.address))
+    }
+
+    /// A key in RTP, if it is one.
+    fn pressed(&mut self, at: Moment, leg: Leg, peer: SocketAddr, rtp: &Rtp<'_>, kind: Kind) {
+        if matches!(kind, Kind::Stranger | Kind::Late) || Voice::read(rtp.payload).is_some() {
+            return;
+        }
+        let event = |dialog: &Dialog| dialog.media.iter().flatten().any(|media| media.events == Some(rtp.payload_type));
+        if !self.dialogs.iter().any(event) {
+            return;
+        }
+        let Some((digit, ended)) = rtp.key() else { return };
+        let present = |dialog: &Dialog| dialog.media[leg.index()].is_some_and(|media| media.address == peer);
+        let sure = kind == Kind::Key && at > self.quiet[leg.index()] && self.only().is_some_and(present);
+        let event = Some((rtp.ssrc, rtp.timestamp));
+        match self.presses.iter_mut().rev().find(|press| press.event == event && press.leg == leg) {
+            Some(press) => {
+                press.last = at;
+                press.sure &= sure && press.digit == digit;
+                if ended {
+                    press.ended.get_or_insert(at);
+                }
+            }
+            None => {
+                let ended = ended.then_some(at);
+                self.presses.push(Press { leg, digit, first: at, last: at, ended, sure, event });
+            }
+        }
+    }
+}
+
+/// What a payload says of itself, for people.
+pub(super) fn marker(bytes: &[u8]) -> String {
+    let payload = Rtp::read(bytes).map_or(bytes, |rtp| rtp.payload);
+    match Voice::read(payload).or_else(|| Voice::read(bytes)) {
+        Some(voice) => format!("call {} leg {:?} source {:?} counter {}", voice.call, voice.leg, voice.source, voice.counter),
+        None => format!("{} bytes, beginning {:02x?}", payload.len(), payload.get(..8).unwrap_or(payload)),
+    }
+}
