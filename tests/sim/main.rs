@@ -24,6 +24,7 @@
     reason = "a test; the fuzzer mounts the same modules and needs others of them"
 )]
 
+mod scenarios;
 mod shrink;
 mod world;
 
@@ -31,6 +32,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use world::chance::Chance;
 use world::{Plan, Report, World};
 
 /// Worlds that are played whenever the tests run.
@@ -78,6 +80,31 @@ fn every_world_holds() {
     }
     eprintln!("{total:?}");
     assert_eq!(total.calls > 0, count > 0, "a world without calls proves nothing");
+}
+
+/// Mutations of each small world that the fuzzer's corpus holds.
+const MUTATIONS: u64 = 20;
+
+#[test]
+fn the_worlds_of_the_fuzzers_corpus_hold() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/world");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    for file in files {
+        let bytes = std::fs::read(&file).unwrap();
+        for round in 0..MUTATIONS {
+            let mut mutated = bytes.clone();
+            let mut chance = Chance::new(round);
+            for _ in 0..round.min(4) {
+                let at = chance.below(mutated.len() as u64) as usize;
+                mutated[at] = chance.below(256) as u8;
+            }
+            if let Err(failure) = holds(&Plan::read(&mutated)) {
+                panic!("{} in round {round}: {}\n{failure}", file.display(), mutated.escape_ascii());
+            }
+        }
+    }
 }
 
 /// Plays a plan; a panic of the box is a failure like any other.

@@ -21,7 +21,7 @@ struct Step {
 
 enum What {
     Datagram(Way, Datagram),
-    Note(String),
+    Note(Option<u32>, String),
 }
 
 /// Steps that are kept: some seconds of a hundred calls.
@@ -41,7 +41,12 @@ impl Ladder {
 
     /// Adds a line of its own: a fault, say.
     pub fn note(&mut self, at: Moment, note: String) {
-        self.push(Step { at, what: What::Note(note) });
+        self.note_of(at, None, note);
+    }
+
+    /// Adds a line of its own about one call.
+    pub fn note_of(&mut self, at: Moment, call: Option<u32>, note: String) {
+        self.push(Step { at, what: What::Note(call, note) });
     }
 
     fn push(&mut self, step: Step) {
@@ -51,7 +56,7 @@ impl Ladder {
         self.steps.push_back(step);
     }
 
-    /// Draws the last steps: of one call and of all, or of everybody. Packets of one stream in a row are one line.
+    /// Draws the last steps, of one call or of everybody.
     pub fn draw(&self, call: Option<u32>) -> String {
         let drawn = std::env::var("LADDER").ok().and_then(|text| text.parse().ok()).unwrap_or(DRAWN);
         self.draw_last(call, drawn)
@@ -66,12 +71,14 @@ impl Ladder {
         let mut rows: Vec<Row> = Vec::new();
         for step in &self.steps {
             let Some(row) = Row::of(step, call) else { continue };
-            match rows.last_mut() {
-                Some(last) if last.is_stream && row.is_stream && (last.way, &last.text) == (row.way, &row.text) => {
+            // Streams run side by side: each is one line until something else happens.
+            let streams = rows.iter_mut().rev().take_while(|last| last.is_stream && row.is_stream);
+            match streams.into_iter().find(|last| (last.way, &last.text) == (row.way, &row.text)) {
+                Some(last) => {
                     last.count += 1;
                     last.until = row.at;
                 }
-                _ => rows.push(row),
+                None => rows.push(row),
             }
         }
         let mut text = format!("{:>11}   PBX{:>width$}box{:>width$}carrier\n", "", "", "", width = WIDTH - 3);
@@ -95,7 +102,8 @@ struct Row {
 impl Row {
     fn of(step: &Step, call: Option<u32>) -> Option<Self> {
         let (way, text, is_stream) = match &step.what {
-            What::Note(note) => (None, note.clone(), false),
+            What::Note(whose, _) if whose.is_some() && call.is_some() && *whose != call => return None,
+            What::Note(_, note) => (None, note.clone(), false),
             What::Datagram(way, datagram) => {
                 let (here, there) = match way {
                     Way::In => (datagram.to, datagram.from),

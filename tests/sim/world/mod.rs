@@ -134,6 +134,8 @@ pub struct World<'p> {
     granted: BTreeMap<RecordingId, Moment>,
     pauses: BTreeMap<u32, Moment>,
     erased: Vec<model::File>,
+    /// Whose recordings these are, as the box said.
+    numbers: BTreeMap<RecordingId, u32>,
 }
 
 /// How long a world may last: 64·T1 after the last call, and a recording's rest, are far below it.
@@ -214,6 +216,7 @@ impl<'p> World<'p> {
             granted: BTreeMap::new(),
             pauses: BTreeMap::new(),
             erased: Vec::new(),
+            numbers: BTreeMap::new(),
         };
         for (at, planned) in plan.calls.iter().enumerate() {
             world.happens(Moment::START + planned.begins, Event::Begin(at));
@@ -363,7 +366,14 @@ impl<'p> World<'p> {
     fn heard(&mut self) -> Result<(), Broken> {
         let Some(node) = &mut self.node else { return Ok(()) };
         let (out, wrong) = (std::mem::take(&mut node.out), node.broken.take());
-        self.granted.extend(node.granted.drain(..));
+        for (recording, at, number) in node.granted.drain(..) {
+            self.granted.insert(recording, at);
+            self.ladder.note_of(self.now, number, "recording begins".into());
+            self.numbers.extend(number.map(|number| (recording, number)));
+        }
+        for (recording, what) in node.ended.drain(..) {
+            self.ladder.note_of(self.now, self.numbers.get(&recording).copied(), format!("recording {what}"));
+        }
         let done = std::mem::take(&mut node.done);
         for (number, done) in done {
             self.ladder.note(self.now, format!("call {number}: {done:?}"));
@@ -466,12 +476,18 @@ impl<'p> World<'p> {
     }
 
     fn stop(&mut self) -> Result<(), Broken> {
+        self.halt()?;
+        self.node = None;
+        Ok(())
+    }
+
+    /// Stops the box in order; what it still holds can be looked at.
+    fn halt(&mut self) -> Result<(), Broken> {
         if let Some(node) = &mut self.node {
             self.model.fault(self.now, model::Fault::Stopped);
             node.stop(self.now, &mut self.disk, &mut self.rows);
         }
         self.heard()?;
-        self.node = None;
         self.disk.kill();
         Ok(())
     }
@@ -487,7 +503,12 @@ impl<'p> World<'p> {
                 ));
             }
         }
-        self.stop()?;
+        self.halt()?;
+        let left = self.node.as_ref().map(Node::left_over).unwrap_or_default();
+        if !left.is_empty() {
+            return Err(broken("left-over", left.join(", ")));
+        }
+        self.node = None;
         let mut files = archive::read(&self.disk, &self.granted);
         files.append(&mut self.erased);
         // A file whose evidence is lost names no call.

@@ -29,6 +29,7 @@ use mitschnitt::vault::{LastChunk, NodeKey, Outcome, PlainChunk, RecipientSecret
 use super::border::{Datagram, box_media, box_sip, carrier_sip, pbx_sip};
 use super::chance::Chance;
 use super::disk::Disk;
+use super::ladder::number;
 use super::ledger::Rows;
 
 /// How long each thread takes at most to see that it has something to do.
@@ -87,8 +88,10 @@ pub struct Node {
     sync_runs: Option<Moment>,
     /// Datagrams that left.
     pub out: Vec<Datagram>,
-    /// Recordings that began since this was last looked at, and when.
-    pub granted: Vec<(RecordingId, Moment)>,
+    /// Recordings that began since this was last looked at: when, and of which call.
+    pub granted: Vec<(RecordingId, Moment, Option<u32>)>,
+    /// Recordings that were sealed, or ended otherwise, since this was last looked at.
+    pub ended: Vec<(RecordingId, &'static str)>,
     /// What operators asked for and had, by the call's number in the world.
     pub done: Vec<(u32, Done)>,
     asked_for: BTreeMap<CallId, u32>,
@@ -250,6 +253,7 @@ impl Node {
             sync_runs: None,
             out: Vec::new(),
             granted: Vec::new(),
+            ended: Vec::new(),
             done: Vec::new(),
             asked_for: BTreeMap::new(),
             broken: None,
@@ -427,7 +431,9 @@ impl Node {
                     self.down(call, ToThread::Lane(Down::Order(order)), now);
                 }
                 Output::Record { id, slot, permit, formats } => {
-                    self.granted.push((permit.evidence().recording(), permit.granted()));
+                    let live = self.table.live().into_iter().find(|live| live.call == id.call);
+                    let whose = live.and_then(|live| number(live.parties.call_id.reveal()));
+                    self.granted.push((permit.evidence().recording(), permit.granted(), whose));
                     self.down(id.call, ToThread::Lane(Down::Record { id, slot, permit, formats }), now);
                 }
                 Output::Formats { call, slot, formats } => self.down(call, ToThread::Lane(Down::Formats { slot, formats }), now),
@@ -563,7 +569,11 @@ impl Node {
 
     fn hear_disk(&mut self, now: Moment) {
         while let Some(outcome) = self.writer.poll() {
-            if let Outcome::Failed { call, left_a_file, .. } = &outcome {
+            if let Outcome::Sealed { recording, .. } = &outcome {
+                self.ended.push((*recording, "is sealed"));
+            }
+            if let Outcome::Failed { call, recording, left_a_file, .. } = &outcome {
+                self.ended.push((*recording, "has failed"));
                 self.signalling.failures.push_back((*call, *left_a_file));
                 self.poke_signalling(now);
             }

@@ -1,0 +1,82 @@
+//! Faults that are built in on purpose are caught by the world of `tests/sim`: an alarm that has never rung proves nothing.
+//!
+//! Each fault stands in the source behind `cfg!(sabotage = "…")`. Here the product is built with one at a time, some worlds are played, and the
+//! invariant that must break does. `SABOTAGE=leak-a-port cargo test --test sabotage` builds one of them only.
+
+#![allow(clippy::disallowed_methods, clippy::print_stderr, reason = "a test that builds the product, and says how far it is")]
+#![allow(missing_docs, clippy::panic, reason = "a test")]
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+use std::process::Command;
+
+/// Each fault, and the invariants of which one must break.
+const FAULTS: [(&str, &[&str]); 10] = [
+    // Recording begins when one of both was told.
+    ("store-early", &["stored-before-grant"]),
+    // Nothing is suspended when a BYE comes.
+    ("keep-after-the-bye", &["stored-after-end"]),
+    // A recording ends without its last chunk and signature.
+    ("forget-the-end", &["torn-without-cause", "row-unlike-file"]),
+    // One in eight pairs of ports is not given back.
+    ("leak-a-port", &["left-over"]),
+    // Of one in eight calls nothing is written down.
+    ("drop-a-row", &["no-row"]),
+    // A stranger's request is answered with 403.
+    ("answer-a-stranger", &["answered-a-stranger"]),
+    // A stranger's packets are taken for the party's.
+    ("relay-for-strangers", &["forwarded-for-stranger", "stored-for-stranger"]),
+    // Pressed keys are stored.
+    ("keep-the-keys", &["digits-stored", "withheld-wrong"]),
+    // The log says who called.
+    ("log-a-number", &["private-in-the-log"]),
+    // A recording's file is made before its keys are durable.
+    ("keys-late", &["disk"]),
+];
+
+/// Worlds that are played with each fault: the first already shows most.
+const SEEDS: &str = "8";
+
+/// rustc for this package, with the fault that the link to it is named after. Cargo builds what is under another wrapper anew, and leaves
+/// the dependencies as they are.
+const WRAPPER: &str = "#!/bin/sh\nexec \"$@\" --cfg \"sabotage=\\\"${0##*/}\\\"\"\n";
+
+#[test]
+fn every_fault_that_is_built_in_is_caught() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sabotage");
+    fs::create_dir_all(&folder).expect("the target's folder can be written");
+    let script = folder.join("rustc.sh");
+    fs::write(&script, WRAPPER).expect("the target's folder can be written");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("one's own file");
+    let wanted = std::env::var("SABOTAGE").ok();
+    let mut missed = Vec::new();
+    for (fault, invariants) in FAULTS.into_iter().filter(|(fault, _)| wanted.as_deref().is_none_or(|wanted| wanted == *fault)) {
+        let link = folder.join(fault);
+        if !link.exists() {
+            symlink(&script, &link).expect("a link to one's own file");
+        }
+        let said = play(&link);
+        let caught = invariants.iter().find(|invariant| said.contains(&format!("\n{invariant} at ")));
+        eprintln!("{fault}: {}", caught.unwrap_or(&"not caught"));
+        if caught.is_none() {
+            missed.push(format!("{fault} breaks none of {invariants:?}, but:\n{said}"));
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n\n"));
+}
+
+/// Builds the product and its world by this compiler, plays some worlds, and returns what was said.
+fn play(rustc: &Path) -> String {
+    let output = Command::new(env!("CARGO"))
+        .args(["test", "--locked", "--test", "sim", "every_world_holds"])
+        .env("RUSTC_WORKSPACE_WRAPPER", rustc)
+        .env("SEEDS", SEEDS)
+        .env("RUST_BACKTRACE", "0")
+        .env_remove("SEED")
+        .output()
+        .expect("cargo runs, for it runs this");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("test every_world_holds"), "it is built and runs:\n{said}");
+    said
+}
