@@ -1,7 +1,7 @@
 //! The whole product in a box, and a world around it that goes wrong: see `world/mod.rs`.
 //!
 //! `SEED=17 cargo test --test sim` plays one world again, exactly; `SEEDS=10000` plays so many, `CALLS=20` makes them smaller. A failure
-//! says what it needs: `SEED=17 KEEP=3,41 FAULTS=0` is the world of seed 17 with two of its calls and one of its faults.
+//! says what it needs; `LADDER=500` draws more steps of it, and `PACKETS=1` each packet: `SEED=17 KEEP=3,41 FAULTS=0` is the world of seed 17 with two of its calls and one of its faults.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used, reason = "a test may panic")]
 #![allow(

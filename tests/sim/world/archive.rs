@@ -5,53 +5,61 @@ use std::collections::BTreeMap;
 use mitschnitt::catalogue::{Entry, State};
 use mitschnitt::ids::RecordingId;
 use mitschnitt::time::Moment;
-use mitschnitt::vault::{OpenError, Record, Recording, Verdict, verify, verify_content};
+use mitschnitt::vault::{NodePublic, OpenError, RecipientSecret, Record, Recording, Verdict, verify, verify_content};
 
 use super::disk::Disk;
 use super::model::{File, FileState, Row};
 use super::node::KEYS;
 
-/// Reads every recording. `granted` says when each began, as the box said when it began it.
+/// Reads every recording but those of which the power took so much that they do not say whose they are. Of one that an operator
+/// erased the judge has kept the keys: what was recorded was right or wrong all the same. `granted` says when each began, as
+/// the box said when it began it; evidence has the time of day only.
 pub fn read(disk: &Disk, granted: &BTreeMap<RecordingId, Moment>) -> Vec<File> {
+    let (node, secret) = &*KEYS;
     disk.recordings()
-        .filter(|(id, ..)| !disk.is_erased(*id))
-        .map(|(id, rec, keys)| file(rec, keys.unwrap_or_default(), granted.get(&id).copied().unwrap_or_default()))
+        .map(|(id, rec, keys)| {
+            let since = granted.get(&id).copied().unwrap_or_default();
+            let keys = keys.or_else(|| disk.erased(id)).unwrap_or_default();
+            (id, file(id, rec, keys, since, node.public(), secret))
+        })
+        .filter(|(id, file)| !(file.call_id.is_empty() && disk.has_crumbled(*id)))
+        .map(|(_, file)| file)
         .collect()
 }
 
-/// Reads one recording.
-pub fn read_one(disk: &Disk, granted: &BTreeMap<RecordingId, Moment>, wanted: RecordingId) -> Option<File> {
-    let (_, rec, keys) = disk.recordings().find(|(id, ..)| *id == wanted)?;
-    Some(file(rec, keys.unwrap_or_default(), granted.get(&wanted).copied().unwrap_or_default()))
-}
-
-fn file(rec: &[u8], keys: &[u8], granted: Moment) -> File {
-    let (node, secret) = &*KEYS;
-    let public = node.public();
-    let structure = verify(rec, public);
-    let state = match (&structure, verify_content(rec, keys, secret, public)) {
-        (Ok(Verdict::Complete(_)), Ok(Verdict::Complete(_))) => FileState::Complete,
-        (Ok(Verdict::Torn(_)), Ok(Verdict::Torn(_))) => FileState::Torn,
-        (structure, content) => FileState::Broken(format!("{structure:?}, with its content {content:?}")),
+fn file(id: RecordingId, rec: &[u8], keys: &[u8], granted: Moment, node: &NodePublic, secret: &RecipientSecret) -> File {
+    let mut file = File {
+        call_id: String::new(),
+        state: state(rec, keys, node, secret),
+        granted,
+        packets: Vec::new(),
+        gaps: Vec::new(),
+        end: None,
+        withheld: [0; 2],
     };
-    let mut file =
-        File { call_id: String::new(), state, granted, packets: Vec::new(), gaps: Vec::new(), end: None, withheld: [0; 2] };
     let mut recording = match Recording::open(rec, keys, secret) {
         Ok(recording) => recording,
+        // Torn before its header was whole: nothing can be read of it.
+        Err(OpenError::Torn(_)) => return file,
         Err(error) => {
-            // Torn before its first chunk was whole: nothing can be read of it.
-            if !matches!(error, OpenError::Torn(_)) {
-                file.state = FileState::Broken(format!("{error:?}"));
-            }
+            file.state = FileState::Broken(format!("{error:?}"));
             return file;
         }
     };
+    let began = recording.header().began.to_string();
+    if recording.header().recording != id {
+        file.state = FileState::Broken(format!("the file of {id} says that it is {}", recording.header().recording));
+    }
     while let Ok(Some(chunk)) = recording.next_chunk() {
         for record in chunk.records() {
             match record {
                 Ok(Record::Evidence(json)) => {
                     let json: serde_json::Value = serde_json::from_slice(json).expect("evidence is JSON");
-                    json["call_id"].as_str().expect("evidence names the call").clone_into(&mut file.call_id);
+                    let says = |name: &str| json[name].as_str().unwrap_or_else(|| panic!("evidence has `{name}`")).to_owned();
+                    file.call_id = says("call_id");
+                    if (says("recording"), says("granted_at")) != (id.to_string(), began.clone()) {
+                        file.state = FileState::Broken(format!("header and evidence of {id} differ"));
+                    }
                 }
                 Ok(Record::Rtp { leg, came, packet }) => file.packets.push((leg, came, packet.to_vec())),
                 Ok(Record::Gap(gap)) => file.gaps.push((
@@ -73,6 +81,15 @@ fn file(rec: &[u8], keys: &[u8], granted: Moment) -> File {
     file
 }
 
+/// The verdict without a key and the verdict with one, which must be the same word.
+fn state(rec: &[u8], keys: &[u8], node: &NodePublic, secret: &RecipientSecret) -> FileState {
+    match (verify(rec, node), verify_content(rec, keys, secret, node)) {
+        (Ok(Verdict::Complete(_)), Ok(Verdict::Complete(_))) => FileState::Complete,
+        (Ok(Verdict::Torn(without)), Ok(Verdict::Torn(with))) if without == with => FileState::Torn,
+        (without, with) => FileState::Broken(format!("{without:?}, with its content {with:?}")),
+    }
+}
+
 /// A row of the ledger.
 pub fn row(entry: &Entry) -> Row {
     Row {
@@ -81,5 +98,66 @@ pub fn row(entry: &Entry) -> Row {
         state: entry.state.as_str().to_owned(),
         ended: entry.ended.is_some(),
         recording: entry.recording.is_some() && entry.state != State::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use mitschnitt::ids::Leg;
+
+    use super::*;
+
+    const NODE: &[u8] = include_bytes!("../../vault/vectors/node.pub.pem");
+    const RECIPIENT: &[u8] = include_bytes!("../../vault/vectors/recipient.pem");
+    const KEY_FILE: &[u8] = include_bytes!("../../vault/vectors/complete.key");
+    const COMPLETE: &[u8] = include_bytes!("../../vault/vectors/complete.rec");
+
+    /// A vector of the format, read: two legs, 16 packets each, one gap.
+    fn of(rec: &[u8]) -> File {
+        let secret = RecipientSecret::from_pem(RECIPIENT).unwrap();
+        let id = Recording::open(COMPLETE, KEY_FILE, &secret).unwrap().header().recording;
+        file(id, rec, KEY_FILE, Moment::from_millis(7), &NodePublic::from_pem(NODE).unwrap(), &secret)
+    }
+
+    #[test]
+    fn all_that_a_recording_holds_is_there_to_be_judged() {
+        let file = of(COMPLETE);
+
+        assert_eq!((&file.state, file.granted), (&FileState::Complete, Moment::from_millis(7)));
+        assert!(file.call_id.contains('@'), "{}", file.call_id);
+        assert_eq!(Leg::BOTH.map(|leg| file.packets.iter().filter(|packet| packet.0 == leg).count()), [16, 16]);
+        assert!(file.packets.iter().all(|(_, _, packet)| packet.len() > 12 && packet[0] == 0x80));
+        assert_eq!(file.packets[2].1.saturating_sub(file.packets[0].1), Duration::from_millis(20));
+        assert_eq!(file.gaps.len(), 1);
+        let (leg, reason, _, lasts, packets) = &file.gaps[0];
+        assert_eq!((*leg, reason.as_str(), *lasts, *packets), (Some(Leg::Trunk), "disk-failed", Duration::from_millis(40), 2));
+        assert_eq!(file.end.as_deref(), Some("trunk-hung-up"));
+        assert_eq!(file.withheld, [0, 3]);
+    }
+
+    #[test]
+    fn a_torn_recording_has_what_stands_before_the_cut() {
+        let file = of(include_bytes!("../../vault/vectors/zeros-after-a-cut.rec"));
+
+        assert_eq!((&file.state, &file.end), (&FileState::Torn, &None));
+        assert_eq!(file.packets.len(), of(COMPLETE).packets.len() / 2);
+        assert!(!file.call_id.is_empty());
+        let bare = of(include_bytes!("../../vault/vectors/cut-after-header.rec"));
+        assert_eq!((bare.state, bare.call_id.as_str()), (FileState::Torn, ""));
+        assert_eq!(of(b"").state, FileState::Torn);
+    }
+
+    #[test]
+    fn a_broken_recording_is_called_so() {
+        let broken: [&[u8]; 3] = [
+            include_bytes!("../../vault/vectors/bit-in-signature.rec"),
+            include_bytes!("../../vault/vectors/chunks-swapped.rec"),
+            include_bytes!("../../vault/vectors/bit-in-magic.rec"),
+        ];
+        for rec in broken {
+            assert!(matches!(of(rec).state, FileState::Broken(_)));
+        }
     }
 }

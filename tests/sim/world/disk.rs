@@ -1,8 +1,17 @@
-//! A disk in memory that is slow, full, torn, gone, or lies: what is written, and what of it would be there after the power was lost.
+//! A disk in memory that is slow, full, torn, gone, or lies: what is written, and what of it outlives the power.
 //!
-//! It also watches its user: keys before content, nothing twice, nothing after the end, nothing more to a file whose sync has failed.
+//! ```text
+//!   create, append ──▶ written ──sync──▶ durable
+//!                         │
+//!                         └──sync fails──▶ doomed: durable never, though it is read as it was written until the power goes (durability.md)
+//!
+//!   the process is killed: written stays · the power goes: durable stays, and of the rest what happens to
+//! ```
+//!
+//! It also watches its user: keys before content, nothing twice, nothing after the end, nothing more to a file whose sync has
+//! failed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
@@ -21,7 +30,8 @@ pub enum Trouble {
     Slow(Duration),
     /// It takes so many bytes more, and the last write ends in its middle.
     Full(u64),
-    /// The next sync fails, and what was written since the last good one is not durable; the sync after it says that all is well.
+    /// The next sync fails, and what was written since the last good one is not durable; the sync after it says that all is
+    /// well.
     FailsToSync,
     /// Syncs say that all is well, and make nothing durable.
     Lies,
@@ -53,23 +63,72 @@ impl Trouble {
 }
 
 /// A file.
-#[derive(Default, Debug)]
+#[derive(Debug)]
 struct File {
     bytes: Vec<u8>,
     /// How many of them are there after the power was lost.
     durable: usize,
+    /// How many of them a sync has called durable.
+    promised: usize,
     is_open: bool,
+    /// A write failed in its middle: what followed would not be found.
+    is_cut: bool,
     /// A sync failed since it was made: it must be left alone.
     is_doomed: bool,
+    /// Something of it went with the power.
+    has_crumbled: bool,
 }
 
+impl File {
+    fn new(bytes: &[u8], is_open: bool) -> Self {
+        let bytes = bytes.to_vec();
+        Self { bytes, durable: 0, promised: 0, is_open, is_cut: false, is_doomed: false, has_crumbled: false }
+    }
+
+    /// The power is lost: what was not durable is there in part, as it happens.
+    fn lose_power(&mut self, chance: &mut Chance) {
+        self.is_open = false;
+        let (durable, written) = (self.durable, self.bytes.len());
+        if durable < written {
+            let torn = chance.between(durable as u64, written as u64 - 1) as usize;
+            match chance.below(5) {
+                // The length was not written either.
+                0 => self.bytes.truncate(durable),
+                1 => self.bytes.truncate(torn),
+                // The length was, and the blocks were not.
+                2 => self.bytes[torn..].fill(0),
+                // Some blocks were: a failed writeback leaves the others as zeros between them.
+                3 => {
+                    for block in (durable / BLOCK_BYTES)..=(written / BLOCK_BYTES) {
+                        if chance.below(2) == 0 {
+                            let (from, to) = (block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES);
+                            self.bytes[from.max(durable)..to.min(written)].fill(0);
+                        }
+                    }
+                }
+                // The kernel had written all of it by itself.
+                _ => {}
+            }
+            self.has_crumbled = true;
+        }
+        // What lies there now lies there for good.
+        (self.durable, self.promised, self.is_doomed) = (self.bytes.len(), self.bytes.len(), false);
+    }
+}
+
+/// Bytes that a disk writes, or does not write, at once.
+const BLOCK_BYTES: usize = 4096;
+
 /// A disk.
+#[derive(Debug)]
 pub struct Disk {
     chance: Chance,
     trouble: Trouble,
     recordings: BTreeMap<RecordingId, File>,
     keys: BTreeMap<RecordingId, File>,
-    erased: BTreeSet<RecordingId>,
+    /// Keys that an operator destroyed: no part of the disk any more, kept for the judge.
+    erased: BTreeMap<RecordingId, File>,
+    has_lied: bool,
     broken: Option<String>,
 }
 
@@ -80,7 +139,8 @@ impl Disk {
             trouble: Trouble::Works,
             recordings: BTreeMap::new(),
             keys: BTreeMap::new(),
-            erased: BTreeSet::new(),
+            erased: BTreeMap::new(),
+            has_lied: false,
             broken: None,
         }
     }
@@ -94,7 +154,9 @@ impl Disk {
     pub fn takes(&mut self) -> Duration {
         match self.trouble {
             Trouble::Slow(span) => span,
-            _ => Duration::from_micros(self.chance.below(2000)),
+            Trouble::Works | Trouble::Full(_) | Trouble::FailsToSync | Trouble::Lies | Trouble::Gone => {
+                Duration::from_micros(self.chance.below(2000))
+            }
         }
     }
 
@@ -107,60 +169,85 @@ impl Disk {
         self.broken.get_or_insert(what);
     }
 
+    /// Whether something that a sync called durable is not, or was not when the power was lost: no promise for that holds then.
+    pub fn lied(&self) -> bool {
+        self.has_lied || self.recordings.values().chain(self.keys.values()).any(|file| file.promised > file.durable)
+    }
+
+    /// Whether a recording would be there whole, with its keys, if the power was lost now. Keys that were destroyed are missed
+    /// by nobody.
+    pub fn is_durable(&self, recording: RecordingId) -> bool {
+        let is_durable = |file: &File| file.durable == file.bytes.len() && !file.is_doomed;
+        self.recordings.get(&recording).is_some_and(is_durable) && self.keys.get(&recording).is_none_or(is_durable)
+    }
+
+    /// Whether anything of a recording lies there.
+    pub fn has(&self, recording: RecordingId) -> bool {
+        self.recordings.contains_key(&recording) || self.keys.contains_key(&recording)
+    }
+
+    /// Whether a recording's file is open: of one that is over it must not be.
+    pub fn is_open(&self, recording: RecordingId) -> bool {
+        self.recordings.get(&recording).is_some_and(|file| file.is_open)
+    }
+
+    /// Whether a loss of power took something of a recording or of its keys.
+    pub fn has_crumbled(&self, recording: RecordingId) -> bool {
+        let keys = self.keys.get(&recording).or_else(|| self.erased.get(&recording));
+        // Keys that are not there and that nobody destroyed went with the power as well.
+        keys.is_none_or(|file| file.has_crumbled) || self.recordings.get(&recording).is_some_and(|file| file.has_crumbled)
+    }
+
     /// The process dies: what was written stays, and nobody writes on.
     pub fn kill(&mut self) {
         self.recordings.values_mut().for_each(|file| file.is_open = false);
     }
 
-    /// The power is lost: of what was not durable some is there, some is zeros, and some is not there, in each file as it happens.
+    /// The power is lost: of what was not durable some is there, some is zeros, and some is not there, in each file as it
+    /// happens.
     pub fn lose_power(&mut self, chance: &mut Chance) {
+        self.has_lied = self.lied();
         for file in self.recordings.values_mut().chain(self.keys.values_mut()) {
-            file.is_open = false;
-            let lost = file.bytes.len() - file.durable;
-            if lost == 0 {
-                continue;
-            }
-            let torn = file.durable + chance.below(lost as u64 + 1) as usize;
-            match chance.below(3) {
-                0 => file.bytes.truncate(file.durable),
-                1 => file.bytes.truncate(torn),
-                _ => file.bytes[torn..].fill(0),
-            }
-            file.durable = file.bytes.len();
+            file.lose_power(chance);
         }
         // A name that was never durable may be gone with its file.
         self.recordings.retain(|_, file| !file.bytes.is_empty());
         self.keys.retain(|_, file| !file.bytes.is_empty());
     }
 
-    /// Every recording that lies there, with its keys, in order.
+    /// Every recording that lies there, with its keys, in order of their names.
     pub fn recordings(&self) -> impl Iterator<Item = (RecordingId, &[u8], Option<&[u8]>)> {
         self.recordings.iter().map(|(&id, file)| (id, &*file.bytes, self.keys.get(&id).map(|keys| &*keys.bytes)))
     }
 
-    /// Recordings whose keys an operator has destroyed.
-    pub fn is_erased(&self, recording: RecordingId) -> bool {
-        self.erased.contains(&recording)
+    /// The keys of a recording that an operator has destroyed. They lie on the disk no more: whoever judges the box has kept a
+    /// copy, to see that what was recorded until then was right.
+    pub fn erased(&self, recording: RecordingId) -> Option<&[u8]> {
+        self.erased.get(&recording).map(|keys| &*keys.bytes)
     }
 
-    /// A recording that is closed, and not erased yet.
-    pub fn erasable(&self, chance: &mut Chance) -> Option<RecordingId> {
-        let is_there = |(id, file): &(&RecordingId, &File)| !file.is_open && !self.erased.contains(id);
-        let closed: Vec<_> = self.recordings.iter().filter(is_there).map(|(&id, _)| id).collect();
-        closed.get(chance.below(closed.len() as u64) as usize).copied()
-    }
-
-    /// An operator destroys its keys.
+    /// An operator destroys the keys of a recording, durably. Nobody opens it any more, and its writer does not notice: it goes
+    /// on if it was open, is sealed, and its structure verifies; the ledger says `sealed`.
     pub fn erase(&mut self, recording: RecordingId) {
-        self.keys.remove(&recording);
-        self.erased.insert(recording);
+        if let Some(keys) = self.keys.remove(&recording) {
+            self.erased.insert(recording, keys);
+        }
+    }
+
+    /// An operator destroys the keys of one recording that is closed.
+    pub fn erase_one(&mut self, chance: &mut Chance) -> Option<RecordingId> {
+        let may_go = |&(id, file): &(&RecordingId, &File)| !file.is_open && self.keys.contains_key(id);
+        let closed: Vec<_> = self.recordings.iter().filter(may_go).map(|(&id, _)| id).collect();
+        let id = *closed.get(chance.below(closed.len() as u64) as usize)?;
+        self.erase(id);
+        Some(id)
     }
 
     /// Takes as many bytes as there is room for.
     fn room(&mut self, wanted: usize) -> (usize, io::Result<()>) {
         match &mut self.trouble {
             Trouble::Works | Trouble::Slow(_) | Trouble::FailsToSync | Trouble::Lies => (wanted, Ok(())),
-            Trouble::Gone => (0, Err(io::Error::other("Input/output error"))),
+            Trouble::Gone => (0, Err(input_output())),
             Trouble::Full(left) => {
                 let fits = wanted.min(*left as usize);
                 *left -= fits as u64;
@@ -171,63 +258,83 @@ impl Disk {
     }
 }
 
+/// The one error that a disk that fails has a word for.
+fn input_output() -> io::Error {
+    io::Error::other("Input/output error")
+}
+
 impl Volume for Disk {
     fn create_keys(&mut self, recording: RecordingId, bytes: &[u8]) -> io::Result<()> {
-        let (fits, result) = self.room(bytes.len());
-        if self.trouble == Trouble::Gone {
-            return result;
+        if self.keys.contains_key(&recording) {
+            self.breaks(format!("the keys of {recording} are made twice"));
+            return Err(io::ErrorKind::AlreadyExists.into());
         }
-        let file = File { bytes: bytes[..fits].to_vec(), ..File::default() };
-        if self.keys.insert(recording, file).is_some() {
-            self.breaks(format!("the keys of {recording} were made twice"));
+        if self.recordings.contains_key(&recording) {
+            self.breaks(format!("the keys of {recording} are made after it"));
+        }
+        let (fits, result) = self.room(bytes.len());
+        if self.trouble != Trouble::Gone {
+            self.keys.insert(recording, File::new(&bytes[..fits], false));
         }
         result
     }
 
     fn create_recording(&mut self, recording: RecordingId, head: &[u8]) -> io::Result<()> {
+        if self.recordings.contains_key(&recording) {
+            self.breaks(format!("{recording} is made twice"));
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        // Of what a sync has promised the writer cannot know better.
         match self.keys.get(&recording) {
-            Some(keys) if keys.durable == keys.bytes.len() || self.trouble == Trouble::Lies => {}
+            Some(keys) if keys.promised == keys.bytes.len() && !keys.is_doomed => {}
             Some(_) => self.breaks(format!("{recording} is written before its keys are durable")),
+            None if self.erased.contains_key(&recording) => {}
             None => self.breaks(format!("{recording} is written without keys")),
         }
         let (fits, result) = self.room(head.len());
-        if self.trouble == Trouble::Gone {
-            return result;
-        }
-        let file = File { bytes: head[..fits].to_vec(), is_open: result.is_ok(), ..File::default() };
-        if self.recordings.insert(recording, file).is_some() {
-            self.breaks(format!("{recording} was made twice"));
+        if self.trouble != Trouble::Gone {
+            self.recordings.insert(recording, File::new(&head[..fits], result.is_ok()));
         }
         result
     }
 
     fn append(&mut self, recording: RecordingId, bytes: &[u8]) -> io::Result<()> {
-        let (fits, result) = self.room(bytes.len());
-        let wrong = match self.recordings.get_mut(&recording) {
-            None => Some("is written and was never made"),
-            Some(file) if !file.is_open => Some("is written after it was closed"),
+        let wrong = match self.recordings.get(&recording) {
+            None => Some("is written and does not exist"),
             Some(file) if file.is_doomed => Some("is written after its sync has failed"),
-            Some(file) => {
-                file.bytes.extend_from_slice(&bytes[..fits]);
-                None
-            }
+            Some(file) if file.is_cut => Some("is written after a write has failed"),
+            Some(file) if !file.is_open => Some("is written after it was closed"),
+            Some(_) => None,
         };
         if let Some(wrong) = wrong {
             self.breaks(format!("{recording} {wrong}"));
+            return Err(io::Error::other("not open"));
+        }
+        let (fits, result) = self.room(bytes.len());
+        if let Some(file) = self.recordings.get_mut(&recording) {
+            file.bytes.extend_from_slice(&bytes[..fits]);
+            file.is_cut = result.is_err();
         }
         result
     }
 
     fn close(&mut self, recording: RecordingId) {
-        if let Some(file) = self.recordings.get_mut(&recording) {
-            file.is_open = false;
+        match self.recordings.get_mut(&recording) {
+            Some(file) if file.is_open => file.is_open = false,
+            Some(_) | None => self.breaks(format!("{recording} is closed and was not open")),
         }
     }
 
     fn remove(&mut self, recording: RecordingId) {
-        if self.trouble != Trouble::Gone {
-            self.keys.remove(&recording);
-            self.recordings.remove(&recording);
+        if self.recordings.get(&recording).is_some_and(|file| file.is_open) {
+            self.breaks(format!("{recording} is removed while it is open"));
+        }
+        if self.trouble == Trouble::Gone {
+            return;
+        }
+        let gone = [self.keys.remove(&recording), self.recordings.remove(&recording)];
+        if let Trouble::Full(left) = &mut self.trouble {
+            *left += gone.into_iter().flatten().map(|file| file.bytes.len() as u64).sum::<u64>();
         }
     }
 
@@ -241,18 +348,378 @@ impl Volume for Disk {
                 if self.trouble == Trouble::FailsToSync {
                     self.trouble = Trouble::Works;
                 }
-                Err(io::Error::other("Input/output error"))
+                Err(input_output())
             }
-            Trouble::Lies => Ok(()),
+            Trouble::Lies => {
+                // What a failed sync has dropped it has told: that is no lie.
+                files.filter(|file| !file.is_doomed).for_each(|file| file.promised = file.bytes.len());
+                Ok(())
+            }
             Trouble::Works | Trouble::Slow(_) | Trouble::Full(_) => {
-                for file in files {
-                    // What a failed sync has dropped is clean to the kernel, and stays lost (durability.md).
-                    if !file.is_doomed {
-                        file.durable = file.bytes.len();
-                    }
+                // What a failed sync has dropped is clean to the kernel, and stays lost (durability.md).
+                for file in files.filter(|file| !file.is_doomed) {
+                    (file.durable, file.promised) = (file.bytes.len(), file.bytes.len());
                 }
                 Ok(())
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use mitschnitt::codec::Codec;
+    use mitschnitt::consent::{Clip, Consent, Fact, Facts, Mode, Output, Parties, Permit, Player, SentAs, Terms, WithoutConsent};
+    use mitschnitt::digit::Digit;
+    use mitschnitt::ids::{CallId, Direction, Leg, TrunkName};
+    use mitschnitt::time::{Moment, Wall};
+    use mitschnitt::vault::{
+        Buffers, EndReason, GapReason, NodeKey, Outcome, RecipientSecret, Recorder, Verdict, Work, Writer, verify,
+    };
+
+    use super::*;
+
+    const ONE: RecordingId = RecordingId::from_bytes([1; 16]);
+
+    /// A disk on which a recording lies: keys and head durable, and then so many bytes that are not.
+    fn written(seed: u64, bytes: usize) -> Disk {
+        let mut disk = Disk::new(Chance::new(seed));
+        disk.create_keys(ONE, b"keys").unwrap();
+        disk.sync().unwrap();
+        disk.create_recording(ONE, b"head").unwrap();
+        disk.sync().unwrap();
+        disk.append(ONE, &vec![7; bytes]).unwrap();
+        disk
+    }
+
+    fn bytes(disk: &Disk) -> Vec<u8> {
+        disk.recordings.get(&ONE).map(|file| file.bytes.clone()).unwrap_or_default()
+    }
+
+    fn after_a_loss_of_power(mut disk: Disk, seed: u64) -> Vec<u8> {
+        disk.lose_power(&mut Chance::new(seed));
+        assert!(disk.broken().is_none());
+        bytes(&disk)
+    }
+
+    #[test]
+    fn what_was_synced_outlives_the_power_and_the_rest_ends_in_one_of_five_ways() {
+        let mut seen = BTreeMap::new();
+        for seed in 0..400 {
+            let left = after_a_loss_of_power(written(seed, 12_000), seed);
+
+            assert_eq!(&left[..4], b"head");
+            let tail = &left[4..];
+            let zeros = tail.iter().rev().take_while(|byte| **byte == 0).count();
+            let way = match (tail.len(), zeros) {
+                (0, _) => "nothing",
+                (12_000, 0) if tail.contains(&0) => "blocks",
+                (12_000, 0) => "whole",
+                (12_000, _) if tail[..12_000 - zeros].contains(&0) => "blocks",
+                (12_000, _) => "zeros",
+                (_, 0) => "cut",
+                (length, zeros) => panic!("{length} bytes, {zeros} zeros at their end"),
+            };
+            *seen.entry(way).or_insert(0) += 1;
+        }
+        assert_eq!(seen.keys().copied().collect::<Vec<_>>(), ["blocks", "cut", "nothing", "whole", "zeros"], "{seen:?}");
+    }
+
+    #[test]
+    fn one_seed_is_one_disk() {
+        for seed in 0..50 {
+            let twice = [(); 2].map(|()| {
+                let mut disk = written(seed, 9000);
+                (disk.takes(), after_a_loss_of_power(disk, seed))
+            });
+            assert_eq!(twice[0], twice[1]);
+        }
+    }
+
+    #[test]
+    fn a_killed_process_leaves_all_that_it_wrote() {
+        let mut disk = written(1, 9000);
+
+        disk.kill();
+
+        assert_eq!(bytes(&disk).len(), 9004);
+        assert!(disk.append(ONE, b"more").is_err());
+        assert_eq!(disk.broken().unwrap(), format!("{ONE} is written after it was closed"));
+        disk.sync().unwrap();
+        assert_eq!(after_a_loss_of_power(disk, 1).len(), 9004, "whoever syncs next makes it durable");
+    }
+
+    #[test]
+    fn a_full_disk_takes_the_beginning_of_what_it_is_given() {
+        let mut disk = written(1, 0);
+        disk.trouble(Trouble::Full(10));
+
+        disk.append(ONE, b"12345678").unwrap();
+        let full = disk.append(ONE, b"abcd").unwrap_err();
+
+        assert_eq!(full.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(bytes(&disk), b"head12345678ab");
+        let two = RecordingId::from_bytes([2; 16]);
+        assert!(disk.create_keys(two, b"keys").is_err());
+        disk.remove(two);
+        assert!(!disk.keys.contains_key(&two));
+    }
+
+    #[test]
+    fn what_could_not_be_begun_gives_its_room_back() {
+        let mut disk = Disk::new(Chance::new(1));
+        disk.trouble(Trouble::Full(6));
+        disk.create_keys(ONE, b"keys").unwrap();
+        disk.sync().unwrap();
+        assert!(disk.create_recording(ONE, b"head").is_err());
+
+        disk.remove(ONE);
+
+        assert_eq!(disk.trouble, Trouble::Full(6));
+        assert_eq!(disk.recordings().count(), 0);
+    }
+
+    #[test]
+    fn a_failed_sync_is_told_once_and_what_it_lost_stays_lost() {
+        let mut shorter = false;
+        for seed in 0..50 {
+            let mut disk = written(seed, 9000);
+            disk.trouble(Trouble::FailsToSync);
+            assert!(disk.sync().is_err());
+            assert!(disk.sync().is_ok(), "the next one says that all is well");
+            assert_eq!(bytes(&disk).len(), 9004, "and it is read as it was written");
+            assert!(!disk.is_durable(ONE) && !disk.lied());
+
+            let left = after_a_loss_of_power(disk, seed);
+
+            assert_eq!(&left[..4], b"head");
+            shorter |= left.len() < 9004;
+        }
+        assert!(shorter);
+    }
+
+    #[test]
+    fn a_disk_that_lies_says_so_to_the_world_alone() {
+        let mut disk = written(3, 9000);
+        disk.trouble(Trouble::Lies);
+        disk.sync().unwrap();
+        assert!(disk.lied() && !disk.is_durable(ONE));
+
+        disk.trouble(Trouble::Works);
+        assert!(disk.lied(), "until a sync is true");
+        disk.sync().unwrap();
+        assert!(!disk.lied() && disk.is_durable(ONE));
+
+        disk.append(ONE, b"more").unwrap();
+        disk.trouble(Trouble::Lies);
+        disk.sync().unwrap();
+        disk.lose_power(&mut Chance::new(1));
+        assert!(disk.lied(), "what the power took stays taken");
+    }
+
+    #[test]
+    fn a_disk_that_is_gone_does_nothing() {
+        let mut disk = written(1, 10);
+        disk.trouble(Trouble::Gone);
+        let two = RecordingId::from_bytes([2; 16]);
+
+        assert!(disk.append(ONE, b"more").is_err() && disk.sync().is_err() && disk.create_keys(two, b"keys").is_err());
+        disk.remove(two);
+
+        assert_eq!(bytes(&disk).len(), 14);
+        assert!(!disk.keys.contains_key(&two) && disk.broken().is_none());
+    }
+
+    #[test]
+    fn the_watch_sees_what_must_not_be_done() {
+        let broken = |wrong: &dyn Fn(&mut Disk)| {
+            let mut disk = written(1, 10);
+            assert!(disk.broken().is_none());
+            wrong(&mut disk);
+            disk.broken().map(|what| what.replace(&ONE.to_string(), "1").replace(&"02".repeat(16), "2"))
+        };
+        let two = RecordingId::from_bytes([2; 16]);
+
+        let early = |disk: &mut Disk| {
+            disk.create_keys(two, b"keys").unwrap();
+            disk.create_recording(two, b"head").unwrap();
+        };
+        assert_eq!(broken(&early).unwrap(), "2 is written before its keys are durable");
+        let failed = |disk: &mut Disk| {
+            disk.create_keys(two, b"keys").unwrap();
+            disk.trouble(Trouble::FailsToSync);
+            assert!(disk.sync().is_err() && disk.sync().is_ok());
+            disk.create_recording(two, b"head").unwrap();
+        };
+        assert_eq!(broken(&failed).unwrap(), "2 is written before its keys are durable", "the second sync made nothing durable");
+        let bare = |disk: &mut Disk| drop(disk.create_recording(two, b"head"));
+        assert_eq!(broken(&bare).unwrap(), "2 is written without keys");
+        let keys = |disk: &mut Disk| assert!(disk.create_keys(ONE, b"keys").is_err());
+        assert_eq!(broken(&keys).unwrap(), "the keys of 1 are made twice");
+        let twice = |disk: &mut Disk| assert!(disk.create_recording(ONE, b"head").is_err());
+        assert_eq!(broken(&twice).unwrap(), "1 is made twice");
+        let doomed = |disk: &mut Disk| {
+            disk.trouble(Trouble::FailsToSync);
+            assert!(disk.sync().is_err() && disk.append(ONE, b"more").is_err());
+        };
+        assert_eq!(broken(&doomed).unwrap(), "1 is written after its sync has failed");
+        let cut = |disk: &mut Disk| {
+            disk.trouble(Trouble::Full(2));
+            assert!(disk.append(ONE, b"more").is_err());
+            disk.trouble(Trouble::Works);
+            assert!(disk.append(ONE, b"more").is_err());
+        };
+        assert_eq!(broken(&cut).unwrap(), "1 is written after a write has failed");
+        let closed = |disk: &mut Disk| {
+            disk.close(ONE);
+            assert!(disk.append(ONE, b"more").is_err());
+        };
+        assert_eq!(broken(&closed).unwrap(), "1 is written after it was closed");
+        assert_eq!(broken(&|disk: &mut Disk| drop(disk.append(two, b"more"))).unwrap(), "2 is written and does not exist");
+        assert_eq!(broken(&|disk: &mut Disk| disk.close(two)).unwrap(), "2 is closed and was not open");
+        assert_eq!(broken(&|disk: &mut Disk| disk.remove(ONE)).unwrap(), "1 is removed while it is open");
+    }
+
+    #[test]
+    fn an_erased_recording_lies_there_without_its_keys() {
+        let mut disk = written(1, 10);
+        assert_eq!(disk.erase_one(&mut Chance::new(1)), None, "it is open");
+        disk.close(ONE);
+
+        assert_eq!(disk.erase_one(&mut Chance::new(1)), Some(ONE));
+
+        let lies: Vec<_> = disk.recordings().map(|(id, rec, keys)| (id, rec.len(), keys)).collect();
+        assert_eq!(lies, [(ONE, 14, None)]);
+        assert_eq!(disk.erased(ONE), Some(b"keys".as_slice()));
+        assert!(!disk.has_crumbled(ONE));
+        assert_eq!(disk.erase_one(&mut Chance::new(1)), None, "once");
+    }
+
+    /// The product's own writer on this disk, through all troubles: whatever happens, the watch has nothing to say, a recording
+    /// that was told to be sealed is complete after the power was lost, and every other is complete, torn, or excused.
+    #[test]
+    fn the_writer_keeps_its_promises_on_every_disk() {
+        let (node, secret) = (|| NodeKey::generate(&mut Chance::new(1)), RecipientSecret::generate(&mut Chance::new(2)));
+        let (mut sealed, mut failed, mut torn, mut lied) = (0, 0, 0, 0);
+        for seed in 0..100 {
+            let mut chance = Chance::new(seed);
+            let mut disk = Disk::new(chance.split(1));
+            let mut entropy = chance.split(2);
+            let mut now = Moment::from_millis(5000);
+            let mut writer = Writer::new(node(), vec![(vec!["quality".into()], *secret.public())], now);
+            let mut open: BTreeMap<RecordingId, Recorder> = BTreeMap::new();
+            let (mut told, mut over) = (BTreeSet::new(), BTreeSet::new());
+            for step in 0..40_u8 {
+                now = now + Duration::from_millis(chance.between(1, 300));
+                match chance.below(12) {
+                    0 => disk.trouble(Trouble::drawn(&mut chance)),
+                    1 => disk.trouble(Trouble::Works),
+                    _ => {}
+                }
+                let mut batch = Vec::new();
+                if chance.below(3) == 0 {
+                    let permit = permit(step, now);
+                    batch.push(Work::Begin(Box::new(permit.evidence().clone())));
+                    open.insert(permit.evidence().recording(), Recorder::begin(&permit, &Buffers::new()));
+                }
+                for (&id, recorder) in &mut open {
+                    for _ in 0..chance.below(400) {
+                        let full = recorder.gap(Some(Leg::Pbx), GapReason::DiskFailed, now, now, chance.next());
+                        batch.extend(full.map(|chunk| Work::Chunk(id, chunk)));
+                    }
+                    batch.extend(recorder.age(now).map(|chunk| Work::Chunk(id, chunk)));
+                }
+                if chance.below(3) == 0
+                    && let Some((id, recorder)) = open.pop_first()
+                {
+                    batch.push(Work::End(id, recorder.end(EndReason::Stopped, [0, 0], now)));
+                }
+                writer.work(batch, &mut disk, &mut entropy, now);
+                if writer.deadline().is_some_and(|at| at <= now) {
+                    writer.sync(&mut disk, now);
+                }
+                assert_eq!(disk.broken(), None, "seed {seed}, step {step}");
+                while let Some(outcome) = writer.poll() {
+                    match outcome {
+                        Outcome::Sealed { recording, .. } => {
+                            assert!(disk.is_durable(recording) || disk.lied(), "seed {seed}: sealed and not durable");
+                            assert!(!disk.is_open(recording) && over.insert(recording), "seed {seed}: sealed and not over");
+                            told.insert(recording);
+                            sealed += 1;
+                        }
+                        // Its recorder goes on for a while, as that of a lane that was not told yet.
+                        Outcome::Failed { recording, left_a_file, .. } => {
+                            let is_right = disk.has(recording) == left_a_file || disk.trouble == Trouble::Gone;
+                            assert!(is_right, "seed {seed}: it is wrong that there is a file: {left_a_file}");
+                            assert!(!disk.is_open(recording) && over.insert(recording), "seed {seed}: failed and not over");
+                            failed += 1;
+                        }
+                        Outcome::Begun { .. } | Outcome::Written { .. } | Outcome::Closed { .. } | Outcome::SyncFailed { .. } => {
+                        }
+                    }
+                }
+            }
+            let is_honest = !disk.lied();
+            lied += u32::from(!is_honest);
+
+            disk.lose_power(&mut chance);
+
+            for (id, rec, keys) in disk.recordings() {
+                let verdict = verify(rec, node().public()).unwrap();
+                assert!(keys.is_some() || !is_honest, "seed {seed}: {id} lies there without keys");
+                if told.contains(&id) && is_honest {
+                    assert!(matches!(verdict, Verdict::Complete(_)), "seed {seed}: {id} was sealed and is {verdict}");
+                } else if !disk.has_crumbled(id) {
+                    assert!(!matches!(verdict, Verdict::Broken(_)), "seed {seed}: {id} is {verdict}");
+                    torn += u32::from(matches!(verdict, Verdict::Torn(_)));
+                }
+            }
+            if is_honest {
+                let there: BTreeSet<_> = disk.recordings().map(|(id, ..)| id).collect();
+                assert!(told.is_subset(&there), "seed {seed}: a sealed recording is gone");
+            }
+        }
+        assert!(
+            sealed > 150 && failed > 60 && torn > 10 && lied > 3,
+            "{sealed} sealed, {failed} failed, {torn} torn, {lied} lied"
+        );
+    }
+
+    /// A permit as the consent machine makes it.
+    fn permit(recording: u8, granted: Moment) -> Permit {
+        let terms = Terms {
+            policy: "all".into(),
+            policy_hash: [0xab; 32],
+            purpose: "quality".into(),
+            legal_basis: "consent".into(),
+            mode: Mode::Announce,
+            must_agree: [false, true],
+            key: Digit::from_char('1').unwrap(),
+            answer: Duration::from_secs(5),
+            language: Arc::from("de"),
+            without_consent: WithoutConsent::GoOn,
+            longest_pause: Duration::from_secs(60),
+        };
+        let facts = Facts {
+            call: CallId::from_u64(recording.into()),
+            recording: RecordingId::from_bytes([recording; 16]),
+            direction: Direction::Inbound,
+            trunk: TrunkName::new("carrier"),
+            parties: Parties::default(),
+            clocks: (Moment::START, Wall::from_unix_micros(1_795_512_600_000_000)),
+        };
+        let mut consent = Consent::new(terms, facts);
+        let told = Leg::BOTH.map(|leg| {
+            let clip = Clip::new(Codec::Pcma, &[1; 160], [0xcd; 32], "de").unwrap();
+            let played = Player::new(leg, clip, 20).sent(SentAs { ssrc: 5, sequence: 6, timestamp: 7 }, granted).unwrap();
+            consent.handle(Fact::Played(played), granted)
+        });
+        match told {
+            [_, Some(Output::Begin(permit))] => permit,
+            _ => panic!("both were told"),
         }
     }
 }

@@ -180,6 +180,12 @@ pub fn number(call_id: &str) -> Option<u32> {
 fn media(packet: &[u8], there: SocketAddr) -> (Option<u32>, String) {
     let payload = packet.get(12..).unwrap_or_default();
     let kind = packet.get(1).map_or(0, |kind| kind & 0x7f);
+    if std::env::var_os("PACKETS").is_some()
+        && let (Some(voice), Some(&[high, low])) = (Voice::read(payload), packet.get(2..4).and_then(|place| place.first_chunk()))
+    {
+        let sequence = u16::from_be_bytes([high, low]);
+        return (Some(voice.call), format!("RTP {kind} {}/{} no {} seq {sequence}", voice.leg, voice.source, voice.counter));
+    }
     match Voice::read(payload) {
         Some(voice) => (Some(voice.call), format!("RTP {kind} {}/{} :{}", voice.leg, voice.source, there.port())),
         None if payload.starts_with(b"CLIP") => (super::phones::Call::owns(there), format!("RTP {kind} clip :{}", there.port())),

@@ -389,7 +389,7 @@ impl Model {
             (Start::Request { .. }, None) => match (message.method, call) {
                 // Hop by hop: a proxy makes its own for each branch of the INVITE.
                 ("ACK" | "CANCEL", _) if talk.requests.iter().any(|asked| asked.leg == sender && asked.method == "INVITE") => {}
-                ("BYE", Some(call)) => self.calls[call].hung_up_by_box(at, dialog.map(|(_, dialog)| dialog), &name)?,
+                ("BYE", Some(call)) => self.calls[call].hung_up_by_box(at, dialog.map(|(_, dialog)| dialog), &name, &self.rules)?,
                 _ => return Err(passed_on("nobody sent this request")),
             },
             (Start::Response { .. }, None) => return Err(passed_on("nobody there sent the request that it answers")),

@@ -372,7 +372,7 @@ impl Node {
         self.run_disk(now, disk);
         self.writer.sync(disk, now);
         self.writer.synced(now);
-        self.hear_disk(now);
+        self.hear_disk(now, disk);
         let batch: Vec<Write> = self.rows.drain(..).collect();
         rows.write(&batch).expect("the simulated ledger takes all");
         self.check(now);
@@ -558,7 +558,7 @@ impl Node {
             self.writer.sync(disk, now);
             self.writer.synced(now);
         }
-        self.hear_disk(now);
+        self.hear_disk(now, disk);
         // A slow disk: nothing more is looked at before it is done with this.
         let done = now + disk.takes();
         self.sync_runs = self.writer.deadline().map(|at| at.max(done));
@@ -567,8 +567,18 @@ impl Node {
         }
     }
 
-    fn hear_disk(&mut self, now: Moment) {
+    fn hear_disk(&mut self, now: Moment, disk: &Disk) {
         while let Some(outcome) = self.writer.poll() {
+            if let Outcome::Sealed { recording, .. } = outcome
+                && !(disk.is_durable(recording) || disk.lied())
+            {
+                self.breaks("sealed-not-durable", format!("{recording} is told to be sealed, and would not outlive the power"));
+            }
+            if let Outcome::Sealed { recording, .. } | Outcome::Failed { recording, .. } = outcome
+                && disk.is_open(recording)
+            {
+                self.breaks("left-open", format!("{recording} is over, and its file is open"));
+            }
             if let Outcome::Sealed { recording, .. } = &outcome {
                 self.ended.push((*recording, "is sealed"));
             }

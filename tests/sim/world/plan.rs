@@ -192,15 +192,6 @@ impl Plan {
         Rules { sync_every: ms(500) + self.timing.disk * 2, ..Rules::world(slack) }
     }
 
-    /// Returns whether what was written may come to harm.
-    pub fn may_crumble(&self) -> bool {
-        self.faults.iter().any(|(_, fault)| match fault {
-            Fault::LosePower { .. } => true,
-            Fault::Disk(trouble) => !matches!(trouble, Trouble::Works | Trouble::Slow(_)),
-            _ => false,
-        })
-    }
-
     /// The source of all chance while it is played.
     pub fn chance(&self) -> Chance {
         self.tape.clone().unwrap_or_else(|| Chance::new(self.seed))

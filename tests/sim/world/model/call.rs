@@ -429,13 +429,20 @@ impl Call {
     }
 
     /// The box sends a BYE that nobody sent: it may where the policy hangs up without consent, and when it is stopped.
-    pub(super) fn hung_up_by_box(&mut self, at: Moment, dialog: Option<usize>, name: &str) -> Result<(), Broken> {
+    pub(super) fn hung_up_by_box(
+        &mut self,
+        at: Moment,
+        dialog: Option<usize>,
+        name: &str,
+        rules: &Rules,
+    ) -> Result<(), Broken> {
         if !self.policy.is_some_and(|policy| policy.hang_up) && !matches!(self.lost, Some(Lost::Stopped(_))) {
             return Err(broken("hung-up-uncalled-for", self.number, format!("{name}: neither party hung up")));
         }
         if let Some(dialog) = dialog {
             self.dialogs[dialog].hung_up.get_or_insert(at);
         }
+        self.disturb(at, rules);
         Ok(())
     }
 

@@ -139,9 +139,10 @@ impl Trial<'_> {
             }
         }
         let disk = !self.model.faults.disk.is_empty() || self.model.faults.lane_full.is_some();
+        let challenged = self.call.accepted().any(|dialog| dialog.byes.iter().any(|bye| bye.challenged.is_some()));
         let cause = |reason: &str| match reason {
             "lane-full" | "disk-full" | "disk-failed" => disk,
-            "paused" => !self.call.paused.is_empty() || !lawful.holes.is_empty(),
+            "paused" => !self.call.paused.is_empty() || challenged,
             "packet-too-long" | "restarted" => false,
             _ => true,
         };

@@ -18,9 +18,17 @@ pub(super) struct Flow {
     /// What may or must still go out, by arrival.
     waiting: VecDeque<Waiting>,
     /// What must not, as far as it is recent.
-    refused: VecDeque<(Moment, u64, Kind)>,
+    refused: VecDeque<Refused>,
     /// All RTP packets, by arrival.
     pub(super) heard: Vec<Heard>,
+}
+
+/// A packet that must not go out.
+struct Refused {
+    at: Moment,
+    payload: u64,
+    kind: Kind,
+    peer: SocketAddr,
 }
 
 /// A packet that came in and may go out.
@@ -42,6 +50,7 @@ pub(super) struct Heard {
     pub(super) at: Moment,
     pub(super) packet: u64,
     pub(super) sequence: u16,
+    pub(super) ssrc: u32,
     pub(super) kind: Kind,
 }
 
@@ -106,7 +115,7 @@ impl Call {
                     place: usize::MAX,
                 });
             } else {
-                flow.refused.push_back((at, hash(bytes), Kind::Stranger));
+                flow.refused.push_back(Refused { at, payload: hash(bytes), kind: Kind::Stranger, peer });
             }
             return Ok(());
         };
@@ -116,12 +125,12 @@ impl Call {
         let counter = Voice::read(rtp.payload).map(|voice| voice.counter);
         let flow = &mut self.flows[leg.index()];
         match kind {
-            Kind::Stranger | Kind::Late => flow.refused.push_back((at, payload, kind)),
+            Kind::Stranger | Kind::Late => flow.refused.push_back(Refused { at, payload, kind, peer }),
             Kind::Sound | Kind::Unsure | Kind::Key => {
                 flow.waiting.push_back(Waiting { at, payload, counter, due, gone: false, place: flow.heard.len() });
             }
         }
-        flow.heard.push(Heard { at, packet: hash(bytes), sequence: rtp.sequence, kind });
+        flow.heard.push(Heard { at, packet: hash(bytes), sequence: rtp.sequence, ssrc: rtp.ssrc, kind });
         Ok(())
     }
 
@@ -148,7 +157,10 @@ impl Call {
     fn relayed(&mut self, at: Moment, to: Leg, peer: SocketAddr, payload: &[u8], rtcp: bool) -> Result<(), Broken> {
         let hash = hash(payload);
         let flow = &mut self.flows[to.other().index()];
-        let found = flow.waiting.iter_mut().find(|waiting| !waiting.gone && waiting.payload == hash);
+        // Of a packet that came twice, first the one that had to go out.
+        let fits = |waiting: &Waiting| !waiting.gone && waiting.payload == hash;
+        let due = flow.waiting.iter().position(|waiting| fits(waiting) && waiting.due.is_some());
+        let found = due.or_else(|| flow.waiting.iter().position(fits)).and_then(|place| flow.waiting.get_mut(place));
         if let Some(waiting) = found {
             waiting.gone = true;
             let astray = waiting.due.filter(|due| *due != peer);
@@ -161,7 +173,11 @@ impl Call {
                 Err(broken("forwarded-astray", self.number, what))
             });
         }
-        if let Some((since, _, kind)) = flow.refused.iter().find(|(_, payload, _)| *payload == hash) {
+        if let Some(Refused { at: since, kind, peer: from, .. }) = flow.refused.iter().find(|refused| refused.payload == hash) {
+            // It lay in the box's socket when a description came that names its sender.
+            if *kind == Kind::Stranger && self.named[to.other().index()].contains(from) {
+                return Ok(());
+            }
             let invariant = if *kind == Kind::Late { "forwarded-after-end" } else { "forwarded-for-stranger" };
             let what = format!("{at:?}: the packet of {since:?} was passed on to the {to} ({kind:?}); {}", marker(payload));
             return Err(broken(invariant, self.number, what));
@@ -237,7 +253,7 @@ impl Call {
         let patience = rules.slack + rules.frame;
         for leg in Leg::BOTH {
             let flow = &mut self.flows[leg.index()];
-            while flow.refused.front().is_some_and(|(since, ..)| at > *since + patience) {
+            while flow.refused.front().is_some_and(|refused| at > refused.at + patience) {
                 flow.refused.pop_front();
             }
             while let Some(first) = flow.waiting.front().filter(|first| first.gone || at > first.at + patience) {
@@ -304,7 +320,14 @@ impl Call {
         // An announcement that stopped in the middle is taken for one that still plays, for a second.
         let told = &dialog.told[leg.other().index()];
         let plays = told.whole.is_none() && told.last.is_some_and(|last| at <= last + Duration::from_secs(1));
-        (Kind::Sound, (!plays).then_some(other.address))
+        let newest = || self.flows[leg.index()].heard.iter().rev().take(64);
+        // A packet that was overtaken by one which an announcement replaced belongs to what was replaced.
+        let overtaken = |heard: &Heard| heard.sequence.wrapping_sub(rtp.sequence) <= u16::MAX / 2;
+        let replaced = told.last.is_some_and(|last| at <= last + Duration::from_secs(1)) && newest().any(overtaken);
+        // Once something was put into a stream, it goes on as one: of two sources whose packets come mixed, some have no place in it.
+        let mixed = |heard: &Heard| heard.ssrc != rtp.ssrc && at <= heard.at + Duration::from_millis(300);
+        let replaced = replaced || (told.begun.is_some() && newest().any(mixed));
+        (Kind::Sound, (!plays && !replaced).then_some(other.address))
     }
 
     /// A key in RTP, if it is one.
