@@ -365,8 +365,8 @@ impl Model {
     fn sip_out(&mut self, at: Moment, to: Leg, message: &Message<'_>) -> Result<(), Broken> {
         let number = number_of(message.call_id);
         let name = format!("{at:?}: {} {} of {} to the {to}", message.kind(), message.method, message.call_id);
+        let asked = (message.call_id.to_owned(), message.cseq, message.method.to_owned());
         let passed_on = |what: &str| {
-            let asked = (message.call_id.to_owned(), message.cseq, message.method.to_owned());
             if self.strangers.contains(&asked) {
                 broken("stranger-passed-on", number, format!("{name}: only a stranger asked for it"))
             } else {
@@ -389,12 +389,16 @@ impl Model {
             (Start::Request { .. }, None) => match (message.method, call) {
                 // Hop by hop: a proxy makes its own for each branch of the INVITE.
                 ("ACK" | "CANCEL", _) if talk.requests.iter().any(|asked| asked.leg == sender && asked.method == "INVITE") => {}
-                ("BYE", Some(call)) => self.calls[call].hung_up_by_box(at, dialog.map(|(_, dialog)| dialog), &name, &self.rules)?,
+                ("BYE", Some(call)) if self.calls[call].may_hang_up() || !self.strangers.contains(&asked) => {
+                    self.calls[call].hung_up_by_box(at, dialog.map(|(_, dialog)| dialog), &name, &self.rules)?;
+                }
                 _ => return Err(passed_on("nobody sent this request")),
             },
             (Start::Response { .. }, None) => return Err(passed_on("nobody there sent the request that it answers")),
             (Start::Response { status }, Some(request)) => {
-                if status >= 300 && request.refused.is_some_and(|earlier| earlier != status) && request.life == self.life {
+                // A retransmission that was cut on the way is refused by itself.
+                let other = request.refused.filter(|&earlier| earlier != status && earlier != 400 && status != 400);
+                if status >= 300 && other.is_some() && request.life == self.life {
                     return Err(broken(
                         "two-finals",
                         number,

@@ -61,8 +61,10 @@ pub(super) struct Call {
     pub(super) refused: Option<Moment>,
     /// Every address that an SDP of each side ever named.
     pub(super) named: [Vec<SocketAddr>; 2],
-    /// Packets of each leg that come before this are not judged.
-    pub(super) quiet: [Moment; 2],
+    /// What comes before this is not judged: something changed shortly before.
+    pub(super) quiet: Moment,
+    /// What comes from each leg before this may be replaced by an announcement to the other.
+    pub(super) replaced: [Moment; 2],
     pub(super) flows: [Flow; 2],
     pub(super) presses: Vec<Press>,
     pub(super) paused: Vec<(Moment, Option<Moment>)>,
@@ -214,7 +216,8 @@ impl Call {
             dialogs: Vec::new(),
             refused: None,
             named: [Vec::new(), Vec::new()],
-            quiet: [at; 2],
+            quiet: at,
+            replaced: [at; 2],
             flows: [Flow::default(), Flow::default()],
             presses: Vec::new(),
             paused: Vec::new(),
@@ -428,15 +431,14 @@ impl Call {
         Ok(ports)
     }
 
-    /// The box sends a BYE that nobody sent: it may where the policy hangs up without consent, and when it is stopped.
-    pub(super) fn hung_up_by_box(
-        &mut self,
-        at: Moment,
-        dialog: Option<usize>,
-        name: &str,
-        rules: &Rules,
-    ) -> Result<(), Broken> {
-        if !self.policy.is_some_and(|policy| policy.hang_up) && !matches!(self.lost, Some(Lost::Stopped(_))) {
+    /// The box may send a BYE of its own where the policy hangs up without consent, and when it is stopped.
+    pub(super) fn may_hang_up(&self) -> bool {
+        self.policy.is_some_and(|policy| policy.hang_up) || matches!(self.lost, Some(Lost::Stopped(_)))
+    }
+
+    /// The box sends a BYE that nobody sent.
+    pub(super) fn hung_up_by_box(&mut self, at: Moment, dialog: Option<usize>, name: &str, rules: &Rules) -> Result<(), Broken> {
+        if !self.may_hang_up() {
             return Err(broken("hung-up-uncalled-for", self.number, format!("{name}: neither party hung up")));
         }
         if let Some(dialog) = dialog {

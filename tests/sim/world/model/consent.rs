@@ -7,7 +7,7 @@ use mitschnitt::time::Moment;
 
 use super::call::{Call, Dialog, Lost};
 use super::media::Press;
-use super::{Faults, Mode, Policy, Rules, less};
+use super::{Faults, GIVEN_UP, Mode, Policy, Rules, less};
 
 /// The time in which a call's voice may be kept.
 #[derive(Clone, Debug)]
@@ -24,8 +24,8 @@ pub(super) struct Lawful {
     pub(super) holes: Vec<Hole>,
     /// The word with which the file ends, where it is certain.
     pub(super) word: Option<&'static str>,
-    /// It ended for certain, and in order: the file is complete.
-    pub(super) closed: bool,
+    /// By this the box has closed it, in order: it may wait for the answer to a BYE, for a challenge would let it go on.
+    pub(super) closes: Moment,
     /// The file may be torn, or not be there: the process, the power or the disk failed.
     pub(super) hurt: bool,
     /// The power failed, or the disk did: a torn file may look broken to a reader.
@@ -59,7 +59,7 @@ impl Call {
         let mut lawful = spans.fold(first, |one, two| Lawful {
             from: one.from.min(two.from),
             end: one.end.max(two.end),
-            closed: one.closed && two.closed,
+            closes: one.closes.max(two.closes),
             ..one
         });
         if !alone {
@@ -68,7 +68,7 @@ impl Call {
         }
         if let Some(over) = self.over() {
             lawful.end = lawful.end.min(over + rules.slack);
-            lawful.closed = true;
+            lawful.closes = lawful.closes.min(over + rules.slack);
         }
         self.cut_short(&mut lawful, at, rules, faults);
         (lawful.from <= lawful.end).then_some(lawful)
@@ -116,7 +116,7 @@ impl Call {
     /// From when until when a dialog may and must be recorded, as far as the parties and the operator decide it.
     fn span(&self, dialog: &Dialog, grant: Grant, policy: Policy, rules: &Rules) -> Lawful {
         let slack = rules.slack;
-        let mut ends = Ends { certain: FOREVER, causes: Vec::new() };
+        let mut ends = Ends { certain: FOREVER, closes: FOREVER, causes: Vec::new() };
         let mut holes = Vec::new();
         for bye in &dialog.byes {
             let word = if bye.leg == Leg::Pbx { "pbx-hung-up" } else { "trunk-hung-up" };
@@ -126,12 +126,12 @@ impl Call {
                     holes.push(Hole { from: bye.at + slack, to: challenged, pause: false });
                 }
                 None if bye.doubtful => ends.perhaps(bye.at),
-                None => ends.surely(bye.at, bye.at, word),
+                None => ends.surely(bye.at, bye.at, dialog.over.unwrap_or(bye.at + GIVEN_UP), word),
             }
         }
         // The end of a dialog that a BYE ended is that BYE.
         if let Some(over) = dialog.hung_up.or(dialog.over).filter(|_| ends.certain == FOREVER) {
-            ends.surely(over, over, "");
+            ends.surely(over, over, over, "");
         }
         if let Some(expires) = dialog.expires {
             ends.perhaps(expires);
@@ -142,7 +142,7 @@ impl Call {
                     let first = press.first.max(grant.from);
                     let after = grant.sure.is_some_and(|sure| press.first > sure);
                     match press.ended.filter(|_| press.sure && after) {
-                        Some(ended) => ends.surely(first, ended, "trunk-withdrew"),
+                        Some(ended) => ends.surely(first, ended, ended, "trunk-withdrew"),
                         None => ends.perhaps(first),
                     }
                 }
@@ -154,7 +154,7 @@ impl Call {
         let mut sure = grant.sure;
         if let Some(withdrawn) = self.withdrawn {
             if grant.sure.is_some_and(|begun| begun + slack < withdrawn) {
-                ends.surely(withdrawn, withdrawn, "");
+                ends.surely(withdrawn, withdrawn, withdrawn, "");
             } else {
                 // Before the grant there is nothing to withdraw, and no word on whether it counts.
                 ends.perhaps(withdrawn);
@@ -185,7 +185,7 @@ impl Call {
             end: ends.certain + slack,
             holes,
             word: ends.word(slack),
-            closed: ends.certain < FOREVER,
+            closes: ends.closes + slack,
             hurt: false,
             crumbled: false,
         }
@@ -196,7 +196,7 @@ impl Call {
         let Rules { slack, chunk_age, sync_every, .. } = *rules;
         let written = chunk_age + slack;
         let durable = written + sync_every;
-        if self.lost.is_none() && !lawful.closed {
+        if self.lost.is_none() && lawful.closes > at {
             // It still runs: its last chunk is not written yet.
             lawful.until = lawful.until.min(less(at, written));
             lawful.sure = lawful.sure.filter(|&sure| sure + written + sync_every < at);
@@ -204,26 +204,23 @@ impl Call {
         match self.lost {
             None => {}
             Some(Lost::Stopped(stop)) => {
-                if stop < lawful.end {
-                    lawful.word = None;
-                    if !lawful.closed {
-                        lawful.word = Some("shutdown");
-                    }
+                if stop <= lawful.closes {
+                    lawful.word = (stop + slack < lawful.until).then_some("shutdown");
                 }
-                lawful.closed = true;
+                lawful.closes = lawful.closes.min(stop);
                 lawful.end = lawful.end.min(stop + slack);
                 lawful.until = lawful.until.min(less(stop, slack));
                 lawful.sure = lawful.sure.filter(|&sure| sure + slack < stop);
             }
             Some(Lost::Killed(kill)) => {
-                lawful.hurt |= lawful.end + written > kill;
+                lawful.hurt |= lawful.closes + written > kill;
                 lawful.end = lawful.end.min(kill);
                 lawful.until = lawful.until.min(less(kill, written));
                 lawful.sure = lawful.sure.filter(|&sure| sure + sync_every + written < kill);
             }
             Some(Lost::Power(cut)) => {
                 let lied = faults.lies_since.is_some_and(|since| since < cut);
-                lawful.crumbled |= lied || lawful.end + durable > cut;
+                lawful.crumbled |= lied || lawful.closes + durable > cut;
                 lawful.hurt |= lawful.crumbled;
                 lawful.end = lawful.end.min(cut);
                 lawful.until = if lied { lawful.from } else { lawful.until.min(less(cut, durable)) };
@@ -231,7 +228,7 @@ impl Call {
             }
         }
         for &(from, to) in &faults.disk {
-            let touches = from <= lawful.end + durable && to.is_none_or(|to| to + durable >= lawful.from);
+            let touches = from <= lawful.closes + durable && to.is_none_or(|to| to + durable >= lawful.from);
             if touches {
                 (lawful.hurt, lawful.crumbled, lawful.sure) = (true, true, None);
                 lawful.until = lawful.until.min(less(from, durable));
@@ -252,8 +249,9 @@ impl Press {
 
 /// What ends a recording.
 struct Ends {
-    /// When it ended at the latest.
+    /// When it ended at the latest, and when the box knows that it did.
     certain: Moment,
+    closes: Moment,
     /// From when each thing may have ended it, with the word that the file ends with, if it is known.
     causes: Vec<(Moment, &'static str)>,
 }
@@ -263,9 +261,10 @@ impl Ends {
         self.causes.push((from, ""));
     }
 
-    fn surely(&mut self, from: Moment, by: Moment, word: &'static str) {
+    fn surely(&mut self, from: Moment, by: Moment, closes: Moment, word: &'static str) {
         self.causes.push((from, word));
         self.certain = self.certain.min(by);
+        self.closes = self.closes.min(closes);
     }
 
     fn possible(&self) -> Moment {

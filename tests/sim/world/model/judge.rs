@@ -110,19 +110,19 @@ impl Trial<'_> {
         }
         match &file.state {
             FileState::Complete => {}
-            FileState::Torn if lawful.hurt || !lawful.closed => {}
+            FileState::Torn if lawful.hurt || lawful.closes > self.at => {}
             FileState::Torn => return self.broken("torn-without-cause", "the recording ended in order, and the file is torn"),
             FileState::Broken(_) if lawful.crumbled => {}
             FileState::Broken(why) => return self.broken("file-broken", &format!("a reader says: {why}")),
+        }
+        let mut tallies = Tallies::default();
+        for leg in Leg::BOTH {
+            self.leg(file, lawful, leg, &mut tallies)?;
         }
         if let (FileState::Complete, Some(word), false) = (&file.state, lawful.word, lawful.hurt) {
             if file.end.as_deref() != Some(word) {
                 return self.broken("wrong-end", &format!("the file ends with {:?} instead of {word}", file.end));
             }
-        }
-        let mut tallies = Tallies::default();
-        for leg in Leg::BOTH {
-            self.leg(file, lawful, leg, &mut tallies)?;
         }
         // Sent = recorded + named gaps, as far as it can be told: of packets near a border it cannot.
         let counted: u64 = file.gaps.iter().filter(|gap| gap.1 != "paused").map(|gap| gap.4).sum();

@@ -224,27 +224,16 @@ impl Call {
             }
         }
         // Meanwhile the other party's packets are replaced.
-        self.excuse(to.other(), at, rules.slack + rules.frame);
+        let around = rules.slack + rules.frame;
+        self.replaced[to.other().index()] = at + around;
+        self.flows[to.other().index()].excuse(at, around, Excuse::Relaying);
         Ok(())
     }
 
     /// Something changed in the call at `at`: what comes within `slack` of it is not judged.
     pub(super) fn disturb(&mut self, at: Moment, rules: &Rules) {
-        for leg in Leg::BOTH {
-            self.excuse(leg, at, rules.slack);
-        }
-    }
-
-    fn excuse(&mut self, leg: Leg, at: Moment, around: Duration) {
-        let quiet = &mut self.quiet[leg.index()];
-        *quiet = (*quiet).max(at + around);
-        let flow = &mut self.flows[leg.index()];
-        for waiting in flow.waiting.iter_mut().rev().take_while(|waiting| waiting.at + around >= at) {
-            waiting.due = None;
-            if let Some(heard) = flow.heard.get_mut(waiting.place).filter(|heard| heard.kind == Kind::Sound) {
-                heard.kind = Kind::Unsure;
-            }
-        }
+        self.quiet = self.quiet.max(at + rules.slack);
+        self.flows.iter_mut().for_each(|flow| flow.excuse(at, rules.slack, Excuse::Both));
     }
 
     /// What has waited long enough is gone, or missing.
@@ -310,7 +299,7 @@ impl Call {
         let agreed = own.is_open() && other.is_open() && own.takes(rtp.payload_type) && other.takes(rtp.payload_type);
         let heard = agreed
             && !(ends || lost || self.muddled || rtp.padded)
-            && at > self.quiet[leg.index()]
+            && at > self.quiet
             && dialog.ports[leg.index()].last() == Some(&port)
             && !dialog.ports[leg.other().index()].is_empty()
             && Voice::read(rtp.payload).is_some();
@@ -319,7 +308,8 @@ impl Call {
         }
         // An announcement that stopped in the middle is taken for one that still plays, for a second.
         let told = &dialog.told[leg.other().index()];
-        let plays = told.whole.is_none() && told.last.is_some_and(|last| at <= last + Duration::from_secs(1));
+        let plays = at <= self.replaced[leg.index()]
+            || told.whole.is_none() && told.last.is_some_and(|last| at <= last + Duration::from_secs(1));
         let newest = || self.flows[leg.index()].heard.iter().rev().take(64);
         // A packet that was overtaken by one which an announcement replaced belongs to what was replaced.
         let overtaken = |heard: &Heard| heard.sequence.wrapping_sub(rtp.sequence) <= u16::MAX / 2;
@@ -341,7 +331,7 @@ impl Call {
         }
         let Some((digit, ended)) = rtp.key() else { return };
         let present = |dialog: &Dialog| dialog.media[leg.index()].is_some_and(|media| media.address == peer);
-        let sure = kind == Kind::Key && at > self.quiet[leg.index()] && self.only().is_some_and(present);
+        let sure = kind == Kind::Key && at > self.quiet && self.only().is_some_and(present);
         let event = Some((rtp.ssrc, rtp.timestamp));
         match self.presses.iter_mut().rev().find(|press| press.event == event && press.leg == leg) {
             Some(press) => {
@@ -357,6 +347,26 @@ impl Call {
             }
         }
     }
+}
+
+impl Flow {
+    /// What came shortly before `at` need not go out, or be kept either.
+    fn excuse(&mut self, at: Moment, around: Duration, from: Excuse) {
+        for waiting in self.waiting.iter_mut().rev().take_while(|waiting| waiting.at + around >= at) {
+            waiting.due = None;
+            let heard = self.heard.get_mut(waiting.place).filter(|heard| heard.kind == Kind::Sound);
+            if let (Some(heard), Excuse::Both) = (heard, from) {
+                heard.kind = Kind::Unsure;
+            }
+        }
+    }
+}
+
+/// What the box is excused from.
+#[derive(Clone, Copy)]
+enum Excuse {
+    Relaying,
+    Both,
 }
 
 /// What a payload says of itself, for people.
