@@ -198,6 +198,29 @@ fn an_answer_that_comes_again_does_not_undo_what_was_agreed_after_it() {
 }
 
 #[test]
+fn a_re_invite_that_crosses_a_bye_does_not_say_who_hung_up() {
+    let mut world = World::with(Mode::Announce);
+    world.call_is_up();
+    for announcing in world.announced() {
+        world.played(&announcing);
+    }
+    world.trunk_sends("INVITE", 3, "b", "Content-Type: application/sdp\r\n", &offer("198.51.100.20", 6000, "0 101"));
+    let invite = world.asked.clone();
+    world.trunk_sends("BYE", 4, "b", "", "");
+    let bye = world.asked.clone();
+
+    world.asked = invite;
+    let text = world.answer(481, "a", "");
+    world.datagram(PBX, &text);
+    world.asked = bye;
+    let text = world.answer(200, "a", "");
+    world.datagram(PBX, &text);
+
+    assert!(world.out.iter().any(|o| matches!(o, Output::EndRecording { why: EndReason::HungUp(Leg::Trunk), .. })));
+    assert_eq!(world.table.count(), 0);
+}
+
+#[test]
 fn a_challenged_bye_ends_nothing() {
     let mut world = World::with(Mode::Announce);
     world.call_is_up();

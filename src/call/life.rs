@@ -621,6 +621,10 @@ impl Call {
         }
     }
 
+    pub(super) const fn has_bye_on_its_way(&self) -> bool {
+        self.byes > 0
+    }
+
     /// The BYE was challenged: they talk on, and the recording has a gap.
     pub(super) fn bye_came_back(&mut self, desk: &mut Desk) {
         self.byes = self.byes.saturating_sub(1);

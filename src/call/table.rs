@@ -500,6 +500,8 @@ impl Table {
             (Kind::Bye, 401 | 407) => self.with_slot(slot, now, |call, desk| call.bye_came_back(desk)),
             (Kind::ForkBye, 401 | 407) => {}
             (Kind::Bye | Kind::ForkBye, 200..) => self.end_dialog(slot, known, from, now),
+            // A BYE is on its way, which has crossed this: its own answer ends the dialog, and says who hung up.
+            (Kind::Invite, 408 | 481) if self.awaits_bye(slot) => {}
             // The far end knows no such dialog, or is gone (RFC 5057 §5.1): no BYE need come.
             (Kind::Invite, 408 | 481) => self.end_dialog(slot, known, from.other(), now),
             (Kind::First | Kind::Bye | Kind::ForkBye | Kind::Invite | Kind::Other, _) => {}
@@ -590,6 +592,10 @@ impl Table {
             }
         }
         self.end_call(slot, Reason::EndedBeforeConsent, EndReason::Stopped, now);
+    }
+
+    fn awaits_bye(&self, slot: u32) -> bool {
+        self.calls.get(slot as usize).and_then(Option::as_ref).is_some_and(|call| call.has_bye_on_its_way())
     }
 
     /// A dialog is over: with it the call, or only a fork of it.

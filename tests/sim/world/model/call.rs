@@ -538,7 +538,9 @@ impl Dialog {
         });
         let settled = matches!(self.settled, Some((by, cseq, _)) if by == sender && cseq == message.cseq);
         self.murky |= settled && before == self.proposed.len() && message.method == "INVITE";
-        if message.method == "BYE" && status != 401 && status != 407 {
+        // One that came cut short is refused by the box, and ends nothing.
+        let came_whole = self.byes.iter().any(|bye| bye.leg == sender && bye.cseq == message.cseq);
+        if message.method == "BYE" && came_whole && status != 401 && status != 407 {
             self.over.get_or_insert(at);
         }
         // The far side has lost the dialog (RFC 3261 §12.2.1.2); whether the box ends the call then is not decided.
