@@ -195,6 +195,8 @@ struct Faults {
     /// When the disk failed, and when it worked again.
     disk: Vec<(Moment, Option<Moment>)>,
     lies_since: Option<Moment>,
+    /// When the power failed.
+    cuts: Vec<Moment>,
     lane_full: Option<Moment>,
 }
 
@@ -248,7 +250,10 @@ impl Model {
     pub fn fault(&mut self, at: Moment, fault: Fault) {
         let lost = match fault {
             Fault::Killed => Some(Lost::Killed(at)),
-            Fault::PowerLost => Some(Lost::Power(at)),
+            Fault::PowerLost => {
+                self.faults.cuts.push(at);
+                Some(Lost::Power(at))
+            }
             Fault::Stopped => Some(Lost::Stopped(at)),
             Fault::DiskFails => {
                 self.faults.disk.push((at, None));

@@ -219,12 +219,16 @@ impl Call {
                 lawful.sure = lawful.sure.filter(|&sure| sure + sync_every + written < kill);
             }
             Some(Lost::Power(cut)) => {
-                let lied = faults.lies_since.is_some_and(|since| since < cut);
-                lawful.crumbled |= lied || lawful.closes + durable > cut;
-                lawful.hurt |= lawful.crumbled;
                 lawful.end = lawful.end.min(cut);
+                lawful.sure = lawful.sure.filter(|&sure| sure + sync_every + durable < cut);
+            }
+        }
+        // A loss of power takes also what was closed long ago, where the disk had lied about it.
+        for &cut in faults.cuts.iter().filter(|&&cut| cut >= lawful.from) {
+            let lied = faults.lies_since.is_some_and(|since| since < cut);
+            if lied || lawful.closes + durable > cut {
+                (lawful.hurt, lawful.crumbled) = (true, true);
                 lawful.until = if lied { lawful.from } else { lawful.until.min(less(cut, durable)) };
-                lawful.sure = lawful.sure.filter(|&sure| !lied && sure + sync_every + durable < cut);
             }
         }
         for &(from, to) in &faults.disk {
