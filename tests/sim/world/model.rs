@@ -332,6 +332,9 @@ impl Model {
             }
             return;
         };
+        if !message.whole {
+            return talk.cut_request_in(at, leg, message, self.life);
+        }
         let again = talk.request(leg, message, self.life).is_some_and(|request| request.whole);
         if again && message.method != "ACK" {
             // A retransmission. Of an INVITE whose call is over, the box may take it for a new call, once its transaction is gone.
@@ -341,7 +344,6 @@ impl Model {
             return;
         }
         let call = match (message.method, message.to.tag) {
-            _ if !message.whole => None,
             ("INVITE", "") => {
                 let last = talk.calls.last().copied().filter(|&call| self.calls[call].goes_on(self.life));
                 Some(match last {
@@ -401,8 +403,11 @@ impl Model {
             },
             (Start::Response { .. }, None) => return Err(passed_on("nobody there sent the request that it answers")),
             (Start::Response { status }, Some(request)) => {
-                // A retransmission that was cut on the way is refused by itself.
-                let other = request.refused.filter(|&earlier| earlier != status && earlier != 400 && status != 400);
+                // A copy that was cut on the way is refused by itself, and changes nothing.
+                if request.cut && status == 400 {
+                    return Ok(());
+                }
+                let other = request.refused.filter(|&earlier| earlier != status);
                 if status >= 300 && other.is_some() && request.life == self.life {
                     return Err(broken(
                         "two-finals",

@@ -27,6 +27,8 @@ pub(super) struct Request {
     pub(super) at: Moment,
     pub(super) life: u32,
     pub(super) whole: bool,
+    /// A copy of it was cut on the way.
+    pub(super) cut: bool,
     pub(super) passed_on: bool,
     /// The final answer other than 2xx that it got.
     pub(super) refused: Option<u16>,
@@ -161,12 +163,21 @@ impl Talk {
             at,
             life,
             whole: message.whole,
+            cut: !message.whole,
             passed_on: false,
             refused: None,
             call,
             initial,
             described,
         });
+    }
+
+    /// A request that was cut on the way: the box may refuse it, and nothing else comes of it.
+    pub(super) fn cut_request_in(&mut self, at: Moment, leg: Leg, message: &Message<'_>, life: u32) {
+        match self.requests.iter_mut().rev().find(|request| request.is(leg, message) && request.life == life) {
+            Some(request) => request.cut = true,
+            None => self.request_in(at, leg, message, life, None),
+        }
     }
 
     /// A response that came in from `leg`. One that answers nothing is a stray, and is dropped (RFC 6026 §7.2).
