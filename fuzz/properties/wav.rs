@@ -33,8 +33,9 @@ pub(crate) fn check(data: &[u8]) {
 /// The payload is as long as the sound: at 8,000 bytes a second, whatever the codec.
 fn check_encoded(data: &[u8], frames: usize, rate: u32) {
     for codec in Codec::ALL {
-        // Another rate costs a thousand times as much; one file in 64 is enough.
-        let is_chosen = data.iter().fold(0_u8, |sum, &byte| sum.wrapping_add(byte)).is_multiple_of(64) && frames < 64;
+        // Another rate costs a thousand times as much; one file in 1,024 is enough.
+        let is_chosen =
+            data.iter().fold(7_u32, |sum, &byte| sum * 31 % 1021 + u32::from(byte)).is_multiple_of(1024) && frames < 64;
         if codec.sample_rate() != rate && !is_chosen {
             continue;
         }

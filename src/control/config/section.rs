@@ -295,14 +295,18 @@ fn is_read(value: &Spanned<DeValue<'_>>) -> bool {
     !value.span().is_empty()
 }
 
-/// What stands in the file, without what could play tricks on a terminal.
+/// What stands in the file, without what could play tricks on a terminal, and no more of it than is needed to find it: of a key that
+/// was pasted into the wrong place, 18 bytes are left out.
 pub(super) fn printable(text: &str) -> String {
-    let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
-    if text.chars().count() > 60 {
+    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+    if text.chars().count() > SHOWN {
         shown.push('…');
     }
     shown.replace("\\'", "'").replace("\\\"", "\"")
 }
+
+/// Characters of a text that are repeated: 40 of base64 are 30 bytes of the 48 of a key (RFC 8410).
+const SHOWN: usize = 40;
 
 fn kind(value: &DeValue<'_>) -> &'static str {
     match value {

@@ -473,6 +473,17 @@ fn of_a_number_that_is_far_too_long_only_the_beginning_is_repeated() {
 }
 
 #[test]
+fn a_key_in_the_wrong_place_is_not_repeated() {
+    const KEY: &str = "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC";
+
+    let report = parse(&BASE.replace("key = \"1\"", &format!("key = \"{KEY}\"")));
+
+    assert_eq!(report.mistakes.len(), 1);
+    let what = &report.mistakes[0].what;
+    assert_eq!(what, "`key` of policy `all` is no key of a telephone: `MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp…`");
+}
+
+#[test]
 fn no_text_makes_the_reader_panic() {
     for cut in 0..BASE.len() {
         let _one = parse(&BASE[..cut]);
