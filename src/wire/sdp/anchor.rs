@@ -70,8 +70,11 @@ impl Sdp {
         }
         out.extend_from_slice(self.body.get(copied..).unwrap_or_default());
         if let Some(connection) = owed {
-            if !out.ends_with(b"\n") {
-                out.extend_from_slice(self.line_end());
+            match out.last() {
+                Some(b'\n') => {}
+                // The last line was cut within its end.
+                Some(b'\r') => out.push(b'\n'),
+                Some(_) | None => out.extend_from_slice(self.line_end()),
             }
             out.extend_from_slice(&connection);
             out.extend_from_slice(self.line_end());
@@ -236,6 +239,15 @@ mod tests {
             out,
             "v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 30000 RTP/AVP 0\r\nm=video 30000 RTP/AVP 31\r\nc=IN IP6 2001:db8::1\r\n"
         );
+    }
+
+    #[test]
+    fn a_last_line_that_was_cut_within_its_end_gets_the_rest_of_it() {
+        let came = "v=0\r\nc=IN IP4 198.51.100.1\r\nm=audio 4 RTP/AVP 0\r\nm=video 6 RTP/AVP 31\r\ni=title\r";
+
+        let out = anchored(came, &[Some(HERE), None]);
+
+        assert!(out.ends_with("\r\ni=title\r\nc=IN IP4 198.51.100.1\r\n"), "{out:?}");
     }
 
     #[test]
