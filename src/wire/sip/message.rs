@@ -461,8 +461,10 @@ fn start_line(line: &[u8]) -> Result<Start, Malformed> {
         };
     }
     let last = memchr::memrchr(b' ', text);
+    let begins_blank = matches!(text.first(), Some(b' ' | b'\t' | 0));
     match (first, last) {
-        (Some(first), Some(last)) if first < last && !text.trim_ascii().is_empty() => {
+        // What begins with a space has no method; it may be all that is left of a keep-alive.
+        (Some(first), Some(last)) if first < last && !begins_blank => {
             Ok(Start::Request { method_end: place(first), uri_end: place(last), end })
         }
         (Some(_) | None, Some(_) | None) => Err(Malformed::bad("start line", "is neither a request's nor a response's")),
@@ -485,6 +487,15 @@ fn place(at: usize) -> u16 {
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_start_line_begins_with_a_method() {
+        for start in ["  ", "\t  ", "\0  ", " INVITE sip:a SIP/2.0", "INVITE", "INVITE sip:a"] {
+            let datagram = Bytes::from(format!("{start}\r\nVia: SIP/2.0/UDP h\r\n\r\n"));
+            let fault = Message::parse_datagram(datagram).unwrap_err();
+            assert_eq!(fault.to_string(), "start line is neither a request's nor a response's", "{start:?}");
+        }
+    }
 
     #[test]
     fn a_message_is_lines_over_the_bytes_that_came() {
