@@ -3,7 +3,7 @@
 //! The files are mounted here as they are. They name channels, counters and locks as `super::sync`, which is the standard library's in
 //! the product and loom's here, so that what is checked is what runs. A thread that is overlooked shows as a deadlock.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::unwrap_in_result, reason = "a test may panic")]
 
 #[allow(unreachable_pub, reason = "in its room it is the door that makes it public")]
 #[path = "../src/vault/buffers.rs"]
