@@ -63,11 +63,16 @@ pub(super) fn at(millis: u64) -> Moment {
 
 /// A permit as the consent machine makes it: both were told, nobody had to press a key.
 pub(super) fn permit(recording: u8) -> Permit {
+    permit_under(recording, "consent, GDPR 6(1)(a)")
+}
+
+/// The same under another legal basis, which stands in the evidence as it is.
+pub(super) fn permit_under(recording: u8, legal_basis: &str) -> Permit {
     let terms = Terms {
         policy: "all".into(),
         policy_hash: [0xab; 32],
         purpose: "quality".into(),
-        legal_basis: "consent, GDPR 6(1)(a)".into(),
+        legal_basis: legal_basis.into(),
         mode: Mode::Announce,
         must_agree: [false, true],
         key: Digit::from_char('1').expect("a key"),

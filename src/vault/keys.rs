@@ -406,6 +406,8 @@ mod tests {
             Some(BadKey::OtherBlock("PRIVATE KEY", "PUBLIC KEY".into()))
         );
         assert_eq!(NodeKey::from_pem(protected.as_bytes()).err(), Some(BadKey::Protected));
+        let p256 = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----\n";
+        assert_eq!(Recipient::from_pem(p256.as_bytes()).err(), Some(BadKey::UnknownAlgorithm("X25519")));
         assert_eq!(NodeKey::from_pem(b"ssh-ed25519 AAAA").err(), Some(BadKey::NotPem));
         assert_eq!(NodeKey::from_pem(b"").err(), Some(BadKey::NotPem));
     }

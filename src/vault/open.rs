@@ -228,9 +228,9 @@ mod tests {
 
     use super::*;
     use crate::ids::Leg;
-    use crate::vault::fixture::{Chance, Made, make, packet};
+    use crate::vault::fixture::{Chance, Made, make, packet, permit};
     use crate::vault::format::{CHECK_BYTES, HEADER_BYTES, check, sha256};
-    use crate::vault::{EndReason, Tail};
+    use crate::vault::{EndReason, Sealer, Tail};
 
     fn records(rec: &[u8], made: &Made) -> Result<Vec<Record>, OpenError> {
         Recording::open(rec, &made.key, &made.secret)?.records().collect()
@@ -295,6 +295,34 @@ mod tests {
         fn two_id() -> crate::ids::RecordingId {
             crate::ids::RecordingId::from_bytes([2; 16])
         }
+    }
+
+    #[test]
+    fn the_key_file_of_another_capture_under_the_same_name_does_not_serve() {
+        let made = make(1, 8);
+        let other =
+            Sealer::begin(permit(1).evidence(), made.node.public(), &[*made.secret.public()], &mut Chance::from(50)).unwrap();
+
+        let error = Recording::open(made.rec.as_slice(), &other.key_file, &made.secret).unwrap_err();
+
+        assert!(matches!(error, OpenError::KeyFile(KeyFileFault::OtherSegment)), "{error}");
+    }
+
+    #[test]
+    fn a_reader_that_is_interrupted_and_gives_a_byte_at_a_time_reads_the_same() {
+        struct Slow<'r>(&'r [u8], bool);
+        impl Read for Slow<'_> {
+            fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+                self.1 = !self.1;
+                if self.1 { Err(io::ErrorKind::Interrupted.into()) } else { self.0.read(into.get_mut(..1).unwrap_or_default()) }
+            }
+        }
+        let made = make(1, 8);
+
+        let slow: Result<Vec<_>, _> =
+            Recording::open(Slow(&made.rec, false), &made.key, &made.secret).unwrap().records().collect();
+
+        assert_eq!(slow.unwrap(), records(&made.rec, &made).unwrap());
     }
 
     #[test]

@@ -430,6 +430,27 @@ mod tests {
     }
 
     #[test]
+    fn chunks_lost_one_after_the_other_are_one_gap_of_each_leg_from_their_first_packet_to_their_last() {
+        let (permit, mut recorder) = recorder();
+        for number in 0..3 {
+            let came = 1000 * u64::from(number);
+            assert!(append(&mut recorder, &permit, Leg::Pbx, number, at(came)).is_none());
+            assert!(append(&mut recorder, &permit, Leg::Trunk, number, at(came + 5)).is_none());
+            // Its gap lies in the next, which is lost as well.
+            let chunk = recorder.age(at(came + 500)).unwrap();
+            recorder.lost(chunk);
+        }
+
+        let last = recorder.end(EndReason::Stopped, [0, 0], at(3000));
+
+        let ms = Duration::from_millis;
+        let gap = |leg, from, to| {
+            Record::Gap(Gap { leg: Some(leg), reason: GapReason::LaneFull, from: ms(from), to: ms(to), packets: 3 })
+        };
+        assert_eq!(records(&last.chunk), [gap(Leg::Pbx, 0, 2000), gap(Leg::Trunk, 5, 2005)]);
+    }
+
+    #[test]
     fn a_chunk_lost_just_before_the_end_is_a_gap_in_the_last() {
         let (permit, mut recorder) = recorder();
         assert!(append(&mut recorder, &permit, Leg::Pbx, 1, at(10)).is_none());

@@ -231,7 +231,7 @@ impl std::error::Error for SealError {}
 mod tests {
     use super::*;
     use crate::ids::Leg;
-    use crate::vault::fixture::{Chance, at, make, packet, permit};
+    use crate::vault::fixture::{Chance, at, make, packet, permit, permit_under};
     use crate::vault::{Buffers, EndReason, RecipientSecret, Recorder};
 
     fn begin(recording: u8) -> Begun {
@@ -270,6 +270,21 @@ mod tests {
         assert_eq!(begin(&recipients), Err(SealError::Recipients(17)));
         assert_eq!(begin(&[recipients[0], recipients[0]]), Err(SealError::Recipients(2)));
         assert_eq!(begin(&recipients[..16]), Ok(()));
+    }
+
+    #[test]
+    fn evidence_that_is_longer_than_a_reader_takes_begins_no_recording() {
+        let node = NodeKey::generate(&mut Chance::from(1));
+        let recipient = *RecipientSecret::generate(&mut Chance::from(2)).public();
+        let begin = |length: usize| {
+            let permit = permit_under(1, &"x".repeat(length));
+            Sealer::begin(permit.evidence(), node.public(), &[recipient], &mut Chance::from(3)).map(|begun| begun.head.len())
+        };
+        let beside = permit_under(1, "").evidence().to_json().len();
+        let longest = CHUNK_BYTES_READ - EVIDENCE_OVERHEAD - beside;
+
+        assert!(begin(longest).unwrap() > CHUNK_BYTES_READ);
+        assert_eq!(begin(longest + 1), Err(SealError::Evidence(beside + longest + 1)));
     }
 
     #[test]

@@ -196,6 +196,12 @@ fn vectors() -> Vec<Vector> {
     let malformed = make_of(6, 4, 4, |last| last.chunk.bytes_mut().extend_from_slice(&[0x03, 3, 0, 1, 0x80]));
     let long_number = make_of(7, 4, 4, |last| last.chunk.bytes_mut().extend_from_slice(&[0x7f, 0x81, 0x00, 9]));
 
+    let evidence_again = make_of(8, 0, 4, |last| last.chunk.bytes_mut().extend_from_slice(&[0x01, 2, b'{', b'}']));
+    let end_twice = make_of(9, 0, 4, |last| {
+        // Stopped at 0, and ten totals and two sums of nothing.
+        last.chunk.bytes_mut().extend_from_slice(&[0x05, 14, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    });
+
     vec![
         as_made("complete", "two legs, 16 packets each, one gap", &good, ("complete", "complete")),
         as_made("complete-without-packets", "evidence, formats, a gap, the end", &one_less, ("complete", "complete")),
@@ -249,6 +255,8 @@ fn vectors() -> Vec<Vector> {
             &malformed,
             ("complete", "broken"),
         ),
+        as_made("evidence-again", "sealed and signed, with evidence in the last chunk", &evidence_again, ("complete", "broken")),
+        as_made("end-twice", "sealed and signed, with an end record before the end record", &end_twice, ("complete", "broken")),
         as_made(
             "number-not-shortest",
             "sealed and signed, with a length in two bytes for one",

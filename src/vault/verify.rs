@@ -173,10 +173,10 @@ mod tests {
 
     use super::*;
     use crate::ids::Leg;
-    use crate::vault::content::put_rtp;
+    use crate::vault::content::{put_end, put_evidence, put_rtp};
     use crate::vault::fixture::{Chance, Made, make, make_of};
     use crate::vault::format::{CLOSING_BYTES, HEADER_BYTES};
-    use crate::vault::{NodeKey, Tail, WrongKey};
+    use crate::vault::{EndReason, NodeKey, Tail, WrongKey};
 
     fn both(rec: &[u8], made: &Made) -> (Verdict, Verdict) {
         let bare = verify(rec, made.node.public()).unwrap();
@@ -316,6 +316,32 @@ mod tests {
         assert!(matches!(verify(made.rec.as_slice(), made.node.public()), Ok(Verdict::Complete(_))));
         let content = verify_content(made.rec.as_slice(), &made.key, &made.secret, made.node.public());
         assert!(matches!(content, Ok(Verdict::Broken(Broken { what: Damage::Totals, .. }))));
+    }
+
+    #[test]
+    fn evidence_stands_at_the_beginning_and_nothing_behind_the_end() {
+        let end = Totals { reason: EndReason::Stopped, ended: Duration::ZERO, legs: Default::default(), gaps: 0, lost: 0 };
+        let evidence_again = make_of(1, 8, 160, |last| put_evidence(last.chunk.bytes_mut(), b"{}"));
+        let end_twice = make_of(1, 8, 160, |last| put_end(last.chunk.bytes_mut(), &end));
+
+        for (made, says) in [(evidence_again, "evidence is the one record"), (end_twice, "a record follows the end")] {
+            assert!(matches!(verify(made.rec.as_slice(), made.node.public()), Ok(Verdict::Complete(_))));
+            let content = verify_content(made.rec.as_slice(), &made.key, &made.secret, made.node.public());
+            let Ok(Verdict::Broken(Broken { what: Damage::Content(what), .. })) = content else { panic!("{content:?}") };
+            assert!(what.starts_with(says), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_chunk_behind_the_last_is_broken() {
+        let made = make(1, 40);
+        let [.., before, closing, _] = made.ends[..] else { panic!("it has chunks and a closing") };
+        let again = [&made.rec[..closing], &made.rec[before..]].concat();
+
+        let (bare, _) = both(&again, &made);
+
+        assert!(matches!(bare, Verdict::Broken(Broken { what: Damage::AfterLast, .. })), "{bare:?}");
+        assert_eq!(word(&again, &made), "broken");
     }
 
     #[test]
