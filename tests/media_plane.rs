@@ -307,6 +307,55 @@ fn only_what_comes_under_the_permit_is_kept_and_as_it_came() {
 }
 
 #[test]
+fn while_it_is_suspended_nothing_is_kept_and_then_the_same_permit_goes_on() {
+    let mut lab = Lab::answered();
+    let permit = lab.permit();
+    assert!(lab.plane.suspend(ID).is_none(), "nobody records yet");
+    lab.order(Order::Record { id: ID, permit });
+
+    let permit = lab.plane.suspend(ID).unwrap();
+    lab.sent.clear();
+    lab.receive(PORTS[0].rtp, at(PBX), &packet(audio(1, 1, 1)));
+    lab.receive(PORTS[1].rtp, at(TRUNK), &packet(audio(2, 1, 1)));
+    assert_eq!((lab.kept.len(), lab.sent.len()), (0, 2), "it is relayed all the same");
+    assert!(lab.plane.suspend(ID).is_none(), "there is one permit");
+
+    lab.order(Order::Record { id: ID, permit });
+    lab.receive(PORTS[0].rtp, at(PBX), &packet(audio(1, 2, 161)));
+    assert_eq!(lab.kept.len(), 1);
+}
+
+#[test]
+fn what_a_recorder_asks_of_a_bridge_is_answered_until_it_is_closed() {
+    let mut lab = Lab::answered();
+    lab.receive(PORTS[1].rtp, at(TRUNK), &packet(audio(1, 1, 1)));
+
+    assert_eq!(lab.plane.ports(ID), Some(PORTS));
+    assert_eq!(lab.plane.carried(ID).legs.map(|leg| leg.packets), [0, 1]);
+
+    lab.close();
+    assert_eq!((lab.plane.ports(ID), lab.plane.carried(ID)), (None, BridgeTallies::default()));
+    assert!(lab.plane.suspend(ID).is_none());
+}
+
+#[test]
+fn an_order_for_a_bridge_that_is_not_there_is_counted_and_its_end_is_told_all_the_same() {
+    let mut lab = Lab::answered();
+    let permit = lab.permit();
+    lab.close();
+
+    lab.describe(Leg::Pbx, remote(PBX));
+    lab.order(Order::StopAnnouncement { id: ID, leg: Leg::Pbx });
+    lab.order(Order::Record { id: ID, permit });
+    lab.order(Order::Unrecord { id: ID });
+    assert_eq!(lab.plane.tallies().misdirected, 4);
+
+    // Whoever closes it waits for that, to give its ports back.
+    assert_eq!(lab.close(), BridgeTallies::default());
+    assert_eq!(lab.plane.tallies().misdirected, 5);
+}
+
+#[test]
 fn the_permit_of_one_call_records_no_other() {
     let mut lab = Lab::answered();
     let permit = lab.permit();

@@ -325,6 +325,17 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn each_way_to_agree_has_its_word_in_the_evidence() {
+        let words = [How::Stayed, How::DidNotRefuse, How::KeyByRtp, How::KeyByInfo].map(|how| {
+            let given = ConsentGiven { leg: Leg::Trunk, how, at: Moment::START };
+            let evidence = Evidence::new(facts(), terms(Mode::OptIn), [], vec![given], Moment::START);
+            serde_json::from_slice::<serde_json::Value>(&evidence.to_json()).expect("it is JSON")["consents"][0]["how"].clone()
+        });
+
+        assert_eq!(words, ["stayed", "did-not-refuse", "key-rfc4733", "key-sip-info"]);
+    }
+
+    #[test]
     fn the_evidence_prints_no_number() {
         assert!(!format!("{:?}", evidence()).contains("4930123456"));
     }

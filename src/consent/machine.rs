@@ -345,6 +345,20 @@ mod tests {
     }
 
     #[test]
+    fn where_the_announcement_alone_decides_a_key_neither_hastens_nor_hinders_it() {
+        let mut consent = asked(Mode::Announce);
+        assert!(consent.handle(Fact::Played(played(Leg::Pbx, T)), T).is_none());
+
+        assert!(press(&mut consent, Leg::Trunk, T).is_none());
+
+        let Some(Output::Begin(permit)) = consent.handle(Fact::Played(played(Leg::Trunk, T)), T) else {
+            panic!("both were told")
+        };
+        let json = String::from_utf8(permit.evidence().to_json()).expect("it is JSON");
+        assert!(json.contains(r#""how":"stayed""#) && !json.contains("key-rfc4733"), "{json}");
+    }
+
+    #[test]
     fn opt_in_is_granted_by_the_key_of_the_one_who_must_agree() {
         let (mut consent, output) = told(Mode::OptIn);
         assert!(output.is_none());

@@ -502,6 +502,20 @@ mod tests {
     }
 
     #[test]
+    fn an_announcement_that_begins_anew_goes_on_where_its_frames_had_come_to() {
+        let mut stream = Stream::new();
+        stream.announced_to();
+
+        assert_eq!(stream.splice.begin(ms(65)), ms(80), "before the other party was heard again");
+        assert_eq!(stream.ours(80), place(1, 4, 480));
+        assert_eq!(stream.splice.begin(ms(85)), ms(100), "and in the midst of its own");
+        assert_eq!(stream.ours(100), place(1, 5, 640));
+        stream.splice.end();
+
+        assert_eq!(stream.media(120, 1, 7, 820), Pass::At(place(1, 6, 800)));
+    }
+
+    #[test]
     fn an_announcement_that_ends_before_its_first_frame_to_a_new_receiver_leaves_no_trace() {
         let mut stream = Stream::new();
         stream.splice.begin(ms(0));
