@@ -5,7 +5,8 @@
 mod sip_scene;
 
 use bytes::Bytes;
-use mitschnitt::sip::{Config, Input, Stack, Tally};
+use mitschnitt::limits::ACKS_HELD;
+use mitschnitt::sip::{Config, Input, Output, Stack, Tally};
 use mitschnitt::time::Moment;
 use mitschnitt::wire::sip::{Message, Name, Via, reply};
 use sip_scene::{INVITE, PBX, Scene, TRUNK, US, ack_to, addr, cancel_of, in_dialog, invite_from, lossy, parse, replaced};
@@ -265,6 +266,52 @@ fn at_the_limit_a_new_invite_is_503_and_a_bye_still_passes() {
     assert_eq!(scene.lines().last(), Some(&format!("{TRUNK} BYE")));
 }
 
+#[test]
+fn at_the_limit_other_requests_are_dropped_and_a_cancel_is_answered_and_obeyed() {
+    let mut scene = Scene::with(|config| config.transactions = 16);
+    for number in 0..7 {
+        scene.arrive(PBX, &INVITE.replace("bKpbx1", &format!("bKfull{number}")));
+    }
+    let sent = scene.last_to(TRUNK);
+    scene.answer(TRUNK, &sent, 180, Some("b1"));
+    scene.lines();
+
+    scene.arrive(PBX, &in_dialog("OPTIONS", PBX, 2));
+    assert_eq!((scene.lines(), scene.stack.transactions()), (vec![format!("{TRUNK} OPTIONS")], 16));
+    scene.arrive(PBX, &in_dialog("OPTIONS", PBX, 3));
+    assert_eq!(scene.lines(), Vec::<String>::new());
+    assert_eq!(scene.stack.tallies().of(Tally::Full), 1);
+
+    let cancel = cancel_of(&INVITE.replace("bKpbx1", "bKfull6"));
+    scene.arrive(PBX, &cancel);
+    assert_eq!(scene.lines(), [format!("{PBX} 200 OK"), format!("{TRUNK} CANCEL")]);
+    scene.arrive(PBX, &cancel);
+    assert_eq!(scene.lines(), [format!("{PBX} 200 OK")], "sent again it has the same answer, and no second CANCEL goes on");
+}
+
+#[test]
+fn acks_that_the_call_leaves_lying_push_out_the_oldest() {
+    let mut stack = Stack::new(Config::new(addr(US)), 1, Moment::START);
+    let mut acks = Vec::new();
+    for number in 0..=u32::try_from(ACKS_HELD).unwrap() {
+        let ack = in_dialog("ACK", PBX, number);
+        stack.handle(Input::Datagram { from: addr(PBX), bytes: ack.into() }, Moment::START);
+        while let Some(output) = stack.poll() {
+            if let Output::Ack { server, .. } = output {
+                acks.push(server);
+            }
+        }
+    }
+    assert_eq!((acks.len(), stack.tallies().of(Tally::Unasked)), (ACKS_HELD + 1, 1));
+
+    let mut forward = |server| {
+        stack.handle(Input::Forward { server, to: addr(TRUNK), body: None }, Moment::START);
+        std::iter::from_fn(|| stack.poll()).filter(|output| matches!(output, Output::Send { .. })).count()
+    };
+    assert_eq!((forward(acks[0]), forward(acks[1]), forward(acks[ACKS_HELD])), (0, 1, 1));
+    assert_eq!(forward(acks[1]), 0, "each goes on once");
+}
+
 // ── our own answers and requests ───────────────────────────────────────────────────────────────────────────────────
 
 #[test]
@@ -282,6 +329,44 @@ fn the_calls_own_answer_is_a_complete_response() {
     scene.arrive(PBX, &ack_to(INVITE, &answer));
     scene.run_for(5_000);
     assert_eq!(scene.events(), ["request", "ended"], "no Failed for what the call did itself");
+}
+
+#[test]
+fn what_the_call_says_of_a_request_that_is_answered_or_gone_is_counted_and_not_sent() {
+    let mut scene = Scene::new();
+    scene.arrive(PBX, INVITE);
+    let server = scene.server.unwrap();
+    scene.tell(Input::Reply { server, status: 486, extra: Vec::new() });
+    let refusal = scene.last_to(PBX);
+    scene.lines();
+
+    scene.tell(Input::Reply { server, status: 503, extra: Vec::new() });
+    assert_eq!((scene.lines(), scene.stack.tallies().of(Tally::Unasked)), (vec![], 1), "its answer stays what it was");
+
+    scene.arrive(PBX, &ack_to(INVITE, &refusal));
+    scene.run_for(300_000);
+    scene.lines();
+    scene.tell(Input::PassResponse { server, response: refusal, body: None });
+    assert_eq!((scene.lines(), scene.stack.tallies().of(Tally::Unasked)), (vec![], 2));
+}
+
+#[test]
+fn neither_a_provisional_response_but_100_nor_a_408_answers_another_request_than_invite() {
+    // RFC 4320 §4.1 and §4.2, whoever of the two sides says it.
+    let mut scene = Scene::new();
+    scene.arrive(PBX, &in_dialog("INFO", PBX, 2));
+    let sent = scene.last_to(TRUNK);
+    scene.lines();
+    scene.answer(TRUNK, &sent, 183, Some("b1"));
+    assert_eq!(scene.lines(), Vec::<String>::new());
+    scene.answer(TRUNK, &sent, 200, Some("b1"));
+    assert_eq!(scene.lines(), [format!("{PBX} 200 OK")]);
+
+    scene.auto = false;
+    scene.arrive(PBX, &in_dialog("INFO", PBX, 3));
+    scene.tell(Input::Reply { server: scene.server.unwrap(), status: 408, extra: Vec::new() });
+    scene.run_for(40_000);
+    assert_eq!((scene.lines(), scene.stack.transactions()), (vec![], 0));
 }
 
 #[test]
