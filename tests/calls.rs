@@ -198,6 +198,21 @@ fn an_answer_that_comes_again_does_not_undo_what_was_agreed_after_it() {
 }
 
 #[test]
+fn of_two_byes_the_first_says_who_hung_up_whichever_is_answered_first() {
+    let mut world = World::with(Mode::Announce);
+    world.call_is_up();
+    for announcing in world.announced() {
+        world.played(&announcing);
+    }
+    world.pbx_sends("BYE", 2, "b", "", "");
+    world.trunk_sends("BYE", 4, "b", "", "");
+
+    world.pbx_answers("");
+
+    assert!(world.out.iter().any(|o| matches!(o, Output::EndRecording { why: EndReason::HungUp(Leg::Pbx), .. })));
+}
+
+#[test]
 fn a_re_invite_that_crosses_a_bye_does_not_say_who_hung_up() {
     let mut world = World::with(Mode::Announce);
     world.call_is_up();

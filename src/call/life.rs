@@ -59,6 +59,8 @@ pub(super) struct Call {
     pause_ends: Option<Moment>,
     /// BYEs that would end the call and are not answered yet.
     byes: u32,
+    /// Who sent the first of them: with it the recording ended, whichever is answered first.
+    first_bye: Option<Leg>,
     /// What was granted while a BYE was on its way: nothing is begun for a call that ends, but one whose BYE is challenged goes on.
     held: Option<Permit>,
     /// An operator withdrew before anybody was asked: nobody will be.
@@ -141,6 +143,7 @@ impl Call {
             is_recording: false,
             pause_ends: None,
             byes: 0,
+            first_bye: None,
             held: None,
             is_withdrawn: false,
             recorded: None,
@@ -250,7 +253,7 @@ impl Call {
         let was_up = self.is_in(at);
         if was_up {
             self.end_recording(EndReason::HungUp(by), desk);
-            (self.byes, self.pause_ends, self.held) = (0, None, None);
+            (self.byes, self.first_bye, self.pause_ends, self.held) = (0, None, None, None);
         }
         self.drop_dialog(at, desk);
         if let Some(dialog) = self.dialogs.get_mut(at) {
@@ -613,12 +616,18 @@ impl Call {
     }
 
     /// A BYE is on its way: nothing is kept from here on, whatever becomes of it.
-    pub(super) fn bye_went(&mut self, desk: &mut Desk) {
+    pub(super) fn bye_went(&mut self, by: Leg, desk: &mut Desk) {
         let was_suspended = self.is_suspended();
         self.byes += 1;
+        self.first_bye.get_or_insert(by);
         if !was_suspended && !cfg!(sabotage = "keep-after-the-bye") {
             self.suspend(Suspension::Bye, desk);
         }
+    }
+
+    /// Returns who hung up, where `by` sent the BYE that was answered now.
+    pub(super) fn hung_up_first(&self, by: Leg) -> Leg {
+        self.first_bye.unwrap_or(by)
     }
 
     pub(super) const fn has_bye_on_its_way(&self) -> bool {
@@ -631,6 +640,7 @@ impl Call {
         if self.byes > 0 {
             return;
         }
+        self.first_bye = None;
         match self.held.take() {
             Some(permit) => self.begin_recording(permit, desk),
             None => self.go_on(desk),

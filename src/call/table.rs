@@ -384,7 +384,7 @@ impl Table {
             (session, _) => session,
         };
         let kind = if method == Method::Bye && call.is_in(dialog) {
-            call.bye_went(&mut self.desk);
+            call.bye_went(sender, &mut self.desk);
             Kind::Bye
         } else if method == Method::Bye {
             Kind::ForkBye
@@ -605,7 +605,10 @@ impl Table {
             Some(dialog) if !call.is_ended_by(dialog) => {
                 self.with_slot(slot, now, |call, desk| call.leave(dialog, by, desk, now));
             }
-            Some(_) | None => self.end_call(slot, Reason::EndedBeforeConsent, EndReason::HungUp(by), now),
+            Some(_) | None => {
+                let by = call.hung_up_first(by);
+                self.end_call(slot, Reason::EndedBeforeConsent, EndReason::HungUp(by), now);
+            }
         }
     }
 
