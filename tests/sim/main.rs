@@ -59,6 +59,10 @@ fn every_world_holds() {
             let plan = shrink::kept(Plan::drawn(seed, calls));
             match holds(&plan) {
                 Ok(report) => *total.lock().unwrap() += report,
+                // `ALL=1`: go on, and say of each world that fails only how.
+                Err(failure) if std::env::var_os("ALL").is_some() => {
+                    eprintln!("SEED={seed}: {}", failure.lines().take(2).collect::<Vec<_>>().join(" | "));
+                }
                 Err(failure) => {
                     let mut failed = failed.lock().unwrap();
                     if failed.is_none() {

@@ -107,7 +107,7 @@ pub(super) struct Dialog {
     /// What was agreed when the ACK came.
     pub(super) at_ack: Option<[Media; 2]>,
     pub(super) told: [Told; 2],
-    /// When the session timer ends it (RFC 4028).
+    /// When the session timer ends it (RFC 4028), or the far side may have lost it.
     pub(super) expires: Option<Moment>,
     highest: [u32; 2],
 }
@@ -121,6 +121,8 @@ pub(super) struct Told {
     pub(super) frames: u32,
     /// When the last missing one did.
     pub(super) whole: Option<Moment>,
+    /// When the last frame of its latest playing went out: a party that moved meanwhile is told again.
+    pub(super) latest: Option<Moment>,
 }
 
 /// A BYE of a party.
@@ -555,7 +557,10 @@ impl Dialog {
             self.over.get_or_insert(at);
         }
         // The far side has lost the dialog (RFC 3261 §12.2.1.2); whether the box ends the call then is not decided.
-        self.murky |= matches!(status, 408 | 481) && message.method != "BYE";
+        if matches!(status, 408 | 481) && message.method != "BYE" {
+            self.murky = true;
+            self.expires = Some(self.expires.map_or(at, |expires| expires.min(at)));
+        }
     }
 }
 

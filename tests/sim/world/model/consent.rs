@@ -79,7 +79,7 @@ impl Call {
         let ack = dialog.confirmed?;
         let [pbx, trunk] = dialog.told;
         let (both, begun) = (pbx.whole?.max(trunk.whole?), trunk.begun?);
-        let trunk = trunk.whole?;
+        let (trunk_told, trunk) = (trunk, trunk.whole?);
         let slack = rules.slack;
         // Where the session changed under the announcement, or while it was asked for, it may count as not played.
         let calm = |until| self.only().is_some() && !dialog.described.iter().any(|&sdp| sdp >= ack && sdp <= until);
@@ -101,7 +101,7 @@ impl Call {
                 (from, sure)
             }
             Mode::OptIn => {
-                let latest = both + policy.window + rules.frame + slack * 2;
+                let latest = pbx.latest.max(trunk_told.latest)?.max(both) + policy.window + rules.frame + slack * 2;
                 let agrees = |press: &&Press| press.last + slack >= begun && press.first <= latest;
                 let from = keys.clone().filter(agrees).map(|press| both.max(press.first.max(less(begun, slack)))).min()?;
                 // In time: before the window ends by any reading, which begins when the trunk, or when both were told.
@@ -172,6 +172,10 @@ impl Call {
                 holes.push(Hole { from: from + slack, to, pause: true });
             }
         }
+        // A key of withdrawal that comes while a BYE is on its way may be the word that stands.
+        let late = |press: &&Press| press.first > ends.certain && dialog.over.is_none_or(|over| press.first <= over + slack);
+        let withdraws = |press: &&Press| press.leg == Leg::Trunk && press.digit == policy.key;
+        let withdraws_late = policy.mode == Mode::OptOut && self.presses.iter().filter(withdraws).any(|press| late(&press));
         // Encrypted or refused audio ends a recording or does not: not decided.
         if dialog.media.iter().flatten().any(|media| !media.plain) {
             ends.perhaps(grant.from);
@@ -184,7 +188,7 @@ impl Call {
             until: less(possible, slack),
             end: ends.certain + slack,
             holes,
-            word: ends.word(slack),
+            word: ends.word(slack).filter(|_| !withdraws_late),
             closes: ends.closes + slack,
             hurt: false,
             crumbled: false,

@@ -210,7 +210,8 @@ impl Call {
         let frame = u32::from(rtp.payload.get(5).copied().unwrap_or(u8::MAX));
         // What is played before the ACK counts for nothing.
         let told = |dialog: &&mut Dialog| {
-            dialog.confirmed.is_some() && dialog.media[to.index()].is_some_and(|media| media.address == peer)
+            let is_there = |media: super::sdp::Media| media.address == peer || media.address.ip().is_unspecified();
+            dialog.confirmed.is_some() && dialog.media[to.index()].is_some_and(is_there)
         };
         for dialog in self.dialogs.iter_mut().filter(told) {
             let told = &mut dialog.told[to.index()];
@@ -221,6 +222,7 @@ impl Call {
             }
             if told.frames == (1 << rules.frames) - 1 {
                 told.whole.get_or_insert(at);
+                told.latest = Some(at);
             }
         }
         // Meanwhile the other party's packets are replaced.
