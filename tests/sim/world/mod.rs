@@ -363,6 +363,11 @@ impl<'p> World<'p> {
     /// What the box did is shown to the model, and goes out.
     fn heard(&mut self) -> Result<(), Broken> {
         let Some(node) = &mut self.node else { return Ok(()) };
+        if std::mem::take(&mut node.is_full) {
+            // What was in a chunk is up to half a second old.
+            let from = Moment::START + self.now.since(Moment::from_millis(1000));
+            self.model.fault(self.now, model::Fault::LaneFull { from });
+        }
         let (out, wrong) = (std::mem::take(&mut node.out), node.broken.take());
         for (recording, at, number) in node.granted.drain(..) {
             self.granted.insert(recording, at);

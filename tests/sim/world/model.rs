@@ -408,7 +408,8 @@ impl Model {
                     return Ok(());
                 }
                 let other = request.refused.filter(|&earlier| earlier != status);
-                if status >= 300 && other.is_some() && request.life == self.life {
+                // A BYE in each of two dialogs may have the same number.
+                if status >= 300 && other.is_some() && request.life == self.life && message.method != "BYE" {
                     return Err(broken(
                         "two-finals",
                         number,

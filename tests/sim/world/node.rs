@@ -86,6 +86,8 @@ pub struct Node {
     entropy: Chance,
     wall_offset: i64,
     sync_runs: Option<Moment>,
+    /// The disk had no place for something, since this was last looked at.
+    pub is_full: bool,
     /// Datagrams that left.
     pub out: Vec<Datagram>,
     /// Recordings that began since this was last looked at: when, and of which call.
@@ -251,6 +253,7 @@ impl Node {
             entropy,
             wall_offset: WALL,
             sync_runs: None,
+            is_full: false,
             out: Vec::new(),
             granted: Vec::new(),
             ended: Vec::new(),
@@ -482,6 +485,7 @@ impl Node {
             works: &mut self.works,
             chunks_waiting: self.timing.chunks_waiting,
             up: &mut self.signalling.up,
+            is_full: &mut self.is_full,
         };
         (lane, outside)
     }
@@ -661,6 +665,7 @@ struct Outside<'n> {
     works: &'n mut VecDeque<Work>,
     chunks_waiting: usize,
     up: &'n mut VecDeque<Up>,
+    is_full: &'n mut bool,
 }
 
 impl Outside<'_> {
@@ -692,11 +697,13 @@ impl lane::Outside for Outside<'_> {
         if has_room {
             self.works.push_back(Work::Begin(Box::new(evidence)));
         }
+        *self.is_full |= !has_room;
         has_room
     }
 
     fn chunk(&mut self, recording: RecordingId, chunk: PlainChunk) -> Result<(), PlainChunk> {
         if !self.has_room() {
+            *self.is_full = true;
             return Err(chunk);
         }
         self.works.push_back(Work::Chunk(recording, chunk));

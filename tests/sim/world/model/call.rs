@@ -439,6 +439,8 @@ impl Call {
         }
         if let Some(index) = index {
             self.dialogs[index].described.push(at);
+            // The box refuses the media of an answer that it has no call for any more.
+            self.dialogs[index].murky |= ports.is_empty() && lines.iter().any(|line| line.audio);
         }
         self.disturb(at, rules);
         Ok(ports)

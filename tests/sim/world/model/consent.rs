@@ -138,7 +138,7 @@ impl Call {
         }
         for press in self.presses.iter().filter(|press| press.leg == Leg::Trunk && press.digit == policy.key) {
             match policy.mode {
-                Mode::OptOut if press.last >= grant.from => {
+                Mode::OptOut if press.last + slack >= grant.from => {
                     let first = press.first.max(grant.from);
                     let after = grant.sure.is_some_and(|sure| press.first > sure);
                     match press.ended.filter(|_| press.sure && after) {

@@ -234,7 +234,8 @@ impl Call {
 
     /// Something changed in the call at `at`: what comes within `slack` of it is not judged.
     pub(super) fn disturb(&mut self, at: Moment, rules: &Rules) {
-        self.quiet = self.quiet.max(at + rules.slack);
+        // A frame more: an announcement that follows from it begins by replacing a packet before its first frame goes out.
+        self.quiet = self.quiet.max(at + rules.slack + rules.frame);
         self.flows.iter_mut().for_each(|flow| flow.excuse(at, rules.slack, Excuse::Both));
     }
 
