@@ -113,6 +113,30 @@ impl Call {
         Some(Grant { from, sure })
     }
 
+    /// The word with which the ledger says why there is no recording, where it is certain that the parties decided it.
+    pub(super) fn refusal(&self, rules: &Rules) -> Option<&'static str> {
+        let policy = self.policy?;
+        let dialog = self.only()?;
+        let (ack, begun) = (dialog.confirmed?, dialog.told[Leg::Trunk.index()].begun?);
+        let [pbx, trunk] = [dialog.told[0].whole?, dialog.told[1].whole?];
+        let (slack, waited) = (rules.slack, pbx.max(trunk) + policy.window + rules.frame);
+        let calm = |until| {
+            let ends = dialog.byes.iter().map(|bye| bye.at).chain(dialog.expires).chain(self.withdrawn);
+            let pauses = self.paused.iter().map(|&(from, _)| from);
+            !dialog.described.iter().any(|&sdp| sdp >= ack && sdp <= until + slack)
+                && ends.chain(pauses).all(|at| at > until + slack * 2)
+        };
+        let mut keys = self.presses.iter().filter(|press| press.leg == Leg::Trunk && press.digit == policy.key);
+        match policy.mode {
+            Mode::OptIn => (keys.next().is_none() && calm(waited)).then_some("consent-timeout"),
+            Mode::OptOut => {
+                let refuses = keys.find(|press| press.is_within(begun + slack, less(trunk + policy.window, slack)))?;
+                calm(refuses.ended?.max(pbx.max(trunk))).then_some("consent-refused")
+            }
+            Mode::Announce | Mode::Never => None,
+        }
+    }
+
     /// From when until when a dialog may and must be recorded, as far as the parties and the operator decide it.
     fn span(&self, dialog: &Dialog, grant: Grant, policy: Policy, rules: &Rules) -> Lawful {
         let slack = rules.slack;

@@ -9,7 +9,7 @@ use super::call::{Call, Lost};
 use super::consent::Lawful;
 use super::media::{Heard, Kind, marker};
 use super::rtp::hash;
-use super::{Archive, Broken, File, FileState, GIVEN_UP, Mode, Model, Row, broken, less, number_of};
+use super::{Archive, Broken, File, FileState, GIVEN_UP, Mode, Model, Row, Rules, broken, less, number_of};
 
 pub(super) fn judge(model: &Model, at: Moment, archive: &Archive) -> Result<(), Broken> {
     let mut found: BTreeMap<&str, (Vec<&File>, Vec<&Row>)> = BTreeMap::new();
@@ -296,7 +296,18 @@ fn rows_of(model: &Model, at: Moment, calls: &[&Call], files: &[&File], rows: &[
     if calls.len() == 1 && last.lost.is_none() && last.must_be_up() && says_ended > 0 {
         return fail("ended-early", format!("the row of {} is ended, and the call is up", last.id));
     }
-    let hurt = crashed || !model.faults.disk.is_empty();
+    // 299 recordings that no row names, and that no request finds: not here, whatever died.
+    if rows.is_empty() && !files.is_empty() {
+        return fail("file-without-row", format!("{} has {} files and no row", last.id, files.len()));
+    }
+    let began = calls.first().map_or(at, |call| call.began);
+    let until = calls.iter().try_fold(began, |latest, call| Some(latest.max(call.over()?)));
+    let writing = rules.slack + rules.chunk_age + rules.sync_every;
+    let hurt =
+        crashed
+            || model.faults.disk.iter().any(|&(from, to)| {
+                until.is_none_or(|until| from <= until + writing) && to.is_none_or(|to| to + writing >= began)
+            });
     let recordings = rows.iter().filter(|row| row.recording).count();
     if !hurt && recordings != files.len() {
         return fail(
@@ -304,12 +315,13 @@ fn rows_of(model: &Model, at: Moment, calls: &[&Call], files: &[&File], rows: &[
             format!("{recordings} rows of {} say recording, there are {} files", last.id, files.len()),
         );
     }
-    rows.iter().try_for_each(|row| reason(row, last, calls.len() == 1, hurt).map_or(Ok(()), |why| fail("wrong-reason", why)))
+    let alone = calls.len() == 1;
+    rows.iter().try_for_each(|row| reason(row, last, alone, hurt, rules).map_or(Ok(()), |why| fail("wrong-reason", why)))
 }
 
 /// What is wrong with the words of a row. Only what the requirements decide: without a file no row says that there is one; a call without a
-/// policy, or with `never`, that was up and ended says so.
-fn reason(row: &Row, call: &Call, alone: bool, hurt: bool) -> Option<String> {
+/// policy, or with `never`, that was up and ended says so, and so does one that was refused, or not agreed to in time.
+fn reason(row: &Row, call: &Call, alone: bool, hurt: bool, rules: &Rules) -> Option<String> {
     let claims = matches!(row.reason.as_str(), "recorded" | "torn");
     if !hurt && claims && !row.recording {
         return Some(format!("the reason is {}, and there is no recording", row.reason));
@@ -321,7 +333,17 @@ fn reason(row: &Row, call: &Call, alone: bool, hurt: bool) -> Option<String> {
     let due = match call.policy.map(|policy| policy.mode) {
         None => "no-policy",
         Some(Mode::Never) => "policy-never",
-        Some(Mode::Announce | Mode::OptIn | Mode::OptOut) => return None,
+        Some(Mode::Announce | Mode::OptIn | Mode::OptOut) if row.recording => {
+            let fits = match row.reason.as_str() {
+                "recorded" => true,
+                "withdrawn" => call.presses.iter().any(|press| press.leg == Leg::Trunk),
+                "withdrawn-by-operator" => call.withdrawn.is_some(),
+                _ => false,
+            };
+            let wrong = !hurt && row.ended && !fits;
+            return wrong.then(|| format!("the reason is {}, and there is a recording", row.reason));
+        }
+        Some(Mode::Announce | Mode::OptIn | Mode::OptOut) => call.refusal(rules).filter(|_| !hurt)?,
     };
     let wrong = alone && answered && row.ended && call.lost.is_none() && row.reason != due;
     wrong.then(|| format!("the reason is {} instead of {due}", row.reason))

@@ -245,6 +245,7 @@ fn a_killed_box_may_lose_the_last_half_second_and_no_more() {
         stage.announces();
         stage.talks(150);
         stage.model.fault(stage.now, Fault::Killed);
+        stage.rows("interrupted", true);
         let file = &mut stage.archive.files[0];
         file.state = FileState::Torn;
         file.end = None;
@@ -462,10 +463,11 @@ impl Stage {
         self.sip(Way::Out, leg.other(), &bye);
         self.sip(Way::In, leg.other(), &ok);
         self.sip(Way::Out, leg, &ok);
-        let reason = match (self.archive.files.is_empty(), self.far.starts_with("+49305")) {
+        let reason = match (self.archive.files.is_empty(), &self.far[..6]) {
             (false, _) => "recorded",
-            (true, true) => "no-policy",
-            (true, false) => "consent-timeout",
+            (true, "+49305") => "no-policy",
+            (true, "+49302") => "consent-refused",
+            (true, _) => "consent-timeout",
         };
         self.rows(reason, !self.archive.files.is_empty());
     }
