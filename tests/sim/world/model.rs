@@ -195,6 +195,8 @@ struct Faults {
     /// When the disk failed, and when it worked again.
     disk: Vec<(Moment, Option<Moment>)>,
     lies_since: Option<Moment>,
+    /// When the process ended, in whatever way.
+    gone: Vec<Moment>,
     /// When the power failed.
     cuts: Vec<Moment>,
     lane_full: Option<Moment>,
@@ -288,6 +290,7 @@ impl Model {
             }
         };
         if let Some(lost) = lost {
+            self.faults.gone.push(at);
             self.ports.clear();
             for call in &mut self.calls {
                 call.lost.get_or_insert(lost);
@@ -404,6 +407,7 @@ impl Model {
             (Start::Response { .. }, None) => return Err(passed_on("nobody there sent the request that it answers")),
             (Start::Response { status }, Some(request)) => {
                 // A copy that was cut on the way is refused by itself, and changes nothing.
+                request.answered = true;
                 if request.cut && status == 400 {
                     return Ok(());
                 }

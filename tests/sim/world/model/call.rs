@@ -30,6 +30,8 @@ pub(super) struct Request {
     /// A copy of it was cut on the way.
     pub(super) cut: bool,
     pub(super) passed_on: bool,
+    /// It got an answer, provisional ones included.
+    pub(super) answered: bool,
     /// The final answer other than 2xx that it got.
     pub(super) refused: Option<u16>,
     pub(super) call: Option<usize>,
@@ -61,6 +63,7 @@ pub(super) struct Call {
     pub(super) dialogs: Vec<Dialog>,
     /// When the INVITE was refused.
     pub(super) refused: Option<Moment>,
+    pub(super) was_refused: bool,
     /// Every address that an SDP of each side ever named.
     pub(super) named: [Vec<SocketAddr>; 2],
     /// What comes before this is not judged: something changed shortly before.
@@ -86,8 +89,9 @@ pub(super) enum Lost {
 #[derive(Default)]
 pub(super) struct Dialog {
     tag: String,
-    /// When its 2xx came in, and when the ACK of it did.
+    /// When its 2xx came in, when it went out, and when the ACK of it came.
     pub(super) accepted: Option<Moment>,
+    pub(super) passed_on: Option<Moment>,
     pub(super) confirmed: Option<Moment>,
     /// When it ended for certain.
     pub(super) over: Option<Moment>,
@@ -167,6 +171,7 @@ impl Talk {
             whole: message.whole,
             cut: !message.whole,
             passed_on: false,
+            answered: false,
             refused: None,
             call,
             initial,
@@ -228,6 +233,7 @@ impl Call {
             offer_port: None,
             dialogs: Vec::new(),
             refused: None,
+            was_refused: false,
             named: [Vec::new(), Vec::new()],
             quiet: at,
             replaced: [at; 2],
@@ -399,11 +405,17 @@ impl Call {
             Start::Response { status } if status >= 300 => {
                 if initial && index.is_none_or(|index| self.dialogs[index].accepted.is_none()) {
                     self.refused.get_or_insert(at);
+                    self.was_refused = true;
                     self.disturb(at, rules);
                 }
                 if let Some(index) = index {
                     self.dialogs[index].request_failed(at, sender, message, status);
                     self.disturb(at, rules);
+                }
+            }
+            Start::Response { status: 200.. } if initial => {
+                if let Some(index) = index {
+                    self.dialogs[index].passed_on.get_or_insert(at);
                 }
             }
             Start::Response { status: 200.. } if message.method == "BYE" => {

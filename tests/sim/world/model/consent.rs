@@ -303,9 +303,10 @@ impl Ends {
         self.causes.iter().map(|&(from, _)| from).min().unwrap_or(FOREVER)
     }
 
-    /// The word of the one cause, where no other comes near it.
+    /// The word of the one cause, where no other comes near it, or before the box knows that it was one: which of a BYE and a key that is
+    /// pressed before the BYE is answered has ended it is not decided.
     fn word(&self, slack: Duration) -> Option<&'static str> {
-        let mut causes = self.causes.iter().filter(|&&(from, _)| from <= self.certain + slack * 2);
+        let mut causes = self.causes.iter().filter(|&&(from, _)| from <= self.closes + slack * 2);
         let first = causes.next().filter(|_| causes.next().is_none());
         first.map(|&(_, word)| word).filter(|word| !word.is_empty())
     }

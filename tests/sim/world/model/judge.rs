@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mitschnitt::ids::Leg;
 use mitschnitt::time::Moment;
 
-use super::call::{Call, Lost};
+use super::call::{Call, Dialog, Lost, Talk};
 use super::consent::Lawful;
 use super::media::{Heard, Kind, marker};
 use super::rtp::hash;
@@ -28,6 +28,31 @@ pub(super) fn judge(model: &Model, at: Moment, archive: &Archive) -> Result<(), 
             Trial { model, at, call }.files(&files.iter().filter(own).copied().collect::<Vec<_>>())?;
         }
         rows_of(model, at, &calls, &files, &rows)?;
+        swallowed(model, at, talk)?;
+    }
+    Ok(())
+}
+
+/// Each request of a call is passed on, or answered, and so is the 2xx that makes a dialog: where one is lost in the box, the call hangs.
+fn swallowed(model: &Model, at: Moment, talk: &Talk) -> Result<(), Broken> {
+    let slack = model.rules.slack;
+    // What came shortly before the process ended was never read.
+    let read = |came: Moment| came + slack < at && model.faults.gone.iter().all(|&gone| came + slack < gone || gone < came);
+    for request in talk.requests.iter().filter(|request| request.whole && request.method != "ACK" && read(request.at)) {
+        let Some(call) = request.call.map(|call| &model.calls[call]) else { continue };
+        if !request.passed_on && !request.answered {
+            let what =
+                format!("the {} {} of {:?} from the {} came to nothing", request.cseq, request.method, request.at, request.leg);
+            return Err(broken("swallowed", call.number, format!("{what}; {}", story(call))));
+        }
+    }
+    for call in talk.calls.iter().map(|&call| &model.calls[call]) {
+        // One that comes after the box has given up is a stray (RFC 6026 §7.2).
+        let lost = |dialog: &&Dialog| dialog.accepted.is_some_and(read) && dialog.passed_on.is_none() && !call.was_refused;
+        if let Some(dialog) = call.accepted().find(lost) {
+            let what = format!("the 2xx of {:?} was not passed on to the {}", dialog.accepted, call.caller);
+            return Err(broken("swallowed", call.number, format!("{what}; {}", story(call))));
+        }
     }
     Ok(())
 }
