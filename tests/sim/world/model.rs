@@ -46,6 +46,7 @@ mod media;
 mod rtp;
 mod sdp;
 mod sip;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -444,7 +445,7 @@ impl Model {
                 None,
                 format!("{at:?}: media to {peer} from the {facing}'s port {port}, which no SDP of a running call names"),
             )),
-            (Way::Out, Some(call)) => self.calls[call].media_out(at, facing, peer, bytes, &self.rules),
+            (Way::Out, Some(call)) => self.calls[call].media_out(at, facing, (port, peer), bytes, &self.rules),
         }
     }
 }

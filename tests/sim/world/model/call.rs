@@ -9,6 +9,7 @@ use mitschnitt::time::Moment;
 use super::media::{Flow, Press};
 use super::sdp::{self, Media};
 use super::sip::{Message, Start};
+use super::stream::Stream;
 use super::{Broken, GIVEN_UP, Policy, Rules, broken, number_of};
 
 /// Everything with one Call-ID.
@@ -71,6 +72,7 @@ pub(super) struct Call {
     /// What comes from each leg before this may be replaced by an announcement to the other.
     pub(super) replaced: [Moment; 2],
     pub(super) flows: [Flow; 2],
+    pub(super) streams: [Vec<Stream>; 2],
     pub(super) presses: Vec<Press>,
     pub(super) paused: Vec<(Moment, Option<Moment>)>,
     pub(super) withdrawn: Option<Moment>,
@@ -238,6 +240,7 @@ impl Call {
             quiet: at,
             replaced: [at; 2],
             flows: [Flow::default(), Flow::default()],
+            streams: [Vec::new(), Vec::new()],
             presses: Vec::new(),
             paused: Vec::new(),
             withdrawn: None,

@@ -35,6 +35,7 @@ struct Refused {
 struct Waiting {
     at: Moment,
     payload: u64,
+    ssrc: Option<u32>,
     /// The counter in its marker.
     counter: Option<u32>,
     /// Where it must go; `None` where it need not.
@@ -109,6 +110,7 @@ impl Call {
                 flow.waiting.push_back(Waiting {
                     at,
                     payload: hash(bytes),
+                    ssrc: None,
                     counter: None,
                     due: None,
                     gone: false,
@@ -127,14 +129,29 @@ impl Call {
         match kind {
             Kind::Stranger | Kind::Late => flow.refused.push_back(Refused { at, payload, kind, peer }),
             Kind::Sound | Kind::Unsure | Kind::Key => {
-                flow.waiting.push_back(Waiting { at, payload, counter, due, gone: false, place: flow.heard.len() });
+                flow.waiting.push_back(Waiting {
+                    at,
+                    payload,
+                    ssrc: Some(rtp.ssrc),
+                    counter,
+                    due,
+                    gone: false,
+                    place: flow.heard.len(),
+                });
             }
         }
         flow.heard.push(Heard { at, packet: hash(bytes), sequence: rtp.sequence, ssrc: rtp.ssrc, kind });
         Ok(())
     }
 
-    pub(super) fn media_out(&mut self, at: Moment, to: Leg, peer: SocketAddr, bytes: &[u8], rules: &Rules) -> Result<(), Broken> {
+    pub(super) fn media_out(
+        &mut self,
+        at: Moment,
+        to: Leg,
+        (port, peer): (u16, SocketAddr),
+        bytes: &[u8],
+        rules: &Rules,
+    ) -> Result<(), Broken> {
         self.settle(at, rules)?;
         let rtcp = is_rtcp(bytes);
         let named = &self.named[to.index()];
@@ -148,13 +165,19 @@ impl Call {
             return Err(broken("forwarded-after-end", self.number, what));
         }
         match rtp {
-            Some(rtp) if rtp.payload.starts_with(b"CLIP") => self.told_frame(at, to, peer, &rtp, rules),
-            _ => self.relayed(at, to, peer, rtp.map_or(bytes, |rtp| rtp.payload), rtcp),
+            Some(rtp) if rtp.payload.starts_with(b"CLIP") => {
+                self.told_frame(at, to, peer, &rtp, rules)?;
+                self.steady(at, to, (port, peer), &rtp, None)
+            }
+            _ => {
+                let source = self.relayed(at, to, peer, rtp.map_or(bytes, |rtp| rtp.payload), rtcp)?;
+                source.zip(rtp).map_or(Ok(()), |(source, rtp)| self.steady(at, to, (port, peer), &rtp, Some(source)))
+            }
         }
     }
 
-    /// A packet goes out that is no announcement: it must be one that came in.
-    fn relayed(&mut self, at: Moment, to: Leg, peer: SocketAddr, payload: &[u8], rtcp: bool) -> Result<(), Broken> {
+    /// A packet goes out that is no announcement: it must be one that came in, with the SSRC that is returned.
+    fn relayed(&mut self, at: Moment, to: Leg, peer: SocketAddr, payload: &[u8], rtcp: bool) -> Result<Option<u32>, Broken> {
         let hash = hash(payload);
         let flow = &mut self.flows[to.other().index()];
         // Of a packet that came twice, first the one that had to go out.
@@ -164,11 +187,11 @@ impl Call {
         if let Some(waiting) = found {
             waiting.gone = true;
             let astray = waiting.due.filter(|due| *due != peer);
-            let since = waiting.at;
+            let (since, ssrc) = (waiting.at, waiting.ssrc);
             while flow.waiting.front().is_some_and(|waiting| waiting.gone) {
                 flow.waiting.pop_front();
             }
-            return astray.map_or(Ok(()), |due| {
+            return astray.map_or(Ok(ssrc), |due| {
                 let what = format!("{at:?}: the packet of {since:?} went to {peer} instead of {due}; {}", marker(payload));
                 Err(broken("forwarded-astray", self.number, what))
             });
@@ -176,7 +199,7 @@ impl Call {
         if let Some(Refused { at: since, kind, peer: from, .. }) = flow.refused.iter().find(|refused| refused.payload == hash) {
             // It lay in the box's socket when a description came that names its sender.
             if *kind == Kind::Stranger && self.named[to.other().index()].contains(from) {
-                return Ok(());
+                return Ok(None);
             }
             let invariant = if *kind == Kind::Late { "forwarded-after-end" } else { "forwarded-for-stranger" };
             let what = format!("{at:?}: the packet of {since:?} was passed on to the {to} ({kind:?}); {}", marker(payload));
@@ -184,7 +207,7 @@ impl Call {
         }
         // The box may make RTCP of its own.
         if rtcp {
-            return Ok(());
+            return Ok(None);
         }
         let voice = Voice::read(payload);
         let changed = voice

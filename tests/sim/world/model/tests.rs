@@ -316,6 +316,41 @@ fn a_held_party_is_not_owed_its_packets_and_after_the_resume_it_is() {
     }
 }
 
+#[test]
+fn an_announcement_that_begins_a_stream_of_its_own_is_caught() {
+    let mut stage = Stage::calls("+49301555");
+    stage.talks(3);
+    let mut clip = rtp(900, b"CLIP\0\0");
+    clip[11] = 0xff;
+    stage.media(Way::Out, Leg::Pbx, &clip);
+
+    stage.breaks("stream-jumps");
+}
+
+#[test]
+fn a_bye_that_comes_to_nothing_is_caught() {
+    let mut stage = Stage::calls("+49305555");
+    stage.talks(10);
+    let bye = stage.request("BYE", Leg::Pbx, 2, "");
+    stage.sip(Way::In, Leg::Pbx, &bye);
+
+    stage.breaks("swallowed");
+}
+
+#[test]
+fn the_refusal_of_a_cut_copy_ends_nothing() {
+    let mut stage = Stage::calls("+49305555");
+    stage.talks(10);
+    let bye = stage.request("BYE", Leg::Pbx, 2, "");
+    stage.sip(Way::In, Leg::Pbx, bye.trim_end());
+    let refusal = stage.response(400, "BYE", 2, Leg::Pbx, "");
+    stage.sip(Way::Out, Leg::Pbx, &refusal);
+    stage.talks(20);
+    stage.hangs_up(Leg::Pbx);
+
+    stage.passes();
+}
+
 /// One call between 192.0.2.10 and 198.51.100.20, and a box that does right unless told otherwise.
 struct Stage {
     model: Model,
