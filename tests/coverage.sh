@@ -15,7 +15,7 @@ fi
 targets=("$@")
 if [ ${#targets[@]} = 0 ]; then
     targets=(--lib)
-    for test in calls media_plane sip_stack sip_timers sip_tables vault corpus; do targets+=(--test "$test"); done
+    for test in calls lane media_plane sip_stack sip_timers sip_tables vault corpus; do targets+=(--test "$test"); done
 fi
 
 mkdir -p "${COVERAGE_TARGET:=target/coverage}"
@@ -60,7 +60,7 @@ python3 - "$reached" "$PWD/src" "${missed[@]}" <<'PYTHON'
 import json, os, re, sys
 
 work, source, *missed = sys.argv[1:]
-ROOMS = ["consent", "vault", "sip", "media", "wire", "call"]
+ROOMS = ["consent", "vault", "sip", "media", "lane", "wire", "call"]
 
 
 def tests_begin(text):
