@@ -80,7 +80,8 @@ impl Trial<'_> {
             (None, [file, ..]) => {
                 self.broken("stored-before-grant", &format!("there is a file, granted at {:?}, but no consent", file.granted))
             }
-            (Some(lawful), []) => match lawful.sure {
+            // Where the queue to the disk was full, a recording that would have begun did not.
+            (Some(lawful), []) => match lawful.sure.filter(|_| self.model.faults.lane_full.is_none()) {
                 Some(sure) => self.broken("not-recorded", &format!("there is no file; it must have begun by {sure:?}")),
                 None => Ok(()),
             },

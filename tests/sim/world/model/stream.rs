@@ -47,7 +47,10 @@ impl Call {
         let goes_on = stream.described == described && at <= stream.at + Duration::from_secs(1);
         let same = goes_on && (source.is_none() || stream.source.is_none() || stream.source == source);
         if !same {
-            *stream = new;
+            // A packet that was overtaken begins nothing anew.
+            let is_behind = stream.ssrc == ssrc && stream.highest.wrapping_sub(sequence) < 0x8000;
+            let highest = if is_behind { stream.highest } else { sequence };
+            *stream = Stream { highest, ..new };
             return Ok(());
         }
         let ahead = sequence.wrapping_sub(stream.highest);
