@@ -198,7 +198,6 @@ impl Machine for Asked {
                 Refusal::Cut(leg, _) => format!("cut({})", letter(leg)),
                 Refusal::Operator => "operator".into(),
                 Refusal::Ended => "ended".into(),
-                Refusal::Operator => "operator".into(),
             },
             Some(Output::End(By::Party(leg))) => format!("End({})", letter(leg)),
             Some(Output::End(By::Operator)) => "End(operator)".into(),

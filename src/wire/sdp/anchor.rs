@@ -258,7 +258,7 @@ mod tests {
         assert!(anchored(came, &[Some(six)]).contains("c=IN IP6 2001:db8::1\r\n"));
     }
 
-    const HERE: Here = Here { ip: IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), rtp: 30_000, rtcp: 30_001 };
+    const HERE: Here = Here { ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), rtp: 30_000, rtcp: 30_001 };
 
     fn anchored(came: &str, here: &[Option<Here>]) -> String {
         String::from_utf8(Sdp::parse(came.as_bytes()).unwrap().anchored(here)).unwrap()

@@ -394,7 +394,7 @@ impl Model {
         let sender = if message.is_request() { to.other() } else { to };
         let dialog = talk.calls.iter().rev().find_map(|&call| Some((call, self.calls[call].dialog(sender, message)?)));
         let request = talk.requests.iter_mut().rev().find(|request| request.is(sender, message));
-        let call = request.as_ref().and_then(|request| request.call).or(dialog.map(|(call, _)| call));
+        let call = request.as_ref().and_then(|request| request.call).or_else(|| dialog.map(|(call, _)| call));
         match (message.start, request) {
             (Start::Request { .. }, Some(request)) => request.passed_on = true,
             (Start::Request { .. }, None) => match (message.method, call) {

@@ -281,7 +281,7 @@ impl Call {
     pub(super) fn may_be_up(&self, at: Moment, slack: Duration) -> bool {
         let bye = |dialog: &Dialog| Some(dialog.byes.last().map(|bye| bye.at).or(dialog.hung_up)? + GIVEN_UP);
         let given_up =
-            || self.accepted().try_fold(Moment::START, |latest, dialog| Some(latest.max(dialog.over.or(bye(dialog))?)));
+            || self.accepted().try_fold(Moment::START, |latest, dialog| Some(latest.max(dialog.over.or_else(|| bye(dialog))?)));
         let ended = self.over().or_else(|| given_up().filter(|_| self.accepted().next().is_some()));
         self.lost.is_none() && ended.is_none_or(|ended| at <= ended + GIVEN_UP + slack)
     }

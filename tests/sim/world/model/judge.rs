@@ -145,10 +145,10 @@ impl Trial<'_> {
         for leg in Leg::BOTH {
             self.leg(file, lawful, leg, &mut tallies)?;
         }
-        if let (FileState::Complete, Some(word), false) = (&file.state, lawful.word, lawful.hurt) {
-            if file.end.as_deref() != Some(word) {
-                return self.broken("wrong-end", &format!("the file ends with {:?} instead of {word}", file.end));
-            }
+        if let (FileState::Complete, Some(word), false) = (&file.state, lawful.word, lawful.hurt)
+            && file.end.as_deref() != Some(word)
+        {
+            return self.broken("wrong-end", &format!("the file ends with {:?} instead of {word}", file.end));
         }
         // Sent = recorded + named gaps, as far as it can be told: of packets near a border it cannot.
         let counted: u64 = file.gaps.iter().filter(|gap| gap.1 != "paused").map(|gap| gap.4).sum();

@@ -43,7 +43,7 @@ pub(super) fn read(body: &[u8]) -> Vec<Media> {
         match (kind, media.last_mut()) {
             ("m", _) => media.extend(opened(value, session)),
             ("c", None) => session.0 = address(value),
-            ("c", Some(last)) => last.address.set_ip(address(value).unwrap_or(last.address.ip())),
+            ("c", Some(last)) => last.address.set_ip(address(value).unwrap_or_else(|| last.address.ip())),
             ("a", last) => {
                 let (name, rest) = value.split_once(':').unwrap_or((value, ""));
                 let flow = match name {

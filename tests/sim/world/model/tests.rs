@@ -486,7 +486,7 @@ impl Stage {
     fn ends(&mut self, word: &str) {
         self.recording = false;
         if let Some(file) = self.archive.files.last_mut() {
-            file.end.get_or_insert(word.to_owned());
+            file.end.get_or_insert_with(|| word.to_owned());
         }
     }
 
@@ -530,7 +530,7 @@ impl Stage {
 
     fn judge(&mut self) {
         let verdict = self.model.judge(self.now + Duration::from_secs(60), &self.archive);
-        self.broken = self.broken.take().or(verdict.err());
+        self.broken = self.broken.take().or_else(|| verdict.err());
     }
 
     fn rests(&mut self, frames: u32) {
@@ -557,7 +557,7 @@ impl Stage {
 
     fn see(&mut self, way: Way, datagram: &Datagram) {
         let verdict = self.model.see(self.now, way, datagram);
-        self.broken = self.broken.take().or(verdict.err());
+        self.broken = self.broken.take().or_else(|| verdict.err());
     }
 
     fn request(&self, method: &str, leg: Leg, cseq: u32, body: &str) -> String {
