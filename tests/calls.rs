@@ -198,6 +198,34 @@ fn an_answer_that_comes_again_does_not_undo_what_was_agreed_after_it() {
 }
 
 #[test]
+fn the_refusing_key_counts_though_its_request_was_overtaken() {
+    let mut world = World::with(Mode::OptOut);
+    world.call_is_up();
+    for announcing in world.announced() {
+        world.played(&announcing);
+    }
+    world.trunk_sends("INVITE", 3, "b", "Content-Type: application/sdp\r\n", &offer("198.51.100.20", 6000, "0 101"));
+
+    world.trunk_sends("INFO", 2, "b", "Content-Type: application/dtmf-relay\r\n", "Signal=1\r\nDuration=160\r\n");
+
+    assert_eq!(world.to_trunk_any("500").status(), Some(500), "as RFC 3261 §12.2.2 has it");
+    assert_eq!(world.last_story().reason, Reason::ConsentRefused);
+}
+
+#[test]
+fn a_re_invite_that_nobody_answers_ends_the_call() {
+    let mut world = World::with(Mode::Announce);
+    world.call_is_up();
+
+    world.pbx_sends("INVITE", 2, "b", "Content-Type: application/sdp\r\n", &offer("192.0.2.10", 4000, "0 101"));
+    world.passes(Duration::from_secs(60));
+
+    assert_eq!(world.to_pbx_any("408").status(), Some(408));
+    assert_eq!(world.table.count(), 0, "the far end is gone, and no BYE will come");
+    assert_eq!(world.taken(), world.given_back());
+}
+
+#[test]
 fn of_two_byes_the_first_says_who_hung_up_whichever_is_answered_first() {
     let mut world = World::with(Mode::Announce);
     world.call_is_up();

@@ -528,6 +528,11 @@ impl Call {
         }
     }
 
+    /// Returns whether a key means no, and never yes.
+    pub(super) fn refuses_by_key(&self) -> bool {
+        self.consent.as_ref().is_some_and(|consent| consent.terms().mode == consent::Mode::OptOut)
+    }
+
     /// Takes a key that a party pressed.
     pub(super) fn pressed(&mut self, leg: Leg, digit: Digit, how: How, desk: &mut Desk, now: Moment) {
         self.consider(Fact::Pressed(leg, digit, how), desk, now);

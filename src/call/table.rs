@@ -354,6 +354,12 @@ impl Table {
         {
             // Sent before one that was seen: late, or replayed (RFC 3261 §12.2.2).
             self.desk.stack.handle(sip::Input::Reply { server, status: 500, extra: Vec::new() }, now);
+            // But whoever pressed the refusing key has refused, whatever overtook it.
+            if let Some(digit) = digit
+                && call.refuses_by_key()
+            {
+                self.with_slot(slot, now, |call, desk| call.pressed(sender, digit, How::KeyByInfo, desk, now));
+            }
             return;
         }
         let (id, trunk_at) = (call.id, call.trunk_at);
@@ -525,6 +531,10 @@ impl Table {
         match pending.kind {
             Kind::First => self.end_call(slot, Reason::of_status(status), EndReason::CallFailed, now),
             Kind::Bye | Kind::ForkBye => self.end_dialog(slot, pending.dialog, pending.from, now),
+            // Nobody answered within the dialog: it is over, as if the far end had said 408 (RFC 5057 §5.1).
+            Kind::Invite if status == 408 && !self.awaits_bye(slot) => {
+                self.end_dialog(slot, pending.dialog, pending.from.other(), now);
+            }
             Kind::Invite | Kind::Other => {}
         }
     }

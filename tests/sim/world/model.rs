@@ -413,8 +413,9 @@ impl Model {
                     return Ok(());
                 }
                 let other = request.refused.filter(|&earlier| earlier != status);
-                // A BYE in each of two dialogs may have the same number.
-                if status >= 300 && other.is_some() && request.life == self.life && message.method != "BYE" {
+                // A request in each of two dialogs may have the same number.
+                let is_alone = call.is_none_or(|call| self.calls[call].only().is_some());
+                if status >= 300 && other.is_some() && request.life == self.life && is_alone && message.method != "BYE" {
                     return Err(broken(
                         "two-finals",
                         number,

@@ -338,7 +338,8 @@ impl Call {
             }
             "INFO" => {
                 if let Some(digit) = message.key() {
-                    self.presses.push(Press::of_info(at, leg, digit));
+                    // One that was overtaken is refused, and means nothing (RFC 3261 §12.2.2).
+                    self.presses.push(Press { sure: in_order, ..Press::of_info(at, leg, digit) });
                 }
             }
             _ => {}
@@ -474,6 +475,8 @@ impl Call {
         if let Some(dialog) = dialog {
             self.dialogs[dialog].hung_up.get_or_insert(at);
         }
+        // The call is over for the box, though another fork was answered as well and knows nothing of it.
+        self.dialogs.iter_mut().for_each(|dialog| dialog.murky = true);
         self.disturb(at, rules);
         Ok(())
     }
