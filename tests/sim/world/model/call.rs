@@ -339,7 +339,7 @@ impl Call {
             "INFO" => {
                 if let Some(digit) = message.key() {
                     // One that was overtaken is refused, and means nothing (RFC 3261 §12.2.2).
-                    self.presses.push(Press { sure: in_order, ..Press::of_info(at, leg, digit) });
+                    self.presses.push(Press::of_info(at, leg, digit, in_order));
                 }
             }
             _ => {}

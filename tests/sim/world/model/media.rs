@@ -85,8 +85,8 @@ pub(super) struct Press {
 }
 
 impl Press {
-    pub(super) const fn of_info(at: Moment, leg: Leg, digit: char) -> Self {
-        Self { leg, digit, first: at, last: at, ended: Some(at), sure: true, event: None }
+    pub(super) const fn of_info(at: Moment, leg: Leg, digit: char, sure: bool) -> Self {
+        Self { leg, digit, first: at, last: at, ended: Some(at), sure, event: None }
     }
 }
 
