@@ -10,6 +10,7 @@ use mitschnitt::time::Moment;
 use super::super::border::Voice;
 use super::call::{Call, Dialog};
 use super::rtp::{Rtp, hash, is_rtcp};
+use super::sdp::Media;
 use super::{Broken, Mode, Rules, broken};
 
 /// What came from one leg.
@@ -166,7 +167,7 @@ impl Call {
         }
         match rtp {
             Some(rtp) if rtp.payload.starts_with(b"CLIP") => {
-                self.told_frame(at, to, peer, &rtp, rules)?;
+                self.told_frame(at, to, (port, peer), &rtp, rules)?;
                 self.steady(at, to, (port, peer), &rtp, None)
             }
             _ => {
@@ -225,15 +226,25 @@ impl Call {
     }
 
     /// A frame of the announcement goes out.
-    fn told_frame(&mut self, at: Moment, to: Leg, peer: SocketAddr, rtp: &Rtp<'_>, rules: &Rules) -> Result<(), Broken> {
+    fn told_frame(
+        &mut self,
+        at: Moment,
+        to: Leg,
+        (port, peer): (u16, SocketAddr),
+        rtp: &Rtp<'_>,
+        rules: &Rules,
+    ) -> Result<(), Broken> {
         if !self.policy.is_some_and(|policy| policy.mode != Mode::Never) {
             let what = format!("{at:?}: an announcement to the {to} of a call that no policy announces");
             return Err(broken("announced-uncalled-for", self.number, what));
         }
         let frame = u32::from(rtp.payload.get(5).copied().unwrap_or(u8::MAX));
         // What is played before the ACK counts for nothing.
+        let quiet = self.quiet;
         let told = |dialog: &&mut Dialog| {
-            let is_there = |media: super::sdp::Media| media.address == peer || media.address.ip().is_unspecified();
+            // Where it was until just now counts too: the party moves under the announcement.
+            let moves = at <= quiet && dialog.ports[to.index()].contains(&port);
+            let is_there = |media: Media| media.address == peer || media.address.ip().is_unspecified() || moves;
             dialog.confirmed.is_some() && dialog.media[to.index()].is_some_and(is_there)
         };
         for dialog in self.dialogs.iter_mut().filter(told) {
