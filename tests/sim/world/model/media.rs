@@ -199,7 +199,8 @@ impl Call {
         }
         if let Some(Refused { at: since, kind, peer: from, .. }) = flow.refused.iter().find(|refused| refused.payload == hash) {
             // It lay in the box's socket when a description came that names its sender.
-            if *kind == Kind::Stranger && self.named[to.other().index()].contains(from) {
+            let is_its = |address: &SocketAddr| if rtcp { address.ip() == from.ip() } else { address == from };
+            if *kind == Kind::Stranger && self.named[to.other().index()].iter().any(is_its) {
                 return Ok(None);
             }
             let invariant = if *kind == Kind::Late { "forwarded-after-end" } else { "forwarded-for-stranger" };
