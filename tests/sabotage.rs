@@ -14,11 +14,11 @@ use std::process::Command;
 /// Each fault, and the invariants of which one must break.
 const FAULTS: [(&str, &[&str]); 10] = [
     // Recording begins when one of both was told.
-    ("store-early", &["stored-before-grant"]),
+    ("store-early", &["stored-before-grant", "granted-before-consent"]),
     // Nothing is suspended when a BYE comes.
     ("keep-after-the-bye", &["stored-after-end"]),
     // A recording ends without its last chunk and signature.
-    ("forget-the-end", &["torn-without-cause", "row-unlike-file"]),
+    ("forget-the-end", &["torn-without-cause", "row-and-file-differ"]),
     // One in eight pairs of ports is not given back.
     ("leak-a-port", &["left-over"]),
     // Of one in eight calls nothing is written down.

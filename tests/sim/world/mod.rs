@@ -491,7 +491,7 @@ impl<'p> World<'p> {
     /// All has come to rest: nothing may be left over but calls that nobody ended; then the box stops, and all is judged.
     fn rest(&mut self) -> Result<(), Broken> {
         if let Some(node) = &self.node {
-            let (box_has, model_has) = (node.live(), self.model.live());
+            let (box_has, model_has) = (node.live(), self.model.live_at_most(self.now));
             if box_has > model_has {
                 return Err(broken(
                     "not-ended",
