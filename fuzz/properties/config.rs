@@ -37,10 +37,10 @@ fn check_pasted(text: &str) {
         return;
     }
     let report = parse(&text.replace("KEY", KEY));
+    // Each piece of 41 characters has these in it.
+    let middle = KEY.get(KEY.len() - 41..41).expect("they are ASCII");
     for Mistake { what, remedy, .. } in &report.mistakes {
-        let is_repeated =
-            |piece: &[u8]| [what, remedy].iter().any(|said| said.as_bytes().windows(41).any(|window| window == piece));
-        assert!(!KEY.as_bytes().windows(41).any(is_repeated), "{what} {remedy}");
+        assert!(!what.contains(middle) && !remedy.contains(middle), "{what} {remedy}");
     }
 }
 
