@@ -30,17 +30,12 @@ fn check_mistakes(report: &Report, text: &str) {
     assert_eq!(report.settings.is_some(), is_right, "{:?}", report.mistakes);
 }
 
-/// Of a key that was pasted into the file no more than the beginning is repeated: 40 of its 64 characters, and 16 bytes of those that
-/// they stand for are the same in each.
+/// Of a key that was pasted into the file no more than the beginning is repeated: what is said is the same for another key that differs
+/// behind its first 40 characters, of which 21 are the same in each.
 fn check_pasted(text: &str) {
-    if !text.contains("KEY") {
-        return;
-    }
-    let report = parse(&text.replace("KEY", KEY));
-    // Each piece of 41 characters has these in it.
-    let middle = KEY.get(KEY.len() - 41..41).expect("they are ASCII");
-    for Mistake { what, remedy, .. } in &report.mistakes {
-        assert!(!what.contains(middle) && !remedy.contains(middle), "{what} {remedy}");
+    if text.contains("KEY") {
+        let [one, other] = KEYS.map(|key| parse(&text.replace("KEY", key)).mistakes);
+        assert_eq!(one, other);
     }
 }
 
@@ -74,5 +69,8 @@ fn check_moved(report: &Report, text: &str) {
     assert_eq!(moved.data, report.data);
 }
 
-/// RFC 8410 §10.3.
-const KEY: &str = "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC";
+/// That of RFC 8410 §10.3, and one with other letters behind the 40th character.
+const KEYS: [&str; 2] = [
+    "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC",
+    "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+X06/ajbl/UH++PKdV9RqIuP",
+];

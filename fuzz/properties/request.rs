@@ -1,6 +1,6 @@
 //! What holds of the control socket's JSON for any bytes: it is read as it is printed, and a mistake repeats nothing of it.
 
-use mitschnitt::control::{NotUnderstood, Reply, Request};
+use mitschnitt::control::{LiveCall, NotUnderstood, Reply, Request};
 
 /// Checks all properties with one line, as a question and as an answer.
 pub(crate) fn check(data: &[u8]) {
@@ -31,16 +31,9 @@ fn one_line(value: &impl serde::Serialize) -> String {
     printed
 }
 
-/// No number of a party stands in the text for the log.
+/// No number of a party stands in the text for the log: it is the same for other numbers.
 fn check_hidden(reply: &Reply) {
     let Reply::Calls { calls } = reply else { return };
-    let shown = format!("{calls:?}");
-    for call in calls {
-        for number in [&call.calling, &call.called] {
-            let is_said_elsewhere =
-                calls.iter().any(|other| format!("LiveCall({}, recording)", other.call).contains(number.as_str()));
-            // Three characters may be a piece of anything.
-            assert!(number.len() < 4 || is_said_elsewhere || !shown.contains(number.as_str()), "{shown}");
-        }
-    }
+    let other = calls.iter().cloned().map(|call| LiveCall { calling: "+4930123456".into(), called: String::new(), ..call });
+    assert_eq!(format!("{:?}", other.collect::<Vec<_>>()), format!("{calls:?}"));
 }
