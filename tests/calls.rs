@@ -496,6 +496,32 @@ fn a_bye_to_another_fork_leaves_the_call_up() {
 }
 
 #[test]
+fn a_fork_whose_bye_is_on_its_way_is_not_recorded_when_the_call_moves_over_to_it() {
+    let mut world = World::with(Mode::Announce);
+    world.pbx_calls(&offer("192.0.2.10", 4000, "0"));
+    let invite = world.asked.clone();
+    world.trunk_answers(200, "x", &offer("198.51.100.20", 6000, "0"));
+    world.pbx_acks("x");
+    world.asked = invite;
+    world.trunk_answers(200, "y", &offer("198.51.100.21", 6000, "0"));
+    world.pbx_acks("y");
+    world.announced();
+
+    world.pbx_sends("BYE", 2, "y", "", "");
+    let bye = world.asked.clone();
+    world.pbx_sends("BYE", 3, "x", "", "");
+    world.trunk_answers(200, "x", "");
+    for announcing in world.announced() {
+        world.played(&announcing);
+    }
+    assert!(world.recorded().is_none(), "who has hung up is not recorded");
+
+    world.asked = bye;
+    world.trunk_answers(407, "y", "");
+    assert!(world.recorded().is_some(), "the BYE was challenged, and they talk on");
+}
+
+#[test]
 fn nothing_is_kept_while_a_bye_is_on_its_way_and_a_challenged_one_leaves_a_gap() {
     let mut world = World::with(Mode::Announce);
     world.call_is_up();

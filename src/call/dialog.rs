@@ -31,6 +31,10 @@ pub(super) struct Dialog {
     pub(super) accepted: Option<Message>,
     /// The highest CSeq number seen from each leg.
     pub(super) cseq: [u32; 2],
+    /// BYEs within it that are not answered yet.
+    pub(super) byes: u32,
+    /// Who sent the first of them: with it the recording ended, whichever is answered first.
+    pub(super) first_bye: Option<Leg>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,6 +78,8 @@ impl Dialog {
             state: DialogState::Early,
             accepted: None,
             cseq: [0, 0],
+            byes: 0,
+            first_bye: None,
         }
     }
 

@@ -57,10 +57,6 @@ pub(super) struct Call {
     is_recording: bool,
     /// When the operator's pause ends by itself.
     pause_ends: Option<Moment>,
-    /// BYEs that would end the call and are not answered yet.
-    byes: u32,
-    /// Who sent the first of them: with it the recording ended, whichever is answered first.
-    first_bye: Option<Leg>,
     /// What was granted while a BYE was on its way: nothing is begun for a call that ends, but one whose BYE is challenged goes on.
     held: Option<Permit>,
     /// An operator withdrew before anybody was asked: nobody will be.
@@ -142,8 +138,6 @@ impl Call {
             reason_leg: None,
             is_recording: false,
             pause_ends: None,
-            byes: 0,
-            first_bye: None,
             held: None,
             is_withdrawn: false,
             recorded: None,
@@ -161,7 +155,7 @@ impl Call {
     }
 
     /// Returns whether packets are kept at this moment.
-    pub(super) const fn is_recording(&self) -> bool {
+    pub(super) fn is_recording(&self) -> bool {
         self.is_recording && !self.is_suspended()
     }
 
@@ -213,7 +207,8 @@ impl Call {
     /// and a BYE to the other (RFC 3261 §13.2.2.4).
     pub(super) fn revive(&mut self, at: usize) -> bool {
         let Some(dialog) = self.dialogs.get_mut(at).filter(|dialog| dialog.state == DialogState::Lost) else { return false };
-        *dialog = Dialog { cseq: dialog.cseq, ..Dialog::new(dialog.callee_tag.take(), Vec::new()) };
+        let Dialog { cseq, byes, first_bye, .. } = *dialog;
+        *dialog = Dialog { cseq, byes, first_bye, ..Dialog::new(dialog.callee_tag.take(), Vec::new()) };
         true
     }
 
@@ -253,7 +248,7 @@ impl Call {
         let was_up = self.is_in(at);
         if was_up {
             self.end_recording(EndReason::HungUp(by), desk);
-            (self.byes, self.first_bye, self.pause_ends, self.held) = (0, None, None, None);
+            (self.pause_ends, self.held) = (None, None);
         }
         self.drop_dialog(at, desk);
         if let Some(dialog) = self.dialogs.get_mut(at) {
@@ -620,41 +615,51 @@ impl Call {
         Ok(Done::Withdrawn)
     }
 
-    /// A BYE is on its way: nothing is kept from here on, whatever becomes of it.
-    pub(super) fn bye_went(&mut self, by: Leg, desk: &mut Desk) {
+    /// A BYE is on its way in this dialog: nothing is kept of it from here on, whatever becomes of the BYE.
+    pub(super) fn bye_went(&mut self, at: usize, by: Leg, desk: &mut Desk) {
         let was_suspended = self.is_suspended();
-        self.byes += 1;
-        self.first_bye.get_or_insert(by);
-        if !was_suspended && !cfg!(sabotage = "keep-after-the-bye") {
+        let Some(dialog) = self.dialogs.get_mut(at) else { return };
+        dialog.byes += 1;
+        dialog.first_bye.get_or_insert(by);
+        if !was_suspended && self.is_suspended() && !cfg!(sabotage = "keep-after-the-bye") {
             self.suspend(Suspension::Bye, desk);
         }
     }
 
     /// Returns who hung up, where `by` sent the BYE that was answered now.
-    pub(super) fn hung_up_first(&self, by: Leg) -> Leg {
-        self.first_bye.unwrap_or(by)
+    pub(super) fn hung_up_first(&self, at: usize, by: Leg) -> Leg {
+        self.dialogs.get(at).and_then(|dialog| dialog.first_bye).unwrap_or(by)
     }
 
-    pub(super) const fn has_bye_on_its_way(&self) -> bool {
-        self.byes > 0
+    pub(super) fn has_bye_on_its_way(&self, at: usize) -> bool {
+        self.dialogs.get(at).is_some_and(|dialog| dialog.byes > 0)
     }
 
     /// The BYE was challenged: they talk on, and the recording has a gap.
-    pub(super) fn bye_came_back(&mut self, desk: &mut Desk) {
-        self.byes = self.byes.saturating_sub(1);
-        if self.byes > 0 {
+    pub(super) fn bye_came_back(&mut self, at: usize, desk: &mut Desk) {
+        let Some(dialog) = self.dialogs.get_mut(at) else { return };
+        dialog.byes = dialog.byes.saturating_sub(1);
+        if dialog.byes > 0 {
             return;
         }
-        self.first_bye = None;
+        dialog.first_bye = None;
+        if self.state != (State::Up { dialog: at }) {
+            return;
+        }
         match self.held.take() {
             Some(permit) => self.begin_recording(permit, desk),
             None => self.go_on(desk),
         }
     }
 
+    /// The dialog that both are in is about to end, or may be.
+    fn is_leaving(&self) -> bool {
+        matches!(self.state, State::Up { dialog } if self.has_bye_on_its_way(dialog))
+    }
+
     /// Nothing is kept while an operator pauses, or a BYE is on its way: what the one has suspended, the other does not resume.
-    const fn is_suspended(&self) -> bool {
-        self.pause_ends.is_some() || self.byes > 0
+    fn is_suspended(&self) -> bool {
+        self.pause_ends.is_some() || self.is_leaving()
     }
 
     fn suspend(&self, why: Suspension, desk: &mut Desk) {
@@ -674,7 +679,7 @@ impl Call {
     fn consider(&mut self, fact: Fact, desk: &mut Desk, now: Moment) {
         let Some(output) = self.consent.as_mut().and_then(|consent| consent.handle(fact, now)) else { return };
         match output {
-            consent::Output::Begin(permit) if self.byes > 0 => self.held = Some(permit),
+            consent::Output::Begin(permit) if self.is_leaving() => self.held = Some(permit),
             consent::Output::Begin(permit) => self.begin_recording(permit, desk),
             consent::Output::Refuse(refusal) => {
                 self.silence_announcements(desk);

@@ -61,10 +61,8 @@ struct Pending {
 enum Kind {
     First,
     Invite,
-    /// A BYE that ends the call.
+    /// It ends its dialog, and perhaps the call.
     Bye,
-    /// A BYE that ends another fork.
-    ForkBye,
     Other,
 }
 
@@ -389,11 +387,9 @@ impl Table {
             }
             (session, _) => session,
         };
-        let kind = if method == Method::Bye && call.is_in(dialog) {
-            call.bye_went(sender, &mut self.desk);
+        let kind = if method == Method::Bye {
+            call.bye_went(dialog, sender, &mut self.desk);
             Kind::Bye
-        } else if method == Method::Bye {
-            Kind::ForkBye
         } else if method == Method::Invite {
             Kind::Invite
         } else {
@@ -503,14 +499,17 @@ impl Table {
         match (kind, status) {
             (Kind::First, 300..) => self.end_call(slot, Reason::of_status(status), EndReason::CallFailed, now),
             // A challenge to a BYE ends nothing: it is sent again with credentials.
-            (Kind::Bye, 401 | 407) => self.with_slot(slot, now, |call, desk| call.bye_came_back(desk)),
-            (Kind::ForkBye, 401 | 407) => {}
-            (Kind::Bye | Kind::ForkBye, 200..) => self.end_dialog(slot, known, from, now),
+            (Kind::Bye, 401 | 407) => {
+                if let Some(dialog) = known {
+                    self.with_slot(slot, now, |call, desk| call.bye_came_back(dialog, desk));
+                }
+            }
+            (Kind::Bye, 200..) => self.end_dialog(slot, known, from, now),
             // A BYE is on its way, which has crossed this: its own answer ends the dialog, and says who hung up.
-            (Kind::Invite, 408 | 481) if self.awaits_bye(slot) => {}
+            (Kind::Invite, 408 | 481) if self.awaits_bye(slot, known) => {}
             // The far end knows no such dialog, or is gone (RFC 5057 §5.1): no BYE need come.
             (Kind::Invite, 408 | 481) => self.end_dialog(slot, known, from.other(), now),
-            (Kind::First | Kind::Bye | Kind::ForkBye | Kind::Invite | Kind::Other, _) => {}
+            (Kind::First | Kind::Bye | Kind::Invite | Kind::Other, _) => {}
         }
     }
 
@@ -530,9 +529,9 @@ impl Table {
         let Some(&slot) = self.by_id.get(&pending.call) else { return };
         match pending.kind {
             Kind::First => self.end_call(slot, Reason::of_status(status), EndReason::CallFailed, now),
-            Kind::Bye | Kind::ForkBye => self.end_dialog(slot, pending.dialog, pending.from, now),
+            Kind::Bye => self.end_dialog(slot, pending.dialog, pending.from, now),
             // Nobody answered within the dialog: it is over, as if the far end had said 408 (RFC 5057 §5.1).
-            Kind::Invite if status == 408 && !self.awaits_bye(slot) => {
+            Kind::Invite if status == 408 && !self.awaits_bye(slot, pending.dialog) => {
                 self.end_dialog(slot, pending.dialog, pending.from.other(), now);
             }
             Kind::Invite | Kind::Other => {}
@@ -604,8 +603,9 @@ impl Table {
         self.end_call(slot, Reason::EndedBeforeConsent, EndReason::Stopped, now);
     }
 
-    fn awaits_bye(&self, slot: u32) -> bool {
-        self.calls.get(slot as usize).and_then(Option::as_ref).is_some_and(|call| call.has_bye_on_its_way())
+    fn awaits_bye(&self, slot: u32, dialog: Option<usize>) -> bool {
+        let call = self.calls.get(slot as usize).and_then(Option::as_ref);
+        call.zip(dialog).is_some_and(|(call, dialog)| call.has_bye_on_its_way(dialog))
     }
 
     /// A dialog is over: with it the call, or only a fork of it.
@@ -616,7 +616,7 @@ impl Table {
                 self.with_slot(slot, now, |call, desk| call.leave(dialog, by, desk, now));
             }
             Some(_) | None => {
-                let by = call.hung_up_first(by);
+                let by = dialog.map_or(by, |dialog| call.hung_up_first(dialog, by));
                 self.end_call(slot, Reason::EndedBeforeConsent, EndReason::HungUp(by), now);
             }
         }
