@@ -122,7 +122,7 @@ pub struct Writer {
     closed: Vec<(CallId, RecordingId, Sealed)>,
     /// When the last sync was done that was due.
     synced: Moment,
-    /// When work was last done that no sync has followed.
+    /// When work was last done that no sync has followed, perhaps before the writer was made.
     worked: Option<Moment>,
     /// The bytes of one chunk on their way to the disk: ciphertext.
     sealed: Vec<u8>,
@@ -154,7 +154,8 @@ impl Writer {
             open: BTreeMap::new(),
             closed: Vec::new(),
             synced: now,
-            worked: None,
+            // What an earlier run wrote, and was killed before it made it durable, must not wait for the first call of this one.
+            worked: Some(now),
             sealed: Vec::with_capacity(CHUNK_BYTES + 1024),
             outcomes: VecDeque::new(),
         }
@@ -475,8 +476,10 @@ mod tests {
     #[test]
     fn a_sync_is_due_half_a_second_after_the_last_and_at_once_with_nothing_open() {
         let mut scene = Scene::with([]);
-        assert_eq!(scene.writer.deadline(), None);
+        assert_eq!(scene.writer.deadline(), Some(at(0)), "a killed run may have left something");
 
+        scene.sync();
+        assert_eq!(scene.writer.deadline(), None);
         scene.now = at(100);
         scene.work([begin(1)]);
         assert_eq!(scene.writer.deadline(), Some(at(500)), "half a second after it was made");

@@ -252,7 +252,7 @@ impl Node {
             rows: VecDeque::new(),
             entropy,
             wall_offset: WALL,
-            sync_runs: None,
+            sync_runs: Some(now),
             is_full: false,
             out: Vec::new(),
             granted: Vec::new(),
