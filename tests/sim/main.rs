@@ -86,6 +86,43 @@ fn every_world_holds() {
     assert_eq!(total.calls > 0, count > 0, "a world without calls proves nothing");
 }
 
+/// Worlds that failed once, with what they showed: two of them defects of the box (3893, 3913), the others mistakes of the model.
+const KEPT: [(u64, &str); 24] = [
+    (1280, "a packet that the first after a re-INVITE has overtaken"),
+    (1309, "a BYE that lost its last byte on the way"),
+    (1312, "a packet that the first after an announcement has overtaken, 300 ms later"),
+    (1570, "a BYE that lost its last byte on the way"),
+    (1579, "a packet that came during a challenged BYE, and again after it"),
+    (1727, "a packet that the first after an announcement has overtaken, a second later"),
+    (1799, "a call that nobody acknowledged, given up while both talk"),
+    (1977, "the ACK of a refused re-INVITE before that of the 2xx"),
+    (2242, "the ACK of a refused re-INVITE before that of the 2xx"),
+    (2286, "a packet that the first after a change has overtaken"),
+    (2330, "a BYE that lost its last byte on the way"),
+    (2417, "a packet that the first after a change has overtaken"),
+    (2422, "a packet that came during a challenged BYE, and again after it"),
+    (2601, "a call that nobody acknowledged, given up while both talk"),
+    (2855, "a BYE that lost its last byte on the way"),
+    (2945, "a BYE that lost its last byte on the way"),
+    (3015, "a packet that the first after an announcement has overtaken"),
+    (3050, "a packet that came during a challenged BYE, and again after it"),
+    (3349, "a BYE that lost its last byte on the way"),
+    (3626, "a packet that the first after a change has overtaken"),
+    (3841, "a packet that was under way in the box when it was stopped"),
+    (3893, "a fork with a BYE on its way, which the call moves over to and is recorded in"),
+    (3913, "a killed box that is up again, and loses its power before anything of the killed one is synced"),
+    (3918, "a packet that came during a challenged BYE, and again after it"),
+];
+
+#[test]
+fn every_world_that_failed_once_holds() {
+    for (seed, shows) in KEPT {
+        if let Err(failure) = holds(&Plan::drawn(seed, CALLS)) {
+            panic!("SEED={seed}, {shows}: {failure}");
+        }
+    }
+}
+
 /// Mutations of each small world that the fuzzer's corpus holds.
 const MUTATIONS: u64 = 20;
 

@@ -287,15 +287,23 @@ impl Model {
             }),
             Fault::Restarted => {
                 self.life += 1;
+                self.ports.clear();
+                self.calls.iter_mut().for_each(Call::forget_waiting);
                 None
             }
         };
         if let Some(lost) = lost {
             self.faults.gone.push(at);
-            self.ports.clear();
+            // One that is stopped in order hands on what it had read.
+            if fault != Fault::Stopped {
+                self.ports.clear();
+            }
             for call in &mut self.calls {
                 call.lost.get_or_insert(lost);
-                call.forget_waiting();
+                match lost {
+                    Lost::Stopped(_) => call.excuse_waiting(),
+                    Lost::Killed(_) | Lost::Power(_) => call.forget_waiting(),
+                }
             }
         }
     }
@@ -367,7 +375,11 @@ impl Model {
             _ => talk.calls.iter().rev().copied().find(|&call| self.calls[call].dialog(leg, message).is_some()),
         };
         talk.request_in(at, leg, message, self.life, call);
-        if let Some(call) = call {
+        // The ACK of a refusal is between two neighbours, and says nothing of a dialog (RFC 3261 §17.1.1.3).
+        let invite = |request: &&call::Request| request.method == "INVITE" && request.leg == leg && request.cseq == message.cseq;
+        let refused = |request: &call::Request| request.refused.is_some() && request.call == call;
+        let acknowledges_refusal = message.method == "ACK" && talk.requests.iter().rev().find(invite).is_some_and(refused);
+        if let Some(call) = call.filter(|_| !acknowledges_refusal) {
             self.calls[call].request_in(at, leg, message, &self.rules);
         }
     }

@@ -25,6 +25,8 @@ pub(super) struct Request {
     pub(super) leg: Leg,
     pub(super) cseq: u32,
     pub(super) method: String,
+    /// The tag of the To: what dialog it is in.
+    to_tag: String,
     pub(super) at: Moment,
     pub(super) life: u32,
     pub(super) whole: bool,
@@ -168,6 +170,7 @@ impl Talk {
             leg,
             cseq: message.cseq,
             method: message.method.to_owned(),
+            to_tag: message.to.tag.to_owned(),
             at,
             life,
             whole: message.whole,
@@ -212,8 +215,10 @@ impl Talk {
 }
 
 impl Request {
+    /// Requests in two dialogs of a call may have the same number; a response has the tag where an initial request has none yet.
     pub(super) fn is(&self, leg: Leg, message: &Message<'_>) -> bool {
-        self.leg == leg && self.cseq == message.cseq && self.method == message.method
+        let is_in = self.to_tag == message.to.tag || self.to_tag.is_empty() && !message.is_request();
+        self.leg == leg && self.cseq == message.cseq && self.method == message.method && is_in
     }
 }
 

@@ -193,26 +193,14 @@ impl Trial<'_> {
             let ahead = || heard.iter().skip(next).take_while(|heard| heard.at <= arrival + slack).enumerate();
             // Of a packet that came twice, the first that may be kept.
             let fitting = || ahead().filter(|(_, heard)| fits(heard));
-            let may = |heard: &Heard| heard.at >= lawful.from && heard.at >= file.granted;
+            let may = |heard: &Heard| offence(file, lawful, heard).is_none();
             let Some(place) = fitting().find(|(_, heard)| may(heard)).or_else(|| fitting().next()).map(|(steps, _)| next + steps)
             else {
                 return self.unheard(leg, arrival, packet, bytes);
             };
             (next, kept[place]) = (place + 1, true);
             let one = heard[place];
-            let hole = lawful.holes.iter().find(|hole| hole.from < one.at && one.at < hole.to);
-            let invariant = match one.kind {
-                Kind::Key => "digits-stored",
-                Kind::Stranger => "stored-for-stranger",
-                // Here there is no slack: what came in before the grant is not kept.
-                _ if one.at < lawful.from || one.at < file.granted => "stored-before-grant",
-                _ if one.at > lawful.end || one.kind == Kind::Late => "stored-after-end",
-                _ => match hole {
-                    Some(hole) if hole.pause => "stored-while-paused",
-                    Some(_) => "stored-after-end",
-                    None => continue,
-                },
-            };
+            let Some(invariant) = offence(file, lawful, &one) else { continue };
             let what = format!(
                 "the file has the {leg}'s packet of {:?} (sequence {}, {:?}, {}), granted at {:?}, lawful {:?} to {:?}",
                 one.at,
@@ -286,6 +274,19 @@ struct Tallies {
     missing: u64,
     /// Perhaps they should.
     doubtful: u64,
+}
+
+/// What a packet of the file breaks by being there, if anything.
+fn offence(file: &File, lawful: &Lawful, one: &Heard) -> Option<&'static str> {
+    let hole = lawful.holes.iter().find(|hole| hole.from < one.at && one.at < hole.to);
+    match one.kind {
+        Kind::Key => Some("digits-stored"),
+        Kind::Stranger => Some("stored-for-stranger"),
+        // Here there is no slack: what came in before the grant is not kept.
+        _ if one.at < lawful.from || one.at < file.granted => Some("stored-before-grant"),
+        _ if one.at > lawful.end || one.kind == Kind::Late => Some("stored-after-end"),
+        _ => hole.map(|hole| if hole.pause { "stored-while-paused" } else { "stored-after-end" }),
+    }
 }
 
 /// The rows of one Call-ID: one a call.

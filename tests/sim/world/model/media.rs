@@ -11,7 +11,7 @@ use super::super::border::Voice;
 use super::call::{Call, Dialog};
 use super::rtp::{Rtp, hash, is_rtcp};
 use super::sdp::Media;
-use super::{Broken, Mode, Rules, broken};
+use super::{Broken, GIVEN_UP, Mode, Rules, broken, less};
 
 /// What came from one leg.
 #[derive(Default)]
@@ -299,6 +299,11 @@ impl Call {
         Ok(())
     }
 
+    /// The box that has them goes: they may still go out, or not.
+    pub(super) fn excuse_waiting(&mut self) {
+        self.flows.iter_mut().flat_map(|flow| &mut flow.waiting).for_each(|waiting| waiting.due = None);
+    }
+
     /// The box that had them is gone.
     pub(super) fn forget_waiting(&mut self) {
         self.flows.iter_mut().for_each(|flow| flow.waiting.clear());
@@ -331,7 +336,11 @@ impl Call {
         if own.events == Some(rtp.payload_type) && other.events == own.events {
             return (Kind::Key, None);
         }
-        let ends = !dialog.byes.is_empty() || dialog.hung_up.is_some() || dialog.expires.is_some_and(|expires| at > expires);
+        // A 2xx that is never acknowledged makes no call (RFC 3261 §13.3.1.4).
+        let given_up =
+            || dialog.accepted.filter(|_| dialog.confirmed.is_none()).map(|accepted| less(accepted + GIVEN_UP, rules.slack));
+        let ends =
+            !dialog.byes.is_empty() || dialog.hung_up.is_some() || dialog.expires.or_else(given_up).is_some_and(|by| at > by);
         // The forks that lost are let go at some time after the winner's 2xx.
         let lost = dialog.accepted.is_none() && self.accepted().next().is_some();
         let agreed = own.is_open() && other.is_open() && own.takes(rtp.payload_type) && other.takes(rtp.payload_type);
@@ -349,9 +358,14 @@ impl Call {
         let plays = at <= self.replaced[leg.index()]
             || told.whole.is_none() && told.last.is_some_and(|last| at <= last + Duration::from_secs(1));
         let newest = || self.flows[leg.index()].heard.iter().rev().take(64);
-        // A packet that was overtaken by one which an announcement replaced belongs to what was replaced.
+        // A packet that was overtaken by one which an announcement replaced, or by the first after a change, belongs to what was before it.
         let overtaken = |heard: &Heard| heard.sequence.wrapping_sub(rtp.sequence) <= u16::MAX / 2;
-        let replaced = told.last.is_some_and(|last| at <= last + Duration::from_secs(1)) && newest().any(overtaken);
+        let recently = |then: Moment| at <= then + Duration::from_secs(1);
+        // So does one that the first after it has overtaken, however long after it that came.
+        let all = &self.flows[leg.index()].heard;
+        let first_since = |then: Moment| all.get(all.partition_point(|heard| heard.at <= then));
+        let is_before = |then: Moment| recently(then) || first_since(then).is_some_and(overtaken);
+        let replaced = newest().any(overtaken) && told.last.into_iter().chain([self.quiet]).any(is_before);
         // Once something was put into a stream, it goes on as one: of two sources whose packets come mixed, some have no place in it.
         let mixed = |heard: &Heard| heard.ssrc != rtp.ssrc && at <= heard.at + Duration::from_millis(300);
         let replaced = replaced || (told.begun.is_some() && newest().any(mixed));

@@ -34,14 +34,15 @@ pub(super) struct Party<'a> {
 impl<'a> Message<'a> {
     /// Reads a datagram, cut ones as far as they go; `None` where not even a start line, `Call-ID` and `CSeq` can be read.
     pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
-        let mut lines = Lines { rest: bytes };
+        let mut lines = Lines { rest: bytes, was_whole: true };
         let first = lines.next()?;
         let (mut call_id, mut cseq, mut length, mut content_type, mut session_expires) = (None, None, None, "", None);
         let (mut from, mut to) = (Party::default(), Party::default());
         let mut ended = false;
-        for line in lines.by_ref() {
+        while let Some(line) = lines.next() {
+            let is_whole = lines.was_whole;
             if line.is_empty() {
-                ended = true;
+                ended = is_whole;
                 break;
             }
             let Some((name, value)) = line.split_once(':') else { continue };
@@ -147,6 +148,8 @@ fn user_of(uri: &str) -> &str {
 /// The lines of a header; a folded line is one with the line it continues. Lines that are not UTF-8 are passed over.
 struct Lines<'a> {
     rest: &'a [u8],
+    /// The line that was read last had a line end.
+    was_whole: bool,
 }
 
 impl<'a> Iterator for Lines<'a> {
@@ -167,6 +170,7 @@ impl<'a> Iterator for Lines<'a> {
                 end += 1;
             }
             let line = self.rest.get(..end)?;
+            self.was_whole = end < self.rest.len();
             self.rest = self.rest.get(end + 1..).unwrap_or_default();
             if let Ok(line) = std::str::from_utf8(line) {
                 return Some(line.strip_suffix('\r').unwrap_or(line));
