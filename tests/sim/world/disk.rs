@@ -20,6 +20,7 @@ use mitschnitt::vault::Volume;
 
 use super::chance::Chance;
 use super::model::Fault;
+use super::plan::Pace;
 
 /// What is wrong with a disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,9 +42,9 @@ pub enum Trouble {
 
 impl Trouble {
     /// Draws a trouble.
-    pub fn drawn(chance: &mut Chance) -> Self {
+    pub fn drawn(chance: &mut Chance, pace: Pace) -> Self {
         match chance.below(8) {
-            0..3 => Self::Slow(Duration::from_millis(chance.between(20, 2500))),
+            0..3 => Self::Slow(pace.span(Duration::from_millis(chance.between(20, 2500)))),
             3 => Self::Full(chance.between(0, 20_000)),
             4..6 => Self::FailsToSync,
             6 => Self::Lies,
@@ -615,7 +616,7 @@ mod tests {
             for step in 0..40_u8 {
                 now = now + Duration::from_millis(chance.between(1, 300));
                 match chance.below(12) {
-                    0 => disk.trouble(Trouble::drawn(&mut chance)),
+                    0 => disk.trouble(Trouble::drawn(&mut chance, Pace::Usual)),
                     1 => disk.trouble(Trouble::Works),
                     _ => {}
                 }

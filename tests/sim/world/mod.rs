@@ -203,7 +203,7 @@ impl<'p> World<'p> {
             due: BTreeSet::new(),
             due_of: BTreeMap::new(),
             wire: Wire::new(plan.wire, chance.split(1)),
-            node: Some(Node::start(chance.split(2), plan.timing, &mut rows, now)),
+            node: Some(Node::start(chance.split(2), plan.timing, plan.pace, &mut rows, now)),
             disk: Disk::new(chance.split(3)),
             rows,
             model: Model::new(plan.rules()),
@@ -320,7 +320,7 @@ impl<'p> World<'p> {
             Event::Up => {
                 self.starts += 1;
                 let chance = self.chance.split(self.starts);
-                self.node = Some(Node::start(chance, self.plan.timing, &mut self.rows, self.now));
+                self.node = Some(Node::start(chance, self.plan.timing, self.plan.pace, &mut self.rows, self.now));
                 self.ladder.note(self.now, "the box is up again".into());
                 self.model.fault(self.now, model::Fault::Restarted);
             }

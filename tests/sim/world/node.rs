@@ -31,6 +31,7 @@ use super::chance::Chance;
 use super::disk::Disk;
 use super::ladder::number;
 use super::ledger::Rows;
+use super::plan::Pace;
 
 /// How long each thread takes at most to see that it has something to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,11 +54,10 @@ fn node_key() -> NodeKey {
     NodeKey::generate(&mut Chance::new(1))
 }
 
-/// What every box of every world is told once; the clips are hashed and encoded once as well.
-static POLICIES: LazyLock<Vec<Arc<Policy>>> = LazyLock::new(policies);
+/// What every box of every world of a pace is told once; the clips are hashed and encoded once as well.
+static POLICIES: [LazyLock<Vec<Arc<Policy>>>; 2] =
+    [LazyLock::new(|| policies(Pace::Usual)), LazyLock::new(|| policies(Pace::Brisk))];
 
-/// Frames of an announcement.
-pub const FRAMES: u8 = 5;
 /// Samples, and bytes, of a frame of 20 ms.
 const FRAME_BYTES: usize = 160;
 /// The port range of each address of the box.
@@ -146,13 +146,13 @@ struct Socket {
     holds: VecDeque<(SocketAddr, Bytes)>,
 }
 
-fn policies() -> Vec<Arc<Policy>> {
+fn policies(pace: Pace) -> Vec<Arc<Policy>> {
     let clips: Vec<Clip> = Codec::ALL
         .into_iter()
         .filter(|codec| [Codec::Pcmu, Codec::Pcma].contains(codec))
         .map(|codec| {
             let mut payload = Vec::new();
-            for frame in 0..FRAMES {
+            for frame in (0..).take(pace.frames() as usize) {
                 let at = payload.len();
                 payload.extend_from_slice(b"CLIP");
                 payload.extend_from_slice(&[u8::from(codec == Codec::Pcma), frame]);
@@ -179,10 +179,10 @@ fn policies() -> Vec<Arc<Policy>> {
             mode,
             must_agree: [false, true],
             key: Digit::from_char(key).expect("a key"),
-            answer: Duration::from_millis(answer),
+            answer: pace.span(Duration::from_millis(answer)),
             language: "de".into(),
             without_consent,
-            longest_pause: Duration::from_secs(2),
+            longest_pause: pace.span(Duration::from_secs(2)),
         });
         let prefix = Some(prefix.to_owned());
         let outbound = Selector { direction: Some(Direction::Outbound), called_prefix: prefix.clone(), ..Selector::default() };
@@ -194,7 +194,12 @@ fn policies() -> Vec<Arc<Policy>> {
     policies
 }
 
-fn config(clocks: (Moment, Wall)) -> Config {
+fn config(pace: Pace, clocks: (Moment, Wall)) -> Config {
+    let [usual, brisk] = &POLICIES;
+    let policies = match pace {
+        Pace::Usual => usual,
+        Pace::Brisk => brisk,
+    };
     Config {
         sip: mitschnitt::sip::Config::new(box_sip()),
         peers: Peers {
@@ -206,7 +211,7 @@ fn config(clocks: (Moment, Wall)) -> Config {
         },
         strangers: Strangers::Drop,
         media: box_media(),
-        policies: POLICIES.clone(),
+        policies: policies.to_vec(),
         port_stock: 16,
         clocks,
     }
@@ -222,7 +227,7 @@ fn sooner(runs: &mut Option<Moment>, at: Moment) {
 
 impl Node {
     /// Starts a process; what a killed one left open in the ledger is marked first, as the shell does.
-    pub fn start(mut chance: Chance, timing: Timing, rows: &mut dyn Store, now: Moment) -> Self {
+    pub fn start(mut chance: Chance, timing: Timing, pace: Pace, rows: &mut dyn Store, now: Moment) -> Self {
         rows.mark_torn().expect("the simulated ledger takes all");
         let wall = Wall::from_unix_micros(WALL + now.as_micros() as i64);
         let (_, recipient) = &*KEYS;
@@ -235,7 +240,7 @@ impl Node {
         };
         let lanes = (0..LANES).map(|_| lane(chance.next())).collect();
         let sockets = Sockets::new(&mut chance);
-        let table = Table::new(config((now, wall)), [chance.next(), chance.next()], now);
+        let table = Table::new(config(pace, (now, wall)), [chance.next(), chance.next()], now);
         let recipients = vec![(vec!["quality".to_owned()], *recipient.public())];
         // Not from a tape: keys decide nothing.
         let entropy = Chance::new(chance.next());

@@ -28,8 +28,19 @@ pub struct Plan {
     pub wire: Quality,
     /// How fast the box's threads are.
     pub timing: Timing,
+    /// How long all takes that people do.
+    pub pace: Pace,
     /// Where the chance of the wires and threads comes from; of [`Plan::seed`] where there is none.
     pub tape: Option<Chance>,
+}
+
+/// How long all takes that people do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pace {
+    /// Some seconds of talk.
+    Usual,
+    /// A fifth of that, for the fuzzer: what a world costs is what it has of packets.
+    Brisk,
 }
 
 /// A call that will be tried.
@@ -110,12 +121,12 @@ impl Plan {
             .zip(calls)
             .map(|(number, plan)| Planned { number, begins: ms(100 * u64::from(number)), plan: Some(plan) })
             .collect();
-        Self { seed: 1, calls, faults: Vec::new(), wire: GOOD, timing: BUSY, tape: None }
+        Self { seed: 1, calls, faults: Vec::new(), wire: GOOD, timing: BUSY, pace: Pace::Usual, tape: None }
     }
 
     /// Draws a world of so many calls.
     pub fn drawn(seed: u64, calls: u32) -> Self {
-        let mut plan = Self::of(&mut Chance::new(seed), calls);
+        let mut plan = Self::of(&mut Chance::new(seed), calls, Pace::Usual);
         plan.seed = seed;
         plan
     }
@@ -123,16 +134,20 @@ impl Plan {
     /// Reads a small world from bytes: every decision in it is one of them, as long as there are any.
     pub fn read(bytes: &[u8]) -> Self {
         let mut tape = Chance::tape(bytes);
-        let calls = 1 + tape.below(3) as u32;
-        let mut plan = Self::of(&mut tape, calls);
+        let (calls, pace) = match tape.below(16) {
+            0 => (1, Pace::Usual),
+            1 => (2, Pace::Brisk),
+            _ => (1, Pace::Brisk),
+        };
+        let mut plan = Self::of(&mut tape, calls, pace);
         for planned in &mut plan.calls {
-            planned.plan = Some(phones::Plan::drawn(&mut tape));
+            planned.plan = Some(phones::Plan::drawn(&mut tape).at(pace));
         }
         plan.tape = Some(tape);
         plan
     }
 
-    fn of(chance: &mut Chance, calls: u32) -> Self {
+    fn of(chance: &mut Chance, calls: u32, pace: Pace) -> Self {
         let wire = match chance.below(10) {
             0..4 => GOOD,
             4..8 => Quality {
@@ -162,19 +177,19 @@ impl Plan {
         let mut begins = ms(10);
         let planned = (0..calls)
             .map(|number| {
-                begins += ms(chance.below(250));
+                begins += pace.span(ms(chance.below(250)));
                 Planned { number, begins, plan: None }
             })
             .collect();
-        let until = begins + ms(4000);
+        let until = begins + pace.span(ms(4000));
         let faults = match chance.below(4) {
             0 => 0,
             1 => 1,
             _ => chance.between(1, 6),
         };
-        let mut faults: Vec<_> = (0..faults).flat_map(|_| Fault::drawn(chance, calls, until)).collect();
+        let mut faults: Vec<_> = (0..faults).flat_map(|_| Fault::drawn(chance, calls, until, pace)).collect();
         faults.sort_by_key(|&(at, _)| at);
-        Self { seed: 0, calls: planned, faults, wire, timing, tape: None }
+        Self { seed: 0, calls: planned, faults, wire, timing, pace, tape: None }
     }
 
     /// Returns the plan without all other calls and faults (by their places).
@@ -189,7 +204,12 @@ impl Plan {
     pub fn rules(&self) -> Rules {
         // Up to the lane, to signalling, and down again, each once more for what was already under way.
         let slack = (self.timing.signalling + self.timing.lane) * 4 + ms(5);
-        Rules { sync_every: ms(500) + self.timing.disk * 2, ..Rules::world(slack) }
+        let mut rules = Rules { sync_every: ms(500) + self.timing.disk * 2, ..Rules::world(slack) };
+        rules.frames = self.pace.frames();
+        for policy in &mut rules.policies {
+            policy.window = self.pace.span(policy.window);
+        }
+        rules
     }
 
     /// The source of all chance while it is played.
@@ -198,16 +218,35 @@ impl Plan {
     }
 }
 
+impl Pace {
+    /// Returns how long it lasts at this pace.
+    pub fn span(self, usual: Duration) -> Duration {
+        match self {
+            Self::Usual => usual,
+            Self::Brisk => usual / 5,
+        }
+    }
+
+    /// Frames of the announcement: even a brisk one has a beginning and an end.
+    pub const fn frames(self) -> u32 {
+        match self {
+            Self::Usual => 5,
+            Self::Brisk => 2,
+        }
+    }
+}
+
 impl Fault {
-    fn drawn(chance: &mut Chance, calls: u32, until: Duration) -> Vec<(Duration, Self)> {
-        let at = ms(chance.below(until.as_millis() as u64));
+    fn drawn(chance: &mut Chance, calls: u32, until: Duration, pace: Pace) -> Vec<(Duration, Self)> {
+        let ms = |millis| pace.span(ms(millis));
+        let at = Duration::from_millis(chance.below(until.as_millis() as u64));
         let down = ms(chance.between(10, 3000));
         let lasts = ms(chance.between(50, 4000));
         match chance.below(12) {
             0 => vec![(at, Self::Kill { down })],
             1 => vec![(at, Self::LosePower { down })],
             2 => vec![(at, Self::Stop { down })],
-            3..6 => vec![(at, Self::Disk(Trouble::drawn(chance))), (at + lasts, Self::Disk(Trouble::Works))],
+            3..6 => vec![(at, Self::Disk(Trouble::drawn(chance, pace))), (at + lasts, Self::Disk(Trouble::Works))],
             6 => vec![(at, Self::Jump(chance.between(0, 7_200_000_000) as i64 - 3_600_000_000))],
             7 => {
                 let leg = if chance.below(2) == 0 { Leg::Pbx } else { Leg::Trunk };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use mitschnitt::ids::Leg;
 
 use super::super::chance::Chance;
+use super::super::plan::Pace;
 
 /// What one call tries. It is plain data, made by a scenario or drawn.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -423,6 +424,24 @@ impl Plan {
         plan
     }
 
+    /// The same call at another pace. A talk that is long for the sake of a second try stays so: SIP's timers have one pace.
+    #[must_use]
+    pub fn at(mut self, pace: Pace) -> Self {
+        let Self { rings, talks, outcome, presses, deviations, .. } = &mut self;
+        let is_long = deviations.iter().any(|deviation| matches!(deviation, Deviation::Glare { .. })) && *talks > TALKS_AT_MOST;
+        let mut spans = vec![rings];
+        if !is_long {
+            spans.push(talks);
+        }
+        if let Outcome::Cancelled(after) = outcome {
+            spans.push(after);
+        }
+        spans.extend(presses.iter_mut().map(|press| &mut press.after));
+        spans.extend(deviations.iter_mut().flat_map(Deviation::spans));
+        spans.into_iter().for_each(|span| *span = pace.span(*span));
+        self
+    }
+
     fn draw_presses(&mut self, chance: &mut Chance) {
         let (right, window) = match self.policy {
             Policy::OptIn | Policy::HangUp => ('1', 600),
@@ -528,6 +547,41 @@ impl Plan {
 }
 
 impl Deviation {
+    /// Returns when it happens, and how long it lasts.
+    fn spans(&mut self) -> Vec<&mut Duration> {
+        match self {
+            Self::Rebinds { after, told: Some(told), .. } => vec![after, told],
+            Self::Holds { after, lasts, .. } => vec![after, lasts],
+            Self::AckLate(after)
+            | Self::Glare { after }
+            | Self::NewSource { after, .. }
+            | Self::Rebinds { after, told: None, .. }
+            | Self::Transfers { after, .. }
+            | Self::Moves { after, .. }
+            | Self::Recodes { after, .. }
+            | Self::Asks { after, .. }
+            | Self::Refreshes { after, .. }
+            | Self::Expires { after, .. }
+            | Self::ForgedBye { after, .. }
+            | Self::ForgedRtp { after, .. }
+            | Self::Garbage { after, .. }
+            | Self::Beside { after, .. }
+            | Self::TalksOn { lasts: after, .. } => vec![after],
+            Self::AckNever
+            | Self::Forks { .. }
+            | Self::EarlyMedia { .. }
+            | Self::Reliable { .. }
+            | Self::LateOffer
+            | Self::NoDescription
+            | Self::Challenge(_)
+            | Self::ChallengedBye(_)
+            | Self::Refuses { .. }
+            | Self::Storm { .. }
+            | Self::Silent { .. }
+            | Self::RecordsRoute { .. } => Vec::new(),
+        }
+    }
+
     const fn is_of_the_set_up(&self) -> bool {
         matches!(
             self,
@@ -542,6 +596,9 @@ impl Deviation {
         )
     }
 }
+
+/// What is drawn for a talk that waits for nothing.
+const TALKS_AT_MOST: Duration = Duration::from_millis(3001);
 
 fn drawn_speech(chance: &mut Chance) -> [Speech; 2] {
     match chance.below(20) {
