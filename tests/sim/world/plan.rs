@@ -204,7 +204,9 @@ impl Plan {
     pub fn rules(&self) -> Rules {
         // Up to the lane, to signalling, and down again, each once more for what was already under way.
         let slack = (self.timing.signalling + self.timing.lane) * 4 + ms(5);
-        let mut rules = Rules { sync_every: ms(500) + self.timing.disk * 2, ..Rules::world(slack) };
+        // What is handed over while a batch is written is written with the next.
+        let writes = ms(500) + self.timing.disk * 2;
+        let mut rules = Rules { chunk_age: writes, sync_every: writes, ..Rules::world(slack) };
         rules.frames = self.pace.frames();
         for policy in &mut rules.policies {
             policy.window = self.pace.span(policy.window);
