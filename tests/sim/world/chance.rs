@@ -21,6 +21,8 @@ struct Tape {
     bytes: Vec<u8>,
     read: usize,
     rest: u64,
+    /// Is in each number of 64 bits, for keys and ids are drawn from them: no two are alike, whatever the bytes say.
+    unlike: u64,
 }
 
 impl Chance {
@@ -31,7 +33,7 @@ impl Chance {
 
     /// Begins with a tape.
     pub fn tape(bytes: &[u8]) -> Self {
-        Self(Source::Tape(Arc::new(Mutex::new(Tape { bytes: bytes.to_vec(), read: 0, rest: 1 }))))
+        Self(Source::Tape(Arc::new(Mutex::new(Tape { bytes: bytes.to_vec(), read: 0, rest: 1, unlike: 2 }))))
     }
 
     /// Returns a source for this label: to draw more from a seed's changes no other. All that is split from a tape reads that tape.
@@ -49,7 +51,11 @@ impl Chance {
     pub fn next(&mut self) -> u64 {
         match &mut self.0 {
             Source::Seed(state) => mix(state),
-            Source::Tape(tape) => tape.lock().expect("nobody panics with it").number(8),
+            Source::Tape(tape) => {
+                let mut tape = tape.lock().expect("nobody panics with it");
+                let number = tape.number(8);
+                number ^ mix(&mut tape.unlike)
+            }
         }
     }
 
