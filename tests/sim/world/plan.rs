@@ -204,9 +204,10 @@ impl Plan {
     pub fn rules(&self) -> Rules {
         // Up to the lane, to signalling, and down again, each once more for what was already under way.
         let slack = (self.timing.signalling + self.timing.lane) * 4 + ms(5);
-        // What is handed over while a batch is written is written with the next.
-        let writes = ms(500) + self.timing.disk * 2;
-        let mut rules = Rules { chunk_age: writes, sync_every: writes, ..Rules::world(slack) };
+        let mut rules = Rules::world(slack);
+        // The disk's thread sees a chunk late, and is 2 ms at the one before it.
+        rules.chunk_age += self.timing.disk + ms(2);
+        rules.sync_every += self.timing.disk * 2;
         rules.frames = self.pace.frames();
         for policy in &mut rules.policies {
             policy.window = self.pace.span(policy.window);
