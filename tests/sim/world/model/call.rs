@@ -304,8 +304,9 @@ impl Call {
     pub(super) fn request_in(&mut self, at: Moment, leg: Leg, message: &Message<'_>, rules: &Rules) {
         let described = self.described(at, leg, message, rules);
         let Some(index) = self.dialog(leg, message) else {
-            if message.method == "INVITE" && message.to.tag.is_empty() && message.cseq == self.cseq {
-                self.offer = described;
+            // A later one counts: the box may have been started again between a challenge and what it asks for, and know of neither.
+            if message.method == "INVITE" && message.to.tag.is_empty() && message.cseq >= self.cseq {
+                (self.cseq, self.offer) = (message.cseq, described);
             }
             return;
         };
