@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mitschnitt::ids::Leg;
 use mitschnitt::time::Moment;
 
-use super::call::{Call, Dialog, Lost, Talk};
+use super::call::{Call, Dialog, Lost, Request, Talk};
 use super::consent::Lawful;
 use super::media::{Heard, Kind, marker};
 use super::rtp::hash;
@@ -47,8 +47,11 @@ fn swallowed(model: &Model, at: Moment, talk: &Talk) -> Result<(), Broken> {
         }
     }
     for call in talk.calls.iter().map(|&call| &model.calls[call]) {
-        // One that comes after the box has given up is a stray (RFC 6026 §7.2).
-        let lost = |dialog: &&Dialog| dialog.accepted.is_some_and(read) && dialog.passed_on.is_none() && !call.was_refused;
+        // One that comes after the box has given up is a stray (RFC 6026 §7.2), and so is the answer to what an earlier run passed on.
+        let is_of_earlier =
+            |request: &Request| request.method == "INVITE" && request.cseq == call.cseq && request.life < call.life;
+        let may_be_stray = call.was_refused || talk.requests.iter().any(is_of_earlier);
+        let lost = |dialog: &&Dialog| dialog.accepted.is_some_and(read) && dialog.passed_on.is_none() && !may_be_stray;
         if let Some(dialog) = call.accepted().find(lost) {
             let what = format!("the 2xx of {:?} was not passed on to the {}", dialog.accepted, call.caller);
             return Err(broken("swallowed", call.number, format!("{what}; {}", story(call))));
