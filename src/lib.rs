@@ -75,6 +75,8 @@ pub mod manual {
     pub mod format {}
     #[doc = include_str!("manual/threats.md")]
     pub mod threats {}
+    #[doc = include_str!("manual/media.md")]
+    pub mod media {}
     #[doc = include_str!("manual/promises.md")]
     pub mod promises {}
     #[doc = include_str!("manual/operating.md")]

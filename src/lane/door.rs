@@ -66,6 +66,11 @@ pub trait Outside {
     /// Sends a packet from a socket.
     fn send(&mut self, port: PortId, to: SocketAddr, packet: &[u8]) -> Sent;
 
+    /// Passes a packet on from a socket, now or with others. What fails afterwards is told by [`Lane::not_relayed`](crate::lane::Lane::not_relayed).
+    fn relay(&mut self, port: PortId, to: SocketAddr, packet: &[u8]) -> Sent {
+        self.send(port, to, packet)
+    }
+
     /// Takes the next packet that lies in a socket already, into the buffer: its length and its source. Nothing where none lies there.
     fn receive(&mut self, port: PortId, buffer: &mut [u8]) -> Option<(usize, SocketAddr)>;
 

@@ -77,6 +77,12 @@ impl Lane {
         mem::take(&mut self.tallies)
     }
 
+    /// Takes note that packets which [`Outside::relay`] took did not go out.
+    pub const fn not_relayed(&mut self, packets: u64) {
+        self.tallies.forwarded = self.tallies.forwarded.saturating_sub(packets);
+        self.tallies.send_errors += packets;
+    }
+
     /// Returns how many bridges there are.
     #[must_use]
     pub fn bridges(&self) -> u64 {
@@ -124,7 +130,7 @@ impl Lane {
             if let Some(rewrite) = forward.rewrite {
                 rewrite.apply(packet);
             }
-            match outside.send(forward.port, forward.to, packet) {
+            match outside.relay(forward.port, forward.to, packet) {
                 Sent::Out => self.tallies.forwarded += 1,
                 Sent::Failed => self.tallies.send_errors += 1,
             }

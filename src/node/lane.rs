@@ -10,6 +10,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 
 use crate::consent::Evidence;
+use crate::control::config::MediaIo;
 use crate::ids::RecordingId;
 use crate::lane::{self, Up};
 use crate::limits;
@@ -20,6 +21,7 @@ use crate::node::clock::Clock;
 use crate::node::disk::{DiskLane, Work};
 use crate::node::inbox::{Inbox, Post, Woken, inbox};
 use crate::node::metrics::Metrics;
+use crate::node::ringed;
 use crate::vault::{LastChunk, PlainChunk};
 
 /// What signalling sends down to the thread.
@@ -60,8 +62,10 @@ impl Lane {
 ///
 /// # Errors
 /// The kernel gives no epoll, no eventfd or no thread.
+#[expect(clippy::too_many_arguments, reason = "what a thread is made of; a type for it would be used here alone")]
 pub(super) fn start(
     name: String,
+    io: MediaIo,
     seed: u64,
     clock: Clock,
     disk: DiskLane,
@@ -70,19 +74,28 @@ pub(super) fn start(
     alive: Alive,
 ) -> io::Result<(Lane, JoinHandle<()>)> {
     let (down, orders) = inbox(Bell::new()?);
-    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    epoll::add(&epoll, orders.bell(), epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
-    let owner = Owner {
-        lane: lane::Lane::new(seed),
-        outside: Outside { sockets: Vec::new(), disk, up: Box::new(up), receive_errors: 0 },
-        epoll,
-        clock,
-        metrics,
+    let ways = Ways { disk, up: Box::new(up) };
+    let lane = lane::Lane::new(seed);
+    let thread = std::thread::Builder::new().name(name);
+    let thread = match io {
+        MediaIo::IoUring => {
+            let owner = ringed::Owner::new(lane, ways, clock, metrics)?;
+            thread.spawn(move || {
+                let _alive = alive;
+                owner.run(&orders);
+            })?
+        }
+        MediaIo::Epoll => {
+            let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+            epoll::add(&epoll, orders.bell(), epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
+            let outside = Outside { sockets: Sockets::default(), ways, receive_errors: 0 };
+            let owner = Owner { lane, outside, epoll, clock, metrics };
+            thread.spawn(move || {
+                let _alive = alive;
+                owner.run(&orders);
+            })?
+        }
     };
-    let thread = std::thread::Builder::new().name(name).spawn(move || {
-        let _alive = alive;
-        owner.run(&orders);
-    })?;
     Ok((Lane(down), thread))
 }
 
@@ -102,10 +115,81 @@ struct Owner {
 
 /// The sockets, and the ways to the other threads.
 struct Outside {
-    sockets: Vec<Option<UdpSocket>>,
-    disk: DiskLane,
-    up: Box<dyn Fn(Up) + Send>,
+    sockets: Sockets,
+    ways: Ways,
     receive_errors: u64,
+}
+
+/// A thread's sockets, by their ports.
+#[derive(Debug, Default)]
+pub(super) struct Sockets(Vec<Option<UdpSocket>>);
+
+impl Sockets {
+    pub(super) fn get(&self, port: PortId) -> Option<&UdpSocket> {
+        self.0.get(port.0 as usize)?.as_ref()
+    }
+
+    /// Takes one in, and returns it.
+    pub(super) fn put(&mut self, port: PortId, socket: UdpSocket) -> Option<&UdpSocket> {
+        let at = port.0 as usize;
+        if self.0.len() <= at {
+            self.0.resize_with(at + 1, || None);
+        }
+        let place = self.0.get_mut(at)?;
+        *place = Some(socket);
+        place.as_ref()
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn close(&mut self, port: PortId) {
+        drop(self.0.get_mut(port.0 as usize).and_then(Option::take));
+    }
+
+    /// Takes a datagram that lies in a socket.
+    pub(super) fn receive(&self, port: PortId, buffer: &mut [u8], errors: &mut u64) -> Option<(usize, SocketAddr)> {
+        match self.get(port)?.recv_from(buffer) {
+            Ok(received) => Some(received),
+            Err(error) => {
+                *errors += u64::from(error.kind() != io::ErrorKind::WouldBlock);
+                None
+            }
+        }
+    }
+
+    /// Sends a datagram now.
+    pub(super) fn send(&self, port: PortId, to: SocketAddr, packet: &[u8]) -> Sent {
+        match self.get(port) {
+            Some(socket) if socket.send_to(packet, to).is_ok() => Sent::Out,
+            Some(_) | None => Sent::Failed,
+        }
+    }
+}
+
+/// The ways to the other threads.
+pub(super) struct Ways {
+    pub(super) disk: DiskLane,
+    pub(super) up: Box<dyn Fn(Up) + Send>,
+}
+
+impl Ways {
+    pub(super) fn begin(&self, evidence: Evidence) -> bool {
+        self.disk.give(Work::Begin(Box::new(evidence))).is_ok()
+    }
+
+    #[expect(clippy::result_large_err, reason = "what finds no place comes back whole, once, to become a gap")]
+    pub(super) fn chunk(&self, recording: RecordingId, chunk: PlainChunk) -> Result<(), PlainChunk> {
+        match self.disk.give(Work::Chunk(recording, chunk)) {
+            Err(Work::Chunk(_, chunk)) => Err(chunk),
+            Ok(()) | Err(Work::Begin(_) | Work::End(..)) => Ok(()),
+        }
+    }
+
+    pub(super) fn end(&self, recording: RecordingId, last: LastChunk) {
+        drop(self.disk.give(Work::End(recording, last)));
+    }
 }
 
 impl Owner {
@@ -151,26 +235,17 @@ impl Owner {
             Down::Lane(down) => self.lane.obey(down, buffer, self.clock.now(), &mut self.outside),
             Down::Socket(id, socket) => self.own(id, socket),
             Down::Close(ids) => {
-                for id in [ids.rtp, ids.rtcp] {
-                    if let Some(place) = self.outside.sockets.get_mut(id.0 as usize) {
-                        // Closing a socket takes it out of epoll.
-                        drop(place.take());
-                    }
-                }
+                // Closing a socket takes it out of epoll.
+                [ids.rtp, ids.rtcp].into_iter().for_each(|id| self.outside.sockets.close(id));
             }
         }
     }
 
     fn own(&mut self, id: PortId, socket: UdpSocket) {
-        let at = id.0 as usize;
-        if self.outside.sockets.len() <= at {
-            self.outside.sockets.resize_with(at + 1, || None);
-        }
-        if let Err(error) = epoll::add(&self.epoll, &socket, epoll::EventData::new_u64(id.0.into()), epoll::EventFlags::IN) {
+        if let Some(socket) = self.outside.sockets.put(id, socket)
+            && let Err(error) = epoll::add(&self.epoll, socket, epoll::EventData::new_u64(id.0.into()), epoll::EventFlags::IN)
+        {
             tracing::error!(%error, "port_not_watched");
-        }
-        if let Some(place) = self.outside.sockets.get_mut(at) {
-            *place = Some(socket);
         }
     }
 
@@ -186,38 +261,26 @@ impl Owner {
 
 impl lane::Outside for Outside {
     fn send(&mut self, port: PortId, to: SocketAddr, packet: &[u8]) -> Sent {
-        match self.sockets.get(port.0 as usize) {
-            Some(Some(socket)) if socket.send_to(packet, to).is_ok() => Sent::Out,
-            Some(_) | None => Sent::Failed,
-        }
+        self.sockets.send(port, to, packet)
     }
 
     fn receive(&mut self, port: PortId, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
-        match self.sockets.get(port.0 as usize)?.as_ref()?.recv_from(buffer) {
-            Ok(received) => Some(received),
-            Err(error) => {
-                self.receive_errors += u64::from(error.kind() != io::ErrorKind::WouldBlock);
-                None
-            }
-        }
+        self.sockets.receive(port, buffer, &mut self.receive_errors)
     }
 
     fn begin(&mut self, evidence: Evidence) -> bool {
-        self.disk.give(Work::Begin(Box::new(evidence))).is_ok()
+        self.ways.begin(evidence)
     }
 
     fn chunk(&mut self, recording: RecordingId, chunk: PlainChunk) -> Result<(), PlainChunk> {
-        match self.disk.give(Work::Chunk(recording, chunk)) {
-            Err(Work::Chunk(_, chunk)) => Err(chunk),
-            Ok(()) | Err(Work::Begin(_) | Work::End(..)) => Ok(()),
-        }
+        self.ways.chunk(recording, chunk)
     }
 
     fn end(&mut self, recording: RecordingId, last: LastChunk) {
-        drop(self.disk.give(Work::End(recording, last)));
+        self.ways.end(recording, last);
     }
 
     fn tell(&mut self, up: Up) {
-        (self.up)(up);
+        (self.ways.up)(up);
     }
 }

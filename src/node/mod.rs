@@ -18,6 +18,8 @@ mod lane;
 mod ledger;
 mod metrics;
 mod queue;
+mod ring;
+mod ringed;
 mod run;
 mod scrape;
 mod setup;

@@ -44,8 +44,21 @@ pub(super) fn run(setup: Setup) -> Result<(), String> {
 async fn serve(setup: Setup) -> Result<(), String> {
     raise_file_limit();
     leave_no_core();
-    let Setup { listen, metrics_listen, data, media, ports, threads, peers, strangers, policies, node_key, recipients, store } =
-        setup;
+    let Setup {
+        listen,
+        metrics_listen,
+        data,
+        media,
+        ports,
+        threads,
+        io,
+        peers,
+        strangers,
+        policies,
+        node_key,
+        recipients,
+        store,
+    } = setup;
     let clock = Clock::start();
     let metrics = Arc::new(Metrics::new());
     // A seed of its own for each use: what a peer sees of one tells it nothing of another.
@@ -103,6 +116,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         };
         let (lane, thread) = lane::start(
             format!("media-{nth}"),
+            io,
             seed()?,
             clock,
             disk.clone(),

@@ -28,6 +28,7 @@ pub(super) struct Setup {
     pub(super) media: [IpAddr; 2],
     pub(super) ports: RangeInclusive<u16>,
     pub(super) threads: usize,
+    pub(super) io: config::MediaIo,
     pub(super) peers: Peers,
     pub(super) strangers: Strangers,
     pub(super) policies: Vec<Arc<Policy>>,
@@ -73,6 +74,7 @@ impl Setup {
             media: settings.media.addresses,
             ports: settings.media.ports.clone(),
             threads,
+            io: settings.media.io,
             peers: Peers {
                 pbx: peer(&settings.pbx),
                 trunks: settings.trunks.iter().map(|trunk| (trunk.name.clone(), peer(&trunk.peer))).collect(),

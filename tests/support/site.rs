@@ -87,6 +87,7 @@ name = "carrier"
 address = "{trunk}"
 
 [media]
+io = "{io}"
 address = "127.0.0.1"
 ports = "{low}-{high}"
 
@@ -112,6 +113,8 @@ mode = "{mode}"
 must_agree = ["remote"]
 {key}announcement = {{ en = "{announcement}" }}
 "#,
+            // `MEDIA_IO=io_uring cargo test` runs all that starts a proxy on the kernel's ring.
+            io = std::env::var("MEDIA_IO").as_deref().unwrap_or("epoll"),
             proxy = ports.proxy(),
             pbx = ports.pbx(),
             trunk = ports.trunk(),

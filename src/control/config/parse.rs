@@ -10,7 +10,7 @@ use toml::de::DeTable;
 use crate::control::config::section::{Found, Notes, Section, printable};
 use crate::control::config::settings::NodeKeyFile;
 use crate::control::config::{
-    Media, Mistake, Network, Peer, Recipient, Settings, Sip, Strangers, Trunk, Weight, address, policies,
+    Media, MediaIo, Mistake, Network, Peer, Recipient, Settings, Sip, Strangers, Trunk, Weight, address, policies,
 };
 use crate::ids::TrunkName;
 use crate::limits;
@@ -33,7 +33,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 9] = [
     ("sip", &["listen", "strangers"]),
     ("pbx", &["address", "networks"]),
     ("trunk", &["name", "address", "networks"]),
-    ("media", &["address", "pbx_address", "trunk_address", "ports", "threads"]),
+    ("media", &["address", "pbx_address", "trunk_address", "ports", "threads", "io"]),
     ("metrics", &["listen"]),
     ("data", &["directory"]),
     ("keys", &["node"]),
@@ -96,7 +96,7 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
         let peer_of = |(address, networks): PeerRead| {
             Some(Peer { address: address?.value, networks: networks.into_iter().map(|found| found.value).collect() })
         };
-        let (addresses, ports, threads) = media?;
+        let (addresses, ports, threads, io) = media?;
         Some(Settings {
             sip: Sip { listen: listen?.value, strangers: strangers? },
             pbx: peer_of(pbx?)?,
@@ -104,7 +104,7 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
                 .into_iter()
                 .map(|(name, peer)| Some(Trunk { name, peer: peer_of(peer)? }))
                 .collect::<Option<Vec<_>>>()?,
-            media: Media { addresses: addresses?, ports: ports?.value, threads: threads? },
+            media: Media { addresses: addresses?, ports: ports?.value, threads: threads?, io: io? },
             metrics: metrics?,
             data: data.clone()?,
             node_key: node_key.clone()?,
@@ -125,7 +125,7 @@ type PeerRead = (Option<Found<SocketAddr>>, Vec<Found<Network>>);
 type SipRead = (Option<Found<SocketAddr>>, Option<Strangers>);
 
 /// Media as far as they could be read.
-type MediaRead = (Option<[IpAddr; 2]>, Option<Found<RangeInclusive<u16>>>, Option<usize>);
+type MediaRead = (Option<[IpAddr; 2]>, Option<Found<RangeInclusive<u16>>>, Option<usize>, Option<MediaIo>);
 
 /// Returns a section that must be there.
 fn single<'d>(document: &Section<'d>, key: &str, example: &str, notes: &mut Notes) -> Option<Section<'d>> {
@@ -258,7 +258,12 @@ fn media(section: &Section<'_>, notes: &mut Notes) -> MediaRead {
             .number("threads", 0..=256, "of threads (0: one a core)", notes)
             .and_then(|found| usize::try_from(found.value).ok()),
     };
-    (pbx.zip(trunk).map(|(pbx, trunk)| [pbx.value, trunk.value]), ports, threads)
+    let words = [("epoll", MediaIo::Epoll), ("io_uring", MediaIo::IoUring)];
+    let io = match section.line_of("io", notes) {
+        None => Some(MediaIo::Epoll),
+        Some(_) => section.word("io", &words, notes).map(|found| found.value),
+    };
+    (pbx.zip(trunk).map(|(pbx, trunk)| [pbx.value, trunk.value]), ports, threads, io)
 }
 
 /// How many pairs of ports are few: a port rests after its call ([`limits::PORT_REST`]), so that many calls a minute need many.
@@ -417,7 +422,7 @@ fn check_peers(sip: Option<&SipRead>, pbx: Option<&PeerRead>, trunks: &[(TrunkNa
 }
 
 fn check_ports(sip: Option<&SipRead>, media: Option<&MediaRead>, notes: &mut Notes) {
-    if let (Some((Some(listen), _)), Some((Some(addresses), Some(ports), _))) = (sip, media)
+    if let (Some((Some(listen), _)), Some((Some(addresses), Some(ports), ..))) = (sip, media)
         && addresses.contains(&listen.value.ip())
         && ports.value.contains(&listen.value.port())
     {

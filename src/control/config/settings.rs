@@ -102,6 +102,17 @@ pub struct Media {
     pub ports: RangeInclusive<u16>,
     /// Media threads; 0 is one a core.
     pub threads: usize,
+    /// How they speak with the kernel.
+    pub io: MediaIo,
+}
+
+/// How a media thread speaks with the kernel.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum MediaIo {
+    /// A system call for each packet in and each packet out. Needs nothing.
+    Epoll,
+    /// Packets by the batch, over a ring that is shared with the kernel: Linux 6.1, and a kernel that lets us.
+    IoUring,
 }
 
 impl Media {

@@ -82,7 +82,7 @@ fn a_setting_that_the_sample_shows_as_a_comment_is_right_when_it_is_taken_in() {
         .flat_map(|line| [line, "\n"])
         .collect();
 
-    assert_eq!(text.matches("\n# ").count() + 7, SAMPLE.matches("\n# ").count(), "seven settings may be left out");
+    assert_eq!(text.matches("\n# ").count() + 8, SAMPLE.matches("\n# ").count(), "eight settings may be left out");
     assert_eq!(parse(&text).mistakes, []);
 }
 
@@ -222,6 +222,11 @@ fn each_mistake_is_told_with_what_to_do() {
             "[data]",
             "threads = 1000\n[data]",
             "11: `threads` of [media] cannot be 1000\n  it is a whole number of threads (0: one a core) from 0 to 256",
+        ),
+        (
+            "[data]",
+            "io = \"iouring\"\n[data]",
+            "11: `io` of [media] cannot be `iouring`\n  did you mean \"io_uring\"? it is one of: \"epoll\", \"io_uring\"",
         ),
         // metrics, data, recipients
         (

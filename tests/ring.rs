@@ -1,0 +1,56 @@
+//! The proxy on the kernel's ring (`io = "io_uring"`): a call over it is like any other.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test may panic, and it is the shell that starts, waits, reads and listens"
+)]
+
+#[allow(dead_code, reason = "each file of tests uses its part")]
+#[path = "support/pair.rs"]
+mod pair;
+#[allow(dead_code, reason = "each file of tests uses its part")]
+#[path = "support/reader.rs"]
+mod reader;
+#[allow(dead_code, reason = "each file of tests uses its part")]
+mod support;
+
+use pair::{Pair, recordings_begun, sound_sent};
+use reader::run_in;
+use support::site::{Site, policy};
+
+#[test]
+fn calls_over_the_ring_are_announced_heard_and_recorded_whole() {
+    let site = Site::new(policy("announce"));
+    let config = std::fs::read_to_string(site.config()).unwrap();
+    std::fs::write(site.config(), config.replace("io = \"epoll\"", "io = \"io_uring\"")).unwrap();
+    let proxy = site.start();
+    let pair = Pair::new(&site);
+    let mut seen = Vec::new();
+
+    // One after the other, so that the second may have the first one's sockets' numbers.
+    for nth in 1..=2_u32 {
+        let talk = pair.call();
+        talk.both_speak();
+        recordings_begun(&site, f64::from(nth));
+        talk.each_is_heard(50);
+        talk.both_fall_silent();
+        talk.caller_hangs_up();
+
+        let rows = site.ledger(nth as usize);
+        let mut ids = rows.iter().map(|row| row["recording"].as_str().unwrap().to_owned());
+        let id = ids.find(|id| !seen.contains(id)).unwrap();
+        site.verify(&id);
+        let opened = reader::open(&site, &id);
+        for (leg, call) in [("pbx", &talk.out), ("trunk", &talk.into)] {
+            let (recorded, sent) = (opened.packets(leg), sound_sent(call));
+            assert_eq!(run_in(&recorded, &sent, leg) + recorded.len(), sent.len(), "{leg}: to the last word");
+        }
+        seen.push(id);
+    }
+    drop(proxy);
+}
