@@ -61,6 +61,25 @@ pub const MEDIA_MISORDER: i16 = 100;
 /// tally `digits_lost` counts them; announcements and ends are always told, since each answers one order.
 pub const MEDIA_EVENTS: usize = 1024;
 
+/// Streams (SSRCs) under one SRTP key in one direction. Real legs have one or two, and one more for each time that a PBX puts another
+/// source on the line. Only who has the key can begin one. More: the packets of the further ones are refused until the next key.
+pub const SRTP_SOURCES: usize = 64;
+
+/// How many packets up to the newest an SRTP stream remembers one by one (RFC 3711 §3.3.2 wants 64): 2.5 s at 20 ms, and more than
+/// [`MEDIA_MISORDER`]. A packet further behind: refused as a replay.
+pub const SRTP_REPLAY_WINDOW: u64 = 128;
+
+/// How often an SRTP stream may have rolled over before the first packet of it that we can open: its beginning was lost, or came before
+/// the answer with the key. Once is 22 minutes at 20 ms. More: the stream is not understood until the next key.
+pub const SRTP_ROLLOVERS_MISSED: u32 = 1;
+
+/// How long packets under the old SRTP key are taken once a new one was agreed, if none comes under the new one: 64·T1, by which the
+/// answer has come or the call has gone (RFC 3261 §17.1.1.2). Later: they are refused.
+pub const SRTP_OLD_KEY: Duration = Duration::from_secs(32);
+
+/// How long they are taken after the first packet under the new key: they were overtaken on their way. Later: they are refused.
+pub const SRTP_OLD_KEY_LATE: Duration = Duration::from_secs(2);
+
 // ── vault ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /// Bytes of records in one chunk: about 0.9 s of two G.711 legs. Full: the chunk is closed and sealed.

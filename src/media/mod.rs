@@ -19,6 +19,7 @@ mod plane;
 mod ports;
 mod side;
 mod splice;
+pub mod srtp;
 mod table;
 mod tallies;
 mod verdict;
