@@ -11,12 +11,14 @@ use mitschnitt::codec::Codec;
 use mitschnitt::consent::{Clip, Consent, Cut, Fact, Facts, Mode, Output, Parties, Permit, Terms, WithoutConsent};
 use mitschnitt::digit::Digit;
 use mitschnitt::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
+use mitschnitt::media::srtp::{Keying, Opener, Sealer};
 use mitschnitt::media::{
     Announcing, BridgeId, BridgeTallies, Bridging, Content, Event, Order, PairIds, Payload, PayloadFormat, Plane, PortId, Remote,
     Sent,
 };
 use mitschnitt::time::{Moment, Wall};
-use mitschnitt::wire::rtp::{Header, Rtp};
+use mitschnitt::wire::rtp::{Header, Rtp, set_sequence};
+use mitschnitt::wire::sdp::{Crypto, Suite};
 use proptest::array::uniform2;
 use proptest::prelude::*;
 
@@ -640,6 +642,41 @@ fn a_packet_is_decided_on_without_an_allocation() {
     assert_eq!(after - before, 0);
     assert_eq!(kept, 1000);
     assert!(forwarded >= 3000 - 1000, "all but the keys, whose source alternates, are rewritten: {forwarded}");
+}
+
+#[test]
+fn a_packet_is_opened_and_sealed_again_without_an_allocation() {
+    for suite in [Suite::AesCm128HmacSha1_80, Suite::Aes256CmHmacSha1_32, Suite::AeadAes128Gcm, Suite::AeadAes256Gcm] {
+        let (key, salt) = suite.lengths().unwrap();
+        let keying = |seed| Keying::of(&Crypto::new(1, suite.clone(), &vec![seed; key + salt]).unwrap()).unwrap();
+        let (mut party, mut opener, mut sealer) = (Sealer::new(keying(1)), Opener::new(keying(1)), Sealer::new(keying(2)));
+        let rtp = packet(audio(1, 0, 0));
+        let rtcp = sender_report(1, 1, 2, 3);
+        let mut buffer = [0; 2048];
+        let mut relay = |sequence: u16| {
+            buffer[..rtp.len()].copy_from_slice(&rtp);
+            set_sequence(&mut buffer, sequence);
+            let len = party.seal_rtp(&mut buffer, rtp.len()).unwrap().len();
+            // One that was forged, by a stream that is not known.
+            buffer[11] ^= 1;
+            assert!(opener.open_rtp(&mut buffer[..len], Moment::START).is_err());
+            buffer[11] ^= 1;
+            let len = opener.open_rtp(&mut buffer[..len], Moment::START).unwrap().len();
+            assert!(sealer.seal_rtp(&mut buffer, len).is_ok());
+            buffer[..rtcp.len()].copy_from_slice(&rtcp);
+            let len = party.seal_rtcp(&mut buffer, rtcp.len()).unwrap().len();
+            let len = opener.open_rtcp(&mut buffer[..len], Moment::START).unwrap().len();
+            assert!(sealer.seal_rtcp(&mut buffer, len).is_ok());
+        };
+        // The first packet of a stream may allocate: it is remembered.
+        relay(0);
+
+        let before = ALLOCATIONS.with(Cell::get);
+        (1..1000).for_each(&mut relay);
+        let after = ALLOCATIONS.with(Cell::get);
+
+        assert_eq!(after - before, 0, "{suite:?}");
+    }
 }
 
 // ── the lab: two parties, a plane between them, and virtual time ────────────────────────────────────────────────────
