@@ -22,6 +22,8 @@ mod sdes;
 mod sdp;
 #[path = "../fuzz/properties/sip.rs"]
 mod sip;
+#[path = "../fuzz/properties/srtp.rs"]
+mod srtp;
 #[path = "../fuzz/properties/wav.rs"]
 mod wav;
 
@@ -73,6 +75,11 @@ fn configurations_hold_their_properties() {
 #[test]
 fn announcements_hold_their_properties() {
     replay("wav", wav::check);
+}
+
+#[test]
+fn packets_of_strangers_and_of_our_own_hold_their_properties() {
+    replay("srtp", srtp::check);
 }
 
 #[test]
