@@ -285,7 +285,7 @@ where
     keystream(&prf, &x, &[0; 10], out);
 }
 
-/// The labels of encryption key, authentication key and salt (RFC 3711 §4.3.2).
+/// The labels of encryption key, authentication key and salt (RFC 3711 §4.3.1, §4.3.2).
 const fn labels(protocol: Protocol) -> [u8; 3] {
     match protocol {
         Protocol::Rtp => [0, 1, 2],

@@ -105,7 +105,7 @@ impl Keying {
     }
 }
 
-/// Packets that one master key may be used for: as many as the index tells apart (RFC 3711 §9.2, RFC 7714 §9.1).
+/// Packets that one master key may be used for: as many as the index tells apart (RFC 3711 §9.2, RFC 7714 §10).
 const RTP_PACKETS: u64 = 1 << 48;
 
 /// Likewise, of SRTCP.
@@ -118,7 +118,7 @@ pub enum Unusable {
     Suite,
     /// There are several keys, which the sender may use in any order, or one by another method than `inline`.
     SeveralKeys,
-    /// `KDR`: keys derived anew again and again. RFC 3711 §4.3.1 wants only that a receiver does without.
+    /// `KDR`: session keys are derived anew every 2^n packets. Also of 0, which some mean as «never».
     KeyDerivationRate,
     /// `UNENCRYPTED_SRTP` or `UNENCRYPTED_SRTCP`: it would be SRTP in name only.
     Unencrypted,
@@ -179,6 +179,7 @@ mod tests {
             (" UNENCRYPTED_SRTCP", Unusable::Unencrypted),
             (" UNAUTHENTICATED_SRTP", Unusable::Unauthenticated),
             (" KDR=1", Unusable::KeyDerivationRate),
+            (" KDR=0", Unusable::KeyDerivationRate),
             (" FEC_ORDER=SRTP_FEC", Unusable::Redundancy),
             (" NEW=1", Unusable::UnknownParameter),
             ("|1:1;inline:PS1uQCVeeCFCanVmcjkpPywjNWhcYD0mXXtxaVBR|2:1", Unusable::SeveralKeys),
