@@ -39,10 +39,16 @@ impl Call {
         let streams = &mut self.streams[to.index()];
         let (ssrc, sequence) = (rtp.ssrc, rtp.sequence);
         let new = Stream { path, source, ssrc, highest: sequence, at, clip: source.is_none().then_some(sequence), described };
-        let Some(stream) = streams.iter_mut().find(|stream| stream.path == path) else {
-            streams.push(new);
+        let Some(place) = streams.iter().position(|stream| stream.path == path) else {
+            // The first packet to a new address may be one that was overtaken by those to the old one.
+            let is_its = |known: &&Stream| known.path.0 == path.0 && known.ssrc == ssrc;
+            let behind = |known: &&Stream| is_its(known) && known.highest.wrapping_sub(sequence) < 0x8000;
+            let newest = streams.iter().filter(behind).max_by_key(|known| known.highest.wrapping_sub(sequence));
+            let highest = newest.map_or(sequence, |known| known.highest);
+            streams.push(Stream { highest, ..new });
             return Ok(());
         };
+        let Some(stream) = streams.get_mut(place) else { return Ok(()) };
         // A party that was silent for a second, was described anew, or goes on with another SSRC, need not be steady.
         let goes_on = stream.described == described && at <= stream.at + Duration::from_secs(1);
         let same = goes_on && (source.is_none() || stream.source.is_none() || stream.source == source);
