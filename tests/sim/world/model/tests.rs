@@ -306,7 +306,7 @@ fn a_held_party_is_not_owed_its_packets_and_after_the_resume_it_is() {
             stage.offers(&sdp(PBX_PARTY), 3);
         }
         stage.rests(20);
-        stage.media(Way::In, Leg::Trunk, &rtp(7, &voice(7, 1, 0, 77)));
+        stage.media(Way::In, Leg::Trunk, &rtp(77, &voice(7, 1, 0, 77)));
         stage.rests(10);
         stage.hangs_up(Leg::Pbx);
         match invariant {
