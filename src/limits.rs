@@ -57,6 +57,13 @@ pub const BRIDGES_PER_PORT: usize = DIALOGS_PER_CALL;
 /// has begun to count anew, and the stream is carried on from there.
 pub const MEDIA_MISORDER: i16 = 100;
 
+/// How many packets may be missing before one that still continues its source: a minute of 20 ms (RFC 3550 §A.1, `MAX_DROPOUT`). More,
+/// and a second packet follows it: the source has begun to count anew, and nothing is taken for lost.
+pub const MEDIA_DROPOUT: u16 = 3000;
+
+/// Hz of an RTP clock that jitter is measured by; RFC 3551 has 8,000 to 90,000, and L16 may have 192,000. Others: no jitter is told.
+pub const MEDIA_CLOCKS: std::ops::RangeInclusive<u32> = 1000..=192_000;
+
 /// What a media thread tells signalling before it is fetched: a batch of packets brings a handful. More: keys are not told, and the
 /// tally `digits_lost` counts them; announcements and ends are always told, since each answers one order.
 pub const MEDIA_EVENTS: usize = 1024;

@@ -679,6 +679,111 @@ fn a_packet_is_opened_and_sealed_again_without_an_allocation() {
     }
 }
 
+#[test]
+fn the_quality_of_what_came_is_told_at_the_end() {
+    let mut lab = Lab::answered();
+    lab.talk(Leg::Pbx, audio(1, 65_500, 0), 60);
+    // Five of the trunk's are lost, and one comes twice; its key is no jitter.
+    lab.talk(Leg::Trunk, audio(2, 1, 0), 30);
+    lab.talk(Leg::Trunk, audio(2, 36, 35 * 160), 30);
+    lab.receive(PORTS[1].rtp, at(TRUNK), &packet(audio(2, 65, 64 * 160)));
+    lab.receive(PORTS[1].rtp, at(TRUNK), &packet(Header { payload_type: 101, ..audio(2, 66, 7) }));
+    lab.run(100);
+
+    let [pbx, trunk] = lab.close().quality;
+
+    assert_eq!((pbx.expected, pbx.received, pbx.lost(), pbx.jitter), (60, 60, 0, Some(Duration::ZERO)));
+    assert_eq!((trunk.expected, trunk.received, trunk.lost(), trunk.duplicates), (66, 62, 5, 1));
+    assert_eq!(trunk.longest_gap, Duration::from_millis(100));
+    assert!(trunk.mos() < pbx.mos());
+}
+
+#[test]
+fn a_round_trip_is_told_by_the_reports_that_pass() {
+    let mut lab = Lab::answered();
+    lab.receive(PORTS[0].rtcp, at(PBX_RTCP), &sender_report(1, 0, 0, 0));
+    lab.run(60);
+    // The trunk had it for half a second less than that: 7 and 8 are the last words of the report block.
+    let mut report = sender_report(2, 0, 1, 0);
+    report.truncate(52 - 8);
+    let lsr = 0x0001_0000_u32;
+    report.extend_from_slice(&lsr.to_be_bytes());
+    report.extend_from_slice(&(65_536_u32 / 50).to_be_bytes());
+    lab.receive(PORTS[1].rtcp, at(TRUNK_RTCP), &report);
+
+    let [pbx, trunk] = lab.close().quality;
+
+    // 60 ms passed, of which the trunk had the report for 1310 / 65,536 s.
+    assert_eq!((pbx.round_trip, trunk.round_trip), (None, Some(Duration::from_micros(60_000 - 19_989))));
+}
+
+#[test]
+fn a_call_of_which_nothing_comes_is_dead_once_and_rtcp_is_something() {
+    let mut lab = Lab::answered();
+    lab.watch(10);
+    lab.run(4000);
+    lab.talk(Leg::Pbx, audio(1, 1, 0), 1);
+    lab.run(4980);
+    lab.receive(PORTS[1].rtcp, at(TRUNK_RTCP), &sender_report(2, 0, 0, 0));
+    assert_eq!(lab.silent, []);
+
+    lab.run(60_000);
+
+    // The watch began at 1 s; the packet came at 5 s, the report at 10 s.
+    assert_eq!(lab.silent, [(20_000, None)]);
+    let [pbx, trunk] = lab.close().quality;
+    assert!(!pbx.is_one_way(&trunk) && !trunk.is_one_way(&pbx), "nobody talked");
+}
+
+#[test]
+fn a_party_that_falls_silent_while_the_other_talks_is_told_once() {
+    let mut lab = Lab::answered();
+    lab.watch(2);
+    lab.talk(Leg::Trunk, audio(1, 1, 0), 50);
+
+    lab.talk(Leg::Pbx, audio(2, 1, 0), 500);
+
+    assert_eq!(lab.silent, [(1000 + 980 + 2000, Some(Leg::Trunk))]);
+    let [pbx, trunk] = lab.close().quality;
+    assert!(trunk.is_one_way(&pbx) && !pbx.is_one_way(&trunk));
+}
+
+#[test]
+fn hold_is_not_dead_and_the_silence_after_it_counts_from_its_end() {
+    let mut lab = Lab::answered();
+    lab.watch(10);
+    lab.describe(Leg::Trunk, Remote { receives: false, ..remote(TRUNK) });
+    lab.run(65_000);
+    assert_eq!(lab.silent, []);
+
+    lab.describe(Leg::Trunk, remote(TRUNK));
+    lab.run(60_000);
+
+    assert_eq!(lab.silent, [(1000 + 65_000 + 10_000, None)]);
+}
+
+#[test]
+fn a_call_whose_video_goes_on_is_not_dead() {
+    let mut lab = Lab::answered();
+    let video = BridgeId { line: 1, ..ID };
+    let pair = |rtp| PairIds { rtp: PortId(rtp), rtcp: PortId(rtp + 1) };
+    lab.bridge(video, [pair(20), pair(22)], Content::OtherRtp);
+    for (leg, rtp) in [(Leg::Pbx, "192.0.2.1:4002"), (Leg::Trunk, "198.51.100.1:4002")] {
+        lab.order(Order::Describe { id: video, leg, remote: remote(rtp) });
+    }
+    lab.watch(10);
+
+    for nth in 0..20 {
+        lab.receive(PortId(20), at("192.0.2.1:4002"), &packet(audio(1, nth, 0)));
+        lab.run(1000);
+    }
+    assert_eq!(lab.silent, []);
+
+    lab.order(Order::Close { id: video });
+    lab.run(10_000);
+    assert_eq!(lab.silent.len(), 1);
+}
+
 // ── the lab: two parties, a plane between them, and virtual time ────────────────────────────────────────────────────
 
 const ID: BridgeId = BridgeId { call: CallId::from_u64(1), dialog: 0, line: 0 };
@@ -701,6 +806,8 @@ struct Lab {
     cut: Vec<(Leg, Cut)>,
     digits: Vec<(Leg, Digit)>,
     closed: Vec<BridgeTallies>,
+    /// When it was told that nothing came, and from whom alone.
+    silent: Vec<(u64, Option<Leg>)>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -746,6 +853,7 @@ impl Lab {
             cut: vec![],
             digits: vec![],
             closed: vec![],
+            silent: vec![],
         }
     }
 
@@ -768,6 +876,10 @@ impl Lab {
 
     fn describe(&mut self, leg: Leg, remote: Remote) {
         self.order(Order::Describe { id: ID, leg, remote });
+    }
+
+    fn watch(&mut self, patience_s: u64) {
+        self.order(Order::Watch { id: ID, patience: Duration::from_secs(patience_s) });
     }
 
     fn announce(&mut self, leg: Leg, ms: usize) {
@@ -859,6 +971,8 @@ impl Lab {
                 }
                 Event::Cut { id: _, leg, cut } => self.cut.push((leg, cut)),
                 Event::Digit { id: _, leg, digit } => self.digits.push((leg, digit)),
+                Event::Dead { id: _ } => self.silent.push((self.now.as_micros() / 1000, None)),
+                Event::OneWay { id: _, leg } => self.silent.push((self.now.as_micros() / 1000, Some(leg))),
                 Event::Closed { id: _, tallies } => self.closed.push(*tallies),
             }
         }

@@ -519,7 +519,7 @@ impl Call {
                 None => self.announce(desk, now),
             },
             media::Event::Digit { id: _, leg, digit } => self.pressed(leg, digit, How::KeyByRtp, desk, now),
-            media::Event::Closed { .. } => {}
+            media::Event::Dead { .. } | media::Event::OneWay { .. } | media::Event::Closed { .. } => {}
         }
     }
 

@@ -122,6 +122,8 @@ impl Table {
                     media::Event::Played { id, .. }
                     | media::Event::Cut { id, .. }
                     | media::Event::Digit { id, .. }
+                    | media::Event::Dead { id }
+                    | media::Event::OneWay { id, .. }
                     | media::Event::Closed { id, .. } => id.call,
                 };
                 self.with_call(call, now, |call, desk| call.heard(event, desk, now));

@@ -1,6 +1,7 @@
 //! One bridge: the two sides of one `m=` line, what goes from one to the other, and what may be kept of it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::consent::{Cut, Permit, Played, Player};
 use crate::ids::Leg;
@@ -12,7 +13,7 @@ use crate::media::side::{Channel, Meaning, Meanings, Side};
 use crate::media::splice::{Kind, Offset, Pass};
 use crate::media::verdict::Change;
 use crate::media::{
-    Announcing, BridgeId, BridgeTallies, Bridging, Content, Forward, LegTallies, PortId, Remote, Rewrite, Sent, Verdict,
+    Announcing, BridgeId, BridgeTallies, Bridging, Content, Event, Forward, LegTallies, PortId, Remote, Rewrite, Sent, Verdict,
 };
 use crate::time::Moment;
 use crate::wire::{rtcp, rtp, rtp::Rtp};
@@ -25,6 +26,17 @@ pub(super) struct Bridge {
     content: Content,
     sides: [Side; 2],
     permit: Option<Permit>,
+    watch: Option<Watch>,
+}
+
+/// Somebody wants to know when nothing comes.
+#[derive(Debug)]
+struct Watch {
+    patience: Duration,
+    began: Moment,
+    /// When to look again.
+    due: Moment,
+    is_dead_told: bool,
 }
 
 /// A frame's time came.
@@ -43,19 +55,23 @@ pub(super) enum Turn {
 impl Bridge {
     pub(super) fn new(bridging: &Bridging) -> Self {
         let &Bridging { id, slot, ports, content } = bridging;
-        Self { id, slot, content, sides: ports.map(|ports| Side::new(ports, LegTallies::default())), permit: None }
+        Self { id, slot, content, sides: ports.map(|ports| Side::new(ports, LegTallies::default())), permit: None, watch: None }
     }
 
     pub(super) const fn id(&self) -> BridgeId {
         self.id
     }
 
-    pub(super) fn tallies(&self) -> BridgeTallies {
-        BridgeTallies { legs: self.sides.each_ref().map(|side| side.tallies) }
+    /// What it carried; the time since the last packet is part of its quality where this is the end.
+    pub(super) fn tallies(&self, end: Option<Moment>) -> BridgeTallies {
+        BridgeTallies {
+            legs: self.sides.each_ref().map(|side| side.tallies),
+            quality: self.sides.each_ref().map(|side| side.quality.report(end)),
+        }
     }
 
     /// Takes the party's description, and says why what is played to it ends there, if it does.
-    pub(super) fn describe(&mut self, leg: Leg, remote: Remote) -> Option<Cut> {
+    pub(super) fn describe(&mut self, leg: Leg, remote: Remote, now: Moment) -> Option<Cut> {
         let side = self.side_mut(leg);
         let before = side.takes().copied();
         side.describe(remote);
@@ -72,6 +88,10 @@ impl Bridge {
         let [pbx, trunk] = &mut self.sides;
         pbx.meanings = Meanings::of(trunk.remote(), pbx.remote());
         trunk.meanings = Meanings::of(pbx.remote(), trunk.remote());
+        // What the one takes, the other is to send; on hold neither.
+        let is_described = pbx.remote().is_some() && trunk.remote().is_some();
+        pbx.quality.expect(is_described && trunk.takes().is_some(), now);
+        trunk.quality.expect(is_described && pbx.takes().is_some(), now);
         cut
     }
 
@@ -107,6 +127,58 @@ impl Bridge {
 
     pub(super) fn unrecord(&mut self) {
         self.permit = None;
+    }
+
+    /// Watches from here on, and returns when to look; nothing where it is watched already.
+    pub(super) fn watch(&mut self, patience: Duration, now: Moment) -> Option<Moment> {
+        if self.watch.is_some() {
+            return None;
+        }
+        let due = now + patience;
+        self.watch = Some(Watch { patience, began: now, due, is_dead_told: false });
+        Some(due)
+    }
+
+    /// Looks whether anything came since the last look, if it is time to; returns when to look again. `beside` is when something came last
+    /// over another bridge of the dialog.
+    pub(super) fn look(&mut self, due: Moment, beside: Option<Moment>, told: &mut Told, now: Moment) -> Option<Moment> {
+        let id = self.id;
+        let [pbx, trunk] = &mut self.sides;
+        let watch = self.watch.as_mut().filter(|watch| watch.due == due)?;
+        let ends = |since: Moment| since + watch.patience;
+        let next = match (pbx.quality.due(), trunk.quality.due()) {
+            (Some(pbx_due), Some(trunk_due)) => {
+                let began = watch.began.max(pbx_due).max(trunk_due);
+                let [pbx_since, trunk_since] = [&*pbx, &*trunk].map(|side| side.quality.life().map_or(began, |at| at.max(began)));
+                let newest = pbx_since.max(trunk_since).max(beside.unwrap_or(began));
+                if ends(newest) <= now {
+                    if !std::mem::replace(&mut watch.is_dead_told, true) {
+                        told.tell(Event::Dead { id });
+                    }
+                } else {
+                    for (leg, since) in Leg::BOTH.into_iter().zip([pbx_since, trunk_since]) {
+                        let (silent, other) = match leg {
+                            Leg::Pbx => (&mut *pbx, &*trunk),
+                            Leg::Trunk => (&mut *trunk, &*pbx),
+                        };
+                        let is_one_way = ends(since) <= now && other.quality.last().is_some_and(|last| ends(last) > now);
+                        if is_one_way && !std::mem::replace(&mut silent.quality.fell_silent, true) {
+                            told.tell(Event::OneWay { id, leg });
+                        }
+                    }
+                }
+                [pbx_since, trunk_since, newest].map(ends).into_iter().filter(|&at| at > now).min()
+            }
+            // Somebody is on hold. If that ends, the silence begins then, and this look comes before it can have lasted long enough.
+            (None, _) | (_, None) => None,
+        };
+        watch.due = next.unwrap_or(now + watch.patience);
+        Some(watch.due)
+    }
+
+    /// Returns when something came last, from whichever party.
+    pub(super) fn life(&self) -> Option<Moment> {
+        self.sides.iter().filter_map(|side| side.quality.life()).max()
     }
 
     /// Sends the frame that was due then, if one was.
@@ -163,7 +235,7 @@ impl Bridge {
         }
         match (self.content, channel) {
             (Content::Audio | Content::OtherRtp, Channel::Rtp) if rtp::is_rtcp(packet) && self.side(from).has_rtcp_mux() => {
-                self.rtcp(from, packet)
+                self.rtcp(from, packet, now)
             }
             // Sent to the wrong port. Read as RTP it would be a new source, and a spliced stream would go on with it.
             (Content::Audio | Content::OtherRtp, Channel::Rtp) if rtp::is_rtcp(packet) && rtcp::is_valid(packet) => {
@@ -171,8 +243,8 @@ impl Bridge {
             }
             (Content::Audio, Channel::Rtp) => self.audio(from, packet, told, now),
             (Content::OtherRtp, Channel::Rtp) if Rtp::parse(packet).is_none() => self.malformed(from),
-            (Content::OtherRtp | Content::Datagrams, Channel::Rtp) => self.as_it_came(from, packet),
-            (Content::Audio | Content::OtherRtp, Channel::Rtcp) => self.rtcp(from, packet),
+            (Content::OtherRtp | Content::Datagrams, Channel::Rtp) => self.as_it_came(from, packet, now),
+            (Content::Audio | Content::OtherRtp, Channel::Rtcp) => self.rtcp(from, packet, now),
             (Content::Datagrams, Channel::Rtcp) => self.malformed(from),
         }
     }
@@ -198,6 +270,7 @@ impl Bridge {
                 (Kind::Media, None)
             }
         };
+        from.quality.packet(&rtp, from.meanings.clock_of(rtp.payload_type()), now);
         from.tallies.kept += u64::from(keep.is_some());
         let keep = keep.map(|covered| (self.slot, covered));
         let Some(&address) = to.takes() else {
@@ -220,21 +293,27 @@ impl Bridge {
         Verdict { keep, forward }
     }
 
-    fn as_it_came<'p>(&mut self, leg: Leg, packet: &[u8]) -> Verdict<'p> {
+    fn as_it_came<'p>(&mut self, leg: Leg, packet: &[u8], now: Moment) -> Verdict<'p> {
         let (from, to) = pair(&mut self.sides, leg);
         from.tallies.packets += 1;
         from.tallies.bytes += packet.len() as u64;
+        from.quality.sign(now);
         let forward = to.takes().map(|&address| Forward { port: to.ports.rtp, to: address, rewrite: None });
         from.tallies.held += u64::from(forward.is_none());
         Verdict { keep: None, forward }
     }
 
-    fn rtcp<'p>(&mut self, leg: Leg, packet: &[u8]) -> Verdict<'p> {
+    fn rtcp<'p>(&mut self, leg: Leg, packet: &[u8], now: Moment) -> Verdict<'p> {
         if !rtcp::is_valid(packet) {
             return self.malformed(leg);
         }
         let (from, to) = pair(&mut self.sides, leg);
         from.tallies.rtcp += 1;
+        from.quality.sign(now);
+        for report in rtcp::packets(packet) {
+            report.lsr().into_iter().for_each(|lsr| to.quality.asked(lsr, now));
+            report.heard_reports().for_each(|(lsr, dlsr)| from.quality.answered(lsr, dlsr, now));
+        }
         let forward = to.takes_rtcp().map(|(port, address)| {
             let rewrite = mapping(to.splice.offset(), from.splice.offset()).map(|mapping| Rewrite(Change::Rtcp(mapping)));
             Forward { port, to: address, rewrite }

@@ -36,6 +36,19 @@ pub enum Event {
         /// The key.
         digit: Digit,
     },
+    /// Nothing came from either party for as long as the bridge is watched, nor over any other bridge of the dialog, while neither was on
+    /// hold: [`Order::Watch`](crate::media::Order::Watch). RTCP counts as something. Told once.
+    Dead {
+        /// Which bridge.
+        id: BridgeId,
+    },
+    /// Nothing came from this party for as long as the bridge is watched, while it was due and the other one talked. Told once.
+    OneWay {
+        /// Which bridge.
+        id: BridgeId,
+        /// The party that is not heard.
+        leg: Leg,
+    },
     /// A bridge was taken down.
     Closed {
         /// Which bridge.
@@ -57,7 +70,7 @@ impl Told {
         Self { events: VecDeque::with_capacity(MEDIA_EVENTS), digits_lost: 0 }
     }
 
-    /// Tells what answers an order: never lost.
+    /// Tells what answers an order, or what is told a few times for a bridge: never lost.
     pub(super) fn tell(&mut self, event: Event) {
         self.events.push_back(event);
     }

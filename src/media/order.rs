@@ -1,6 +1,7 @@
 //! What signalling tells the media plane: which parties a bridge joins, where they are, what to play, and whether to record.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::codec::Codec;
 use crate::consent::{Clip, Permit};
@@ -53,6 +54,14 @@ pub enum Order {
         id: BridgeId,
         /// The party that hears it.
         leg: Leg,
+    },
+    /// Both parties are in the call: tell from here on when nothing comes from either of them, or from one alone, for so long. Once for
+    /// a bridge: another such order changes nothing.
+    Watch {
+        /// Which bridge.
+        id: BridgeId,
+        /// How long.
+        patience: Duration,
     },
     /// Mirror from here on what both parties send. The permit of another call is dropped.
     Record {
@@ -144,5 +153,8 @@ pub enum Payload {
     /// Keys (RFC 4733): passed on, told, never kept.
     TelephoneEvent,
     /// Anything else: another speech codec, or comfort noise.
-    Other,
+    Other {
+        /// Its RTP clock in Hz, as its description says.
+        clock: u32,
+    },
 }

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::consent::{Cut, Permit};
 use crate::ids::Leg;
@@ -26,6 +27,7 @@ pub struct Plane {
     vacant: Vec<u32>,
     names: BTreeMap<BridgeId, u32>,
     due: BinaryHeap<Reverse<Due>>,
+    looks: BinaryHeap<Reverse<Look>>,
     told: Told,
     chance: Chance,
     tallies: PlaneTallies,
@@ -37,6 +39,14 @@ struct Due {
     at: Moment,
     bridge: u32,
     leg: Leg,
+}
+
+/// When to look whether anything comes over a bridge that is watched: once for as long as its watcher is patient, whatever comes meanwhile.
+/// A bridge that was closed leaves its entry behind until then.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Look {
+    at: Moment,
+    bridge: u32,
 }
 
 /// What became of a frame that the shell was given to send.
@@ -59,6 +69,7 @@ impl Plane {
             vacant: Vec::new(),
             names: BTreeMap::new(),
             due: BinaryHeap::new(),
+            looks: BinaryHeap::new(),
             told: Told::new(),
             chance: Chance::new(seed),
             tallies: PlaneTallies::default(),
@@ -69,12 +80,13 @@ impl Plane {
     pub fn order(&mut self, order: Order, now: Moment) {
         match order {
             Order::Bridge(bridging) => self.build(&bridging),
-            Order::Describe { id, leg, remote } => self.describe(id, leg, remote),
+            Order::Describe { id, leg, remote } => self.describe(id, leg, remote, now),
             Order::Announce(announcing) => self.announce(announcing, now),
             Order::StopAnnouncement { id, leg } => self.with(id, |bridge| bridge.stop(leg)),
             Order::Record { id, permit } => self.record(id, permit),
             Order::Unrecord { id } => self.with(id, Bridge::unrecord),
-            Order::Close { id } => self.close(id),
+            Order::Watch { id, patience } => self.watch(id, patience, now),
+            Order::Close { id } => self.close(id, now),
         }
     }
 
@@ -108,10 +120,12 @@ impl Plane {
     /// Returns when to call [`Plane::wake`] at the latest.
     #[must_use]
     pub fn deadline(&self) -> Option<Moment> {
-        self.due.peek().map(|Reverse(due)| due.at)
+        let frame = self.due.peek().map(|Reverse(due)| due.at);
+        let look = self.looks.peek().map(|Reverse(look)| look.at);
+        [frame, look].into_iter().flatten().min()
     }
 
-    /// Sends the frames that are due, at most one for each announcement: `send` is given the socket, the address and the packet.
+    /// Looks at the bridges that are due, and sends the frames that are, at most one for each announcement: `send` is given the socket, the address and the packet.
     ///
     /// An announcement counts as played by what `send` returns, so it must not return [`Sent::Out`] before the kernel took the packet.
     pub fn wake(&mut self, now: Moment, send: &mut dyn FnMut(PortId, SocketAddr, &[u8]) -> Sent) {
@@ -134,6 +148,24 @@ impl Plane {
                 Turn::Cut(cut) => self.told.tell(Event::Cut { id, leg, cut }),
             }
         }
+        while let Some(&Reverse(Look { at, bridge })) = self.looks.peek()
+            && at <= now
+        {
+            self.looks.pop();
+            let Some(Some(watched)) = self.bridges.get(bridge as usize) else { continue };
+            let beside = self.life_beside(watched.id());
+            let Some(Some(watched)) = self.bridges.get_mut(bridge as usize) else { continue };
+            if let Some(at) = watched.look(at, beside, &mut self.told, now) {
+                self.looks.push(Reverse(Look { at, bridge }));
+            }
+        }
+    }
+
+    /// When something came last over the other bridges of a dialog: video, say.
+    fn life_beside(&self, id: BridgeId) -> Option<Moment> {
+        let lines = BridgeId { line: 0, ..id }..=BridgeId { line: u16::MAX, ..id };
+        let others = self.names.range(lines).filter(|(other, _)| **other != id);
+        others.filter_map(|(_, &index)| self.bridges.get(index as usize)?.as_ref()?.life()).max()
     }
 
     /// Returns what happened next, in order. To be asked until there is nothing, after every batch of packets and every order.
@@ -151,7 +183,7 @@ impl Plane {
     #[must_use]
     pub fn carried(&self, id: BridgeId) -> BridgeTallies {
         let bridge = self.names.get(&id).and_then(|&index| self.bridges.get(index as usize)?.as_ref());
-        bridge.map(|bridge| bridge.tallies()).unwrap_or_default()
+        bridge.map(|bridge| bridge.tallies(None)).unwrap_or_default()
     }
 
     /// Returns the sockets of a bridge that face the PBX and the trunk.
@@ -205,13 +237,13 @@ impl Plane {
         Ok(())
     }
 
-    fn describe(&mut self, id: BridgeId, leg: Leg, remote: Remote) {
+    fn describe(&mut self, id: BridgeId, leg: Leg, remote: Remote, now: Moment) {
         let Some(index) = self.names.get(&id).copied() else {
             self.tallies.misdirected += 1;
             return;
         };
         let Some(Some(bridge)) = self.bridges.get_mut(index as usize) else { return };
-        if let Some(cut) = bridge.describe(leg, remote) {
+        if let Some(cut) = bridge.describe(leg, remote, now) {
             self.told.tell(Event::Cut { id, leg, cut });
         }
         // Two forks may have one address, as behind one gateway: the one that was described last is the one that talks.
@@ -244,7 +276,18 @@ impl Plane {
         }
     }
 
-    fn close(&mut self, id: BridgeId) {
+    fn watch(&mut self, id: BridgeId, patience: Duration, now: Moment) {
+        match self.bridge(id) {
+            Some((bridge, index)) => {
+                if let Some(at) = bridge.watch(patience, now) {
+                    self.looks.push(Reverse(Look { at, bridge: index }));
+                }
+            }
+            None => self.tallies.misdirected += 1,
+        }
+    }
+
+    fn close(&mut self, id: BridgeId, now: Moment) {
         let Some(index) = self.names.remove(&id) else {
             self.tallies.misdirected += 1;
             self.told.tell(Event::Closed { id, tallies: Box::default() });
@@ -255,7 +298,7 @@ impl Plane {
                 self.table.remove(port, index);
             }
             self.vacant.push(index);
-            self.told.tell(Event::Closed { id, tallies: Box::new(bridge.tallies()) });
+            self.told.tell(Event::Closed { id, tallies: Box::new(bridge.tallies(Some(now))) });
         }
     }
 

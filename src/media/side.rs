@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::codec::Codec;
 use crate::consent::Cut;
+use crate::limits::MEDIA_CLOCKS;
 use crate::media::inject::Injection;
+use crate::media::quality::Quality;
 use crate::media::splice::Splice;
 use crate::media::{LegTallies, PairIds, Payload, PayloadFormat, PortId, Remote};
 use crate::time::Moment;
@@ -30,6 +32,8 @@ pub(super) struct Side {
     pub(super) injection: Option<Injection>,
     /// What came from the party.
     pub(super) tallies: LegTallies,
+    /// How good it is.
+    pub(super) quality: Quality,
 }
 
 #[derive(Debug)]
@@ -66,6 +70,7 @@ impl Side {
             splice: Splice::new(),
             injection: None,
             tallies,
+            quality: Quality::new(),
         }
     }
 
@@ -148,10 +153,13 @@ const LATE_PRESS: u32 = 80_000;
 ///
 /// What the other party said it takes goes first, for that is what the sender must go by (RFC 3264 §6.1); then what the sender itself
 /// takes, since many send as they receive.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Meanings {
     audio: u128,
     events: u128,
+    /// The types whose clock is the 8 kHz of telephony, and the clocks of the others, in Hz.
+    at_8_khz: u128,
+    clocks: Vec<(u8, u32)>,
 }
 
 /// What one packet means.
@@ -166,10 +174,11 @@ pub(super) enum Meaning {
 }
 
 impl Meanings {
-    pub(super) const NONE: Self = Self { audio: 0, events: 0 };
+    pub(super) const NONE: Self = Self { audio: 0, events: 0, at_8_khz: 0, clocks: Vec::new() };
 
     pub(super) fn of(receiver: Option<&Remote>, sender: Option<&Remote>) -> Self {
-        let (mut audio, mut events, mut any_event) = (0, 0, 0);
+        let (mut audio, mut events, mut any_event, mut at_8_khz) = (0, 0, 0, 0);
+        let mut clocks = Vec::new();
         for remote in [receiver, sender].into_iter().flatten() {
             let listed = audio | events;
             for format in &remote.formats {
@@ -180,12 +189,31 @@ impl Meanings {
                         events |= fresh;
                         any_event |= bit;
                     }
-                    Payload::Speech(_) | Payload::Other => audio |= fresh,
+                    Payload::Speech(_) | Payload::Other { clock: 8000 } => {
+                        audio |= fresh;
+                        at_8_khz |= fresh;
+                    }
+                    Payload::Other { clock } => {
+                        audio |= fresh;
+                        if fresh != 0 && MEDIA_CLOCKS.contains(&clock) {
+                            clocks.push((format.payload_type & 0x7f, clock));
+                        }
+                    }
                 }
             }
         }
-        audio |= bit(COMFORT_NOISE) & !events;
-        Self { audio: audio & !any_event, events: events & !audio }
+        let comfort_noise = bit(COMFORT_NOISE) & !events;
+        at_8_khz |= comfort_noise & !audio;
+        audio |= comfort_noise;
+        Self { audio: audio & !any_event, events: events & !audio, at_8_khz, clocks }
+    }
+
+    /// Returns the clock of a payload type of sound, in Hz.
+    pub(super) fn clock_of(&self, payload_type: u8) -> Option<u32> {
+        if self.at_8_khz & bit(payload_type) != 0 {
+            return Some(8000);
+        }
+        self.clocks.iter().find(|(of, _)| *of == payload_type).map(|&(_, clock)| clock)
     }
 
     pub(super) const fn of_type(&self, payload_type: u8) -> Meaning {
@@ -314,7 +342,10 @@ mod tests {
         assert_eq!(meanings.of_type(101), Meaning::TelephoneEvent);
         assert_eq!(meanings.of_type(0), Meaning::Unlisted);
 
+        assert_eq!((meanings.clock_of(8), meanings.clock_of(13), meanings.clock_of(101)), (Some(8000), Some(8000), None));
+
         let meanings = Meanings::of(Some(&sender), Some(&receiver));
+        assert_eq!((meanings.clock_of(96), meanings.clock_of(8)), (Some(48_000), Some(8000)));
         assert_eq!(meanings.of_type(96), Meaning::Unlisted, "what may be a key is not kept, and what may be sound is no key");
     }
 
@@ -336,7 +367,7 @@ mod tests {
     }
 
     fn other(payload_type: u8) -> PayloadFormat {
-        PayloadFormat { payload_type, payload: Payload::Other }
+        PayloadFormat { payload_type, payload: Payload::Other { clock: 48_000 } }
     }
 
     fn at(text: &str) -> SocketAddr {

@@ -1,10 +1,14 @@
 //! What is counted: nothing is dropped without a name.
 
+use crate::media::LegQuality;
+
 /// What one bridge carried.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct BridgeTallies {
     /// By the leg it came from, and what was played to that leg ([`Leg::index`](crate::ids::Leg::index)).
     pub legs: [LegTallies; 2],
+    /// How good what came from each leg was, where the bridge carries audio.
+    pub quality: [LegQuality; 2],
 }
 
 /// What came from one leg, what became of it, and what was played to it.

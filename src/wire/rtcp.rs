@@ -11,6 +11,31 @@ pub struct Packet<'p> {
     pub bytes: &'p [u8],
 }
 
+impl Packet<'_> {
+    /// Returns when a sender report says it was sent: the middle 32 bits of its NTP time, as a report on it has them (RFC 3550 §6.4.1, LSR).
+    #[must_use]
+    pub fn lsr(&self) -> Option<u32> {
+        let bytes = self.bytes.get(10..).filter(|_| self.kind == SR)?.first_chunk::<4>()?;
+        Some(u32::from_be_bytes(*bytes))
+    }
+
+    /// Returns LSR and DLSR of each report block: the sender report that it speaks of, and for how many 1/65,536 s the reporter had it.
+    /// Blocks that speak of none are left out.
+    pub fn heard_reports(&self) -> impl Iterator<Item = (u32, u32)> {
+        let blocks = match self.kind {
+            SR => self.bytes.get(28..),
+            RR => self.bytes.get(8..),
+            _ => None,
+        };
+        let (blocks, _) = blocks.unwrap_or_default().as_chunks::<24>();
+        blocks.iter().take(self.count.into()).filter_map(|block| {
+            let [.., a, b, c, d, e, f, g, h] = *block;
+            let lsr = u32::from_be_bytes([a, b, c, d]);
+            (lsr != 0).then_some((lsr, u32::from_be_bytes([e, f, g, h])))
+        })
+    }
+}
+
 /// Sender report.
 pub const SR: u8 = 200;
 /// Receiver report.

@@ -364,6 +364,7 @@ impl Machine for Lab {
                 Event::Played { played, .. } => format!("played({})", letter(played.leg())),
                 Event::Cut { leg, cut, .. } => format!("cut({} {})", letter(leg), cut_word(cut)),
                 Event::Digit { leg, digit, .. } => format!("digit({} {})", letter(leg), digit.event()),
+                Event::Dead { .. } | Event::OneWay { .. } => unreachable!("nobody watches"),
                 Event::Closed { .. } => "closed".into(),
             });
         }
@@ -423,7 +424,7 @@ pub fn remote(leg: Leg, place: Place) -> Remote {
         Place::Here | Place::Held | Place::OtherCodec => at(leg),
     };
     let speech = match place {
-        Place::OtherCodec => PayloadFormat { payload_type: 18, payload: Payload::Other },
+        Place::OtherCodec => PayloadFormat { payload_type: 18, payload: Payload::Other { clock: 8000 } },
         Place::Here | Place::Elsewhere | Place::Held => PayloadFormat { payload_type: 8, payload: Payload::Speech(Codec::Pcma) },
     };
     let events = PayloadFormat { payload_type: 101, payload: Payload::TelephoneEvent };

@@ -408,6 +408,7 @@ impl Parties {
                 self.say(&format!("stop({})", letter(leg)));
             }
             Order::Record { .. } | Order::Unrecord { .. } => unreachable!("the lane orders these, not the table"),
+            Order::Watch { .. } => unreachable!("no time is configured after which media are dead"),
             Order::Close { .. } => {
                 self.announcing = [None, None];
                 self.say("close");
