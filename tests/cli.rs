@@ -161,7 +161,7 @@ fn live(site: &Site, is_so: impl Fn(&Value) -> bool) -> Option<Value> {
 
 /// What differs from run to run, and what stands for it: `#` is a digit, `%` are digits, `&` is a hexadecimal digit; the rest is as it is.
 /// A length has no brackets: so it is as wide as before, and columns stay what they are.
-const SHAPES: [(&str, &str); 21] = [
+const SHAPES: [(&str, &str); 31] = [
     ("####-##-##T##:##:##.######Z", "[TIME]"),
     ("####-##-##T##:##:##.###Z", "[TIME]"),
     ("####-##-## ##:##:##", "[TIME]"),
@@ -183,6 +183,16 @@ const SHAPES: [(&str, &str); 21] = [
     ("\"silence_s\":%.%", "\"silence_s\":[N]"),
     ("\"frames\":%", "\"frames\":[N]"),
     ("\"size_bytes\":%", "\"size_bytes\":[SIZE]"),
+    ("\"expected\":%", "\"expected\":[N]"),
+    ("\"received\":%", "\"received\":[N]"),
+    ("\"jitter_ms\":%.%", "\"jitter_ms\":[N]"),
+    ("\"worst_jitter_ms\":%.%", "\"worst_jitter_ms\":[N]"),
+    ("\"longest_gap_ms\":%.%", "\"longest_gap_ms\":[N]"),
+    ("\"mos\":%.%", "\"mos\":[N]"),
+    ("jitter %.% ms", "jitter [N] ms"),
+    ("jitter % ms", "jitter [N] ms"),
+    ("longest gap % ms", "longest gap [N] ms"),
+    ("MOS %.%", "MOS [N]"),
 ];
 
 /// Where commands are typed: a directory, and what is called what in it.

@@ -38,6 +38,8 @@ pub struct Entry {
     pub recording: Option<RecordingId>,
     /// What the recording holds, once it is sealed.
     pub totals: Option<Totals>,
+    /// How good what came from each leg was ([`Leg::index`]), once an answered call is over.
+    pub quality: Option<[Quality; 2]>,
     /// Who talked; nothing once they were erased.
     pub parties: Option<Parties>,
 }
@@ -137,6 +139,41 @@ pub struct Totals {
     pub size_bytes: u64,
 }
 
+/// How good what came from one leg was: its RTP, as it came in.
+///
+/// `received - duplicates + lost() = expected`.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Quality {
+    /// Packets that its sequence numbers promise (RFC 3550 §A.3).
+    pub expected: u64,
+    /// Packets that came, duplicates included.
+    pub received: u64,
+    /// Packets that came again.
+    pub duplicates: u64,
+    /// Packets that came behind a later one.
+    pub reordered: u64,
+    /// The mean of the interarrival jitter (RFC 3550 §6.4.1); nothing where it could not be measured.
+    pub jitter: Option<Duration>,
+    /// The highest that the interarrival jitter stood at.
+    pub worst_jitter: Option<Duration>,
+    /// The longest time between two packets while media was due, or from the last one to the end.
+    pub longest_gap: Duration,
+    /// The mean round trip to the party, where RTCP told of it.
+    pub round_trip: Option<Duration>,
+    /// The mean opinion score in hundredths, 100 to 450: an estimate by the E-model (ITU-T G.107); nothing where too little came.
+    pub mos_hundredths: Option<u16>,
+    /// Nothing was heard of the party, or nothing any more, although the other one talked.
+    pub is_one_way: bool,
+}
+
+impl Quality {
+    /// Returns how many packets never came.
+    #[must_use]
+    pub const fn lost(&self) -> u64 {
+        self.expected.saturating_sub(self.received.saturating_sub(self.duplicates))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +195,7 @@ mod tests {
             leg: None,
             recording: None,
             totals: None,
+            quality: None,
             parties: None,
         };
         assert_eq!(entry.talked(), None);

@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::catalogue::{Entry, Reason, Totals};
+use crate::catalogue::{Entry, Quality, Reason, Totals};
 use crate::ids::{CallId, RecordingId};
 use crate::time::Wall;
 
@@ -70,6 +70,9 @@ pub enum Write {
     Torn(RecordingId, Reason),
     /// The recording could not be begun, for this reason: there is none.
     Lost(RecordingId, Reason),
+    /// What came from each leg of the call was so good. Of a call that was not answered nothing is kept, and of several bridges, as of
+    /// forks, the one that carried the most counts.
+    Measured(CallId, Box<[Quality; 2]>),
 }
 
 /// Which rows are wanted.

@@ -7,6 +7,6 @@ mod entry;
 mod index;
 mod reason;
 
-pub use entry::{Entry, NotAState, Parties, State, Totals};
+pub use entry::{Entry, NotAState, Parties, Quality, State, Totals};
 pub use index::{Access, Deed, Filter, NotInTheLog, Opening, Outcome, Store, StoreError, Which, Write, erasure};
 pub use reason::{NotAReason, Reason};

@@ -1,8 +1,10 @@
 //! A row of the ledger as JSON, for programs.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use crate::catalogue::{Access, Entry, Parties};
+use crate::catalogue::{Access, Entry, Parties, Quality};
 use crate::control::masked;
 use crate::ids::Leg;
 use crate::private::Private;
@@ -35,7 +37,33 @@ pub(super) fn entry(entry: &Entry, is_in_full: bool) -> Value {
         "gaps": totals.map(|totals| totals.gaps),
         "lost": totals.map(|totals| totals.lost),
         "size_bytes": totals.map(|totals| totals.size_bytes),
+        "quality": entry.quality.map(|[pbx, trunk]| json!({ "pbx": quality(&pbx), "trunk": quality(&trunk) })),
     })
+}
+
+fn quality(quality: &Quality) -> Value {
+    let ms = |time: Option<Duration>| time.map(|time| (time.as_secs_f64() * 1_000_000.0).round() / 1000.0);
+    json!({
+        "expected": quality.expected,
+        "received": quality.received,
+        "lost": quality.lost(),
+        "loss_percent": percent(quality),
+        "duplicates": quality.duplicates,
+        "reordered": quality.reordered,
+        "jitter_ms": ms(quality.jitter),
+        "worst_jitter_ms": ms(quality.worst_jitter),
+        "longest_gap_ms": ms(Some(quality.longest_gap)),
+        "round_trip_ms": ms(quality.round_trip),
+        "mos": quality.mos_hundredths.map(|hundredths| f64::from(hundredths) / 100.0),
+        "one_way": quality.is_one_way,
+    })
+}
+
+/// How much of what was expected never came, in per cent to two places.
+#[expect(clippy::cast_precision_loss, reason = "a call has fewer packets than 2^52")]
+pub(super) fn percent(quality: &Quality) -> Option<f64> {
+    let percent = || (quality.lost() as f64 / quality.expected as f64 * 10_000.0).round() / 100.0;
+    (quality.expected > 0).then(percent)
 }
 
 /// Returns a line of the access log.

@@ -3,13 +3,14 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::catalogue::{Access, Entry, Opening, Reason, State, Store, erasure};
+use crate::catalogue::{Access, Entry, Opening, Quality, Reason, State, Store, erasure};
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
-use crate::cli::json;
+use crate::cli::json::{self, percent};
 use crate::cli::list::{counted, length, number, seconds};
 use crate::cli::named::Named;
 use crate::cli::site::{Site, style};
@@ -124,6 +125,10 @@ fn facts(entry: &Entry, is_in_full: bool) -> Vec<(&'static str, String)> {
     facts.extend(entry.answered.map(|wall| ("answered", wall.to_string())));
     facts.extend(entry.ended.map(|wall| ("ended", wall.to_string())));
     facts.extend(entry.talked().map(|talked| ("talked", length(talked))));
+    if let Some([pbx, trunk]) = &entry.quality {
+        facts.push(("PBX", heard(pbx)));
+        facts.push(("trunk", heard(trunk)));
+    }
     if let Some(totals) = entry.totals {
         let [pbx, trunk] = totals.packets;
         facts.push(("packets", format!("{pbx} from the PBX, {trunk} from the trunk")));
@@ -137,6 +142,35 @@ fn facts(entry: &Entry, is_in_full: bool) -> Vec<(&'static str, String)> {
         ));
     }
     facts
+}
+
+/// How good what came from a leg was, in words.
+fn heard(quality: &Quality) -> String {
+    let mut words = Vec::new();
+    if quality.received == 0 {
+        words.push("nothing came".to_owned());
+    } else {
+        words.push(match quality.lost() {
+            0 => format!("none of {} lost", counted(quality.expected, "packet")),
+            lost => {
+                format!("{lost} of {} lost ({} %)", counted(quality.expected, "packet"), percent(quality).unwrap_or_default())
+            }
+        });
+        words.extend(quality.jitter.map(|jitter| format!("jitter {}", ms(jitter))));
+        words.push(format!("longest gap {}", ms(quality.longest_gap)));
+        words.extend(quality.round_trip.map(|round_trip| format!("round trip {}", ms(round_trip))));
+        words.extend(quality.mos_hundredths.map(|score| format!("MOS {:.1} (estimated)", f64::from(score) / 100.0)));
+    }
+    if quality.is_one_way {
+        words.push("one-way: the other side talked".into());
+    }
+    words.join(", ")
+}
+
+/// Milliseconds, with a tenth where there are few.
+fn ms(time: Duration) -> String {
+    let ms = time.as_secs_f64() * 1000.0;
+    if ms < 10.0 { format!("{ms:.1} ms") } else { format!("{ms:.0} ms") }
 }
 
 fn or_erased(number: String, entry: &Entry) -> String {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::catalogue::{
-    Access, Deed, Entry, Filter, Opening, Outcome, Parties, Reason, State, Store, StoreError, Totals, Which, Write,
+    Access, Deed, Entry, Filter, Opening, Outcome, Parties, Quality, Reason, State, Store, StoreError, Totals, Which, Write,
 };
 use crate::cli::doors::{Doors, exit};
 use crate::cli::exit::Exit;
@@ -389,6 +389,39 @@ access log
   AT (UTC)             WHO               DEED    OUTCOME          WHY
   2026-11-24 10:30:00  alice (uid 1000)  export  refused-purpose  marketing
 "
+    );
+}
+
+#[test]
+fn how_good_a_call_was_is_shown_in_words_and_in_figures() {
+    let site = Site::with_recordings();
+    let pbx = Quality {
+        expected: 3000,
+        received: 2991,
+        duplicates: 1,
+        reordered: 2,
+        jitter: Some(Duration::from_micros(458)),
+        worst_jitter: Some(Duration::from_micros(12_100)),
+        longest_gap: Duration::from_millis(80),
+        round_trip: Some(Duration::from_millis(31)),
+        mos_hundredths: Some(437),
+        is_one_way: false,
+    };
+    site.store.lock().unwrap().entries[0].quality = Some([pbx, Quality { is_one_way: true, ..Quality::default() }]);
+
+    let said = site.says(&["recordings", "show", "ID"]);
+    let row: serde_json::Value =
+        serde_json::from_str(site.says(&["recordings", "list", "--json", "--last", "2"]).lines().next().unwrap()).unwrap();
+
+    let line =
+        "  PBX       10 of 3000 packets lost (0.33 %), jitter 0.5 ms, longest gap 80 ms, round trip 31 ms, MOS 4.4 (estimated)\n";
+    assert!(said.contains(line), "{said}");
+    assert!(said.contains("  trunk     nothing came, one-way: the other side talked\n"), "{said}");
+    assert_eq!((&row["quality"]["pbx"]["loss_percent"], &row["quality"]["pbx"]["mos"]), (&0.33.into(), &4.37.into()));
+    assert_eq!((&row["quality"]["pbx"]["jitter_ms"], &row["quality"]["trunk"]["one_way"]), (&0.458.into(), &true.into()));
+    assert_eq!(
+        (&row["quality"]["trunk"]["mos"], &row["quality"]["trunk"]["loss_percent"]),
+        (&serde_json::Value::Null, &serde_json::Value::Null)
     );
 }
 
@@ -1205,6 +1238,7 @@ fn entry(call: u64, began: i64, talked: i64) -> Entry {
         leg: None,
         recording: Some(id()),
         totals: None,
+        quality: None,
         parties: Some(Parties {
             calling: Private::new("+4930123456".into()),
             called: Private::new("100".into()),

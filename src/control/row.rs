@@ -27,6 +27,7 @@ pub fn of_story(story: Story, clocks: (Moment, Wall)) -> Write {
         leg: story.leg,
         recording: story.recording,
         totals: None,
+        quality: None,
         parties: Some(Parties { calling: story.parties.calling, called: story.parties.called, call_id: story.parties.call_id }),
     }))
 }

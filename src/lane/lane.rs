@@ -166,14 +166,7 @@ impl Lane {
                 sent
             });
         }
-        while let Some(event) = self.plane.poll() {
-            if let Event::Closed { tallies, .. } = &event {
-                self.tallies.replaced += tallies.legs.iter().map(|leg| leg.replaced).sum::<u64>();
-                self.tallies.held += tallies.legs.iter().map(|leg| leg.held).sum::<u64>();
-                self.tallies.withheld += tallies.legs.iter().map(|leg| leg.withheld).sum::<u64>();
-            }
-            outside.tell(Up::Event(event));
-        }
+        self.tell(outside);
         while let Some(&(at, slot)) = self.ages.front() {
             if at > now {
                 break;
@@ -184,6 +177,18 @@ impl Lane {
             {
                 hand_over(*id, recorder, chunk, &mut self.tallies, outside);
             }
+        }
+    }
+
+    /// Tells what happened in the plane.
+    fn tell(&mut self, outside: &mut impl Outside) {
+        while let Some(event) = self.plane.poll() {
+            if let Event::Closed { tallies, .. } = &event {
+                self.tallies.replaced += tallies.legs.iter().map(|leg| leg.replaced).sum::<u64>();
+                self.tallies.held += tallies.legs.iter().map(|leg| leg.held).sum::<u64>();
+                self.tallies.withheld += tallies.legs.iter().map(|leg| leg.withheld).sum::<u64>();
+            }
+            outside.tell(Up::Event(event));
         }
     }
 
@@ -295,13 +300,14 @@ impl Lane {
         outside.end(id, recorder.end(why, withheld, ended));
     }
 
-    /// Ends every recording, because whoever drives the lane stops.
+    /// Ends every recording, because whoever drives the lane stops, and tells what is left to tell.
     pub fn end_all(&mut self, now: Moment, outside: &mut impl Outside) {
         for slot in 0..self.recorders.len() {
             if let Ok(slot) = u32::try_from(slot) {
                 self.end(slot, EndReason::Shutdown, now, outside);
             }
         }
+        self.tell(outside);
     }
 
     /// Packets of pressed keys that came from each leg: they are never kept.

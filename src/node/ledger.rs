@@ -6,9 +6,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::call::Story;
-use crate::catalogue::{Store, StoreError, Write};
+use crate::catalogue::{Quality, Store, StoreError, Write};
 use crate::control::row;
+use crate::ids::CallId;
 use crate::limits::LEDGER_ROWS_WAITING;
+use crate::media::{BridgeTallies, LegQuality};
 use crate::node::alive::Alive;
 use crate::node::metrics::Metrics;
 use crate::node::queue::{self, Giver, Taker};
@@ -63,6 +65,7 @@ fn write(store: &mut dyn Store, waits: &Taker<Write>, metrics: &Metrics) {
                     Write::Sealed(recording, _) | Write::Torn(recording, _) | Write::Lost(recording, _) => {
                         tracing::error!(%recording, "row_lost");
                     }
+                    Write::Measured(call, _) => tracing::error!(%call, "quality_lost"),
                 }
             }
         }
@@ -106,10 +109,39 @@ impl Ledger {
         self.send(line);
     }
 
+    /// Writes how good what a bridge carried was, where it carried audio.
+    pub(super) fn measured(&self, call: CallId, tallies: &BridgeTallies) {
+        let [pbx, trunk] = &tallies.quality;
+        if pbx.received + trunk.received > 0 {
+            self.send(Write::Measured(call, Box::new([quality(pbx, trunk), quality(trunk, pbx)])));
+        }
+    }
+
     fn send(&self, line: Write) {
         // As many wait as may, or the thread is gone, which only a panic brings about and the end of the run reports.
         if self.lines.give(line).is_err() {
             self.metrics.ledger_errors.inc();
         }
     }
+}
+
+/// The ledger's figures of a leg.
+fn quality(leg: &LegQuality, other: &LegQuality) -> Quality {
+    Quality {
+        expected: leg.expected,
+        received: leg.received,
+        duplicates: leg.duplicates,
+        reordered: leg.reordered,
+        jitter: leg.jitter,
+        worst_jitter: leg.worst_jitter,
+        longest_gap: leg.longest_gap,
+        round_trip: leg.round_trip,
+        mos_hundredths: leg.mos().map(hundredths),
+        is_one_way: leg.is_one_way(other),
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a score is 1 to 4.5")]
+fn hundredths(score: f64) -> u16 {
+    (score * 100.0).round() as u16
 }

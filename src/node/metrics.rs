@@ -1,10 +1,13 @@
 //! What Prometheus scrapes: names, help and owners of every counter. No number and no name of a person is ever a label.
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
+use crate::ids::Leg;
 use crate::lane;
+use crate::media::BridgeTallies;
 
 /// All metrics.
 #[derive(Debug)]
@@ -38,6 +41,10 @@ pub(super) struct Metrics {
     rtp_replaced: IntCounter,
     rtp_held: IntCounter,
     rtp_withheld: IntCounter,
+    loss: HistogramVec,
+    jitter: HistogramVec,
+    mos: HistogramVec,
+    one_way: IntCounterVec,
     recording_gaps: IntCounter,
     pub(super) recordings_begun: IntCounter,
     pub(super) recordings_sealed: IntCounter,
@@ -76,6 +83,13 @@ impl Metrics {
             let gauges = IntGaugeVec::new(Opts::new(name, help), labels).expect("a well-formed name");
             registry.register(Box::new(gauges.clone())).expect("a name of its own");
             gauges
+        };
+        // By leg alone: whose leg it was is no label.
+        let by_leg = |name: &str, help: &str, buckets: &[f64]| {
+            let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+            let histograms = HistogramVec::new(options, &["leg"]).expect("a well-formed name");
+            registry.register(Box::new(histograms.clone())).expect("a name of its own");
+            histograms
         };
         let seal_latency = Histogram::with_opts(
             HistogramOpts::new(
@@ -137,6 +151,26 @@ impl Metrics {
                 "mitschnitt_media_keys_withheld_packets_total",
                 "Packets of pressed keys, which are relayed and never recorded; told when the call ends.",
             ),
+            loss: by_leg(
+                "mitschnitt_media_loss_ratio",
+                "Packets that never came from a leg, of those that its sequence numbers promise, 0 to 1; told when its bridge is closed, where at least 50 were.",
+                &[0.0, 0.001, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5],
+            ),
+            jitter: by_leg(
+                "mitschnitt_media_jitter_seconds",
+                "The mean interarrival jitter (RFC 3550) of what came from a leg; told when its bridge is closed.",
+                &[0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2],
+            ),
+            mos: by_leg(
+                "mitschnitt_media_mos",
+                "The mean opinion score of what came from a leg, 1 to 4.41: an estimate by the E-model (ITU-T G.107) as if it were G.711; told when its bridge is closed.",
+                &[1.5, 2.0, 2.5, 3.0, 3.5, 3.8, 4.0, 4.2, 4.3, 4.4],
+            ),
+            one_way: counters(
+                "mitschnitt_media_one_way_total",
+                "Legs of which nothing was heard, or nothing any more, although the other talked; told when the bridge is closed.",
+                &["leg"],
+            ),
             recording_gaps: counter(
                 "mitschnitt_vault_gaps_total",
                 "Chunks that the disk lane could not take: gaps in recordings.",
@@ -151,6 +185,23 @@ impl Metrics {
             file_errors: counter("mitschnitt_vault_file_errors_total", "Errors of the recordings' files and folders."),
             ledger_errors: counter("mitschnitt_ledger_errors_total", "Rows that the ledger could not take."),
             registry,
+        }
+    }
+
+    /// Takes over how good what a closed bridge carried was.
+    pub(super) fn add_bridge(&self, tallies: &BridgeTallies) {
+        for (leg, quality) in Leg::BOTH.into_iter().zip(&tallies.quality) {
+            let label = [leg.as_str()];
+            let [pbx, trunk] = &tallies.quality;
+            let other = if leg == Leg::Pbx { trunk } else { pbx };
+            for (histogram, value) in [
+                (&self.loss, quality.loss()),
+                (&self.jitter, quality.jitter.map(|jitter| jitter.as_secs_f64())),
+                (&self.mos, quality.mos()),
+            ] {
+                value.into_iter().for_each(|value| histogram.with_label_values(&label).observe(value));
+            }
+            self.one_way.with_label_values(&label).inc_by(quality.is_one_way(other).into());
         }
     }
 

@@ -16,6 +16,7 @@ use crate::control::{Reply, log_story};
 use crate::ids::{CallId, Leg};
 use crate::lane::{Down as ToLane, Up};
 use crate::limits;
+use crate::media::{self, BridgeTallies};
 use crate::node::admin::{self, Asked};
 use crate::node::alive::Alive;
 use crate::node::clock::Clock;
@@ -176,8 +177,13 @@ async fn serve(setup: Setup) -> Result<(), String> {
     scrape.abort();
     let Shell { lanes, ledger: of_shell, .. } = shell;
     drop(of_shell);
-    events.close();
     drop(lanes);
+    // The last bridges are told of until the media threads have ended, and with them their channel.
+    while let Some(up) = events.recv().await {
+        if let Up::Event(media::Event::Closed { id, tallies }) = up {
+            measured(&ledger, &metrics, id.call, &tallies);
+        }
+    }
     let mut faults = Vec::new();
     for thread in lane_threads {
         faults.extend(joined(thread, "media").err());
@@ -298,7 +304,12 @@ impl Shell {
 
     fn hear(&mut self, up: Up) {
         match up {
-            Up::Event(event) => self.input(Input::Media(event)),
+            Up::Event(event) => {
+                if let media::Event::Closed { id, tallies } = &event {
+                    measured(&self.ledger, &self.metrics, id.call, tallies);
+                }
+                self.input(Input::Media(event));
+            }
             Up::NotRecorded(call) => self.input(Input::VaultFailed { call, left_a_file: false }),
         }
     }
@@ -395,8 +406,8 @@ impl Shell {
     }
 
     /// Sends an order to the call's lane, and with a bridge the sockets that it needs and that no lane has yet.
-    fn order(&mut self, call: CallId, order: crate::media::Order) {
-        if let crate::media::Order::Bridge(bridging) = &order {
+    fn order(&mut self, call: CallId, order: media::Order) {
+        if let media::Order::Bridge(bridging) = &order {
             for ids in bridging.ports {
                 for (id, socket) in self.sockets.claim(ids).into_iter().flatten() {
                     self.down(call, Down::Socket(id, socket));
@@ -445,6 +456,12 @@ impl Shell {
             counter.inc_by(value.saturating_sub(counter.get()));
         }
     }
+}
+
+/// A bridge is closed: what it carried was so good.
+fn measured(ledger: &Ledger, metrics: &Metrics, call: CallId, tallies: &BridgeTallies) {
+    metrics.add_bridge(tallies);
+    ledger.measured(call, tallies);
 }
 
 fn joined(thread: JoinHandle<()>, name: &str) -> Result<(), String> {

@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Type, ValueRef};
 use rusqlite::{
-    Connection, ErrorCode, OpenFlags, OptionalExtension as _, Row, Transaction, TransactionBehavior, named_params, params,
+    Connection, ErrorCode, OpenFlags, OptionalExtension as _, Row, Statement, Transaction, TransactionBehavior, named_params,
+    params,
 };
 
-use crate::catalogue::{Access, Entry, Filter, Opening, Parties, Reason, State, Store, StoreError, Totals, Which, Write};
+use crate::catalogue::{
+    Access, Entry, Filter, Opening, Parties, Quality, Reason, State, Store, StoreError, Totals, Which, Write,
+};
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::private::Private;
 use crate::time::Wall;
@@ -39,7 +42,7 @@ const APPLICATION: i64 = 0x6d69_7473;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What brings a ledger of version *n* to *n + 1*; a new one goes through all.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
     CREATE TABLE calls (
         call          TEXT PRIMARY KEY,
@@ -90,10 +93,27 @@ const STEPS: [&str; 2] = [
     ALTER TABLE accesses ADD COLUMN reason TEXT;
     CREATE INDEX erasures ON accesses (recording) WHERE deed = 'erase' AND outcome = 'done';
 ",
+    "
+    CREATE TABLE quality (
+        call            TEXT NOT NULL REFERENCES calls (call),
+        leg             TEXT NOT NULL CHECK (leg IN ('pbx', 'trunk')),
+        expected        INTEGER NOT NULL,
+        received        INTEGER NOT NULL,
+        duplicates      INTEGER NOT NULL,
+        reordered       INTEGER NOT NULL,
+        jitter_us       INTEGER,
+        worst_jitter_us INTEGER,
+        longest_gap_us  INTEGER NOT NULL,
+        round_trip_us   INTEGER,
+        mos_hundredths  INTEGER,
+        is_one_way      INTEGER NOT NULL CHECK (is_one_way IN (0, 1)),
+        PRIMARY KEY (call, leg)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// The version that [`STEPS`] lead to.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// A row that is sealed or torn keeps its state, its totals and its recording; a torn one keeps its reason too, which is why.
 const PUT_CALL: &str = "
@@ -124,6 +144,17 @@ const TEAR: &str = "UPDATE calls SET state = 'torn', reason = ?2 WHERE recording
 
 const LOSE: &str =
     "UPDATE calls SET state = 'none', recording = NULL, reason = ?2 WHERE recording = ?1 AND state NOT IN ('sealed', 'torn')";
+
+/// Only of a call that was answered; and only where no bridge was measured before that carried more.
+const MEASURE: &str = "
+    INSERT OR REPLACE INTO quality
+    SELECT :call, :leg, :expected, :received, :duplicates, :reordered, :jitter_us, :worst_jitter_us, :longest_gap_us, :round_trip_us,
+           :mos_hundredths, :is_one_way
+    FROM calls WHERE call = :call AND answered_us IS NOT NULL";
+
+const MEASURED: &str = "SELECT coalesce(sum(received), 0) FROM quality WHERE call = ?1";
+
+const QUALITY: &str = "SELECT * FROM quality WHERE call = ?1 AND leg = ?2";
 
 const SELECT: &str = "
     SELECT calls.*, parties.calling, parties.called, parties.call_id,
@@ -206,10 +237,12 @@ impl SqliteStore {
     }
 
     fn one(&self, condition: &str, id: &str) -> Result<Option<Entry>, StoreError> {
+        let mut quality = self.db.prepare(QUALITY).map_err(|error| failed(&self.path, error))?;
         let found = self
             .db
             .prepare(&format!("{SELECT} WHERE {condition} = ?1"))
-            .and_then(|mut statement| statement.query_row([id], entry).optional());
+            .and_then(|mut statement| statement.query_row([id], entry).optional())
+            .and_then(|found| found.map(|entry| measured(entry, &mut quality)).transpose());
         found.map_err(|error| failed(&self.path, error))
     }
 }
@@ -244,8 +277,9 @@ impl Store for SqliteStore {
             format!("{SELECT} WHERE {recorded} AND (?1 IS NULL OR reason = ?1) ORDER BY began_us DESC, call DESC LIMIT ?2");
         let newest = filter.newest.map_or(-1, |newest| i64::try_from(newest).unwrap_or(i64::MAX));
         let rows = self.db.prepare(&query).and_then(|mut statement| {
+            let mut quality = self.db.prepare(QUALITY)?;
             let rows = statement.query_map(params![filter.reason.map(Reason::as_str), newest], entry)?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()
+            rows.map(|row| measured(row?, &mut quality)).collect::<rusqlite::Result<Vec<_>>>()
         });
         let mut rows = rows.map_err(|error| failed(&self.path, error))?;
         rows.reverse();
@@ -325,7 +359,62 @@ fn do_write(transaction: &Transaction<'_>, write: &Write) -> rusqlite::Result<()
         Write::Torn(recording, reason) => {
             transaction.prepare(TEAR)?.execute([recording.to_string().as_str(), reason.as_str()]).map(drop)
         }
+        Write::Measured(call, quality) => measure(transaction, *call, quality),
     }
+}
+
+fn measure(transaction: &Transaction<'_>, call: CallId, legs: &[Quality; 2]) -> rusqlite::Result<()> {
+    let call = call.to_string();
+    let carried = legs.iter().map(|quality| quality.received).sum();
+    let before: i64 = transaction.query_row(MEASURED, [&call], |row| row.get(0))?;
+    if before > number(carried) {
+        return Ok(());
+    }
+    let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+    let mut statement = transaction.prepare(MEASURE)?;
+    for (leg, quality) in Leg::BOTH.into_iter().zip(legs) {
+        statement.execute(named_params! {
+            ":call": call,
+            ":leg": leg.as_str(),
+            ":expected": number(quality.expected),
+            ":received": number(quality.received),
+            ":duplicates": number(quality.duplicates),
+            ":reordered": number(quality.reordered),
+            ":jitter_us": quality.jitter.map(micros),
+            ":worst_jitter_us": quality.worst_jitter.map(micros),
+            ":longest_gap_us": micros(quality.longest_gap),
+            ":round_trip_us": quality.round_trip.map(micros),
+            ":mos_hundredths": quality.mos_hundredths,
+            ":is_one_way": quality.is_one_way,
+        })?;
+    }
+    Ok(())
+}
+
+/// Adds how good what came from the call's legs was.
+fn measured(entry: Entry, statement: &mut Statement<'_>) -> rusqlite::Result<Entry> {
+    let call = entry.call.to_string();
+    let mut of = |leg: Leg| statement.query_row([call.as_str(), leg.as_str()], quality).optional();
+    let quality = of(Leg::Pbx)?.zip(of(Leg::Trunk)?).map(|(pbx, trunk)| [pbx, trunk]);
+    Ok(Entry { quality, ..entry })
+}
+
+fn quality(row: &Row<'_>) -> rusqlite::Result<Quality> {
+    let count = |column| row.get::<_, i64>(column).map(|count| u64::try_from(count).unwrap_or(0));
+    let time =
+        |column| row.get::<_, Option<i64>>(column).map(|us| us.map(|us| Duration::from_micros(u64::try_from(us).unwrap_or(0))));
+    Ok(Quality {
+        expected: count("expected")?,
+        received: count("received")?,
+        duplicates: count("duplicates")?,
+        reordered: count("reordered")?,
+        jitter: time("jitter_us")?,
+        worst_jitter: time("worst_jitter_us")?,
+        longest_gap: time("longest_gap_us")?.unwrap_or_default(),
+        round_trip: time("round_trip_us")?,
+        mos_hundredths: row.get("mos_hundredths")?,
+        is_one_way: row.get("is_one_way")?,
+    })
 }
 
 fn put(transaction: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<()> {
@@ -350,6 +439,9 @@ fn put(transaction: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<()> {
         ":lost": total(|totals| totals.lost),
         ":size_bytes": total(|totals| totals.size_bytes),
     })?;
+    if let Some(quality) = &entry.quality {
+        measure(transaction, entry.call, quality)?;
+    }
     if let Some(Parties { calling, called, call_id }) = &entry.parties {
         transaction.prepare(PUT_PARTIES)?.execute([call.as_str(), calling.reveal(), called.reveal(), call_id.reveal()])?;
     }
@@ -394,6 +486,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
             .transpose()
             .map_err(|_| unknown("recording"))?,
         totals,
+        quality: None,
         parties,
     })
 }
@@ -475,7 +568,7 @@ mod tests {
     #[test]
     fn a_call_is_read_as_it_was_written() {
         let (_home, mut store) = kept();
-        let (one, two) = (entry(1), Entry { parties: None, ..unrecorded(2) });
+        let (one, two) = (Entry { quality: Some(measured()), ..entry(1) }, Entry { parties: None, ..unrecorded(2) });
 
         store.write(&[put(&one), put(&two)]).unwrap();
 
@@ -629,6 +722,50 @@ mod tests {
     }
 
     #[test]
+    fn a_ledger_of_the_second_version_is_brought_up_to_date_and_its_calls_were_never_measured() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("ledger.db");
+        let old = Connection::open(&path).unwrap();
+        STEPS[..2].iter().for_each(|step| old.execute_batch(step).unwrap());
+        old.pragma_update(None, "application_id", APPLICATION).unwrap();
+        old.pragma_update(None, "user_version", 2).unwrap();
+        old.execute(
+            "INSERT INTO calls (call, began_us, answered_us, direction, trunk, state, reason)
+             VALUES (?1, 1000000, 2000000, 'inbound', 'carrier', 'none', 'no-policy')",
+            [CallId::from_u64(1).to_string()],
+        )
+        .unwrap();
+        assert!(matches!(open(&path, Opening::Read), Err(StoreError::Older { .. })));
+        drop(old);
+
+        let mut store = open(&path, Opening::Keep).unwrap();
+
+        let row = store.call(CallId::from_u64(1)).unwrap().unwrap();
+        assert_eq!((row.answered, row.quality), (Some(wall(2)), None));
+        store.write(&[Write::Measured(CallId::from_u64(1), Box::new(measured()))]).unwrap();
+        assert_eq!(store.call(CallId::from_u64(1)).unwrap().unwrap().quality, Some(measured()));
+    }
+
+    #[test]
+    fn of_several_bridges_the_one_that_carried_the_most_is_the_calls_quality() {
+        let (_home, mut store) = kept();
+        let fork = [Quality { received: 90, expected: 90, ..Quality::default() }, Quality::default()];
+        let [pbx, trunk] = measured();
+        let silent = [Quality { is_one_way: true, received: 0, ..pbx }, trunk];
+        store.write(&[put(&entry(1)), put(&unrecorded(2))]).unwrap();
+
+        for quality in [fork, silent, fork] {
+            store.write(&[Write::Measured(entry(1).call, Box::new(quality))]).unwrap();
+        }
+        store.write(&[put(&entry(1)), Write::Measured(unrecorded(2).call, Box::new(fork))]).unwrap();
+        store.write(&[Write::Measured(CallId::from_u64(9), Box::new(fork))]).unwrap();
+
+        assert_eq!(store.list(&Filter { which: Which::All, ..Filter::default() }).unwrap().len(), 2);
+        assert_eq!(store.call(entry(1).call).unwrap().unwrap().quality, Some(silent));
+        assert_eq!(store.call(unrecorded(2).call).unwrap().unwrap().quality, None, "it was not answered");
+    }
+
+    #[test]
     fn the_ledger_is_read_and_logged_to_while_the_proxy_writes() {
         let (home, mut store) = kept();
         let path = home.path().join("ledger.db");
@@ -706,7 +843,7 @@ mod tests {
 
         let error = open(&path, Opening::Keep).err().unwrap();
 
-        assert!(error.to_string().ends_with("is of version 9, and this program knows up to 2"), "{error}");
+        assert!(error.to_string().ends_with("is of version 9, and this program knows up to 3"), "{error}");
     }
 
     #[test]
@@ -773,12 +910,38 @@ mod tests {
             leg: Some(Leg::Trunk),
             recording: Some(id(n)),
             totals: None,
+            quality: None,
             parties: Some(Parties {
                 calling: Private::new("+4930123456".into()),
                 called: Private::new("100".into()),
                 call_id: Private::new("a@b".into()),
             }),
         }
+    }
+
+    fn measured() -> [Quality; 2] {
+        let pbx = Quality {
+            expected: 3000,
+            received: 2991,
+            duplicates: 1,
+            reordered: 2,
+            jitter: Some(Duration::from_micros(458)),
+            worst_jitter: Some(Duration::from_micros(1210)),
+            longest_gap: Duration::from_millis(80),
+            round_trip: None,
+            mos_hundredths: Some(437),
+            is_one_way: false,
+        };
+        [
+            pbx,
+            Quality {
+                jitter: None,
+                worst_jitter: None,
+                round_trip: Some(Duration::from_millis(31)),
+                mos_hundredths: None,
+                ..pbx
+            },
+        ]
     }
 
     fn erasing(n: u64, outcome: Outcome) -> Access {

@@ -51,6 +51,9 @@ impl Store for Rows {
                 Write::Lost(recording, reason) => self.change(*recording, |entry| {
                     (entry.state, entry.reason, entry.recording) = (State::None, *reason, None);
                 }),
+                Write::Measured(call, quality) => {
+                    self.calls.entry(*call).and_modify(|entry| entry.quality = Some(**quality));
+                }
             }
         }
         Ok(())
