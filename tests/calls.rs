@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mitschnitt::call::{
-    Config, Deed, Done, Input, Network, NotDone, Output, Peer, Peers, Policy, PortPair, Reason, Selector, Story, Strangers,
-    Suspension, Table,
+    Config, DeadMedia, Deed, Done, Input, Network, NotDone, Output, Peer, Peers, Policy, PortPair, Reason, Selector, Silence,
+    Story, Strangers, Suspension, Table, WhenDead,
 };
 use mitschnitt::codec::Codec;
 use mitschnitt::consent::{By, Clip, Cut, Mode, Player, Refusal, SentAs, Standing, Terms, WithoutConsent};
@@ -112,6 +112,76 @@ fn a_policy_may_end_a_call_without_consent_by_a_bye_to_each_side() {
     assert_eq!(to_trunk.request_uri(), Some(&b"sip:200@198.51.100.20:5060"[..]));
     assert_eq!(to_trunk.from().unwrap().tag(), Some(&b"a"[..]));
     assert_eq!(world.table.count(), 0);
+}
+
+#[test]
+fn a_call_whose_media_are_dead_is_ended_by_a_bye_to_each_side() {
+    let mut world = World::watched(all_by(Mode::Announce, WithoutConsent::GoOn), WhenDead::End);
+    world.call_is_up();
+    for announcing in world.announced() {
+        world.played(&announcing);
+    }
+    let id = world.watched_bridge().expect("the audio is watched once both are in the call");
+
+    world.media(Event::Dead { id });
+
+    assert_eq!(world.to_pbx("BYE").from().unwrap().tag(), Some(&b"b"[..]));
+    assert_eq!(world.to_trunk("BYE").from().unwrap().tag(), Some(&b"a"[..]));
+    assert_eq!(world.recording(), ["record", "end Silent"]);
+    assert_eq!(world.silences(), [(Silence::Both, WhenDead::End)]);
+    assert_eq!((world.last_story().reason, world.table.count()), (Reason::DeadMedia, 0));
+}
+
+#[test]
+fn a_call_that_is_unrecorded_for_a_reason_keeps_it_when_it_is_ended_as_dead() {
+    let mut world = World::watched(Vec::new(), WhenDead::End);
+    world.call_is_up();
+    let id = world.watched_bridge().unwrap();
+
+    world.media(Event::Dead { id });
+
+    assert_eq!((world.last_story().reason, world.table.count()), (Reason::NoPolicy, 0));
+}
+
+#[test]
+fn dead_media_are_told_and_the_call_goes_on_where_it_is_only_marked() {
+    let mut world = World::watched(all_by(Mode::Announce, WithoutConsent::GoOn), WhenDead::Mark);
+    world.call_is_up();
+    let id = world.watched_bridge().unwrap();
+
+    world.media(Event::Dead { id });
+
+    assert_eq!(world.silences(), [(Silence::Both, WhenDead::Mark)]);
+    assert_eq!(world.table.count(), 1);
+}
+
+#[test]
+fn a_call_that_is_one_way_is_never_ended() {
+    let mut world = World::watched(all_by(Mode::Announce, WithoutConsent::GoOn), WhenDead::End);
+    world.call_is_up();
+    let id = world.watched_bridge().unwrap();
+
+    world.media(Event::OneWay { id, leg: Leg::Trunk });
+
+    assert_eq!(world.silences(), [(Silence::One(Leg::Trunk), WhenDead::Mark)]);
+    assert_eq!(world.table.count(), 1);
+}
+
+#[test]
+fn nobody_watches_before_the_call_is_up_nor_where_nobody_wants_to_know() {
+    let mut ringing = World::watched(all_by(Mode::Announce, WithoutConsent::GoOn), WhenDead::End);
+    ringing.pbx_calls(&offer("192.0.2.10", 4000, "0 101"));
+    ringing.trunk_answers(183, "b", &offer("198.51.100.20", 6000, "0 101"));
+    assert_eq!(ringing.watched_bridge(), None);
+    // What is told of a call that is not up, as of a fork that it has left, ends nothing.
+    let id =
+        ringing.orders().find_map(|order| if let Order::Bridge(bridging) = order { Some(bridging.id) } else { None }).unwrap();
+    ringing.media(Event::Dead { id });
+    assert_eq!((ringing.silences(), ringing.table.count()), (vec![], 1));
+
+    let mut unwatched = World::with(Mode::Announce);
+    unwatched.call_is_up();
+    assert_eq!(unwatched.watched_bridge(), None);
 }
 
 #[test]
@@ -1037,6 +1107,25 @@ fn while_the_calls_are_drained_no_new_one_is_taken_and_those_that_are_go_on() {
 
 // ── the world ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
+/// One policy for all calls.
+fn all_by(mode: Mode, without_consent: WithoutConsent) -> Vec<Arc<Policy>> {
+    let terms = Terms {
+        policy: "all".into(),
+        policy_hash: [0; 32],
+        purpose: "quality".into(),
+        legal_basis: "consent".into(),
+        mode,
+        must_agree: [false, true],
+        key: Digit::from_char('1').unwrap(),
+        answer: Duration::from_secs(5),
+        language: "de".into(),
+        without_consent,
+        longest_pause: LONGEST_PAUSE,
+    };
+    let clips = Codec::ALL.into_iter().map(|codec| Clip::new(codec, &[1; 160], [9; 32], "de").unwrap()).collect();
+    vec![Arc::new(Policy { selector: Selector::default(), name: "all".into(), terms: Some(terms), clips })]
+}
+
 struct World {
     table: Table,
     now: Moment,
@@ -1055,24 +1144,19 @@ impl World {
     }
 
     fn with_terms(mode: Mode, without_consent: WithoutConsent) -> Self {
-        let terms = Terms {
-            policy: "all".into(),
-            policy_hash: [0; 32],
-            purpose: "quality".into(),
-            legal_basis: "consent".into(),
-            mode,
-            must_agree: [false, true],
-            key: Digit::from_char('1').unwrap(),
-            answer: Duration::from_secs(5),
-            language: "de".into(),
-            without_consent,
-            longest_pause: LONGEST_PAUSE,
-        };
-        let clips = Codec::ALL.into_iter().map(|codec| Clip::new(codec, &[1; 160], [9; 32], "de").unwrap()).collect();
-        Self::new(vec![Arc::new(Policy { selector: Selector::default(), name: "all".into(), terms: Some(terms), clips })])
+        Self::new(all_by(mode, without_consent))
     }
 
     fn new(policies: Vec<Arc<Policy>>) -> Self {
+        Self::with_silence(policies, None)
+    }
+
+    /// A call whose media may be found dead.
+    fn watched(policies: Vec<Arc<Policy>>, then: WhenDead) -> Self {
+        Self::with_silence(policies, Some(DeadMedia { after: Duration::from_secs(60), then }))
+    }
+
+    fn with_silence(policies: Vec<Arc<Policy>>, dead: Option<DeadMedia>) -> Self {
         let now = Moment::from_millis(1);
         let config = Config {
             sip: mitschnitt::sip::Config::new(addr(PROXY)),
@@ -1090,6 +1174,7 @@ impl World {
             media: ["192.0.2.2".parse().unwrap(), "203.0.113.1".parse().unwrap()],
             policies,
             port_stock: 64,
+            dead,
             clocks: (Moment::START, Wall::from_unix_micros(1_795_512_600_000_000)),
         };
         let table = Table::new(config, [7, 8], now);
@@ -1290,6 +1375,26 @@ impl World {
             Output::Media { order, .. } => Some(order),
             _ => None,
         })
+    }
+
+    /// The bridge that is watched, if one is.
+    fn watched_bridge(&self) -> Option<BridgeId> {
+        self.orders().find_map(|order| match order {
+            Order::Watch { id, patience } => {
+                assert_eq!(*patience, Duration::from_secs(60));
+                Some(*id)
+            }
+            _ => None,
+        })
+    }
+
+    /// What was told of silence.
+    fn silences(&self) -> Vec<(Silence, WhenDead)> {
+        let told = self.out.iter().filter_map(|output| match output {
+            Output::Silent { who, then, .. } => Some((*who, *then)),
+            _ => None,
+        });
+        told.collect()
     }
 
     /// Takes the announcements that were ordered since this was last asked.

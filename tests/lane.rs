@@ -15,7 +15,7 @@ use mitschnitt::consent::{
 use mitschnitt::digit::Digit;
 use mitschnitt::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use mitschnitt::lane::{Down, Lane, Outside, Up};
-use mitschnitt::media::{BridgeId, Bridging, Content, Order, PairIds, Payload, PayloadFormat, PortId, Remote, Sent};
+use mitschnitt::media::{BridgeId, Bridging, Content, Event, Order, PairIds, Payload, PayloadFormat, PortId, Remote, Sent};
 use mitschnitt::time::{Moment, Wall};
 use mitschnitt::vault::{
     EndReason, GapReason, LastChunk, NodeKey, PlainChunk, RecipientSecret, Record, Recording, UnwrapErr, Volume, Work, Writer,
@@ -117,6 +117,26 @@ fn what_is_not_suspended_is_not_resumed() {
     assert_eq!((file.kept, file.gaps), (vec![1], vec![]));
 }
 
+#[test]
+fn silence_is_told_at_its_deadline_and_what_a_closed_bridge_carried_even_as_the_lane_ends() {
+    let mut lab = Lab::recording();
+    lab.passes(1000);
+    lab.obeys(Down::Order(Order::Watch { id: ID, patience: Duration::from_secs(60) }));
+    lab.passes(50_000);
+    lab.says(Leg::Pbx, 1);
+    while let Some(at) = lab.lane.deadline().filter(|_| lab.outside.told.is_empty()) {
+        lab.passes(u64::try_from(at.since(lab.now).as_millis()).unwrap());
+    }
+    assert!(matches!(*lab.outside.told, [Up::Event(Event::Dead { id: ID })]), "{:?}", lab.outside.told);
+    assert_eq!(lab.now, Moment::from_millis(1000 + 1000 + 50_000 + 60_000));
+
+    lab.obeys(Down::Order(Order::Close { id: ID }));
+    lab.lane.end_all(lab.now, &mut lab.outside);
+
+    let Some(Up::Event(Event::Closed { tallies, .. })) = lab.outside.told.last() else { panic!("{:?}", lab.outside.told) };
+    assert_eq!((tallies.quality[0].received, tallies.quality[1].received), (1, 0));
+}
+
 const ID: BridgeId = BridgeId { call: CallId::from_u64(1), dialog: 0, line: 0 };
 const SLOT: u32 = 5;
 const PORTS: [PairIds; 2] = [PairIds { rtp: PortId(10), rtcp: PortId(11) }, PairIds { rtp: PortId(12), rtcp: PortId(13) }];
@@ -207,6 +227,7 @@ struct Wires {
     /// The last byte of each packet that was sent.
     sent: Vec<u8>,
     work: Vec<Work>,
+    told: Vec<Up>,
 }
 
 impl Outside for Wires {
@@ -237,7 +258,9 @@ impl Outside for Wires {
         self.work.push(Work::End(recording, last));
     }
 
-    fn tell(&mut self, _: Up) {}
+    fn tell(&mut self, up: Up) {
+        self.told.push(up);
+    }
 }
 
 /// A disk with room for one recording.

@@ -79,6 +79,11 @@ impl Line {
         self.kind == Kind::Audio && self.is_rtp && !self.is_secure && self.remote.is_some()
     }
 
+    /// Returns whether it is audio, of whatever kind.
+    pub(super) fn is_sound(&self) -> bool {
+        self.kind == Kind::Audio
+    }
+
     /// Returns whether both parties' descriptions of the line make it audio that a recording can be made of.
     pub(super) fn is_recordable(&self, other: &Self) -> bool {
         self.is_audio() && other.is_audio() && !(self.has_keys && other.has_keys)

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -30,6 +31,8 @@ pub struct Config {
     pub policies: Vec<Arc<Policy>>,
     /// Port pairs to be kept in stock for each leg, at most [`PORT_STOCK`](crate::limits::PORT_STOCK).
     pub port_stock: usize,
+    /// What becomes of a call that no media comes for; without it nobody looks.
+    pub dead: Option<DeadMedia>,
     /// Two readings of the clocks, taken together.
     pub clocks: (Moment, Wall),
 }
@@ -41,6 +44,24 @@ pub enum Strangers {
     Drop,
     /// Requests are answered with 403.
     Forbid,
+}
+
+/// When a call's media are dead, and what becomes of it then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DeadMedia {
+    /// For how long nothing comes from either side of a call that is up and not on hold.
+    pub after: Duration,
+    /// What becomes of it.
+    pub then: WhenDead,
+}
+
+/// What becomes of a call whose media are dead.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum WhenDead {
+    /// It is told, and goes on.
+    Mark,
+    /// It is ended: a BYE on each half.
+    End,
 }
 
 /// A pair of ports that the shell has opened.
@@ -171,6 +192,15 @@ pub enum Output {
         /// How many.
         count: usize,
     },
+    /// Nothing comes from the parties of a call that is up: write it into the log. Told once of a bridge.
+    Silent {
+        /// The call.
+        call: CallId,
+        /// From whom.
+        who: Silence,
+        /// What becomes of it.
+        then: WhenDead,
+    },
     /// A call changed: write it down.
     Story(Box<Story>),
     /// What came of an operator's deed: one for each [`Input::Operator`], in order.
@@ -222,6 +252,15 @@ pub enum NotDone {
     NotPaused,
     /// Consent was withdrawn already.
     AlreadyWithdrawn,
+}
+
+/// From whom nothing comes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Silence {
+    /// From neither party: the media are dead.
+    Both,
+    /// From this one, while the other talks: the call is one-way.
+    One(Leg),
 }
 
 /// Why nothing is kept for now.

@@ -22,7 +22,7 @@ use crate::consent::{self, By, Clip, Consent, Cut, Fact, Facts, How, Parties, Pe
 use crate::digit::Digit;
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::limits;
-use crate::media::{self, Announcing, BridgeId, Bridging, Order};
+use crate::media::{self, Announcing, BridgeId, Bridging, Content, Order};
 use crate::time::Moment;
 use crate::vault::EndReason;
 use crate::wire::sdp::Sdp;
@@ -268,6 +268,7 @@ impl Call {
     fn go_up(&mut self, at: usize, desk: &mut Desk, now: Moment) {
         self.state = State::Up { dialog: at };
         self.unacknowledged_at = None;
+        self.watch(at, desk);
         if self.answered.is_some() && self.reason != Reason::InProgress {
             return;
         }
@@ -423,11 +424,27 @@ impl Call {
                 desk.order(self.id, Order::Describe { id, leg, remote });
             }
         }
+        if self.state == (State::Up { dialog: at }) {
+            self.watch(at, desk);
+        }
         if self.is_recording {
             let formats = self.formats();
             desk.out(Output::Formats { call: self.id, slot: self.slot, formats });
         }
         self.announce(desk, now);
+    }
+
+    /// Has the dialog's first audio line watched, whoever encrypts it, where silence is to be told. A bridge that is watched already goes
+    /// on being so; without audio, as with a fax, nobody says what silence is.
+    fn watch(&self, at: usize, desk: &mut Desk) {
+        let Some(dead) = desk.config.dead else { return };
+        let Some(dialog) = self.dialogs.get(at) else { return };
+        let Some(agreed) = &dialog.agreed else { return };
+        let is_audio = |line: usize| agreed.offer.line(line).is_some_and(anchor::Line::is_sound);
+        let is_rtp = |content: &Option<Content>| content.is_some_and(|content| content != Content::Datagrams);
+        if let Some((line, _)) = dialog.bridged.iter().enumerate().find(|&(line, content)| is_rtp(content) && is_audio(line)) {
+            desk.order(self.id, Order::Watch { id: bridge(self.id, at, line), patience: dead.after });
+        }
     }
 
     /// While nothing is granted, a party that was told and is now elsewhere may be another person: it is told again.
@@ -519,6 +536,7 @@ impl Call {
                 None => self.announce(desk, now),
             },
             media::Event::Digit { id: _, leg, digit } => self.pressed(leg, digit, How::KeyByRtp, desk, now),
+            // The table takes the first two: they may end the call.
             media::Event::Dead { .. } | media::Event::OneWay { .. } | media::Event::Closed { .. } => {}
         }
     }
@@ -739,6 +757,12 @@ impl Call {
             self.end_recording(EndReason::CallFailed, desk);
         }
         self.settle(Reason::VaultUnavailable, None, desk);
+    }
+
+    /// No media comes for the call, which is to be ended.
+    pub(super) fn died(&mut self, desk: &mut Desk) {
+        self.end_recording(EndReason::Silent, desk);
+        self.settle(Reason::DeadMedia, None, desk);
     }
 
     fn end_recording(&mut self, why: EndReason, desk: &mut Desk) {

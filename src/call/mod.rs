@@ -16,7 +16,10 @@ mod story;
 mod table;
 
 pub use anchor::{Line, Session};
-pub use door::{Config, Deed, Done, Input, Live, NotDone, Output, PortPair, RecordedFormat, Strangers, Suspension, Tallies};
+pub use door::{
+    Config, DeadMedia, Deed, Done, Input, Live, NotDone, Output, PortPair, RecordedFormat, Silence, Strangers, Suspension,
+    Tallies, WhenDead,
+};
 pub use peers::{Network, Peer, Peers, Source};
 pub use policy::{Policy, Selector};
 pub use story::{Reason, Story};

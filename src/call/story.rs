@@ -59,6 +59,8 @@ pub enum Reason {
     BadOffer,
     /// The product was stopped while the call went on.
     Stopped,
+    /// No media came from either side for as long as is configured, and the product ended the call.
+    DeadMedia,
 }
 
 impl Reason {
@@ -89,6 +91,7 @@ impl Reason {
         Self::Draining,
         Self::BadOffer,
         Self::Stopped,
+        Self::DeadMedia,
     ];
 
     /// Returns the code, as it stands in the ledger and in metric labels.
@@ -120,6 +123,7 @@ impl Reason {
             Self::Draining => "draining",
             Self::BadOffer => "bad-offer",
             Self::Stopped => "stopped",
+            Self::DeadMedia => "dead-media",
         }
     }
 

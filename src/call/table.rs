@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::anchor::{self, Session};
 use super::desk::{Desk, Within};
 use super::dialog::{Agreed, Dialog};
-use super::door::{Config, Deed, Input, Live, NotDone, Output, Tallies};
+use super::door::{Config, Deed, Input, Live, NotDone, Output, Silence, Tallies, WhenDead};
 use super::hangup;
 use super::life::{Beginning, Call, NotAnchored, State};
 use super::peers::Source;
@@ -20,7 +20,7 @@ use crate::consent::{How, Parties, WithoutConsent};
 use crate::digit::Digit;
 use crate::ids::{CallId, Direction, Leg};
 use crate::limits;
-use crate::media;
+use crate::media::{self, BridgeId};
 use crate::private::Private;
 use crate::sip::{self, ServerKey, Stack};
 use crate::time::Moment;
@@ -117,6 +117,8 @@ impl Table {
                 }
             }
             Input::Unreachable { to } => self.desk.stack.handle(sip::Input::Unreachable { to }, now),
+            Input::Media(media::Event::Dead { id }) => self.fell_silent(id, Silence::Both, now),
+            Input::Media(media::Event::OneWay { id, leg }) => self.fell_silent(id, Silence::One(leg), now),
             Input::Media(event) => {
                 let call = match &event {
                     media::Event::Played { id, .. }
@@ -587,12 +589,30 @@ impl Table {
         if call.is_given_up(now) {
             self.end_call(slot, Reason::Failed, EndReason::CallFailed, now);
         } else if after.is_refused && !before.is_refused && hangs_up {
-            self.hang_up(slot, now);
+            self.hang_up(slot, Reason::EndedBeforeConsent, EndReason::Stopped, now);
+        }
+    }
+
+    /// Nothing comes from both parties, or from one, for as long as is configured. Only a call that nobody is heard in is ever ended.
+    fn fell_silent(&mut self, id: BridgeId, who: Silence, now: Moment) {
+        let Some(&slot) = self.by_id.get(&id.call) else { return };
+        let call = self.calls.get(slot as usize).and_then(Option::as_ref);
+        if call.is_none_or(|call| call.state != (State::Up { dialog: id.dialog.into() })) {
+            return;
+        }
+        let then = match (who, self.desk.config.dead) {
+            (Silence::Both, Some(dead)) => dead.then,
+            (Silence::One(_), _) | (Silence::Both, None) => WhenDead::Mark,
+        };
+        self.desk.out(Output::Silent { call: id.call, who, then });
+        if then == WhenDead::End {
+            self.with_slot(slot, now, |call, desk| call.died(desk));
+            self.hang_up(slot, Reason::DeadMedia, EndReason::Silent, now);
         }
     }
 
     /// Ends a call ourselves: BYE on both halves of its dialog.
-    fn hang_up(&mut self, slot: u32, now: Moment) {
+    fn hang_up(&mut self, slot: u32, reason: Reason, why: EndReason, now: Moment) {
         let Some(Some(call)) = self.calls.get(slot as usize) else { return };
         let State::Up { dialog } = call.state else { return };
         for leg in Leg::BOTH {
@@ -602,7 +622,7 @@ impl Table {
                 self.desk.stack.handle(sip::Input::Originate { to, request }, now);
             }
         }
-        self.end_call(slot, Reason::EndedBeforeConsent, EndReason::Stopped, now);
+        self.end_call(slot, reason, why, now);
     }
 
     fn awaits_bye(&self, slot: u32, dialog: Option<usize>) -> bool {

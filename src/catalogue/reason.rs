@@ -90,6 +90,9 @@ reasons! {
     BadOffer = "bad-offer", "The session description could not be read: the call was refused with 488.";
     /// The product was stopped while the call went on.
     Stopped = "stopped", "The proxy was stopped while the call went on.";
+    /// No media came, and the product ended the call.
+    DeadMedia = "dead-media",
+        "No media came from either side for as long as is configured, and the proxy ended the call; what was recorded until then, if anything, was kept.";
     /// The product was killed while the call went on, unrecorded.
     Interrupted = "interrupted", "The proxy was killed, or lost power, while the call went on; nothing of it was recorded.";
 }

@@ -124,7 +124,8 @@ fn weight(reason: Reason) -> Style {
         | Reason::MediaEncrypted
         | Reason::Draining
         | Reason::BadOffer
-        | Reason::Stopped => Style::Care,
+        | Reason::Stopped
+        | Reason::DeadMedia => Style::Care,
         Reason::InProgress
         | Reason::Recorded
         | Reason::Withdrawn

@@ -1,6 +1,7 @@
 //! What the log says of a call: how far it came, by its own number and never by anybody's.
 
-use crate::call::Story;
+use crate::call::{Silence, Story, WhenDead};
+use crate::ids::CallId;
 
 /// Logs a call's story.
 pub fn log_story(story: &Story) {
@@ -14,5 +15,14 @@ pub fn log_story(story: &Story) {
         tracing::info!(%call, %direction, %trunk, policy, %reason, recording, "call");
     } else {
         tracing::info!(%call, %direction, %trunk, policy, %reason, recording, "call_ended");
+    }
+}
+
+/// Logs that nothing comes from the parties of a call that is up.
+pub fn log_silence(call: CallId, who: Silence, then: WhenDead) {
+    let is_ended = then == WhenDead::End;
+    match who {
+        Silence::Both => tracing::info!(%call, is_ended, "media_dead"),
+        Silence::One(leg) => tracing::info!(%call, %leg, "one_way"),
     }
 }

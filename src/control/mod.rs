@@ -9,7 +9,7 @@ pub mod row;
 mod trouble;
 
 pub use config::{Mistake, Settings};
-pub use log::log_story;
+pub use log::{log_silence, log_story};
 pub use masked::masked;
 pub use reply::{Consent, Done, LiveCall, LiveState, NotDone, Reply, Status};
 pub use request::{NotUnderstood, Request};

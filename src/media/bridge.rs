@@ -161,7 +161,7 @@ impl Bridge {
                             Leg::Pbx => (&mut *pbx, &*trunk),
                             Leg::Trunk => (&mut *trunk, &*pbx),
                         };
-                        let is_one_way = ends(since) <= now && other.quality.last().is_some_and(|last| ends(last) > now);
+                        let is_one_way = ends(since) <= now && other.quality.last().is_some_and(|last| now.since(last) < PAUSE);
                         if is_one_way && !std::mem::replace(&mut silent.quality.fell_silent, true) {
                             told.tell(Event::OneWay { id, leg });
                         }
@@ -347,6 +347,9 @@ impl Bridge {
         self.side(leg).ports
     }
 }
+
+/// How long one who talks may send nothing: where silence is suppressed, between two sentences.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// The side a packet came from, and the one it goes to.
 const fn pair(sides: &mut [Side; 2], from: Leg) -> (&mut Side, &mut Side) {

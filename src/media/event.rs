@@ -42,7 +42,7 @@ pub enum Event {
         /// Which bridge.
         id: BridgeId,
     },
-    /// Nothing came from this party for as long as the bridge is watched, while it was due and the other one talked. Told once.
+    /// Nothing came from this party for as long as the bridge is watched, while it was due, and the other one talks. Told once.
     OneWay {
         /// Which bridge.
         id: BridgeId,

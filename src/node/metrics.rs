@@ -45,6 +45,7 @@ pub(super) struct Metrics {
     jitter: HistogramVec,
     mos: HistogramVec,
     one_way: IntCounterVec,
+    pub(super) dead: IntCounter,
     recording_gaps: IntCounter,
     pub(super) recordings_begun: IntCounter,
     pub(super) recordings_sealed: IntCounter,
@@ -170,6 +171,10 @@ impl Metrics {
                 "mitschnitt_media_one_way_total",
                 "Legs of which nothing was heard, or nothing any more, although the other talked; told when the bridge is closed.",
                 &["leg"],
+            ),
+            dead: counter(
+                "mitschnitt_media_dead_total",
+                "Calls that were up and not on hold, and of which nothing came from either side for `media.dead_after_s`.",
             ),
             recording_gaps: counter(
                 "mitschnitt_vault_gaps_total",

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::call::{self, Input, Live, Output, Story, Table};
-use crate::control::{Reply, log_story};
+use crate::call::{self, Input, Live, Output, Silence, Story, Table};
+use crate::control::{Reply, log_silence, log_story};
 use crate::ids::{CallId, Leg};
 use crate::lane::{Down as ToLane, Up};
 use crate::limits;
@@ -53,6 +53,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         ports,
         threads,
         io,
+        dead,
         peers,
         strangers,
         policies,
@@ -145,6 +146,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
             policies,
             // A small range must not lie in the stock of one leg while the other has none.
             port_stock: limits::PORT_STOCK.min((pairs / 4).max(1)),
+            dead,
             clocks: clock.both(),
         },
         [seed()?, seed()?],
@@ -358,6 +360,10 @@ impl Shell {
                     if !pairs.is_empty() {
                         self.table.handle(Input::Ports(pairs), now);
                     }
+                }
+                Output::Silent { call, who, then } => {
+                    log_silence(call, who, then);
+                    self.metrics.dead.inc_by((who == Silence::Both).into());
                 }
                 Output::Story(story) => {
                     self.tell(&story);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::call::{self, Deed, Live, Network, Peer, Peers, Policy, Selector, Strangers, Table};
+use crate::call::{self, DeadMedia, Deed, Live, Network, Peer, Peers, Policy, Selector, Strangers, Table};
 use crate::catalogue::Store;
 use crate::consent::{Mode, Standing, Terms, WithoutConsent};
 use crate::control::config;
@@ -29,6 +29,7 @@ pub(super) struct Setup {
     pub(super) ports: RangeInclusive<u16>,
     pub(super) threads: usize,
     pub(super) io: config::MediaIo,
+    pub(super) dead: Option<DeadMedia>,
     pub(super) peers: Peers,
     pub(super) strangers: Strangers,
     pub(super) policies: Vec<Arc<Policy>>,
@@ -75,6 +76,7 @@ impl Setup {
             ports: settings.media.ports.clone(),
             threads,
             io: settings.media.io,
+            dead: settings.media.dead,
             peers: Peers {
                 pbx: peer(&settings.pbx),
                 trunks: settings.trunks.iter().map(|trunk| (trunk.name.clone(), peer(&trunk.peer))).collect(),

@@ -156,6 +156,7 @@ impl Parties {
             media: ["192.0.2.2".parse().unwrap(), "203.0.113.1".parse().unwrap()],
             policies: vec![Arc::new(policy)],
             port_stock: 8,
+            dead: None,
             clocks: (Moment::START, Wall::from_unix_micros(0)),
         };
         let mut parties = Self {
@@ -318,6 +319,7 @@ impl Parties {
             match output {
                 Output::Send { to, bytes } => self.sent(to, bytes),
                 Output::Media { order, call: _ } => self.ordered(order),
+                Output::Silent { .. } => unreachable!("nobody watches"),
                 Output::Record { id, .. } => {
                     self.bridge = Some(id);
                     self.was_recorded = true;

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use toml::de::DeTable;
 
+use crate::call::{DeadMedia, WhenDead};
 use crate::control::config::section::{Found, Notes, Section, printable};
 use crate::control::config::settings::NodeKeyFile;
 use crate::control::config::{
@@ -33,7 +35,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 9] = [
     ("sip", &["listen", "strangers"]),
     ("pbx", &["address", "networks"]),
     ("trunk", &["name", "address", "networks"]),
-    ("media", &["address", "pbx_address", "trunk_address", "ports", "threads", "io"]),
+    ("media", &["address", "pbx_address", "trunk_address", "ports", "threads", "io", "dead_after_s", "when_dead"]),
     ("metrics", &["listen"]),
     ("data", &["directory"]),
     ("keys", &["node"]),
@@ -96,7 +98,7 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
         let peer_of = |(address, networks): PeerRead| {
             Some(Peer { address: address?.value, networks: networks.into_iter().map(|found| found.value).collect() })
         };
-        let (addresses, ports, threads, io) = media?;
+        let (addresses, ports, threads, io, dead) = media?;
         Some(Settings {
             sip: Sip { listen: listen?.value, strangers: strangers? },
             pbx: peer_of(pbx?)?,
@@ -104,7 +106,7 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
                 .into_iter()
                 .map(|(name, peer)| Some(Trunk { name, peer: peer_of(peer)? }))
                 .collect::<Option<Vec<_>>>()?,
-            media: Media { addresses: addresses?, ports: ports?.value, threads: threads?, io: io? },
+            media: Media { addresses: addresses?, ports: ports?.value, threads: threads?, io: io?, dead: dead? },
             metrics: metrics?,
             data: data.clone()?,
             node_key: node_key.clone()?,
@@ -125,7 +127,8 @@ type PeerRead = (Option<Found<SocketAddr>>, Vec<Found<Network>>);
 type SipRead = (Option<Found<SocketAddr>>, Option<Strangers>);
 
 /// Media as far as they could be read.
-type MediaRead = (Option<[IpAddr; 2]>, Option<Found<RangeInclusive<u16>>>, Option<usize>, Option<MediaIo>);
+type MediaRead =
+    (Option<[IpAddr; 2]>, Option<Found<RangeInclusive<u16>>>, Option<usize>, Option<MediaIo>, Option<Option<DeadMedia>>);
 
 /// Returns a section that must be there.
 fn single<'d>(document: &Section<'d>, key: &str, example: &str, notes: &mut Notes) -> Option<Section<'d>> {
@@ -263,7 +266,27 @@ fn media(section: &Section<'_>, notes: &mut Notes) -> MediaRead {
         None => Some(MediaIo::Epoll),
         Some(_) => section.word("io", &words, notes).map(|found| found.value),
     };
-    (pbx.zip(trunk).map(|(pbx, trunk)| [pbx.value, trunk.value]), ports, threads, io)
+    (pbx.zip(trunk).map(|(pbx, trunk)| [pbx.value, trunk.value]), ports, threads, io, dead(section, notes))
+}
+
+/// After how many seconds of silence a call is told as dead when nothing is said: two who are muted, in phones that suppress silence, may
+/// send nothing for minutes, but RTCP every 5 s (RFC 3550 §6.2).
+const DEAD_AFTER_S: u64 = 300;
+
+/// Reads when a call's media are dead. Unless it is said, such a call is told and goes on: to end what both parties hold open cannot be
+/// undone, and to tell costs nothing.
+fn dead(section: &Section<'_>, notes: &mut Notes) -> Option<Option<DeadMedia>> {
+    let after_s = match section.line_of("dead_after_s", notes) {
+        None => Some(DEAD_AFTER_S),
+        Some(_) => section.number("dead_after_s", 10..=86_400, "of seconds", notes).map(|found| found.value),
+    };
+    let words = [("mark", Some(WhenDead::Mark)), ("end", Some(WhenDead::End)), ("ignore", None)];
+    let then = match section.line_of("when_dead", notes) {
+        None => Some(Some(WhenDead::Mark)),
+        Some(_) => section.word("when_dead", &words, notes).map(|found| found.value),
+    };
+    let after = Duration::from_secs(after_s?);
+    then.map(|then| then.map(|then| DeadMedia { after, then }))
 }
 
 /// How many pairs of ports are few: a port rests after its call ([`limits::PORT_REST`]), so that many calls a minute need many.

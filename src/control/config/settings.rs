@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use crate::call::DeadMedia;
 use crate::control::config::{Network, Policy};
 use crate::ids::{Leg, TrunkName};
 
@@ -104,6 +105,8 @@ pub struct Media {
     pub threads: usize,
     /// How they speak with the kernel.
     pub io: MediaIo,
+    /// When a call's media are dead, and what becomes of it.
+    pub dead: Option<DeadMedia>,
 }
 
 /// How a media thread speaks with the kernel.

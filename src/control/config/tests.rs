@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::parse::SECTIONS;
 use super::*;
+use crate::call::{DeadMedia, WhenDead};
 use crate::ids::Leg;
 
 #[test]
@@ -18,6 +19,7 @@ fn a_right_configuration_says_what_it_means() {
     assert_eq!(settings.trunks[0].name.as_str(), "carrier");
     assert_eq!(settings.media.address(Leg::Trunk).to_string(), "127.0.0.1");
     assert_eq!((settings.media.ports.clone(), settings.media.pairs(), settings.media.threads), (20_000..=60_000, 20_000, 0));
+    assert_eq!(settings.media.dead, Some(DeadMedia { after: Duration::from_secs(300), then: WhenDead::Mark }));
     assert_eq!(settings.metrics.to_string(), "127.0.0.1:9464");
     assert_eq!(settings.ledger(), Path::new("d/ledger.db"));
     assert_eq!(settings.node_key.path, Path::new("d/node.pem"));
@@ -26,6 +28,15 @@ fn a_right_configuration_says_what_it_means() {
     assert_eq!((terms.key.unwrap().reveal(), terms.language.as_str()), ('1', "de"));
     assert_eq!((terms.without_consent, terms.longest_pause), (WithoutConsent::GoOn, Duration::from_secs(120)));
     assert_eq!(terms.announcement(), Some(Path::new("a.wav")));
+}
+
+#[test]
+fn a_call_whose_media_are_dead_may_be_ended_or_left_alone() {
+    let dead = |lines: &str| right(&BASE.replace("[data]", &format!("{lines}\n[data]"))).media.dead;
+
+    assert_eq!(dead("when_dead = \"end\""), Some(DeadMedia { after: Duration::from_secs(300), then: WhenDead::End }));
+    assert_eq!(dead("dead_after_s = 60"), Some(DeadMedia { after: Duration::from_secs(60), then: WhenDead::Mark }));
+    assert_eq!(dead("dead_after_s = 60\nwhen_dead = \"ignore\""), None);
 }
 
 #[test]
@@ -82,7 +93,7 @@ fn a_setting_that_the_sample_shows_as_a_comment_is_right_when_it_is_taken_in() {
         .flat_map(|line| [line, "\n"])
         .collect();
 
-    assert_eq!(text.matches("\n# ").count() + 8, SAMPLE.matches("\n# ").count(), "eight settings may be left out");
+    assert_eq!(text.matches("\n# ").count() + 10, SAMPLE.matches("\n# ").count(), "ten settings may be left out");
     assert_eq!(parse(&text).mistakes, []);
 }
 
@@ -227,6 +238,16 @@ fn each_mistake_is_told_with_what_to_do() {
             "[data]",
             "io = \"iouring\"\n[data]",
             "11: `io` of [media] cannot be `iouring`\n  did you mean \"io_uring\"? it is one of: \"epoll\", \"io_uring\"",
+        ),
+        (
+            "[data]",
+            "dead_after_s = 5\n[data]",
+            "11: `dead_after_s` of [media] cannot be 5\n  it is a whole number of seconds from 10 to 86400",
+        ),
+        (
+            "[data]",
+            "when_dead = \"hang-up\"\n[data]",
+            "11: `when_dead` of [media] cannot be `hang-up`\n  it is one of: \"mark\", \"end\", \"ignore\"",
         ),
         // metrics, data, recipients
         (

@@ -18,7 +18,7 @@ use mitschnitt::call::{Config, Deed, Done, Input, Network, Output, Peer, Peers, 
 use mitschnitt::catalogue::{Store, Write};
 use mitschnitt::codec::Codec;
 use mitschnitt::consent::{Clip, Evidence, Mode, Terms, WithoutConsent};
-use mitschnitt::control::{log_story, row};
+use mitschnitt::control::{log_silence, log_story, row};
 use mitschnitt::digit::Digit;
 use mitschnitt::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use mitschnitt::lane::{self, Down, Lane, Up};
@@ -213,6 +213,8 @@ fn config(pace: Pace, clocks: (Moment, Wall)) -> Config {
         media: box_media(),
         policies: policies.to_vec(),
         port_stock: 16,
+        // No world is silent for minutes, and who is on hold is not dead.
+        dead: None,
         clocks,
     }
 }
@@ -465,6 +467,7 @@ impl Node {
                         self.table.handle(Input::Ports(pairs), now);
                     }
                 }
+                Output::Silent { call, who, then } => log_silence(call, who, then),
                 Output::Story(story) => {
                     log_story(&story);
                     let clocks = self.clocks(now);
