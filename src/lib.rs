@@ -21,7 +21,7 @@
 //!            |
 //!           wire                    bytes ⇄ values: SIP, SDP, RTP, RTCP
 //!      ───────────────────────────────────────────────────────────────
-//!      floor:  time  ids  private  limits  digit  codec      (files, not rooms; import nothing)
+//!      floor:  time  ids  private  limits  digit  codec  network      (files, not rooms; import nothing)
 //! ```
 //!
 //! Who may import whom is a table in `tests/house.rs`, and a test.
@@ -61,6 +61,7 @@ pub mod ids;
 pub mod lane;
 pub mod limits;
 pub mod media;
+pub mod network;
 pub mod node;
 pub mod private;
 pub mod sip;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mitschnitt::call::{
-    Config, DeadMedia, Deed, Done, Input, Network, NotDone, Output, Peer, Peers, Policy, PortPair, Reason, Selector, Silence,
+    Config, DeadMedia, Deed, Done, Input, NotDone, Output, Peer, Peers, Policy, PortPair, Reason, Selector, Silence,
     Story, Strangers, Suspension, Table, WhenDead,
 };
 use mitschnitt::codec::Codec;
@@ -18,6 +18,7 @@ use mitschnitt::consent::{By, Clip, Cut, Mode, Player, Refusal, SentAs, Standing
 use mitschnitt::digit::Digit;
 use mitschnitt::ids::{CallId, Leg, TrunkName};
 use mitschnitt::media::{Announcing, BridgeId, Content, Event, Order, PairIds, PortId};
+use mitschnitt::network::Network;
 use mitschnitt::time::{Moment, Wall};
 use mitschnitt::vault::EndReason;
 use mitschnitt::wire::sdp::Sdp;

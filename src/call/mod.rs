@@ -20,7 +20,7 @@ pub use door::{
     Config, DeadMedia, Deed, Done, Input, Live, NotDone, Output, PortPair, RecordedFormat, Silence, Strangers, Suspension,
     Tallies, WhenDead,
 };
-pub use peers::{Network, Peer, Peers, Source};
+pub use peers::{Peer, Peers, Source};
 pub use policy::{Policy, Selector};
 pub use story::{Reason, Story};
 pub use table::Table;

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::call::{self, DeadMedia, Deed, Live, Network, Peer, Peers, Policy, Selector, Strangers, Table};
+use crate::call::{self, DeadMedia, Deed, Live, Peer, Peers, Policy, Selector, Strangers, Table};
 use crate::catalogue::Store;
 use crate::consent::{Mode, Standing, Terms, WithoutConsent};
 use crate::control::config;
 use crate::control::{Consent, Done, LiveCall, LiveState, NotDone, Reply, Request, Settings, Status, Trouble, masked};
 use crate::digit::Digit;
 use crate::ids::CallId;
+use crate::network::Network;
 use crate::node::announcements;
 use crate::node::clock::{self, Clock};
 use crate::private::Private;

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mitschnitt::call::{
-    self, Config, Deed, Network, Output, Peer, Peers, Policy, PortPair, Selector, Strangers, Suspension, Table,
-};
+use mitschnitt::call::{self, Config, Deed, Output, Peer, Peers, Policy, PortPair, Selector, Strangers, Suspension, Table};
 use mitschnitt::codec::Codec;
 use mitschnitt::consent::{Clip, Cut, Mode, Player, SentAs, Terms, WithoutConsent};
 use mitschnitt::digit::Digit;
 use mitschnitt::ids::{Leg, TrunkName};
 use mitschnitt::media::{Announcing, BridgeId, Event, Order, PairIds, PortId};
+use mitschnitt::network::Network;
 use mitschnitt::sip;
 use mitschnitt::time::{Moment, Wall};
 use mitschnitt::vault::EndReason;

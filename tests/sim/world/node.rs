@@ -14,7 +14,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use mitschnitt::call::{Config, Deed, Done, Input, Network, Output, Peer, Peers, Policy, PortPair, Selector, Strangers, Table};
+use mitschnitt::call::{Config, Deed, Done, Input, Output, Peer, Peers, Policy, PortPair, Selector, Strangers, Table};
 use mitschnitt::catalogue::{Store, Write};
 use mitschnitt::codec::Codec;
 use mitschnitt::consent::{Clip, Evidence, Mode, Terms, WithoutConsent};
@@ -23,6 +23,7 @@ use mitschnitt::digit::Digit;
 use mitschnitt::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use mitschnitt::lane::{self, Down, Lane, Up};
 use mitschnitt::media::{Order, PairIds, PortId, Ports, Sent};
+use mitschnitt::network::Network;
 use mitschnitt::time::{Moment, Wall};
 use mitschnitt::vault::{LastChunk, NodeKey, Outcome, PlainChunk, RecipientSecret, Work, Writer};
 
