@@ -41,7 +41,8 @@ pub const ANNOUNCEMENT_RESTARTS: u32 = 3;
 pub const MEDIA_PACKET_BYTES: usize = 2048;
 
 /// How long a port rests after its call before another may have it: a peer that missed the BYE sends on for that long
-/// (rtpengine's CVE-2025-53399 is the lesson). The range being smaller than what rests: 503.
+/// (rtpengine's CVE-2025-53399 is the lesson). The range being smaller than what rests: a new call gets 503, since one that got such a
+/// port early would hear the call before it.
 pub const PORT_REST: Duration = Duration::from_secs(60);
 
 /// Port pairs bound ahead for each leg, so that a burst of calls does not wait for `bind`. Empty: 503.

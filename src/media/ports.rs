@@ -100,7 +100,49 @@ impl Ports {
 mod tests {
     use std::time::Duration;
 
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Calls come and go at any pace, over a range that is too small for them more often than not.
+        #[test]
+        fn no_port_is_had_by_two_or_again_before_it_has_rested(
+            pairs in 1_u16..12,
+            seed in any::<u64>(),
+            steps in prop::collection::vec((0_u64..20_000, any::<bool>(), any::<prop::sample::Index>()), 1..200),
+        ) {
+            let mut ports = Ports::new(20_000..=20_000 + 2 * pairs - 1, seed).unwrap();
+            let mut now = Moment::START;
+            let mut had: Vec<u16> = Vec::new();
+            let mut given_back: Vec<(u16, Moment)> = Vec::new();
+            for (wait_ms, takes, which) in steps {
+                now = now + Duration::from_millis(wait_ms);
+                let is_resting = |port: u16| given_back.iter().any(|&(back, at)| back == port && now.since(at) < PORT_REST);
+                if takes {
+                    let port = ports.take(now);
+                    match port {
+                        Some(port) => {
+                            prop_assert!(!had.contains(&port), "two calls have it");
+                            prop_assert!(!is_resting(port), "it has not rested");
+                            had.push(port);
+                        }
+                        None => {
+                            let resting = (0..pairs).filter(|nth| is_resting(20_000 + 2 * nth)).count();
+                            prop_assert_eq!(had.len() + resting, usize::from(pairs), "one was free");
+                        }
+                    }
+                } else if !had.is_empty() {
+                    let port = had.swap_remove(which.index(had.len()));
+                    ports.give_back(port, now);
+                    given_back.push((port, now));
+                }
+                let counts = ports.counts(now);
+                prop_assert_eq!(counts.free + counts.taken + counts.resting, usize::from(pairs));
+                prop_assert_eq!(counts.taken, had.len());
+            }
+        }
+    }
 
     #[test]
     fn only_whole_pairs_are_given_out() {
