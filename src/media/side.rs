@@ -209,6 +209,7 @@ impl Meanings {
     }
 
     /// Returns the clock of a payload type of sound, in Hz.
+    #[inline]
     pub(super) fn clock_of(&self, payload_type: u8) -> Option<u32> {
         if self.at_8_khz & bit(payload_type) != 0 {
             return Some(8000);
