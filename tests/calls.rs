@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mitschnitt::call::{
-    Config, DeadMedia, Deed, Done, Input, NotDone, Output, Peer, Peers, Policy, PortPair, Reason, Selector, Silence,
-    Story, Strangers, Suspension, Table, WhenDead,
+    Config, DeadMedia, Deed, Done, Input, NotDone, Output, Peer, Peers, Policy, PortPair, Reason, Selector, Silence, Story,
+    Strangers, Suspension, Table, WhenDead,
 };
 use mitschnitt::codec::Codec;
 use mitschnitt::consent::{By, Clip, Cut, Mode, Player, Refusal, SentAs, Standing, Terms, WithoutConsent};
