@@ -279,7 +279,8 @@ impl Call {
 
     pub(super) fn must_be_up(&self) -> bool {
         let ends = |dialog: &Dialog| !dialog.byes.is_empty() || dialog.hung_up.is_some() || dialog.over.is_some();
-        let up = |dialog: &Dialog| dialog.confirmed.is_some() && !ends(dialog) && dialog.expires.is_none();
+        let is_there = |dialog: &Dialog| dialog.passed_on.is_some() && dialog.confirmed.is_some();
+        let up = |dialog: &Dialog| is_there(dialog) && !ends(dialog) && dialog.expires.is_none();
         self.lost.is_none() && self.accepted().any(up)
     }
 

@@ -99,7 +99,8 @@ impl Trial<'_> {
         let Some(dialog) = self.call.only().filter(|_| self.call.policy.is_some_and(|policy| policy.mode != Mode::Never)) else {
             return Ok(());
         };
-        let (Some(ack), Some(media)) = (dialog.confirmed, dialog.at_ack) else { return Ok(()) };
+        // Without a 2xx that the box passed on there is no call for it: a stray of before a restart (see `swallowed`).
+        let (Some(ack), Some(media), Some(_)) = (dialog.confirmed, dialog.at_ack, dialog.passed_on) else { return Ok(()) };
         let by = ack + rules.frame * (rules.frames + 1) + rules.slack * 2;
         let around = |moment: Moment| moment + rules.slack >= ack && moment <= by;
         let stays = !dialog.described.iter().any(|&sdp| around(sdp))
