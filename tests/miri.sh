@@ -44,21 +44,13 @@ group() {
 
 group floor '--lib' time:: ids:: private:: digit:: codec:: limits::
 group consent '--lib' consent::
-# A line as long as a datagram is read 64 thousand bytes at a time: minutes.
-group wire '--lib' wire:: --skip a_line_as_long_as_a_datagram
+group rtp '--lib' wire::rtp wire::rtcp wire::dtmf
+group sdp '--lib' wire::sdp::anchor wire::sdp::tests
+group sip-wire '--lib' wire::sip::uri wire::sip::header
 group sip '--lib' sip:: --skip wire::
-group media '--lib' media:: lane:: call::
-group vault-1 '--lib' vault::content vault::format vault::ratchet --skip no_bit --skip no_two_chunks
-group vault-2 '--lib' vault::record --skip formats_beyond --skip has_not_grown
-group vault-3 '--lib' vault::keys vault::seal::tests::a_chunk_of_another vault::seal::tests::another_nodes
-group vault-4 '--lib' vault::wraps::tests::an_entry vault::wraps::tests::each_recipient vault::open::tests::a_chunk_opens
-group sound '--lib' sound::g711 sound::wav sound::sine sound::encode::tests::a_bad --skip every_sample --skip a_louder \
-    --skip a_sample_goes --skip no_bytes
-group export '--lib' export::coding export::stream::tests::a_lost export::stream::tests::late_and export::stream::tests::a_new_source
-# From the doors: what two parties of a call do, over every core but the vault.
-group media-plane '--test media_plane' --skip any_bytes --skip each_party --skip nothing_is_heard
-group sip-stack '--test sip_stack' --skip acks_that_the_call_leaves --skip at_the_limit
-group calls-1 '--test calls' a_b
-group calls-2 '--test calls' a_ --skip a_b
-group calls-3 '--test calls' --skip a_
+group media '--lib' media::bridge media::side media::splice media::inject media::latch media::ports
+group lane '--lib' lane:: call::
+group keys '--lib' vault::ratchet vault::keys --skip no_bit --skip no_two_chunks
+group record '--lib' vault::record vault::format --skip formats_beyond --skip has_not_grown --skip no_bit
+group sound '--lib' sound::g711 sound::wav sound::sine --skip every_sample --skip a_louder --skip no_bytes
 exit "$failed"
