@@ -59,7 +59,16 @@ impl Lab {
         let now = Moment::from_millis(1);
         for call in 0..calls {
             let id = name(call);
-            plane.order(Order::Bridge(Box::new(Bridging { id, slot: call, ports: ports(call), content: Content::Audio })), now);
+            plane.order(
+                Order::Bridge(Box::new(Bridging {
+                    id,
+                    slot: call,
+                    ports: ports(call),
+                    content: Content::Audio,
+                    latching: Default::default(),
+                })),
+                now,
+            );
             for leg in Leg::BOTH {
                 plane.order(Order::Describe { id, leg, remote: remote(call, leg) }, now);
                 if work != Work::Plain {

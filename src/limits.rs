@@ -45,6 +45,24 @@ pub const MEDIA_PACKET_BYTES: usize = 2048;
 /// port early would hear the call before it.
 pub const PORT_REST: Duration = Duration::from_secs(60);
 
+/// Packets in sequence, of one SSRC and of a negotiated payload type, after which a source that the description does not give is the
+/// party's (`latching = "learn"`, `media_networks`): 80 ms of speech. One stray packet, or one for each port of the range, learns nothing.
+/// Fewer: they are dropped and counted as a stranger's, so that the party's first 60 ms are lost.
+pub const LATCH_PACKETS: u8 = 4;
+
+/// The time that those packets take at least: four of 10 ms take 30, and the network may push them together. Less: a burst, and no speech;
+/// the source goes on being counted.
+pub const LATCH_SPAN: Duration = Duration::from_millis(20);
+
+/// How long after an offer and its answer a source is learned: as long as Asterisk's `strictrtp` does. Later: it is a stranger's until
+/// the next offer and answer, and media is taken from, and goes to, where the description says.
+pub const LATCH_WINDOW: Duration = Duration::from_secs(5);
+
+/// Sources that are counted at once for one party, so that packets of others between a party's own do not make it begin anew. More: the
+/// one of which least is known is forgotten; a flood from many addresses onto one port can keep a party from being learned, and
+/// nothing of the flood is heard.
+pub const LATCH_CANDIDATES: usize = 8;
+
 /// Port pairs bound ahead for each leg, so that a burst of calls does not wait for `bind`. Empty: 503.
 pub const PORT_STOCK: usize = 64;
 

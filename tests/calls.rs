@@ -17,7 +17,7 @@ use mitschnitt::codec::Codec;
 use mitschnitt::consent::{By, Clip, Cut, Mode, Player, Refusal, SentAs, Standing, Terms, WithoutConsent};
 use mitschnitt::digit::Digit;
 use mitschnitt::ids::{CallId, Leg, TrunkName};
-use mitschnitt::media::{Announcing, BridgeId, Content, Event, Order, PairIds, PortId};
+use mitschnitt::media::{Announcing, BridgeId, Content, Event, LatchRule, Latching, Order, PairIds, PortId};
 use mitschnitt::network::Network;
 use mitschnitt::time::{Moment, Wall};
 use mitschnitt::vault::EndReason;
@@ -1106,6 +1106,50 @@ fn while_the_calls_are_drained_no_new_one_is_taken_and_those_that_are_go_on() {
     assert_eq!((world.table.count(), world.last_story().reason), (0, Reason::Recorded));
 }
 
+#[test]
+fn each_side_is_looked_for_as_its_peer_is_configured() {
+    let mut world = World::learning(Mode::Announce);
+
+    world.call_is_up();
+
+    let rules = world.orders().filter_map(|order| match order {
+        Order::Bridge(bridging) => Some(bridging.latching.each_ref().map(|latching| latching.rule)),
+        _ => None,
+    });
+    assert_eq!(rules.collect::<Vec<_>>(), [[LatchRule::Learn, LatchRule::Strict]]);
+}
+
+#[test]
+fn a_party_that_was_described_with_early_media_may_be_found_from_the_answer_on() {
+    let mut world = World::learning(Mode::Announce);
+    let described = |world: &World| {
+        let of = |leg| world.orders().filter(|order| matches!(order, Order::Describe { leg: of, .. } if *of == leg)).count();
+        Leg::BOTH.map(of)
+    };
+    world.pbx_calls(&offer("192.0.2.10", 4000, "0 101"));
+    world.trunk_answers(183, "b", &offer("198.51.100.20", 6000, "0 101"));
+    assert_eq!(described(&world), [1, 1]);
+
+    world.trunk_answers(200, "b", &offer("198.51.100.20", 6000, "0 101"));
+    assert_eq!(described(&world), [2, 1], "the PBX's party, whose media may come from elsewhere");
+
+    world.trunk_answers(200, "b", &offer("198.51.100.20", 6000, "0 101"));
+    assert_eq!(described(&world), [2, 1], "that it comes again says nothing new");
+}
+
+#[test]
+fn a_party_that_was_told_where_it_is_not_is_told_again_while_it_is_asked() {
+    let mut world = World::learning(Mode::OptIn);
+    world.call_is_up();
+    let told = world.announced();
+    told.iter().for_each(|announcing| world.played(announcing));
+
+    world.media(Event::Moved { id: BridgeId { line: 1, ..told[0].id }, leg: Leg::Pbx });
+    assert_eq!(world.announced(), [], "another line is nothing to it");
+    world.media(Event::Moved { id: told[0].id, leg: Leg::Pbx });
+    assert_eq!(world.announced().iter().map(|announcing| announcing.leg).collect::<Vec<_>>(), [Leg::Pbx]);
+}
+
 // ── the world ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /// One policy for all calls.
@@ -1149,25 +1193,32 @@ impl World {
     }
 
     fn new(policies: Vec<Arc<Policy>>) -> Self {
-        Self::with_silence(policies, None)
+        Self::made(policies, None, Latching::default())
     }
 
     /// A call whose media may be found dead.
     fn watched(policies: Vec<Arc<Policy>>, then: WhenDead) -> Self {
-        Self::with_silence(policies, Some(DeadMedia { after: Duration::from_secs(60), then }))
+        Self::made(policies, Some(DeadMedia { after: Duration::from_secs(60), then }), Latching::default())
     }
 
-    fn with_silence(policies: Vec<Arc<Policy>>, dead: Option<DeadMedia>) -> Self {
+    /// The PBX's media may come from elsewhere than it says.
+    fn learning(mode: Mode) -> Self {
+        let latching = Latching { rule: LatchRule::Learn, ..Latching::default() };
+        Self::made(all_by(mode, WithoutConsent::GoOn), None, latching)
+    }
+
+    fn made(policies: Vec<Arc<Policy>>, dead: Option<DeadMedia>, latching: Latching) -> Self {
         let now = Moment::from_millis(1);
         let config = Config {
             sip: mitschnitt::sip::Config::new(addr(PROXY)),
             peers: Peers {
-                pbx: Peer { address: addr(PBX), networks: vec![] },
+                pbx: Peer { address: addr(PBX), networks: vec![], latching },
                 trunks: vec![(
                     TrunkName::new("carrier"),
                     Peer {
                         address: addr(TRUNK),
                         networks: vec![Network { address: "198.51.100.0".parse().unwrap(), prefix: 24 }],
+                        latching: Default::default(),
                     },
                 )],
             },

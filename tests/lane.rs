@@ -161,7 +161,7 @@ impl Lab {
     /// A call that is recorded from this moment on.
     fn recording() -> Self {
         let mut lab = Self { lane: Lane::new(7), outside: Wires::default(), now: Moment::from_millis(1000) };
-        let bridging = Bridging { id: ID, slot: SLOT, ports: PORTS, content: Content::Audio };
+        let bridging = Bridging { id: ID, slot: SLOT, ports: PORTS, content: Content::Audio, latching: Default::default() };
         lab.obeys(Down::Order(Order::Bridge(Box::new(bridging))));
         for leg in Leg::BOTH {
             let formats = vec![PayloadFormat { payload_type: 8, payload: Payload::Speech(Codec::Pcma) }];

@@ -13,9 +13,10 @@ use mitschnitt::digit::Digit;
 use mitschnitt::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use mitschnitt::media::srtp::{Keying, Opener, Sealer};
 use mitschnitt::media::{
-    Announcing, BridgeId, BridgeTallies, Bridging, Content, Event, Order, PairIds, Payload, PayloadFormat, Plane, PortId, Remote,
-    Sent,
+    Announcing, BridgeId, BridgeTallies, Bridging, Content, Event, LatchRule, Latching, Order, PairIds, Payload, PayloadFormat,
+    Plane, PortId, Remote, Sent,
 };
+use mitschnitt::network::Network;
 use mitschnitt::time::{Moment, Wall};
 use mitschnitt::wire::rtp::{Header, Rtp, set_sequence};
 use mitschnitt::wire::sdp::{Crypto, Suite};
@@ -784,7 +785,410 @@ fn a_call_whose_video_goes_on_is_not_dead() {
     assert_eq!(lab.silent.len(), 1);
 }
 
+// ── a party that is elsewhere than it says ─────────────────────────────────────────────────────────────────────────────
+
+proptest! {
+    /// Whatever is sent from elsewhere, at any pace and with all that the party itself sends, before, while and after it is described.
+    #[test]
+    fn with_a_strict_rule_nothing_forged_goes_on(forged in prop::collection::vec(forged(0_u64..8000), 1..120)) {
+        let mut lab = Lab::new();
+        lab.bridge(ID, PORTS, Content::Audio);
+
+        let (relayed, kept, own) = lab.play_forged(at(TRUNK), 0, forged);
+
+        prop_assert_eq!((relayed, kept), (0, 0));
+        prop_assert_eq!(own, SPOKEN);
+    }
+
+    /// The forger sprays every port of the range at 100,000 packets a second, as issue 4 has it: each port gets one every 400 ms, or four
+    /// in a burst every 1.6 s, in sequence if it likes. Once the party is learned it may do anything.
+    #[test]
+    fn who_is_learned_is_not_replaced_and_nothing_forged_is_kept(
+        begins_ms in 0_u64..900,
+        phase_ms in 0_u64..1600,
+        is_in_bursts: bool,
+        ssrc in prop_oneof![Just(OWN_SSRC), any::<u32>()],
+        first: u16,
+        goes_on_ms in 2600_u64..6000,
+        after in prop::collection::vec(forged(2600..8000), 0..120),
+    ) {
+        let mut lab = Lab::new();
+        lab.latching[1].rule = LatchRule::Learn;
+        lab.bridge(ID, PORTS, Content::Audio);
+        let sprayed = (0..12_u16).map(|nth| Forged {
+            at_ms: phase_ms + if is_in_bursts { 1600 * u64::from(nth / 4) } else { 400 * u64::from(nth) },
+            source: 0,
+            header: audio(ssrc, first.wrapping_add(nth), 0),
+            is_rtcp: false,
+        });
+
+        // One that goes on where the party is by now, and knows its SSRC.
+        let going_on = (0..50_u16).map(|nth| {
+            let at_ms = goes_on_ms + 20 * u64::from(nth);
+            let spoken = u16::try_from((at_ms - 1600 - begins_ms) / 20).unwrap();
+            Forged { at_ms, source: 1, header: audio(OWN_SSRC, spoken, 160 * u32::from(spoken)), is_rtcp: false }
+        });
+
+        let forged = sprayed.chain(going_on).chain(after).collect();
+        let (relayed, kept, own) = lab.play_forged(at(NAT), begins_ms, forged);
+
+        prop_assert!(relayed <= 3, "{} relayed", relayed);
+        prop_assert_eq!(kept, 0);
+        prop_assert_eq!(own, SPOKEN - 3, "all of the party's own from the fourth on");
+    }
+}
+
+#[test]
+fn a_party_behind_nat_is_found_and_media_goes_where_it_is() {
+    let mut lab = Lab::behind_nat();
+    let permit = lab.permit_of_another_bridge();
+    lab.order(Order::Record { id: ID, permit });
+
+    lab.receive(PORTS[0].rtp, at(PBX), &packet(audio(2, 1, 1)));
+    assert_eq!(lab.sent.pop().unwrap().to, at(TRUNK), "where it says, until it is found");
+    lab.kept.clear();
+
+    lab.says(NAT, audio(1, 10, 0), 3);
+    assert_eq!((lab.sent.len(), lab.kept.len()), (0, 0), "it may be anybody");
+    lab.says(NAT, audio(1, 13, 480), 2);
+    assert_eq!((lab.sent.len(), lab.kept.len()), (2, 2), "the fourth is its own");
+
+    lab.receive(PORTS[0].rtp, at(PBX), &packet(audio(2, 2, 161)));
+    assert_eq!(lab.sent.last().unwrap().to, at(NAT));
+    assert_eq!(lab.moved, [Leg::Trunk]);
+    lab.receive(PORTS[1].rtp, at(TRUNK), &packet(audio(1, 15, 800)));
+    assert_eq!(lab.close().legs[1].strangers, 4, "the three before, and whoever sends from where it said");
+}
+
+#[test]
+fn a_party_is_learned_without_an_allocation() {
+    let mut lab = Lab::behind_nat();
+    let packets: Vec<Vec<u8>> = (0..100).map(|nth| packet(audio(1, nth, u32::from(nth) * 160))).collect();
+
+    let before = ALLOCATIONS.with(Cell::get);
+    let mut forwarded = 0;
+    for packet in &packets {
+        lab.now = lab.now + Duration::from_millis(20);
+        for source in [at(NAT), at(FORGER)] {
+            let verdict = lab.plane.packet(PORTS[1].rtp, source, &packet[..if source == at(NAT) { 172 } else { 12 }], lab.now);
+            forwarded += usize::from(verdict.forward.is_some());
+        }
+    }
+    let after = ALLOCATIONS.with(Cell::get);
+
+    assert_eq!((after - before, forwarded), (0, 97));
+}
+
+#[test]
+fn a_party_that_is_where_it_says_is_heard_from_its_first_packet_and_nobody_is_learned() {
+    let mut lab = Lab::behind_nat();
+
+    lab.says(FORGER, audio(9, 1, 0), 3);
+    lab.says(TRUNK, audio(1, 10, 0), 1);
+    lab.says(FORGER, audio(9, 4, 480), 10);
+
+    assert_eq!(lab.sent.len(), 1);
+    assert_eq!(lab.close().legs[1].strangers, 13);
+}
+
+#[test]
+fn the_first_of_two_is_learned_and_keeps_the_place() {
+    let mut lab = Lab::behind_nat();
+
+    for nth in 0..20 {
+        lab.receive(PORTS[1].rtp, at(FORGER), &packet(audio(1, 500 + nth, 0)));
+        if nth >= 2 {
+            // The party comes 40 ms after the forger, which is first: nothing tells one from the other.
+            lab.receive(PORTS[1].rtp, at(NAT), &packet(audio(2, nth, 0)));
+        }
+        lab.run(20);
+    }
+
+    assert!(lab.sent.iter().all(|sent| Rtp::parse(&sent.bytes).unwrap().ssrc() == 1));
+    assert_eq!(lab.sent.len(), 17);
+}
+
+#[test]
+fn what_was_not_negotiated_teaches_nothing() {
+    let mut lab = Lab::behind_nat();
+
+    lab.says(NAT, Header { payload_type: 97, ..audio(1, 1, 0) }, 10);
+    for _ in 0..10 {
+        lab.receive(PORTS[1].rtp, at(NAT), b"no RTP at all");
+        lab.receive(PORTS[1].rtp, at(NAT), &sender_report(1, 2, 3, 4));
+        lab.run(20);
+    }
+    assert_eq!(lab.sent, []);
+
+    lab.says(NAT, audio(1, 11, 0), 4);
+    assert_eq!(lab.sent.len(), 1);
+}
+
+#[test]
+fn a_key_is_no_key_until_its_sender_is_learned() {
+    let mut lab = Lab::behind_nat();
+    let press = |sequence, timestamp| {
+        let header = Header { payload_type: 101, marker: false, sequence, timestamp, ssrc: 9 };
+        [&header.to_bytes()[..], &[1, 10, 0, 160]].concat()
+    };
+
+    for nth in 1..4 {
+        lab.receive(PORTS[1].rtp, at(NAT), &press(nth, 1000));
+        lab.run(20);
+    }
+    assert_eq!(lab.digits, []);
+    lab.receive(PORTS[1].rtp, at(NAT), &press(4, 1000));
+    assert_eq!(lab.digits.len(), 1, "telephone-events are in the sequence, and count");
+    lab.run(200);
+    lab.receive(PORTS[1].rtp, at(FORGER), &press(5, 9000));
+    assert_eq!(lab.digits.len(), 1);
+}
+
+#[test]
+fn nobody_is_learned_five_seconds_after_the_answer_before_the_next() {
+    let mut lab = Lab::behind_nat();
+    lab.run(4950);
+    lab.says(NAT, audio(1, 1, 0), 10);
+    assert_eq!(lab.sent, []);
+
+    lab.describe(Leg::Trunk, remote(TRUNK));
+    lab.says(NAT, audio(1, 11, 0), 4);
+    assert_eq!(lab.sent.len(), 1);
+}
+
+#[test]
+fn a_new_description_of_the_same_place_does_not_interrupt_who_was_learned() {
+    let mut lab = Lab::behind_nat();
+    lab.says(NAT, audio(1, 1, 0), 4);
+    lab.sent.clear();
+
+    lab.describe(Leg::Pbx, remote(PBX));
+    lab.describe(Leg::Trunk, remote(TRUNK));
+    lab.receive(PORTS[0].rtp, at(PBX), &packet(audio(2, 1, 1)));
+    lab.says(NAT, audio(1, 5, 0), 1);
+    lab.says(FORGER, audio(1, 6, 0), 10);
+
+    assert_eq!(lab.sent.iter().map(|sent| sent.to).collect::<Vec<_>>(), [at(NAT), at(PBX)]);
+    assert_eq!(lab.moved, [Leg::Trunk], "once");
+}
+
+#[test]
+fn a_description_of_another_place_releases_who_was_learned() {
+    let mut lab = Lab::behind_nat();
+    lab.says(NAT, audio(1, 1, 0), 4);
+    lab.sent.clear();
+
+    lab.describe(Leg::Trunk, remote("198.51.100.30:7000"));
+    lab.says(NAT, audio(1, 5, 0), 3);
+    lab.says("198.51.100.30:7000", audio(3, 1, 0), 1);
+
+    assert_eq!(lab.sent.len(), 1);
+    assert_eq!(Rtp::parse(&lab.sent[0].bytes).unwrap().ssrc(), 3);
+}
+
+#[test]
+fn hold_keeps_who_was_learned() {
+    let mut lab = Lab::behind_nat();
+    lab.says(NAT, audio(1, 1, 0), 4);
+    lab.sent.clear();
+
+    // The PBX holds: the trunk's party hears its music where it is, and has nothing to say.
+    lab.describe(Leg::Pbx, Remote { receives: false, ..remote(PBX) });
+    lab.describe(Leg::Trunk, remote(TRUNK));
+    lab.receive(PORTS[0].rtp, at(PBX), &packet(audio(2, 1, 1)));
+    lab.says(FORGER, audio(1, 5, 0), 10);
+    assert_eq!(lab.sent.iter().map(|sent| sent.to).collect::<Vec<_>>(), [at(NAT)]);
+
+    // And the other way round, in the other order.
+    lab.describe(Leg::Trunk, Remote { receives: false, ..remote(TRUNK) });
+    lab.describe(Leg::Pbx, remote(PBX));
+    lab.says(FORGER, audio(1, 15, 0), 10);
+    lab.says(NAT, audio(1, 5, 0), 1);
+    assert_eq!(lab.sent.len(), 2, "its music");
+
+    lab.describe(Leg::Trunk, remote(TRUNK));
+    lab.says(NAT, audio(1, 6, 0), 1);
+    assert_eq!(lab.sent.len(), 3, "and it is back at once");
+}
+
+#[test]
+fn rtcp_is_taken_from_the_host_that_was_learned_and_goes_there() {
+    let mut lab = Lab::behind_nat();
+    let report = sender_report(1, 2, 3, 4);
+    let other_port = "203.0.113.70:41777";
+
+    lab.receive(PORTS[1].rtcp, at(other_port), &report);
+    assert_eq!(lab.sent, [], "RTCP before RTP");
+    lab.says(NAT, audio(1, 1, 0), 4);
+    lab.sent.clear();
+    lab.receive(PORTS[0].rtcp, at("192.0.2.1:4001"), &report);
+    assert_eq!(lab.sent, [], "it is not known yet where its RTCP is");
+
+    lab.receive(PORTS[1].rtcp, at(FORGER), &report);
+    lab.receive(PORTS[1].rtcp, at(other_port), b"no RTCP");
+    assert_eq!(lab.sent, []);
+    lab.receive(PORTS[1].rtcp, at(other_port), &report);
+    lab.receive(PORTS[0].rtcp, at("192.0.2.1:4001"), &report);
+    assert_eq!(lab.sent.iter().map(|sent| sent.to).collect::<Vec<_>>(), [at("192.0.2.1:4001"), at(other_port)]);
+}
+
+#[test]
+fn multiplexed_rtcp_comes_from_where_the_rtp_comes() {
+    let mut lab = Lab::behind_nat();
+    lab.describe(Leg::Trunk, Remote { rtcp_mux: true, ..remote(TRUNK) });
+    let report = sender_report(1, 2, 3, 4);
+
+    for _ in 0..5 {
+        lab.receive(PORTS[1].rtp, at(NAT), &report);
+        lab.run(20);
+    }
+    assert_eq!(lab.sent, [], "it teaches nothing");
+    lab.says(NAT, audio(1, 1, 0), 4);
+    lab.sent.clear();
+    lab.receive(PORTS[1].rtp, at(NAT), &report);
+    lab.receive(PORTS[1].rtcp, at("203.0.113.70:41001"), &report);
+    lab.receive(PORTS[0].rtcp, at("192.0.2.1:4001"), &report);
+
+    let ways: Vec<_> = lab.sent.iter().map(|sent| (sent.port, sent.to)).collect();
+    assert_eq!(ways, [(PORTS[0].rtcp, at("192.0.2.1:4001")), (PORTS[1].rtp, at(NAT))]);
+}
+
+#[test]
+fn a_carriers_media_comes_from_its_networks_and_goes_where_it_says() {
+    let mut lab = Lab::new();
+    lab.latching[1].networks = [Network { address: "203.0.113.64".parse().unwrap(), prefix: 26 }].into();
+    lab.bridge(ID, PORTS, Content::Audio);
+    lab.describe(Leg::Pbx, remote(PBX));
+    lab.describe(Leg::Trunk, remote(TRUNK));
+
+    lab.says(FORGER, audio(9, 1, 0), 10);
+    assert_eq!(lab.sent, []);
+    lab.says(NAT, audio(1, 1, 0), 4);
+    lab.receive(PORTS[0].rtp, at(PBX), &packet(audio(2, 1, 1)));
+
+    assert_eq!(lab.sent.iter().map(|sent| sent.to).collect::<Vec<_>>(), [at(PBX), at(TRUNK)]);
+    assert_eq!(lab.moved, []);
+}
+
+#[test]
+fn an_announcement_waits_until_the_party_is_found() {
+    let mut lab = Lab::behind_nat();
+    lab.announce(Leg::Trunk, 60);
+    lab.run(1000);
+    lab.receive(PORTS[0].rtp, at(PBX), &packet(audio(2, 1, 1)));
+    assert_eq!(lab.sent.iter().filter(|sent| sent.ours).count(), 0);
+    assert_eq!(lab.sent.len(), 1, "the other party is heard meanwhile, if only where it says that it is");
+
+    lab.says(NAT, audio(1, 1, 0), 4);
+    lab.run(100);
+
+    let ours: Vec<_> = lab.sent.iter().filter(|sent| sent.ours).map(|sent| sent.to).collect();
+    assert_eq!(ours, [at(NAT); 3]);
+    assert_eq!(lab.played.len(), 1);
+}
+
+#[test]
+fn an_announcement_to_a_party_that_says_nothing_goes_where_it_says_in_the_end() {
+    let mut lab = Lab::behind_nat();
+    lab.announce(Leg::Trunk, 20);
+    lab.run(4990);
+    assert_eq!(lab.sent, []);
+
+    lab.run(20);
+
+    assert_eq!(lab.sent.iter().map(|sent| sent.to).collect::<Vec<_>>(), [at(TRUNK)]);
+}
+
+#[test]
+fn an_announcement_that_waits_is_cut_by_hold_and_stopped_without_a_word() {
+    let mut lab = Lab::behind_nat();
+    lab.announce(Leg::Trunk, 20);
+    lab.describe(Leg::Trunk, Remote { receives: false, ..remote(TRUNK) });
+    assert_eq!(lab.cut, [(Leg::Trunk, Cut::Held)]);
+
+    lab.describe(Leg::Trunk, remote(TRUNK));
+    lab.announce(Leg::Trunk, 20);
+    lab.order(Order::StopAnnouncement { id: ID, leg: Leg::Trunk });
+    lab.run(6000);
+    assert_eq!((lab.sent.len(), lab.cut.len()), (0, 1));
+}
+
+#[test]
+fn an_announcement_is_cut_when_the_party_is_found_elsewhere() {
+    let mut lab = Lab::behind_nat();
+    lab.run(5001);
+    lab.announce(Leg::Trunk, 400);
+    lab.run(100);
+
+    lab.describe(Leg::Trunk, remote(TRUNK));
+    assert_eq!(lab.cut, []);
+    lab.says(NAT, audio(1, 1, 0), 4);
+
+    assert_eq!((lab.cut, lab.moved), (vec![(Leg::Trunk, Cut::Moved)], vec![]));
+}
+
+#[test]
+fn of_two_forks_a_source_is_the_ones_that_it_fits() {
+    let second = BridgeId { dialog: 1, ..ID };
+    let mut lab = Lab::behind_nat();
+    lab.bridge(second, [PairIds { rtp: PortId(20), rtcp: PortId(21) }, PORTS[1]], Content::Audio);
+    lab.order(Order::Describe { id: second, leg: Leg::Pbx, remote: remote(PBX) });
+    lab.order(Order::Describe { id: second, leg: Leg::Trunk, remote: remote("198.51.100.2:5000") });
+
+    lab.says("198.51.100.1:5555", audio(1, 1, 0), 4);
+    lab.says("198.51.100.2:6666", audio(2, 1, 0), 4);
+
+    assert_eq!(lab.sent.iter().map(|sent| sent.port).collect::<Vec<_>>(), [PORTS[0].rtp, PortId(20)]);
+}
+
+#[test]
+fn a_fax_is_taken_from_where_it_is_said_to_come_and_nowhere_else() {
+    let mut lab = Lab::new();
+    lab.latching[1].rule = LatchRule::Learn;
+    lab.bridge(ID, PORTS, Content::Datagrams);
+    lab.describe(Leg::Pbx, remote(PBX));
+    lab.describe(Leg::Trunk, remote(TRUNK));
+
+    lab.says(NAT, audio(1, 1, 0), 10);
+    lab.says(TRUNK, audio(1, 1, 0), 1);
+
+    assert_eq!(lab.sent.len(), 1);
+}
+
 // ── the lab: two parties, a plane between them, and virtual time ────────────────────────────────────────────────────
+
+/// Where the trunk's party is in truth, and where somebody is who would like to be it.
+const NAT: &str = "203.0.113.70:41000";
+const FORGER: &str = "203.0.113.9:41000";
+
+/// What the party sends.
+const OWN_SSRC: u32 = 0x0bad_cafe;
+const SPOKEN: usize = 100;
+
+/// A forged packet.
+#[derive(Clone, Copy, Debug)]
+struct Forged {
+    at_ms: u64,
+    /// Which of the forger's addresses.
+    source: usize,
+    header: Header,
+    is_rtcp: bool,
+}
+
+/// A forger that knows what the party sends, and when, and may send the same.
+fn forged(at_ms: std::ops::Range<u64>) -> impl Strategy<Value = Forged> {
+    let payload_type = prop_oneof![Just(8), Just(0), Just(101), Just(13), 0_u8..128];
+    let ssrc = prop_oneof![Just(OWN_SSRC), any::<u32>()];
+    let sequence = prop_oneof![0_u16..120, any::<u16>()];
+    (at_ms, 0..3_usize, payload_type, ssrc, sequence, any::<bool>()).prop_map(
+        |(at_ms, source, payload_type, ssrc, sequence, is_rtcp)| Forged {
+            at_ms,
+            source,
+            header: Header { payload_type, marker: false, sequence, timestamp: 160 * u32::from(sequence), ssrc },
+            is_rtcp,
+        },
+    )
+}
 
 const ID: BridgeId = BridgeId { call: CallId::from_u64(1), dialog: 0, line: 0 };
 const SLOT: u32 = 5;
@@ -800,10 +1204,12 @@ struct Lab {
     /// How late the plane is woken.
     late: Duration,
     outcome: Sent,
+    latching: [Latching; 2],
     sent: Vec<Datagram>,
     kept: Vec<Kept>,
     played: Vec<mitschnitt::consent::Played>,
     cut: Vec<(Leg, Cut)>,
+    moved: Vec<Leg>,
     digits: Vec<(Leg, Digit)>,
     closed: Vec<BridgeTallies>,
     /// When it was told that nothing came, and from whom alone.
@@ -847,10 +1253,12 @@ impl Lab {
             now: Moment::from_millis(1000),
             late: Duration::ZERO,
             outcome: Sent::Out,
+            latching: Default::default(),
             sent: vec![],
             kept: vec![],
             played: vec![],
             cut: vec![],
+            moved: vec![],
             digits: vec![],
             closed: vec![],
             silent: vec![],
@@ -865,13 +1273,63 @@ impl Lab {
         lab
     }
 
+    /// Both are described, and the trunk's party may be behind NAT.
+    fn behind_nat() -> Self {
+        let mut lab = Self::new();
+        lab.latching[1].rule = LatchRule::Learn;
+        lab.bridge(ID, PORTS, Content::Audio);
+        lab.describe(Leg::Pbx, remote(PBX));
+        lab.describe(Leg::Trunk, remote(TRUNK));
+        lab
+    }
+
+    /// One packet each 20 ms to the port that faces the trunk, from anywhere.
+    fn says(&mut self, source: &str, first: Header, packets: u16) {
+        for nth in 0..packets {
+            let header = Header { sequence: first.sequence.wrapping_add(nth), ..first };
+            self.receive(PORTS[1].rtp, at(source), &packet(header));
+            self.run(20);
+        }
+    }
+
+    /// The trunk's party sends `SPOKEN` packets from there, beginning so long after it was described, which is 1600 ms from here; whatever
+    /// is forged comes between. The call is recorded all the time.
+    ///
+    /// Returns how many forged packets went on, how many were kept, and how many of the party's own went on.
+    fn play_forged(&mut self, party: SocketAddr, begins_ms: u64, mut forged: Vec<Forged>) -> (usize, usize, usize) {
+        const FORGED: &[u8] = b"forged";
+        let sources = [at(FORGER), at("203.0.113.9:41002"), at("198.51.100.1:4002")];
+        let permit = self.permit_of_another_bridge();
+        self.order(Order::Record { id: ID, permit });
+        forged.sort_by_key(|forged| forged.at_ms);
+        let mut forged = forged.into_iter().peekable();
+        for ms in 0..8000 {
+            if ms == 1600 {
+                self.describe(Leg::Pbx, remote(PBX));
+                self.describe(Leg::Trunk, remote(TRUNK));
+            }
+            while let Some(Forged { source, header, is_rtcp, .. }) = forged.next_if(|forged| forged.at_ms <= ms) {
+                let port = if is_rtcp { PORTS[1].rtcp } else { PORTS[1].rtp };
+                self.receive(port, sources[source], &[&header.to_bytes()[..], FORGED].concat());
+            }
+            let spoken = ms.checked_sub(1600 + begins_ms).filter(|since| since % 20 == 0).map(|since| since / 20);
+            if let Some(nth) = spoken.and_then(|nth| u16::try_from(nth).ok()).filter(|&nth| usize::from(nth) < SPOKEN) {
+                self.receive(PORTS[1].rtp, party, &packet(audio(OWN_SSRC, nth, 160 * u32::from(nth))));
+            }
+            self.run(1);
+        }
+        let is_forged = |bytes: &[u8]| bytes.ends_with(FORGED);
+        let relayed = self.sent.iter().filter(|sent| is_forged(&sent.bytes)).count();
+        (relayed, self.kept.iter().filter(|kept| is_forged(&kept.bytes)).count(), self.sent.len() - relayed)
+    }
+
     fn order(&mut self, order: Order) {
         self.plane.order(order, self.now);
         self.fetch();
     }
 
     fn bridge(&mut self, id: BridgeId, ports: [PairIds; 2], content: Content) {
-        self.order(Order::Bridge(Box::new(Bridging { id, slot: SLOT, ports, content })));
+        self.order(Order::Bridge(Box::new(Bridging { id, slot: SLOT, ports, content, latching: self.latching.clone() })));
     }
 
     fn describe(&mut self, leg: Leg, remote: Remote) {
@@ -970,6 +1428,7 @@ impl Lab {
                     self.played.push(played);
                 }
                 Event::Cut { id: _, leg, cut } => self.cut.push((leg, cut)),
+                Event::Moved { id: _, leg } => self.moved.push(leg),
                 Event::Digit { id: _, leg, digit } => self.digits.push((leg, digit)),
                 Event::Dead { id: _ } => self.silent.push((self.now.as_micros() / 1000, None)),
                 Event::OneWay { id: _, leg } => self.silent.push((self.now.as_micros() / 1000, Some(leg))),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::door::{Config, Output, PortPair, Strangers, Tallies};
 use crate::ids::{CallId, Leg, RecordingId};
-use crate::media::Order;
+use crate::media::{Latching, Order};
 use crate::sip::{self, Stack};
 use crate::time::{Moment, Wall};
 use crate::wire::sip::{Message, Method, reason_phrase, reply};
@@ -63,6 +63,12 @@ impl Desk {
             Leg::Pbx => pbx,
             Leg::Trunk => trunk,
         }
+    }
+
+    /// From where else than their descriptions say media of the PBX and of this trunk may come.
+    pub(super) fn latching(&self, trunk: usize) -> [Latching; 2] {
+        let of_trunk = self.config.peers.trunks.get(trunk).map(|(_, trunk)| trunk.latching.clone());
+        [self.config.peers.pbx.latching.clone(), of_trunk.unwrap_or_default()]
     }
 
     pub(super) const fn stock_of(&mut self, leg: Leg) -> &mut Vec<PortPair> {

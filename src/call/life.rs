@@ -22,7 +22,7 @@ use crate::consent::{self, By, Clip, Consent, Cut, Fact, Facts, How, Parties, Pe
 use crate::digit::Digit;
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::limits;
-use crate::media::{self, Announcing, BridgeId, Bridging, Content, Order};
+use crate::media::{self, Announcing, BridgeId, Bridging, Content, Order, Remote};
 use crate::time::Moment;
 use crate::vault::EndReason;
 use crate::wire::sdp::Sdp;
@@ -218,6 +218,7 @@ impl Call {
         {
             dialog.state = DialogState::Accepted;
             dialog.accepted = Some(response.clone());
+            self.describe_again(at, desk);
         }
         if self.state != State::Ringing {
             return;
@@ -409,18 +410,17 @@ impl Call {
                 *bridged = Some(content);
                 desk.order(
                     self.id,
-                    Order::Bridge(Box::new(Bridging { id, slot: self.slot, ports: [pbx.ids, trunk.ids], content })),
+                    Order::Bridge(Box::new(Bridging {
+                        id,
+                        slot: self.slot,
+                        ports: [pbx.ids, trunk.ids],
+                        content,
+                        latching: desk.latching(self.trunk_at),
+                    })),
                 );
             }
             for leg in Leg::BOTH {
-                let (this, other) = (agreed.of(leg).line(line), agreed.of(leg.other()).line(line));
-                let mut remote = match (this, other) {
-                    (Some(this), Some(other)) => this.remote(other),
-                    (None, _) | (_, None) => anchor::nowhere(),
-                };
-                if let Some(place) = places.get_mut(line).and_then(|places| places.get_mut(leg.index())) {
-                    anchor::keep_source(&mut remote, place);
-                }
+                let remote = remote(&agreed, places, line, leg);
                 desk.order(self.id, Order::Describe { id, leg, remote });
             }
         }
@@ -447,6 +447,19 @@ impl Call {
         }
     }
 
+    /// The call was answered in this dialog: who was described with early media may be where it is only from here on, and may be learned
+    /// anew for a time. Whoever is where it says is described once.
+    fn describe_again(&mut self, at: usize, desk: &mut Desk) {
+        let learns = desk.latching(self.trunk_at).map(|latching| latching.learns());
+        let Some(Dialog { agreed: Some(agreed), bridged, places, .. }) = self.dialogs.get_mut(at) else { return };
+        for line in (0..bridged.len()).filter(|&line| bridged.get(line).copied().flatten().is_some()) {
+            for leg in Leg::BOTH.into_iter().filter(|leg| learns.get(leg.index()).copied().unwrap_or_default()) {
+                let remote = remote(agreed, places, line, leg);
+                desk.order(self.id, Order::Describe { id: bridge(self.id, at, line), leg, remote });
+            }
+        }
+    }
+
     /// While nothing is granted, a party that was told and is now elsewhere may be another person: it is told again.
     fn tell_anew(&mut self, at: usize, before: Option<&Agreed>, agreed: &Agreed, desk: &mut Desk, now: Moment) {
         if self.state != (State::Up { dialog: at })
@@ -461,6 +474,17 @@ impl Call {
             if is_elsewhere && self.telling.moved(leg) {
                 self.consider(Fact::Begun(leg), desk, now);
             }
+        }
+    }
+
+    /// A party was found elsewhere than its description says: what it was told before, it may not have heard.
+    fn moved(&mut self, id: BridgeId, leg: Leg, desk: &mut Desk, now: Moment) {
+        let State::Up { dialog: at } = self.state else { return };
+        let is_here = self.dialogs.get(at).and_then(Dialog::audio).is_some_and(|line| bridge(self.id, at, line) == id);
+        let is_asking = self.consent.as_ref().is_some_and(|consent| consent.standing() == Standing::Asking);
+        if is_here && is_asking && self.telling.moved(leg) {
+            self.consider(Fact::Begun(leg), desk, now);
+            self.announce(desk, now);
         }
     }
 
@@ -535,6 +559,7 @@ impl Call {
                 Some(cut) => self.consider(Fact::Cut(leg, cut), desk, now),
                 None => self.announce(desk, now),
             },
+            media::Event::Moved { id, leg } => self.moved(id, leg, desk, now),
             media::Event::Digit { id: _, leg, digit } => self.pressed(leg, digit, How::KeyByRtp, desk, now),
             // The table takes the first two: they may end the call.
             media::Event::Dead { .. } | media::Event::OneWay { .. } | media::Event::Closed { .. } => {}
@@ -850,6 +875,19 @@ impl Call {
     pub(super) const fn reason(&self) -> Reason {
         self.reason
     }
+}
+
+/// What the media plane must know of the party on this leg.
+fn remote(agreed: &Agreed, places: &mut [[Option<SocketAddr>; 2]], line: usize, leg: Leg) -> Remote {
+    let (this, other) = (agreed.of(leg).line(line), agreed.of(leg.other()).line(line));
+    let mut remote = match (this, other) {
+        (Some(this), Some(other)) => this.remote(other),
+        (None, _) | (_, None) => anchor::nowhere(),
+    };
+    if let Some(place) = places.get_mut(line).and_then(|places| places.get_mut(leg.index())) {
+        anchor::keep_source(&mut remote, place);
+    }
+    remote
 }
 
 fn bridge(call: CallId, dialog: usize, line: usize) -> BridgeId {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::ids::{Leg, TrunkName};
+use crate::media::Latching;
 use crate::network::Network;
 
 /// The PBX, or one trunk.
@@ -12,6 +13,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// From where else its messages may come.
     pub networks: Vec<Network>,
+    /// From where else than its descriptions say its media may come.
+    pub latching: Latching,
 }
 
 impl Peer {
@@ -84,10 +87,14 @@ mod tests {
         let at = |text: &str| text.parse().expect("an address");
         let net = |address: &str, prefix| Network { address: address.parse().expect("an address"), prefix };
         Peers {
-            pbx: Peer { address: at("127.0.0.1:5090"), networks: vec![] },
+            pbx: Peer { address: at("127.0.0.1:5090"), networks: vec![], latching: Latching::default() },
             trunks: vec![(
                 TrunkName::new("carrier"),
-                Peer { address: at("127.0.0.1:5080"), networks: vec![net("192.0.2.0", 24), net("2001:db8::", 32)] },
+                Peer {
+                    address: at("127.0.0.1:5080"),
+                    networks: vec![net("192.0.2.0", 24), net("2001:db8::", 32)],
+                    latching: Latching::default(),
+                },
             )],
         }
     }

@@ -123,6 +123,7 @@ impl Table {
                 let call = match &event {
                     media::Event::Played { id, .. }
                     | media::Event::Cut { id, .. }
+                    | media::Event::Moved { id, .. }
                     | media::Event::Digit { id, .. }
                     | media::Event::Dead { id }
                     | media::Event::OneWay { id, .. }

@@ -9,6 +9,7 @@ use crate::limits::MEDIA_PACKET_BYTES;
 use crate::media::chance::Chance;
 use crate::media::event::Told;
 use crate::media::inject::{Injection, Step};
+use crate::media::latch::Fit;
 use crate::media::side::{Channel, Meaning, Meanings, Side};
 use crate::media::splice::{Kind, Offset, Pass};
 use crate::media::verdict::Change;
@@ -50,12 +51,28 @@ pub(super) enum Turn {
     Played(Played),
     /// The announcement is over, unfinished.
     Cut(Cut),
+    /// One that waited begins: its first frame is due then.
+    Begins(Moment),
+}
+
+/// What came of it that the source of a party's media was learned, or proved.
+#[derive(Debug)]
+pub(super) enum Settled {
+    /// Media goes to the party as before.
+    AsBefore,
+    /// Media goes elsewhere from here on, and nothing was played.
+    Moved,
+    /// Media goes elsewhere, and what was played ended there.
+    Cut,
+    /// An announcement that waited for it is due then, or cannot be played.
+    Begins(Result<Moment, Cut>),
 }
 
 impl Bridge {
-    pub(super) fn new(bridging: &Bridging) -> Self {
-        let &Bridging { id, slot, ports, content } = bridging;
-        Self { id, slot, content, sides: ports.map(|ports| Side::new(ports, LegTallies::default())), permit: None, watch: None }
+    pub(super) fn new(bridging: Bridging) -> Self {
+        let Bridging { id, slot, ports: [pbx, trunk], content, latching: [of_pbx, of_trunk] } = bridging;
+        let side = |ports, latching| Side::new(ports, latching, LegTallies::default());
+        Self { id, slot, content, sides: [side(pbx, of_pbx), side(trunk, of_trunk)], permit: None, watch: None }
     }
 
     pub(super) const fn id(&self) -> BridgeId {
@@ -74,13 +91,13 @@ impl Bridge {
     pub(super) fn describe(&mut self, leg: Leg, remote: Remote, now: Moment) -> Option<Cut> {
         let side = self.side_mut(leg);
         let before = side.takes().copied();
-        side.describe(remote);
-        let cut = side.injection.as_ref().and_then(|injection| {
-            match side.can_hear(injection.player().clip().codec(), injection.payload_type()) {
-                Err(Cut::Held) => Some(Cut::Held),
-                Err(_) => Some(Cut::Moved),
-                Ok(to) => (before != Some(to)).then_some(Cut::Moved),
-            }
+        side.describe(remote, now);
+        let waits = side.waiting.as_ref().map(|(_, announcing)| (announcing.clip.codec(), announcing.payload_type));
+        let plays = side.injection.as_ref().map(|injection| (injection.player().clip().codec(), injection.payload_type()));
+        let cut = plays.or(waits).and_then(|(codec, payload_type)| match side.can_hear(codec, payload_type) {
+            Err(Cut::Held) => Some(Cut::Held),
+            Err(_) => Some(Cut::Moved),
+            Ok(to) => (before != Some(to)).then_some(Cut::Moved),
         });
         if cut.is_some() {
             self.stop(leg);
@@ -92,17 +109,28 @@ impl Bridge {
         let is_described = pbx.remote().is_some() && trunk.remote().is_some();
         pbx.quality.expect(is_described && trunk.takes().is_some(), now);
         trunk.quality.expect(is_described && pbx.takes().is_some(), now);
+        let receives = |side: &Side| side.remote().is_some_and(|remote| remote.receives);
+        let [pbx_receives, trunk_receives] = [receives(pbx), receives(trunk)];
+        pbx.latch.expect(pbx_receives, trunk_receives);
+        trunk.latch.expect(trunk_receives, pbx_receives);
         cut
     }
 
     /// Begins to play, in place of what may be playing; returns when the first frame is due.
     pub(super) fn announce(&mut self, announcing: Announcing, now: Moment) -> Result<Moment, Cut> {
-        let Announcing { id: _, leg, clip, payload_type } = announcing;
         if self.content != Content::Audio {
             return Err(Cut::Codec);
         }
+        let leg = announcing.leg;
         let side = self.side_mut(leg);
-        side.can_hear(clip.codec(), payload_type)?;
+        side.can_hear(announcing.clip.codec(), announcing.payload_type)?;
+        if let Some(until) = side.latch.settles(now) {
+            self.stop(leg);
+            self.side_mut(leg).waiting = Some((until, announcing));
+            return Ok(until);
+        }
+        let Announcing { id: _, leg: _, clip, payload_type } = announcing;
+        side.waiting = None;
         let ptime_ms = side.remote().map_or(0, |remote| remote.ptime_ms);
         let due = side.splice.begin(now);
         side.injection = Some(Injection::new(Player::new(leg, clip, ptime_ms), payload_type, due));
@@ -112,6 +140,7 @@ impl Bridge {
     /// Plays no more to this party.
     pub(super) fn stop(&mut self, leg: Leg) {
         let side = self.side_mut(leg);
+        side.waiting = None;
         if side.injection.take().is_some() {
             side.splice.end();
         }
@@ -191,6 +220,9 @@ impl Bridge {
         send: &mut dyn FnMut(PortId, SocketAddr, &[u8]) -> Sent,
     ) -> Turn {
         let side = self.side_mut(leg);
+        if let Some((_, announcing)) = side.waiting.take_if(|(at, _)| *at == due) {
+            return self.announce(announcing, now).map_or_else(Turn::Cut, Turn::Begins);
+        }
         let port = side.ports.rtp;
         let Some(&to) = side.takes() else { return Turn::Nothing };
         let Some(injection) = side.injection.as_mut().filter(|injection| injection.due() == due) else { return Turn::Nothing };
@@ -214,6 +246,74 @@ impl Bridge {
     /// Whether a packet on the socket that faces this leg is the party's.
     pub(super) fn is_from_party(&self, leg: Leg, channel: Channel, source: &SocketAddr) -> bool {
         self.side(leg).is_from_party(channel, source) || cfg!(sabotage = "relay-for-strangers")
+    }
+
+    /// Whether the next packet of the party on this leg may prove that it is there.
+    pub(super) const fn is_to_be_proved(&self, leg: Leg) -> bool {
+        self.side(leg).latch.is_to_be_proved()
+    }
+
+    /// Takes note that the party on this leg sends what was negotiated, if this packet is that.
+    pub(super) fn prove(&mut self, leg: Leg, channel: Channel, packet: &[u8], now: Moment) -> Settled {
+        let is_rtp = channel == Channel::Rtp && self.content != Content::Datagrams;
+        let side = self.side_mut(leg);
+        if !is_rtp || side.negotiated(packet).is_none() {
+            return Settled::AsBefore;
+        }
+        side.latch.prove();
+        self.settle(leg, now)
+    }
+
+    /// Returns how well a source fits that may be learned as the party's, and is not yet.
+    pub(super) fn fit(&self, leg: Leg, channel: Channel, source: &SocketAddr, now: Moment) -> Option<Fit> {
+        match (self.content, channel) {
+            (Content::Audio | Content::OtherRtp, Channel::Rtp) => self.side(leg).latch.rtp_fit(source, now),
+            (Content::Audio | Content::OtherRtp, Channel::Rtcp) => self.side(leg).latch.rtcp_fit(source),
+            // There is no sequence to count that all of them have.
+            (Content::Datagrams, _) => None,
+        }
+    }
+
+    /// Counts a packet of such a source. Nothing comes of it where it is a stranger's still; else it is the party's from this packet on.
+    pub(super) fn learn(
+        &mut self,
+        leg: Leg,
+        channel: Channel,
+        source: SocketAddr,
+        packet: &[u8],
+        now: Moment,
+    ) -> Option<Settled> {
+        let side = self.side_mut(leg);
+        match channel {
+            Channel::Rtp => {
+                let rtp = side.negotiated(packet)?;
+                side.latch.learn_rtp(source, &rtp, now).then(|| self.settle(leg, now))
+            }
+            Channel::Rtcp => {
+                let is_rtcp = packet.len() <= MEDIA_PACKET_BYTES && rtcp::is_valid(packet);
+                is_rtcp.then(|| side.latch.learn_rtcp(source))?;
+                Some(Settled::AsBefore)
+            }
+        }
+    }
+
+    /// Sends media to the party where it is by now, and begins what waited for that.
+    fn settle(&mut self, leg: Leg, now: Moment) -> Settled {
+        let side = self.side_mut(leg);
+        let before = side.takes().copied();
+        side.follow();
+        let is_elsewhere = side.takes().copied() != before;
+        if let Some((_, announcing)) = side.waiting.take() {
+            return Settled::Begins(self.announce(announcing, now));
+        }
+        match (is_elsewhere, side.injection.is_some()) {
+            (false, _) => Settled::AsBefore,
+            (true, false) => Settled::Moved,
+            (true, true) => {
+                self.stop(leg);
+                Settled::Cut
+            }
+        }
     }
 
     /// Takes note of a packet from an address that was not described.

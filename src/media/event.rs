@@ -27,6 +27,14 @@ pub enum Event {
         /// Why.
         cut: Cut,
     },
+    /// Media to a party goes elsewhere from here on, since its source was learned; an announcement that was played to it before may have
+    /// been heard by nobody, or by somebody else. Of one that plays there comes [`Event::Cut`] in its place.
+    Moved {
+        /// Which bridge.
+        id: BridgeId,
+        /// The party.
+        leg: Leg,
+    },
     /// A party pressed a key, as a telephone-event. Comes once for each press.
     Digit {
         /// Which bridge.

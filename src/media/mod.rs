@@ -14,6 +14,7 @@ mod bridge;
 mod chance;
 mod event;
 mod inject;
+mod latch;
 mod order;
 mod plane;
 mod ports;
@@ -26,6 +27,7 @@ mod tallies;
 mod verdict;
 
 pub use event::Event;
+pub use latch::{LatchRule, Latching};
 pub use order::{Announcing, BridgeId, Bridging, Content, Order, PairIds, Payload, PayloadFormat, PortId, Remote};
 pub use plane::{Plane, Sent};
 pub use ports::{NoPorts, PortCounts, Ports};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::codec::Codec;
 use crate::consent::{Clip, Permit};
 use crate::ids::{CallId, Leg};
+use crate::media::Latching;
 
 /// The number that the shell gives to an open socket; an RTP socket and its RTCP socket have one each. Small, and used again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -83,7 +84,7 @@ pub enum Order {
 }
 
 /// A bridge to build.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Bridging {
     /// Its name.
     pub id: BridgeId,
@@ -93,6 +94,8 @@ pub struct Bridging {
     pub ports: [PairIds; 2],
     /// What it carries.
     pub content: Content,
+    /// From where else than their descriptions say media of the PBX and of the trunk may come ([`Leg::index`]).
+    pub latching: [Latching; 2],
 }
 
 /// What a bridge carries, and so what may be done with it.
@@ -122,7 +125,8 @@ pub struct Announcing {
 /// One party as its session description has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Remote {
-    /// Where it takes RTP, and the only source its RTP is taken from. An unspecified address or port 0 takes nothing.
+    /// Where it takes RTP, and where its RTP is taken from unless [`Bridging::latching`] allows more. An unspecified address or port 0
+    /// takes nothing.
     pub rtp: SocketAddr,
     /// Where it takes RTCP if `a=rtcp` said so; otherwise the port after RTP.
     pub rtcp: Option<SocketAddr>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::consent::{Cut, Permit};
 use crate::ids::Leg;
-use crate::media::bridge::{Bridge, Turn};
+use crate::media::bridge::{Bridge, Settled, Turn};
 use crate::media::chance::Chance;
 use crate::media::event::Told;
 use crate::media::side::Channel;
@@ -79,7 +79,7 @@ impl Plane {
     /// Takes an order. One that cannot be followed is counted as misdirected; whoever waits for its outcome is told that it ended.
     pub fn order(&mut self, order: Order, now: Moment) {
         match order {
-            Order::Bridge(bridging) => self.build(&bridging),
+            Order::Bridge(bridging) => self.build(*bridging),
             Order::Describe { id, leg, remote } => self.describe(id, leg, remote, now),
             Order::Announce(announcing) => self.announce(announcing, now),
             Order::StopAnnouncement { id, leg } => self.with(id, |bridge| bridge.stop(leg)),
@@ -102,11 +102,30 @@ impl Plane {
             if let Some(Some(bridge)) = self.bridges.get_mut(candidate as usize)
                 && bridge.is_from_party(facing, channel, &source)
             {
+                if bridge.is_to_be_proved(facing) {
+                    let settled = bridge.prove(facing, channel, packet, now);
+                    settle(settled, bridge.id(), facing, candidate, &mut self.told, &mut self.due);
+                }
                 let verdict = bridge.packet(facing, channel, packet, &mut self.told, now);
                 self.tallies.forwarded += u64::from(verdict.forward.is_some());
                 self.tallies.kept += u64::from(verdict.keep.is_some());
                 return verdict;
             }
+        }
+        let learner = candidates.iter().filter_map(|&candidate| {
+            let bridge = self.bridges.get(candidate as usize)?.as_ref()?;
+            bridge.fit(facing, channel, &source, now).map(|fit| (fit, candidate))
+        });
+        // Of the forks that share this socket the one that it fits best; of several the first, which was described last.
+        if let Some((_, candidate)) = learner.min_by_key(|&(fit, _)| fit)
+            && let Some(Some(bridge)) = self.bridges.get_mut(candidate as usize)
+            && let Some(settled) = bridge.learn(facing, channel, source, packet, now)
+        {
+            settle(settled, bridge.id(), facing, candidate, &mut self.told, &mut self.due);
+            let verdict = bridge.packet(facing, channel, packet, &mut self.told, now);
+            self.tallies.forwarded += u64::from(verdict.forward.is_some());
+            self.tallies.kept += u64::from(verdict.keep.is_some());
+            return verdict;
         }
         self.tallies.strangers += 1;
         if let Some(&first) = candidates.first()
@@ -145,6 +164,7 @@ impl Plane {
                     self.tallies.announced += 1;
                     self.told.tell(Event::Played { id, played });
                 }
+                Turn::Begins(at) => self.due.push(Reverse(Due { at, bridge, leg })),
                 Turn::Cut(cut) => self.told.tell(Event::Cut { id, leg, cut }),
             }
         }
@@ -199,10 +219,10 @@ impl Plane {
         self.bridge(id).and_then(|(bridge, _)| bridge.suspend())
     }
 
-    fn build(&mut self, bridging: &Bridging) {
+    fn build(&mut self, bridging: Bridging) {
         let built = match self.names.contains_key(&bridging.id) {
             true => Err(NotTaken),
-            false => self.vacancy().and_then(|index| self.take_ports(bridging, index).map(|()| index)),
+            false => self.vacancy().and_then(|index| self.take_ports(&bridging, index).map(|()| index)),
         };
         match built {
             Ok(index) => {
@@ -313,6 +333,17 @@ impl Plane {
         let index = *self.names.get(&id)?;
         let bridge = self.bridges.get_mut(index as usize)?.as_mut()?;
         Some((bridge, index))
+    }
+}
+
+/// Tells what came of it that a party's source was learned, and sees to the announcement that waited for that.
+fn settle(settled: Settled, id: BridgeId, leg: Leg, bridge: u32, told: &mut Told, due: &mut BinaryHeap<Reverse<Due>>) {
+    match settled {
+        Settled::AsBefore => {}
+        Settled::Moved => told.tell(Event::Moved { id, leg }),
+        Settled::Cut => told.tell(Event::Cut { id, leg, cut: Cut::Moved }),
+        Settled::Begins(Ok(at)) => due.push(Reverse(Due { at, bridge, leg })),
+        Settled::Begins(Err(cut)) => told.tell(Event::Cut { id, leg, cut }),
     }
 }
 

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use crate::codec::Codec;
 use crate::consent::Cut;
-use crate::limits::MEDIA_CLOCKS;
+use crate::limits::{MEDIA_CLOCKS, MEDIA_PACKET_BYTES};
 use crate::media::inject::Injection;
+use crate::media::latch::Latch;
 use crate::media::quality::Quality;
 use crate::media::splice::Splice;
-use crate::media::{LegTallies, PairIds, Payload, PayloadFormat, PortId, Remote};
+use crate::media::{Announcing, Latching, LegTallies, PairIds, Payload, PayloadFormat, PortId, Remote};
 use crate::time::Moment;
-use crate::wire::{dtmf, rtp::Rtp};
+use crate::wire::dtmf;
+use crate::wire::rtp::{self, Rtp};
 
 /// One side of a bridge.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(super) struct Side {
     pub(super) ports: PairIds,
     /// Where the party is; before the first description nothing is taken from anybody.
     described: Option<Described>,
+    /// Where its media comes from.
+    pub(super) latch: Latch,
     /// What packets from the party mean.
     pub(super) meanings: Meanings,
     /// The newest key that the party pressed.
@@ -30,6 +34,8 @@ pub(super) struct Side {
     pub(super) splice: Splice,
     /// What is played to the party.
     pub(super) injection: Option<Injection>,
+    /// What is to be played once it is known where the party is, or then at the latest.
+    pub(super) waiting: Option<(Moment, Announcing)>,
     /// What came from the party.
     pub(super) tallies: LegTallies,
     /// How good it is.
@@ -41,8 +47,6 @@ struct Described {
     remote: Remote,
     /// Where media goes; nowhere while the party is on hold.
     takes: Option<SocketAddr>,
-    /// Where RTCP comes from and goes to.
-    rtcp: SocketAddr,
 }
 
 /// Which of the two sockets of a side.
@@ -60,28 +64,33 @@ struct Press {
 }
 
 impl Side {
-    pub(super) const fn new(ports: PairIds, tallies: LegTallies) -> Self {
+    pub(super) const fn new(ports: PairIds, latching: Latching, tallies: LegTallies) -> Self {
         Self {
             ports,
             described: None,
+            latch: Latch::new(latching),
             meanings: Meanings::NONE,
             pressed: None,
             told: None,
             splice: Splice::new(),
             injection: None,
+            waiting: None,
             tallies,
             quality: Quality::new(),
         }
     }
 
-    pub(super) fn describe(&mut self, remote: Remote) {
-        let takes = (remote.receives && is_somewhere(remote.rtp)).then_some(remote.rtp);
-        let rtcp = match remote.rtcp {
-            _ if remote.rtcp_mux => remote.rtp,
-            Some(rtcp) => rtcp,
-            None => SocketAddr::new(remote.rtp.ip(), remote.rtp.port().saturating_add(1)),
-        };
-        self.described = Some(Described { remote, takes, rtcp });
+    pub(super) fn describe(&mut self, remote: Remote, now: Moment) {
+        self.latch.describe(&remote, now);
+        self.described = Some(Described { remote, takes: None });
+        self.follow();
+    }
+
+    /// Sends media to the party where it is by now.
+    pub(super) fn follow(&mut self) {
+        if let Some(Described { remote, takes }) = &mut self.described {
+            *takes = self.latch.rtp_to().filter(|_| remote.receives && is_somewhere(remote.rtp));
+        }
     }
 
     pub(super) fn remote(&self) -> Option<&Remote> {
@@ -90,11 +99,17 @@ impl Side {
 
     /// Whether a packet on this socket from this source is the party's.
     pub(super) fn is_from_party(&self, channel: Channel, source: &SocketAddr) -> bool {
-        let Some(described) = &self.described else { return false };
         match channel {
-            Channel::Rtp => is_same(&described.remote.rtp, source),
-            Channel::Rtcp => !described.remote.rtcp_mux && is_same(&described.rtcp, source),
+            Channel::Rtp => self.latch.is_rtp_from(source),
+            Channel::Rtcp => self.latch.is_rtcp_from(source),
         }
+    }
+
+    /// Returns a packet of the RTP socket where it is RTP that was negotiated: what a source can be learned by.
+    pub(super) fn negotiated<'p>(&self, packet: &'p [u8]) -> Option<Rtp<'p>> {
+        let is_short = packet.len() <= MEDIA_PACKET_BYTES;
+        let rtp = Rtp::parse(packet).filter(|_| is_short && !rtp::is_rtcp(packet))?;
+        (self.meanings.of_type(rtp.payload_type()) != Meaning::Unlisted).then_some(rtp)
     }
 
     /// Whether RTCP is expected among the party's RTP.
@@ -109,9 +124,9 @@ impl Side {
 
     /// From which socket and where to RTCP to the party goes; on hold as well (RFC 3264 §8.4).
     pub(super) fn takes_rtcp(&self) -> Option<(PortId, SocketAddr)> {
-        let described = self.described.as_ref()?;
-        let port = if described.remote.rtcp_mux { self.ports.rtp } else { self.ports.rtcp };
-        is_somewhere(described.rtcp).then_some((port, described.rtcp))
+        let is_muxed = self.has_rtcp_mux();
+        let (port, to) = if is_muxed { (self.ports.rtp, self.latch.rtp_to()) } else { (self.ports.rtcp, self.latch.rtcp_to()) };
+        to.filter(|&to| is_somewhere(to)).map(|to| (port, to))
     }
 
     /// Whether an announcement of this codec can be played to the party, or what hinders it.
@@ -242,15 +257,6 @@ const fn is_somewhere(address: SocketAddr) -> bool {
     !address.ip().is_unspecified() && address.port() != 0
 }
 
-/// Whether two addresses name one place; the flow label and the scope of IPv6 are the kernel's.
-fn is_same(described: &SocketAddr, source: &SocketAddr) -> bool {
-    match (described, source) {
-        (SocketAddr::V4(described), SocketAddr::V4(source)) => described == source,
-        (SocketAddr::V6(described), SocketAddr::V6(source)) => described.port() == source.port() && described.ip() == source.ip(),
-        (SocketAddr::V4(_), SocketAddr::V6(_)) | (SocketAddr::V6(_), SocketAddr::V4(_)) => false,
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 mod tests {
@@ -262,7 +268,7 @@ mod tests {
         let mut side = side();
         assert!(!side.is_from_party(Channel::Rtp, &at("192.0.2.1:4000")));
 
-        side.describe(remote("192.0.2.1:4000"));
+        side.describe(remote("192.0.2.1:4000"), Moment::START);
 
         assert!(side.is_from_party(Channel::Rtp, &at("192.0.2.1:4000")));
         assert!(side.is_from_party(Channel::Rtcp, &at("192.0.2.1:4001")));
@@ -274,14 +280,14 @@ mod tests {
     #[test]
     fn rtcp_goes_where_the_description_says() {
         let mut side = side();
-        side.describe(remote("192.0.2.1:4000"));
+        side.describe(remote("192.0.2.1:4000"), Moment::START);
         assert_eq!(side.takes_rtcp(), Some((PortId(2), at("192.0.2.1:4001"))));
 
-        side.describe(Remote { rtcp: Some(at("192.0.2.9:7")), ..remote("192.0.2.1:4000") });
+        side.describe(Remote { rtcp: Some(at("192.0.2.9:7")), ..remote("192.0.2.1:4000") }, Moment::START);
         assert_eq!(side.takes_rtcp(), Some((PortId(2), at("192.0.2.9:7"))));
         assert!(side.is_from_party(Channel::Rtcp, &at("192.0.2.9:7")));
 
-        side.describe(Remote { rtcp_mux: true, ..remote("192.0.2.1:4000") });
+        side.describe(Remote { rtcp_mux: true, ..remote("192.0.2.1:4000") }, Moment::START);
         assert_eq!(side.takes_rtcp(), Some((PortId(1), at("192.0.2.1:4000"))));
         assert!(!side.is_from_party(Channel::Rtcp, &at("192.0.2.1:4001")));
     }
@@ -289,13 +295,13 @@ mod tests {
     #[test]
     fn a_party_on_hold_takes_no_media_but_rtcp() {
         let mut side = side();
-        side.describe(Remote { receives: false, ..remote("192.0.2.1:4000") });
+        side.describe(Remote { receives: false, ..remote("192.0.2.1:4000") }, Moment::START);
         assert_eq!((side.takes(), side.takes_rtcp().is_some()), (None, true));
 
-        side.describe(remote("0.0.0.0:4000"));
+        side.describe(remote("0.0.0.0:4000"), Moment::START);
         assert_eq!((side.takes(), side.takes_rtcp()), (None, None));
 
-        side.describe(remote("192.0.2.1:0"));
+        side.describe(remote("192.0.2.1:0"), Moment::START);
         assert_eq!(side.takes(), None);
     }
 
@@ -304,7 +310,7 @@ mod tests {
         let mut side = side();
         assert_eq!(side.can_hear(Codec::Pcma, 8), Err(Cut::Held));
 
-        side.describe(remote("192.0.2.1:4000"));
+        side.describe(remote("192.0.2.1:4000"), Moment::START);
 
         assert_eq!(side.can_hear(Codec::Pcma, 8), Ok(at("192.0.2.1:4000")));
         assert_eq!(side.can_hear(Codec::Pcmu, 8), Err(Cut::Codec));
@@ -351,7 +357,7 @@ mod tests {
     }
 
     fn side() -> Side {
-        Side::new(PairIds { rtp: PortId(1), rtcp: PortId(2) }, LegTallies::default())
+        Side::new(PairIds { rtp: PortId(1), rtcp: PortId(2) }, Latching::default(), LegTallies::default())
     }
 
     fn remote(rtp: &str) -> Remote {

@@ -14,6 +14,7 @@ use crate::control::config;
 use crate::control::{Consent, Done, LiveCall, LiveState, NotDone, Reply, Request, Settings, Status, Trouble, masked};
 use crate::digit::Digit;
 use crate::ids::CallId;
+use crate::media::Latching;
 use crate::network::Network;
 use crate::node::announcements;
 use crate::node::clock::{self, Clock};
@@ -103,7 +104,7 @@ fn bad_key(path: &Path, error: &dyn std::fmt::Display) -> Trouble {
 
 fn peer(peer: &config::Peer) -> Peer {
     let networks = peer.networks.iter().map(|network| Network { address: network.address(), prefix: network.prefix() }).collect();
-    Peer { address: peer.address, networks }
+    Peer { address: peer.address, networks, latching: Latching::default() }
 }
 
 fn policy(policy: &config::Policy) -> Result<Policy, Trouble> {

@@ -298,7 +298,13 @@ impl Machine for Lab {
 
     fn feed(&mut self, input: Input) -> Option<Vec<String>> {
         let mut words = match input {
-            Build => self.order(Order::Bridge(Box::new(Bridging { id: ID, slot: 0, ports: PORTS, content: Content::Audio }))),
+            Build => self.order(Order::Bridge(Box::new(Bridging {
+                id: ID,
+                slot: 0,
+                ports: PORTS,
+                content: Content::Audio,
+                latching: Default::default(),
+            }))),
             Describe(leg, place) => {
                 self.described[leg.index()] = Some(place);
                 self.order(Order::Describe { id: ID, leg, remote: remote(leg, place) })
@@ -363,6 +369,7 @@ impl Machine for Lab {
             words.push(match event {
                 Event::Played { played, .. } => format!("played({})", letter(played.leg())),
                 Event::Cut { leg, cut, .. } => format!("cut({} {})", letter(leg), cut_word(cut)),
+                Event::Moved { leg, .. } => format!("moved({})", letter(leg)),
                 Event::Digit { leg, digit, .. } => format!("digit({} {})", letter(leg), digit.event()),
                 Event::Dead { .. } | Event::OneWay { .. } => unreachable!("nobody watches"),
                 Event::Closed { .. } => "closed".into(),

@@ -148,8 +148,11 @@ impl Parties {
         let config = Config {
             sip: sip::Config::new(address(PROXY)),
             peers: Peers {
-                pbx: Peer { address: address(PBX), networks: vec![] },
-                trunks: vec![(TrunkName::new("carrier"), Peer { address: address(TRUNK), networks: vec![carriers] })],
+                pbx: Peer { address: address(PBX), networks: vec![], latching: Default::default() },
+                trunks: vec![(
+                    TrunkName::new("carrier"),
+                    Peer { address: address(TRUNK), networks: vec![carriers], latching: Default::default() },
+                )],
             },
             strangers: Strangers::Drop,
             media: ["192.0.2.2".parse().unwrap(), "203.0.113.1".parse().unwrap()],

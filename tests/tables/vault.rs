@@ -93,7 +93,8 @@ impl Desk {
     fn new() -> Self {
         let now = Moment::from_millis(1000);
         let mut plane = Plane::new(1);
-        let bridging = Bridging { id: media::ID, slot: 0, ports: media::PORTS, content: Content::Audio };
+        let bridging =
+            Bridging { id: media::ID, slot: 0, ports: media::PORTS, content: Content::Audio, latching: Default::default() };
         plane.order(Order::Bridge(Box::new(bridging)), now);
         for leg in [P, T] {
             plane.order(Order::Describe { id: media::ID, leg, remote: media::remote(leg, media::Place::Here) }, now);

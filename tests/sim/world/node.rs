@@ -204,10 +204,14 @@ fn config(pace: Pace, clocks: (Moment, Wall)) -> Config {
     Config {
         sip: mitschnitt::sip::Config::new(box_sip()),
         peers: Peers {
-            pbx: Peer { address: pbx_sip(), networks: vec![] },
+            pbx: Peer { address: pbx_sip(), networks: vec![], latching: Default::default() },
             trunks: vec![(
                 TrunkName::new("carrier"),
-                Peer { address: carrier_sip(), networks: vec![Network { address: carrier_network(), prefix: 24 }] },
+                Peer {
+                    address: carrier_sip(),
+                    networks: vec![Network { address: carrier_network(), prefix: 24 }],
+                    latching: Default::default(),
+                },
             )],
         },
         strangers: Strangers::Drop,
