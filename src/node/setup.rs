@@ -14,7 +14,7 @@ use crate::control::config;
 use crate::control::{Consent, Done, LiveCall, LiveState, NotDone, Reply, Request, Settings, Status, Trouble, masked};
 use crate::digit::Digit;
 use crate::ids::CallId;
-use crate::media::Latching;
+use crate::media::{LatchRule, Latching};
 use crate::network::Network;
 use crate::node::announcements;
 use crate::node::clock::{self, Clock};
@@ -103,8 +103,18 @@ fn bad_key(path: &Path, error: &dyn std::fmt::Display) -> Trouble {
 }
 
 fn peer(peer: &config::Peer) -> Peer {
-    let networks = peer.networks.iter().map(|network| Network { address: network.address(), prefix: network.prefix() }).collect();
-    Peer { address: peer.address, networks, latching: Latching::default() }
+    let latching = Latching {
+        rule: match peer.latching {
+            config::Latching::Strict => LatchRule::Strict,
+            config::Latching::Learn => LatchRule::Learn,
+        },
+        networks: networks_of(&peer.media_networks).collect(),
+    };
+    Peer { address: peer.address, networks: networks_of(&peer.networks).collect(), latching }
+}
+
+fn networks_of(networks: &[config::Network]) -> impl Iterator<Item = Network> {
+    networks.iter().map(|network| Network { address: network.address(), prefix: network.prefix() })
 }
 
 fn policy(policy: &config::Policy) -> Result<Policy, Trouble> {

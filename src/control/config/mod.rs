@@ -16,7 +16,7 @@ pub use mistake::{Mistake, Weight};
 pub use network::{Network, NotANetwork};
 pub use parse::{Report, parse};
 pub use policy::{Mode, Policy, PolicyTerms, WithoutConsent};
-pub use settings::{FileUse, Media, MediaIo, NamedFile, NodeKeyFile, Peer, Recipient, Settings, Sip, Strangers, Trunk};
+pub use settings::{FileUse, Latching, Media, MediaIo, NamedFile, NodeKeyFile, Peer, Recipient, Settings, Sip, Strangers, Trunk};
 
 /// A complete sample: every setting, with what it means and what it is when left out. It is `deploy/mitschnitt.toml`.
 pub const SAMPLE: &str = include_str!("../../../deploy/mitschnitt.toml");

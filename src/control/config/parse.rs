@@ -12,7 +12,7 @@ use crate::call::{DeadMedia, WhenDead};
 use crate::control::config::section::{Found, Notes, Section, printable};
 use crate::control::config::settings::NodeKeyFile;
 use crate::control::config::{
-    Media, MediaIo, Mistake, Network, Peer, Recipient, Settings, Sip, Strangers, Trunk, Weight, address, policies,
+    Latching, Media, MediaIo, Mistake, Network, Peer, Recipient, Settings, Sip, Strangers, Trunk, Weight, address, policies,
 };
 use crate::ids::TrunkName;
 use crate::limits;
@@ -33,8 +33,8 @@ pub struct Report {
 /// The sections, and the settings of each.
 pub(super) const SECTIONS: [(&str, &[&str]); 9] = [
     ("sip", &["listen", "strangers"]),
-    ("pbx", &["address", "networks"]),
-    ("trunk", &["name", "address", "networks"]),
+    ("pbx", &["address", "networks", "latching", "media_networks"]),
+    ("trunk", &["name", "address", "networks", "latching", "media_networks"]),
     ("media", &["address", "pbx_address", "trunk_address", "ports", "threads", "io", "dead_after_s", "when_dead"]),
     ("metrics", &["listen"]),
     ("data", &["directory"]),
@@ -95,8 +95,10 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
 
     let whole = (|| {
         let (listen, strangers) = sip?;
-        let peer_of = |(address, networks): PeerRead| {
-            Some(Peer { address: address?.value, networks: networks.into_iter().map(|found| found.value).collect() })
+        let all = |networks: Vec<Found<Network>>| networks.into_iter().map(|found| found.value).collect();
+        let peer_of = |PeerRead { address, networks, latching, media_networks }| {
+            let (networks, media_networks) = (all(networks), all(media_networks));
+            Some(Peer { address: address?.value, networks, latching: latching?, media_networks })
         };
         let (addresses, ports, threads, io, dead) = media?;
         Some(Settings {
@@ -121,7 +123,12 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
 const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 
 /// A peer as far as it could be read.
-type PeerRead = (Option<Found<SocketAddr>>, Vec<Found<Network>>);
+struct PeerRead {
+    address: Option<Found<SocketAddr>>,
+    networks: Vec<Found<Network>>,
+    latching: Option<Latching>,
+    media_networks: Vec<Found<Network>>,
+}
 
 /// Signalling as far as it could be read.
 type SipRead = (Option<Found<SocketAddr>>, Option<Strangers>);
@@ -177,7 +184,21 @@ fn sip(section: &Section<'_>, notes: &mut Notes) -> SipRead {
 fn peer(section: &Section<'_>, notes: &mut Notes) -> PeerRead {
     let address = section.required("address", "\"192.0.2.10:5060\"", notes);
     let address = address.and_then(|found| address::socket(section, "address", &found, notes));
-    (address, address::networks(section, "networks", notes))
+    let networks = address::networks(section, "networks", notes);
+    let words = [("strict", Latching::Strict), ("learn", Latching::Learn)];
+    let latching = match section.line_of("latching", notes) {
+        None => Some(Latching::Strict),
+        Some(_) => section.word("latching", &words, notes).map(|found| found.value),
+    };
+    let media_networks = address::networks(section, "media_networks", notes);
+    if let Some(all) = media_networks.iter().find(|network| network.value.prefix() == 0) {
+        notes.warning(
+            all.line,
+            format!("`{}` in `media_networks` of {} is every address there is", all.value, section.name),
+            "whoever sends media first may be taken for the party: name the networks that the peer's media comes from",
+        );
+    }
+    PeerRead { address, networks, latching, media_networks }
 }
 
 fn trunks(document: &Section<'_>, notes: &mut Notes) -> Vec<(TrunkName, PeerRead)> {
@@ -415,7 +436,7 @@ fn check_peers(sip: Option<&SipRead>, pbx: Option<&PeerRead>, trunks: &[(TrunkNa
     let trunks = trunks.iter().map(|(name, peer)| (format!("trunk `{name}`"), peer));
     let peers: Vec<_> = pbx.into_iter().chain(trunks).collect();
     let listen = sip.and_then(|(listen, _)| listen.as_ref());
-    for (nth, (name, (address, networks))) in peers.iter().enumerate() {
+    for (nth, (name, PeerRead { address, networks, .. })) in peers.iter().enumerate() {
         if let (Some(address), Some(listen)) = (address, listen) {
             if address.value == listen.value {
                 notes.error(
@@ -428,7 +449,7 @@ fn check_peers(sip: Option<&SipRead>, pbx: Option<&PeerRead>, trunks: &[(TrunkNa
                 notes.error(address.line, what, "the proxy listens on one address: both must be IPv4, or both IPv6");
             }
         }
-        for (other, (other_address, other_networks)) in peers.iter().take(nth) {
+        for (other, PeerRead { address: other_address, networks: other_networks, .. }) in peers.iter().take(nth) {
             if let (Some(one), Some(two)) = (address, other_address)
                 && one.value == two.value
             {

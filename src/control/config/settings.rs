@@ -83,6 +83,19 @@ pub struct Peer {
     pub address: SocketAddr,
     /// From where else they may come.
     pub networks: Vec<Network>,
+    /// Where its media may come from.
+    pub latching: Latching,
+    /// The only networks in which that is looked for. None: for `strict` nowhere else than its descriptions say, for `learn` anywhere.
+    pub media_networks: Vec<Network>,
+}
+
+/// Where a peer's media may come from.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Latching {
+    /// From where its descriptions say, or from its media networks.
+    Strict,
+    /// From one source that is learned, as behind NAT.
+    Learn,
 }
 
 /// A trunk.

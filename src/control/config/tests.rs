@@ -17,6 +17,7 @@ fn a_right_configuration_says_what_it_means() {
     assert_eq!(settings.sip.strangers, Strangers::Drop);
     assert_eq!(settings.pbx.address.to_string(), "127.0.0.1:5090");
     assert_eq!(settings.trunks[0].name.as_str(), "carrier");
+    assert_eq!((settings.pbx.latching, settings.pbx.media_networks.len()), (Latching::Strict, 0));
     assert_eq!(settings.media.address(Leg::Trunk).to_string(), "127.0.0.1");
     assert_eq!((settings.media.ports.clone(), settings.media.pairs(), settings.media.threads), (20_000..=60_000, 20_000, 0));
     assert_eq!(settings.media.dead, Some(DeadMedia { after: Duration::from_secs(300), then: WhenDead::Mark }));
@@ -93,7 +94,7 @@ fn a_setting_that_the_sample_shows_as_a_comment_is_right_when_it_is_taken_in() {
         .flat_map(|line| [line, "\n"])
         .collect();
 
-    assert_eq!(text.matches("\n# ").count() + 10, SAMPLE.matches("\n# ").count(), "ten settings may be left out");
+    assert_eq!(text.matches("\n# ").count() + 14, SAMPLE.matches("\n# ").count(), "fourteen settings may be left out");
     assert_eq!(parse(&text).mistakes, []);
 }
 
@@ -187,6 +188,16 @@ fn each_mistake_is_told_with_what_to_do() {
             "[[trunk]]",
             "networks = [\"192.0.2.9/24\", \"192.0.2.0/40\", \"x\"]\n[[trunk]]",
             "5: `192.0.2.9/24` in `networks` of [pbx] is an address within a network\n  the network is \"192.0.2.0/24\"\n5: `192.0.2.0/40` in `networks` of [pbx] has too many bits\n  there are 32 at most after the `/`\n5: `x` in `networks` of [pbx] is no network\n  write it as \"192.0.2.0/24\"",
+        ),
+        (
+            "[[trunk]]",
+            "latching = \"lern\"\nmedia_networks = [\"192.0.2.9/24\"]\n[[trunk]]",
+            "5: `latching` of [pbx] cannot be `lern`\n  did you mean \"learn\"? it is one of: \"strict\", \"learn\"\n6: `192.0.2.9/24` in `media_networks` of [pbx] is an address within a network\n  the network is \"192.0.2.0/24\"",
+        ),
+        (
+            "[[trunk]]",
+            "media_networks = [\"0.0.0.0/0\"]\n[[trunk]]",
+            "warning 5: `0.0.0.0/0` in `media_networks` of [pbx] is every address there is\n  whoever sends media first may be taken for the party: name the networks that the peer's media comes from",
         ),
         // media
         (
