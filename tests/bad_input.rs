@@ -12,6 +12,7 @@
 
 #[allow(dead_code, reason = "each file of tests uses its part")]
 mod support;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -151,6 +152,39 @@ fn rtp_from_a_stranger_is_neither_relayed_nor_recorded_but_counted() {
     assert!(!heard.iter().any(|payload| payload == &[0x22; 160]), "the stranger is not");
     assert_eq!(said_to_stranger, Vec::<Vec<u8>>::new(), "and hears nothing");
     assert!(site.metric("mitschnitt_media_strangers_packets_total") >= 200.0);
+    let wav = site.export(&site.recorded());
+    let foreign = support::sound::alaw(0x22);
+    assert!(!wav.channels.iter().flatten().any(|&sample| sample == foreign), "nor is it in the recording");
+}
+
+#[test]
+fn forged_rtp_over_the_whole_range_is_neither_relayed_nor_recorded_nor_answered() {
+    let site = Site::new(policy("announce"));
+    let _proxy = site.start();
+    let mut ends = Ends::new(&site);
+    let (a, b) = (*site.ports.pbx_media().start(), *site.ports.trunk_media().start());
+    let (mut pbx, mut trunk, mut forger) = (Mouth::new(a), Mouth::new(b), Mouth::new(b + 2));
+    let spray = |forger: &mut Mouth| {
+        for port in site.ports.proxy_media() {
+            forger.says((Ipv4Addr::LOCALHOST, port).into(), &[0x22; 160]);
+        }
+    };
+
+    (0..5).for_each(|_| spray(&mut forger));
+    let call = call("sprayed", &mut ends.pbx, &mut ends.trunk, a, b);
+    every_20_ms(100, |_| {
+        pbx.says(call.caller_sends_to, &[0x11; 160]);
+        trunk.says(call.callee_sends_to, &[0x33; 160]);
+        spray(&mut forger);
+    });
+    let patience = Duration::from_millis(300);
+    let (by_trunk, by_pbx) = (trunk.hears(patience), pbx.hears(patience));
+    hang_up(&call, &mut ends.pbx, &mut ends.trunk);
+    spray(&mut forger);
+
+    assert!(by_trunk.iter().any(|payload| payload == &[0x11; 160]), "the parties hear each other");
+    assert!(!by_trunk.iter().chain(&by_pbx).any(|payload| payload == &[0x22; 160]), "and nobody else");
+    assert_eq!(forger.hears(patience), Vec::<Vec<u8>>::new(), "who is told nothing");
     let wav = site.export(&site.recorded());
     let foreign = support::sound::alaw(0x22);
     assert!(!wav.channels.iter().flatten().any(|&sample| sample == foreign), "nor is it in the recording");
