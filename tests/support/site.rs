@@ -247,6 +247,11 @@ must_agree = ["remote"]
         answer
     }
 
+    /// Waits until a metric has this value at least: some are handed over once a second.
+    pub(crate) fn metric_reaches(&self, name: &str, value: f64) {
+        until(name, A_WHILE, || (self.metric(name) >= value).then_some(()));
+    }
+
     /// One metric's value, over all its labels.
     pub(crate) fn metric(&self, name: &str) -> f64 {
         let all = self.metrics();
