@@ -70,7 +70,7 @@ impl Lab {
                 now,
             );
             for leg in Leg::BOTH {
-                plane.order(Order::Describe { id, leg, remote: remote(call, leg) }, now);
+                plane.order(Order::Describe { id, leg, remote: remote(call, leg), srtp: None }, now);
                 if work != Work::Plain {
                     let clip = Clip::new(Codec::Pcma, &[0; 160], [0; 32], "de").unwrap();
                     plane.order(Order::Announce(Announcing { id, leg, clip, payload_type: 8 }), now);
@@ -98,19 +98,16 @@ impl Lab {
     fn packet(&mut self) {
         self.advance();
         let port = PortId(self.next * 4);
-        let verdict = self.plane.packet(port, address(self.next, Leg::Pbx), &self.packet, self.now);
+        let verdict = self.plane.packet(port, address(self.next, Leg::Pbx), &mut self.packet, self.now);
         black_box(&verdict.keep);
-        let Some(forward) = &verdict.forward else { panic!("it goes on") };
-        if let Some(rewrite) = &forward.rewrite {
-            // The rewritten header is written over by `advance` before it is used again.
-            rewrite.apply(&mut self.packet);
-        }
-        black_box(forward);
+        let Some(forward) = verdict.forward else { panic!("it goes on") };
+        // The rewritten header is written over by `advance` before it is used again.
+        black_box(self.plane.prepare(&forward, &mut self.packet));
     }
 
     fn stranger(&mut self) {
         self.advance();
-        let verdict = self.plane.packet(PortId(self.next * 4), address(self.next, Leg::Trunk), &self.packet, self.now);
+        let verdict = self.plane.packet(PortId(self.next * 4), address(self.next, Leg::Trunk), &mut self.packet, self.now);
         black_box(&verdict.forward);
     }
 

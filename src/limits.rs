@@ -87,6 +87,9 @@ pub const MEDIA_CLOCKS: std::ops::RangeInclusive<u32> = 1000..=192_000;
 /// tally `digits_lost` counts them; announcements and ends are always told, since each answers one order.
 pub const MEDIA_EVENTS: usize = 1024;
 
+/// Lines `a=crypto` of one `m=` line: every suite that is registered, twice. More: the further ones are as if they were not there.
+pub const CRYPTO_LINES: usize = 32;
+
 /// Streams (SSRCs) under one SRTP key in one direction. Real legs have one or two, and one more for each time that a PBX puts another
 /// source on the line. Only who has the key can begin one. More: the packets of the further ones are refused until the next key.
 pub const SRTP_SOURCES: usize = 64;

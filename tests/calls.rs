@@ -4,14 +4,17 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one output among all")]
 #![allow(missing_docs, reason = "a test")]
 
+#[path = "calls/secured.rs"]
+mod secured;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use mitschnitt::call::{
-    Config, DeadMedia, Deed, Done, Input, NotDone, Output, Peer, Peers, Policy, PortPair, Reason, Selector, Silence, Story,
-    Strangers, Suspension, Table, WhenDead,
+    Config, DeadMedia, Deed, Done, Input, KeySource, MediaAs, NotDone, Output, Peer, Peers, Policy, PortPair, Reason, Selector,
+    Silence, Story, Strangers, Suspension, Table, WhenDead,
 };
 use mitschnitt::codec::Codec;
 use mitschnitt::consent::{By, Clip, Cut, Mode, Player, Refusal, SentAs, Standing, Terms, WithoutConsent};
@@ -23,6 +26,7 @@ use mitschnitt::time::{Moment, Wall};
 use mitschnitt::vault::EndReason;
 use mitschnitt::wire::sdp::Sdp;
 use mitschnitt::wire::sip::{Message, Name};
+use zeroize::Zeroizing;
 
 const PROXY: &str = "192.0.2.1:5060";
 const PBX: &str = "192.0.2.10:5060";
@@ -1193,32 +1197,39 @@ impl World {
     }
 
     fn new(policies: Vec<Arc<Policy>>) -> Self {
-        Self::made(policies, None, Latching::default())
+        Self::made(policies, None, Latching::default(), None)
     }
 
     /// A call whose media may be found dead.
     fn watched(policies: Vec<Arc<Policy>>, then: WhenDead) -> Self {
-        Self::made(policies, Some(DeadMedia { after: Duration::from_secs(60), then }), Latching::default())
+        Self::made(policies, Some(DeadMedia { after: Duration::from_secs(60), then }), Latching::default(), None)
     }
 
     /// The PBX's media may come from elsewhere than it says.
     fn learning(mode: Mode) -> Self {
         let latching = Latching { rule: LatchRule::Learn, ..Latching::default() };
-        Self::made(all_by(mode, WithoutConsent::GoOn), None, latching)
+        Self::made(all_by(mode, WithoutConsent::GoOn), None, latching, None)
     }
 
-    fn made(policies: Vec<Arc<Policy>>, dead: Option<DeadMedia>, latching: Latching) -> Self {
+    /// SRTP, where it is that, ends here.
+    fn secured(pbx: MediaAs, trunk: MediaAs) -> Self {
+        let policies = all_by(Mode::Announce, WithoutConsent::GoOn);
+        Self::made(policies, None, Latching::default(), Some([pbx, trunk]))
+    }
+
+    fn made(policies: Vec<Arc<Policy>>, dead: Option<DeadMedia>, latching: Latching, media_as: Option<[MediaAs; 2]>) -> Self {
         let now = Moment::from_millis(1);
         let config = Config {
             sip: mitschnitt::sip::Config::new(addr(PROXY)),
             peers: Peers {
-                pbx: Peer { address: addr(PBX), networks: vec![], latching },
+                pbx: Peer { address: addr(PBX), networks: vec![], latching, media_as: media_as.map(|[pbx, _]| pbx) },
                 trunks: vec![(
                     TrunkName::new("carrier"),
                     Peer {
                         address: addr(TRUNK),
                         networks: vec![Network { address: "198.51.100.0".parse().unwrap(), prefix: 24 }],
                         latching: Default::default(),
+                        media_as: media_as.map(|[_, trunk]| trunk),
                     },
                 )],
             },
@@ -1227,6 +1238,7 @@ impl World {
             policies,
             port_stock: 64,
             dead,
+            keys: KeySource::new(Zeroizing::new([7; 32])),
             clocks: (Moment::START, Wall::from_unix_micros(1_795_512_600_000_000)),
         };
         let table = Table::new(config, [7, 8], now);

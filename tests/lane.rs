@@ -14,7 +14,7 @@ use mitschnitt::consent::{
 };
 use mitschnitt::digit::Digit;
 use mitschnitt::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
-use mitschnitt::lane::{Down, Lane, Outside, Up};
+use mitschnitt::lane::{self, Down, Lane, Outside, Up};
 use mitschnitt::media::{BridgeId, Bridging, Content, Event, Order, PairIds, Payload, PayloadFormat, PortId, Remote, Sent};
 use mitschnitt::time::{Moment, Wall};
 use mitschnitt::vault::{
@@ -167,7 +167,7 @@ impl Lab {
             let formats = vec![PayloadFormat { payload_type: 8, payload: Payload::Speech(Codec::Pcma) }];
             let rtp = PARTIES[leg.index()].parse().unwrap();
             let remote = Remote { rtp, rtcp: None, rtcp_mux: false, receives: true, formats, ptime_ms: 20 };
-            lab.obeys(Down::Order(Order::Describe { id: ID, leg, remote }));
+            lab.obeys(Down::Order(Order::Describe { id: ID, leg, remote, srtp: None }));
         }
         let permit = permit(lab.now);
         lab.obeys(Down::Record { id: ID, slot: SLOT, permit, formats: Vec::new() });
@@ -175,12 +175,15 @@ impl Lab {
     }
 
     fn obeys(&mut self, down: Down) {
-        self.lane.obey(down, &mut [0; 2049], self.now, &mut self.outside);
+        self.lane.obey(down, &mut [0; lane::BUFFER_BYTES], self.now, &mut self.outside);
     }
 
     fn says(&mut self, leg: Leg, what: u8) {
         let source = PARTIES[leg.index()].parse().unwrap();
-        self.lane.packet(PORTS[leg.index()].rtp, source, &mut voice(what), self.now, &mut self.outside);
+        let mut buffer = [0; lane::BUFFER_BYTES];
+        let voice = voice(what);
+        buffer[..voice.len()].copy_from_slice(&voice);
+        self.lane.packet(PORTS[leg.index()].rtp, source, &mut buffer, voice.len(), self.now, &mut self.outside);
     }
 
     fn suspend(&mut self, why: Suspension) {

@@ -1,6 +1,9 @@
 //! The media plane from its door: what two parties hear, what is kept, and what is refused.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
+#[path = "media_plane/secured.rs"]
+mod secured;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -209,8 +212,8 @@ fn forks_share_the_ports_of_their_offer() {
     let pair = |rtp| PairIds { rtp: PortId(rtp), rtcp: PortId(rtp + 1) };
     let mut lab = Lab::answered();
     lab.bridge(second, [pair(20), PORTS[1]], Content::Audio);
-    lab.order(Order::Describe { id: second, leg: Leg::Pbx, remote: remote(PBX) });
-    lab.order(Order::Describe { id: second, leg: Leg::Trunk, remote: remote("198.51.100.2:5000") });
+    lab.order(Order::Describe { id: second, leg: Leg::Pbx, remote: remote(PBX), srtp: None });
+    lab.order(Order::Describe { id: second, leg: Leg::Trunk, remote: remote("198.51.100.2:5000"), srtp: None });
 
     lab.receive(PORTS[1].rtp, at(TRUNK), &packet(audio(1, 1, 1)));
     lab.receive(PORTS[1].rtp, at("198.51.100.2:5000"), &packet(audio(2, 1, 1)));
@@ -220,7 +223,7 @@ fn forks_share_the_ports_of_their_offer() {
     assert_eq!(ways, [(PORTS[0].rtp, at(PBX)), (PortId(20), at(PBX)), (PORTS[1].rtp, at("198.51.100.2:5000"))]);
 
     // Both behind one gateway: the one that was described last talks.
-    lab.order(Order::Describe { id: second, leg: Leg::Trunk, remote: remote(TRUNK) });
+    lab.order(Order::Describe { id: second, leg: Leg::Trunk, remote: remote(TRUNK), srtp: None });
     lab.receive(PORTS[1].rtp, at(TRUNK), &packet(audio(1, 2, 161)));
     assert_eq!(lab.sent.last().unwrap().port, PortId(20));
     lab.order(Order::Close { id: second });
@@ -289,8 +292,8 @@ fn only_what_comes_under_the_permit_is_kept_and_as_it_came() {
 
     lab.order(Order::Record { id: ID, permit });
     let before_the_grant = Moment::from_micros(lab.now.as_micros() - 1);
-    let late = packet(audio(1, 3, 321));
-    assert!(lab.plane.packet(PORTS[0].rtp, at(PBX), &late, before_the_grant).keep.is_none());
+    let mut late = packet(audio(1, 3, 321));
+    assert!(lab.plane.packet(PORTS[0].rtp, at(PBX), &mut late, before_the_grant).keep.is_none());
 
     let comfort_noise = packet(Header { payload_type: 13, ..audio(1, 4, 481) });
     let unlisted = packet(Header { payload_type: 97, ..audio(1, 5, 641) });
@@ -365,7 +368,7 @@ fn the_permit_of_one_call_records_no_other() {
     let other = BridgeId { call: CallId::from_u64(2), ..ID };
     let pair = |rtp| PairIds { rtp: PortId(rtp), rtcp: PortId(rtp + 1) };
     lab.bridge(other, [pair(30), pair(40)], Content::Audio);
-    lab.order(Order::Describe { id: other, leg: Leg::Pbx, remote: remote(PBX) });
+    lab.order(Order::Describe { id: other, leg: Leg::Pbx, remote: remote(PBX), srtp: None });
 
     lab.order(Order::Record { id: other, permit });
     lab.receive(PortId(30), at(PBX), &packet(audio(1, 1, 1)));
@@ -626,9 +629,10 @@ fn a_packet_is_decided_on_without_an_allocation() {
         packet.copy_from_slice(bytes);
         let verdict = lab.plane.packet(port, source, packet, lab.now);
         kept += usize::from(verdict.keep.is_some());
-        if let Some(rewrite) = verdict.forward.and_then(|forward| forward.rewrite) {
-            rewrite.apply(packet);
-            forwarded += 1;
+        if let Some(forward) = verdict.forward
+            && forward.rewrite.is_some()
+        {
+            forwarded += usize::from(lab.plane.prepare(&forward, &mut buffer).is_some());
         }
     };
     let (pbx, pbx_rtcp, stranger) = (at(PBX), at(PBX_RTCP), at("203.0.113.9:9"));
@@ -770,7 +774,7 @@ fn a_call_whose_video_goes_on_is_not_dead() {
     let pair = |rtp| PairIds { rtp: PortId(rtp), rtcp: PortId(rtp + 1) };
     lab.bridge(video, [pair(20), pair(22)], Content::OtherRtp);
     for (leg, rtp) in [(Leg::Pbx, "192.0.2.1:4002"), (Leg::Trunk, "198.51.100.1:4002")] {
-        lab.order(Order::Describe { id: video, leg, remote: remote(rtp) });
+        lab.order(Order::Describe { id: video, leg, remote: remote(rtp), srtp: None });
     }
     lab.watch(10);
 
@@ -863,14 +867,15 @@ fn a_party_behind_nat_is_found_and_media_goes_where_it_is() {
 #[test]
 fn a_party_is_learned_without_an_allocation() {
     let mut lab = Lab::behind_nat();
-    let packets: Vec<Vec<u8>> = (0..100).map(|nth| packet(audio(1, nth, u32::from(nth) * 160))).collect();
+    let mut packets: Vec<Vec<u8>> = (0..100).map(|nth| packet(audio(1, nth, u32::from(nth) * 160))).collect();
 
     let before = ALLOCATIONS.with(Cell::get);
     let mut forwarded = 0;
-    for packet in &packets {
+    for packet in &mut packets {
         lab.now = lab.now + Duration::from_millis(20);
         for source in [at(NAT), at(FORGER)] {
-            let verdict = lab.plane.packet(PORTS[1].rtp, source, &packet[..if source == at(NAT) { 172 } else { 12 }], lab.now);
+            let verdict =
+                lab.plane.packet(PORTS[1].rtp, source, &mut packet[..if source == at(NAT) { 172 } else { 12 }], lab.now);
             forwarded += usize::from(verdict.forward.is_some());
         }
     }
@@ -1132,8 +1137,8 @@ fn of_two_forks_a_source_is_the_ones_that_it_fits() {
     let second = BridgeId { dialog: 1, ..ID };
     let mut lab = Lab::behind_nat();
     lab.bridge(second, [PairIds { rtp: PortId(20), rtcp: PortId(21) }, PORTS[1]], Content::Audio);
-    lab.order(Order::Describe { id: second, leg: Leg::Pbx, remote: remote(PBX) });
-    lab.order(Order::Describe { id: second, leg: Leg::Trunk, remote: remote("198.51.100.2:5000") });
+    lab.order(Order::Describe { id: second, leg: Leg::Pbx, remote: remote(PBX), srtp: None });
+    lab.order(Order::Describe { id: second, leg: Leg::Trunk, remote: remote("198.51.100.2:5000"), srtp: None });
 
     lab.says("198.51.100.1:5555", audio(1, 1, 0), 4);
     lab.says("198.51.100.2:6666", audio(2, 1, 0), 4);
@@ -1333,7 +1338,7 @@ impl Lab {
     }
 
     fn describe(&mut self, leg: Leg, remote: Remote) {
-        self.order(Order::Describe { id: ID, leg, remote });
+        self.order(Order::Describe { id: ID, leg, remote, srtp: None });
     }
 
     fn watch(&mut self, patience_s: u64) {
@@ -1363,15 +1368,16 @@ impl Lab {
 
     fn receive(&mut self, port: PortId, source: SocketAddr, bytes: &[u8]) {
         let mut packet = bytes.to_vec();
-        let verdict = self.plane.packet(port, source, &packet, self.now);
+        let verdict = self.plane.packet(port, source, &mut packet, self.now);
         if let Some((slot, covered)) = verdict.keep {
             assert_eq!((covered.call(), covered.came()), (ID.call, self.now));
             self.kept.push(Kept { slot, leg: covered.leg(), bytes: covered.packet().to_vec() });
         }
         if let Some(forward) = verdict.forward {
-            if let Some(rewrite) = forward.rewrite {
-                rewrite.apply(&mut packet);
-            }
+            packet.truncate(forward.len);
+            packet.resize(forward.len + Sealer::GROWTH_MAX, 0);
+            let Some(length) = self.plane.prepare(&forward, &mut packet) else { return self.fetch() };
+            packet.truncate(length);
             self.sent.push(Datagram { port: forward.port, to: forward.to, bytes: packet, ours: false });
         }
         self.fetch();

@@ -58,6 +58,28 @@ fn opt_in_by_the_key_is_recorded() {
     assert_each_on_its_side(&call.site.export(&id));
 }
 
+#[test]
+fn srtp_of_the_carrier_ends_here_and_is_recorded_as_it_was_said() {
+    let policy = Policy { media_as: Some(["rtp", "srtp"]), answer_s: 3, ..policy("opt-in") };
+
+    let call = Call::encrypted(policy, "pcma", Some('1'), [None, Some("srtp-mand")]);
+
+    let id = call.site.recorded();
+    assert_each_on_its_side(&call.site.export(&id));
+    call.assert_they_talked();
+}
+
+#[test]
+fn both_may_encrypt_each_with_a_key_of_its_own() {
+    let policy = Policy { media_as: Some(["either", "srtp"]), ..policy("announce") };
+
+    let call = Call::encrypted(policy, "pcmu", None, [Some("srtp"), Some("srtp-mand")]);
+
+    let id = call.site.recorded();
+    assert_each_on_its_side(&call.site.export(&id));
+    call.assert_they_talked();
+}
+
 /// A call of six seconds that the employee placed and ended.
 struct Call {
     site: Site,
@@ -67,12 +89,24 @@ struct Call {
 
 impl Call {
     fn place(policy: Policy, codec: &'static str, key: Option<char>) -> Self {
+        Self::encrypted(policy, codec, key, [None, None])
+    }
+
+    /// One in which the employee's and the customer's telephones have this `mediaenc`.
+    fn encrypted(
+        policy: Policy,
+        codec: &'static str,
+        key: Option<char>,
+        [of_employee, of_customer]: [Option<&'static str>; 2],
+    ) -> Self {
         let site = Site::new(policy);
         let _proxy = site.start();
         let (pbx, trunk) = (site.ports.pbx(), site.ports.trunk());
         // The employee's sound ends first, and with it the call.
-        let mut employee = Baresip::start(&site, pbx, "100", &Speaks { hertz: EMPLOYEE, ms: 6000, codec });
-        let mut customer = Baresip::start(&site, trunk, CALLED, &Speaks { hertz: CUSTOMER, ms: 30_000, codec });
+        let mut employee =
+            Baresip::start(&site, pbx, "100", &Speaks { hertz: EMPLOYEE, ms: 6000, codec, encryption: of_employee });
+        let mut customer =
+            Baresip::start(&site, trunk, CALLED, &Speaks { hertz: CUSTOMER, ms: 30_000, codec, encryption: of_customer });
 
         employee.dials(CALLED, trunk);
         customer.wait_for("CALL_ESTABLISHED");
@@ -86,6 +120,17 @@ impl Call {
         let (_, employee_heard) = employee.quits();
         let (_, customer_heard) = customer.quits();
         Self { site, employee_heard, customer_heard }
+    }
+}
+
+impl Call {
+    /// Panics unless each heard the other in the last second.
+    fn assert_they_talked(&self) {
+        for (heard, other) in [(&self.employee_heard, CUSTOMER), (&self.customer_heard, EMPLOYEE)] {
+            let last = &heard.channels[0][heard.channels[0].len() - heard.rate as usize..];
+            let share = share_of(other, last, heard.rate);
+            assert!(share > 0.9, "{share:.3} of the other's tone");
+        }
     }
 }
 

@@ -85,7 +85,8 @@ fn play(rustc: &Path, target: &Path) -> String {
         .expect("cargo runs, for it runs this");
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("test every_world_holds"), "it is built and runs:\n{said}");
-    let swept = cargo(&["clean", "--locked", "--package", env!("CARGO_PKG_NAME")]).output().expect("cargo runs, for it has just run");
+    let swept =
+        cargo(&["clean", "--locked", "--package", env!("CARGO_PKG_NAME")]).output().expect("cargo runs, for it has just run");
     assert!(swept.status.success(), "what was built is thrown away:\n{}", String::from_utf8_lossy(&swept.stderr));
     said
 }

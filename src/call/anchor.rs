@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use crate::codec::Codec;
 use crate::limits;
 use crate::media::{Content, Payload, PayloadFormat, Remote};
-use crate::wire::sdp::{Flow, Format, Here, Kind, Media, Sdp};
+use crate::wire::sdp::{Crypto, Flow, Format, Here, Kind, Media, Profile, Sdp, Secured};
 
 use super::door::PortPair;
 
@@ -22,6 +22,12 @@ pub struct Line {
     is_rtp: bool,
     /// SRTP: what is said is not ours to hear.
     is_secure: bool,
+    /// SRTP ends here, if it is SRTP: what is said is ours to hear.
+    ends_here: bool,
+    /// The profile of RTP, where it is one that can be had both plain and secure.
+    profile: Option<Profile>,
+    /// Keys that the party says it sends with.
+    keys: Vec<Crypto>,
     /// Keys stand in it, as in SRTP that is offered under the name of RTP (RFC 8643).
     has_keys: bool,
     /// Whether its address is one that can be given another: not multicast, say.
@@ -38,9 +44,9 @@ pub struct Line {
 }
 
 impl Session {
-    /// Reads what matters out of a description.
-    pub(super) fn of(sdp: &Sdp) -> Self {
-        Self { lines: sdp.media().iter().map(Line::of).collect() }
+    /// Reads what matters out of a description; `ends_here` says whether SRTP, where it is that, is between the party and us.
+    pub(super) fn of(sdp: &Sdp, ends_here: bool) -> Self {
+        Self { lines: sdp.media().iter().map(|media| Line::of(media, ends_here)).collect() }
     }
 
     /// Returns its `m=` lines, in order.
@@ -55,11 +61,14 @@ impl Session {
 }
 
 impl Line {
-    fn of(media: &Media) -> Self {
+    fn of(media: &Media, ends_here: bool) -> Self {
         Self {
             kind: media.kind,
             is_rtp: media.is_rtp(),
             is_secure: media.is_secure(),
+            ends_here,
+            profile: media.profile(),
+            keys: media.keys.clone(),
             has_keys: media.crypto || media.fingerprint,
             anchorable: media.anchorable,
             // An address of zeroes is a party on hold (RFC 3264 §5.1), not a rejected line.
@@ -73,10 +82,30 @@ impl Line {
         }
     }
 
-    /// Returns whether it is audio over plain RTP that was not rejected: what a recording can be made of.
+    /// Returns whether it is audio over RTP that was not rejected, and plain to us: what a recording can be made of.
     #[must_use]
     pub fn is_audio(&self) -> bool {
-        self.kind == Kind::Audio && self.is_rtp && !self.is_secure && self.remote.is_some()
+        self.kind == Kind::Audio && self.is_rtp && (!self.is_secure || self.ends_here) && self.remote.is_some()
+    }
+
+    /// Returns whether it is not rejected.
+    pub(super) const fn is_wanted(&self) -> bool {
+        self.is_wanted
+    }
+
+    /// Returns whether it is SRTP, by whatever keys.
+    pub(super) const fn is_secure(&self) -> bool {
+        self.is_secure
+    }
+
+    /// Returns the profile, where it is one of the four of RTP over UDP.
+    pub(super) const fn profile(&self) -> Option<Profile> {
+        self.profile
+    }
+
+    /// Returns the keys that the party says it sends with.
+    pub(super) fn keys(&self) -> &[Crypto] {
+        &self.keys
     }
 
     /// Returns whether it is audio, of whatever kind.
@@ -86,13 +115,13 @@ impl Line {
 
     /// Returns whether both parties' descriptions of the line make it audio that a recording can be made of.
     pub(super) fn is_recordable(&self, other: &Self) -> bool {
-        self.is_audio() && other.is_audio() && !(self.has_keys && other.has_keys)
+        self.is_audio() && other.is_audio() && (self.ends_here || !(self.has_keys && other.has_keys))
     }
 
     /// Returns whether both parties' descriptions of the line make it audio that they encrypt between themselves.
     pub(super) fn is_encrypted(&self, other: &Self) -> bool {
         let is_audio = |line: &Self| line.kind == Kind::Audio && line.remote.is_some();
-        is_audio(self) && is_audio(other) && (self.is_secure || (self.has_keys && other.has_keys))
+        !self.ends_here && is_audio(self) && is_audio(other) && (self.is_secure || (self.has_keys && other.has_keys))
     }
 
     /// Returns whether media is wanted at an address that cannot be given another: a host name, a multicast group, another IP version.
@@ -216,9 +245,14 @@ pub(super) fn read(body: &[u8]) -> Result<Sdp, Unreadable> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Unreadable;
 
-/// Gives each line the pair that faces the one who will read it.
-pub(super) fn rewrite(sdp: &Sdp, facing: &[Option<PortPair>], ip: IpAddr) -> Vec<u8> {
+/// Gives each line the pair that faces the one who will read it, and where SRTP is ours the profile and the keys.
+pub(super) fn rewrite(sdp: &Sdp, facing: &[Option<PortPair>], ip: IpAddr, secured: Option<&[Option<Secured>]>) -> Vec<u8> {
     let here: Vec<Option<Here>> =
         facing.iter().map(|pair| pair.as_ref().map(|pair| Here { ip, rtp: pair.rtp, rtcp: pair.rtcp })).collect();
-    sdp.anchored(&here)
+    let anchored = sdp.anchored(&here);
+    // Its lines are those of one that was read, and at most `MEDIA_LINES` more.
+    match secured {
+        Some(secured) => Sdp::parse(&anchored).map_or_else(|_| sdp.rejected(), |sdp| sdp.secured(secured)),
+        None => anchored,
+    }
 }

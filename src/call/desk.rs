@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 
 use super::door::{Config, Output, PortPair, Strangers, Tallies};
+use super::keys::MediaAs;
 use crate::ids::{CallId, Leg, RecordingId};
 use crate::media::{Latching, Order};
 use crate::sip::{self, Stack};
@@ -69,6 +70,12 @@ impl Desk {
     pub(super) fn latching(&self, trunk: usize) -> [Latching; 2] {
         let of_trunk = self.config.peers.trunks.get(trunk).map(|(_, trunk)| trunk.latching.clone());
         [self.config.peers.pbx.latching.clone(), of_trunk.unwrap_or_default()]
+    }
+
+    /// How the media of the PBX and of this trunk are carried, each towards us; nothing where the two settle that between themselves.
+    pub(super) fn media_as(&self, trunk: usize) -> Option<[MediaAs; 2]> {
+        let of_trunk = self.config.peers.trunks.get(trunk).and_then(|(_, trunk)| trunk.media_as);
+        self.config.peers.pbx.media_as.zip(of_trunk).map(|(pbx, trunk)| [pbx, trunk])
     }
 
     pub(super) const fn stock_of(&mut self, leg: Leg) -> &mut Vec<PortPair> {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::anchor::Session;
 use super::door::PortPair;
+use super::keys::Ours;
 use crate::ids::Leg;
 use crate::media::Content;
 use crate::wire::sip::Message;
@@ -18,6 +19,8 @@ pub(super) struct Dialog {
     /// The pairs that face the caller, one for each `m=` line. Those that face the called party belong to the call: the offer that
     /// named them went to all forks.
     pub(super) facing_caller: Vec<Option<PortPair>>,
+    /// Our SRTP keys towards the caller, one set for each `m=` line. Those towards the called party belong to the call, likewise.
+    pub(super) keys_to_caller: Vec<Ours>,
     /// Which lines the media plane has a bridge for, and for what.
     pub(super) bridged: Vec<Option<Content>>,
     /// Where each leg took its media last on each line, for while it is on hold by an address of zeroes.
@@ -26,6 +29,8 @@ pub(super) struct Dialog {
     pub(super) agreed: Option<Agreed>,
     /// The called party's offer in a response, which the caller answers in ACK or PRACK.
     pub(super) late_offer: Option<Session>,
+    /// The one that an ACK answered, for that may come again.
+    pub(super) late_answered: Option<Session>,
     pub(super) state: DialogState,
     /// The 2xx of the first INVITE, as it came.
     pub(super) accepted: Option<Message>,
@@ -71,10 +76,12 @@ impl Dialog {
         Self {
             callee_tag,
             facing_caller,
+            keys_to_caller: Vec::new(),
             bridged: Vec::new(),
             places: Vec::new(),
             agreed: None,
             late_offer: None,
+            late_answered: None,
             state: DialogState::Early,
             accepted: None,
             cseq: [0, 0],
@@ -87,6 +94,21 @@ impl Dialog {
     pub(super) fn audio(&self) -> Option<usize> {
         let agreed = self.agreed.as_ref()?;
         agreed.offer.lines().iter().zip(agreed.answer.lines()).position(|(offer, answer)| offer.is_recordable(answer))
+    }
+
+    /// Returns the offer of a response that an ACK answers, and whether one did so before.
+    pub(super) fn offered_late(&self) -> (Option<Session>, bool) {
+        match &self.late_offer {
+            Some(offer) => (Some(offer.clone()), false),
+            None => (self.late_answered.clone(), true),
+        }
+    }
+
+    /// An ACK answered it: returns it, once.
+    pub(super) fn answer_late(&mut self) -> Option<Session> {
+        let offer = self.late_offer.take()?;
+        self.late_answered = Some(offer.clone());
+        Some(offer)
     }
 
     /// Takes note of a request's CSeq number, and returns whether it is above all that came before from that leg.

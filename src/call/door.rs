@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::keys::KeySource;
 use super::peers::Peers;
 use super::policy::Policy;
 use super::story::{Reason, Story};
@@ -33,6 +34,8 @@ pub struct Config {
     pub port_stock: usize,
     /// What becomes of a call that no media comes for; without it nobody looks.
     pub dead: Option<DeadMedia>,
+    /// Where our SRTP keys come from.
+    pub keys: KeySource,
     /// Two readings of the clocks, taken together.
     pub clocks: (Moment, Wall),
 }

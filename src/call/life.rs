@@ -16,16 +16,18 @@ use super::announce::Telling;
 use super::desk::Desk;
 use super::dialog::{Agreed, Dialog, DialogState};
 use super::door::{Deed, Done, NotDone, Output, PortPair, RecordedFormat, Suspension};
+use super::keys::{MediaAs, NotSecured, Ours};
 use super::policy::Policy;
 use super::story::{Reason, Story};
 use crate::consent::{self, By, Clip, Consent, Cut, Fact, Facts, How, Parties, Permit, Standing};
 use crate::digit::Digit;
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::limits;
-use crate::media::{self, Announcing, BridgeId, Bridging, Content, Order, Remote};
+use crate::media::srtp::Keying;
+use crate::media::{self, Announcing, BridgeId, Bridging, Content, Order, Remote, Srtp};
 use crate::time::Moment;
 use crate::vault::EndReason;
-use crate::wire::sdp::Sdp;
+use crate::wire::sdp::{Crypto, Sdp, Secured};
 use crate::wire::sip::Message;
 
 /// A call.
@@ -46,6 +48,8 @@ pub(super) struct Call {
     pub(super) began: Moment,
     pub(super) answered: Option<Moment>,
     pub(super) facing_callee: Vec<Option<PortPair>>,
+    /// Our SRTP keys towards the called party, one set for each `m=` line.
+    keys_to_callee: Vec<Ours>,
     pub(super) dialogs: Vec<Dialog>,
     pub(super) state: State,
     pub(super) consent: Option<Consent>,
@@ -99,6 +103,30 @@ pub(super) enum NotAnchored {
     PointsAtItself,
     /// A line wants its media where we cannot be in between: 488.
     Escapes,
+    /// It is not SRTP where that is wanted, or is where it is not: 488.
+    NotSecured(NotSecured),
+}
+
+/// What a description is in its exchange (RFC 3264).
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Role<'s> {
+    /// It begins one.
+    Offer,
+    /// It answers this offer.
+    Answer(&'s Session),
+    /// It did so before, and comes again: it is to say what it said.
+    Again(&'s Session),
+}
+
+impl<'s> Role<'s> {
+    /// Returns the role of what answers this offer, if there is one.
+    pub(super) const fn after(offer: Option<&'s Session>, is_again: bool) -> Self {
+        match offer {
+            None => Self::Offer,
+            Some(offer) if is_again => Self::Again(offer),
+            Some(offer) => Self::Answer(offer),
+        }
+    }
 }
 
 impl NotAnchored {
@@ -106,7 +134,15 @@ impl NotAnchored {
     pub(super) const fn status(self) -> u16 {
         match self {
             Self::NoPorts => 503,
-            Self::PointsAtItself | Self::Escapes => 488,
+            Self::PointsAtItself | Self::Escapes | Self::NotSecured(_) => 488,
+        }
+    }
+
+    /// Returns what to say beside the status, where that does not say it: a Warning of the code for what has none (RFC 3261 §20.43).
+    pub(super) fn warning(self) -> Option<(&'static str, String)> {
+        match self {
+            Self::NotSecured(why) => Some(("Warning", format!("399 mitschnitt \"{}\"", why.warning()))),
+            Self::NoPorts | Self::PointsAtItself | Self::Escapes => None,
         }
     }
 }
@@ -130,6 +166,7 @@ impl Call {
             began: now,
             answered: None,
             facing_callee: Vec::new(),
+            keys_to_callee: Vec::new(),
             dialogs: Vec::new(),
             state: State::Ringing,
             consent: None,
@@ -306,12 +343,30 @@ impl Call {
 
     // ── session descriptions ───────────────────────────────────────────────────────────────────────────────────────
 
-    /// Gives a description that goes to `to` the ports that face that leg, taking new ones for lines that have none.
+    /// Reads what matters out of a description of this call.
+    pub(super) fn session(&self, sdp: &Sdp, desk: &Desk) -> Session {
+        Session::of(sdp, desk.media_as(self.trunk_at).is_some())
+    }
+
+    /// Gives a description that goes to `to` the ports that face that leg, taking new ones for lines that have none, and the keys that its
+    /// peer's rule wants.
     ///
     /// # Errors
-    /// No port pair is left, it names a port of this call, or an address that cannot be given another: what was taken stays with the call, and is given back with it.
-    pub(super) fn anchor(&mut self, to: Leg, dialog: Option<usize>, sdp: &Sdp, desk: &mut Desk) -> Result<Vec<u8>, NotAnchored> {
-        let session = Session::of(sdp);
+    /// No port pair is left, it names a port of this call, an address that cannot be given another, or is not as the peers' rules want it: what was taken stays
+    /// with the call, and is given back with it.
+    pub(super) fn anchor(
+        &mut self,
+        to: Leg,
+        dialog: Option<usize>,
+        sdp: &Sdp,
+        role: Role<'_>,
+        desk: &mut Desk,
+    ) -> Result<Vec<u8>, NotAnchored> {
+        let session = self.session(sdp, desk);
+        let secured = match desk.media_as(self.trunk_at) {
+            Some(rules) => Some(self.secure(to, dialog, &session, role, rules, desk).map_err(NotAnchored::NotSecured)?),
+            None => None,
+        };
         if self.points_at_itself(&session, desk) {
             return Err(NotAnchored::PointsAtItself);
         }
@@ -338,7 +393,92 @@ impl Call {
         // A line that cannot be anchored, such as a rejected one, keeps what it says even where it once had ports.
         let here: Vec<Option<PortPair>> =
             session.lines().iter().zip(facing.iter()).map(|(line, pair)| pair.filter(|_| line.can_be_anchored(ip))).collect();
-        Ok(anchor::rewrite(sdp, &here, ip))
+        Ok(anchor::rewrite(sdp, &here, ip, secured.as_deref()))
+    }
+
+    /// Returns how each line of a description is to be said to `to`, by the rules of both sides.
+    fn secure(
+        &mut self,
+        to: Leg,
+        dialog: Option<usize>,
+        session: &Session,
+        role: Role<'_>,
+        rules: [MediaAs; 2],
+        desk: &mut Desk,
+    ) -> Result<Vec<Option<Secured>>, NotSecured> {
+        let (its, others) = (rule(rules, to), rule(rules, to.other()));
+        let before = dialog.and_then(|at| self.dialogs.get(at)).and_then(|dialog| dialog.agreed.clone());
+        let before = |line: usize| before.as_ref().and_then(|agreed| agreed.of(to).line(line));
+        let mut secured = Vec::new();
+        for (at, line) in session.lines().iter().enumerate() {
+            let said = match role {
+                Role::Offer => {
+                    others.chosen(line)?;
+                    if its == MediaAs::Srtp && line.is_wanted() && line.profile().is_none() {
+                        return Err(NotSecured::WantsSrtp);
+                    }
+                    let was_secure = before(at).is_some_and(anchor::Line::is_secure);
+                    let Some(ours) = self.ours_mut(to, dialog, at) else { continue };
+                    its.offers(line, was_secure, ours, &mut desk.config.keys)
+                }
+                Role::Answer(offer) | Role::Again(offer) => {
+                    others.accepted(line, self.ours(to.other(), dialog, at).unwrap_or(&Ours::NONE))?;
+                    let offered = offer.line(at);
+                    // Whoever offers another key, or from elsewhere, may be somebody else, who shall not have what we sealed for the one
+                    // before, nor the other way round.
+                    let is_another = offered.zip(before(at)).is_some_and(|(offered, before)| {
+                        let key = its.chosen(offered).ok().flatten();
+                        offered.is_elsewhere_than(before)
+                            || key.is_some_and(|key| !before.keys().iter().any(|known| known.keys() == key.keys()))
+                    });
+                    let Some(ours) = self.ours_mut(to, dialog, at) else { continue };
+                    if is_another && matches!(role, Role::Answer(_)) {
+                        ours.clear();
+                    }
+                    offered.and_then(|offered| its.answers(offered, ours, &mut desk.config.keys))
+                }
+            };
+            secured.push(said);
+        }
+        Ok(secured)
+    }
+
+    /// Our keys towards a leg on a line.
+    fn ours(&self, leg: Leg, dialog: Option<usize>, line: usize) -> Option<&Ours> {
+        let all =
+            if leg == self.callee() { &self.keys_to_callee } else { &dialog.and_then(|at| self.dialogs.get(at))?.keys_to_caller };
+        all.get(line)
+    }
+
+    fn ours_mut(&mut self, leg: Leg, dialog: Option<usize>, line: usize) -> Option<&mut Ours> {
+        let all = if leg == self.callee() {
+            &mut self.keys_to_callee
+        } else {
+            &mut dialog.and_then(|at| self.dialogs.get_mut(at))?.keys_to_caller
+        };
+        if all.len() <= line {
+            all.resize_with(line + 1, Ours::default);
+        }
+        all.get_mut(line)
+    }
+
+    /// Returns the keys that were agreed with a leg on a line; nothing where it is plain.
+    ///
+    /// # Errors
+    /// What was agreed is not what the rules allow. An exchange that was let through is never so.
+    fn srtp(&self, at: usize, agreed: &Agreed, line: usize, leg: Leg, desk: &Desk) -> Result<Option<Box<Srtp>>, NotSecured> {
+        let (Some(rules), Some(said)) = (desk.media_as(self.trunk_at), agreed.of(leg).line(line)) else { return Ok(None) };
+        let Some(ours) = self.ours(leg, Some(at), line) else { return Ok(None) };
+        let keys: Option<(&Crypto, &Crypto)> = if leg == agreed.offerer {
+            let theirs = rule(rules, leg).chosen(said)?;
+            theirs
+                .map(|theirs| ours.known(theirs.suite()).map(|ours| (theirs, ours)).ok_or(NotSecured::NoUsableKey))
+                .transpose()?
+        } else {
+            rule(rules, leg).accepted(said, ours)?
+        };
+        let keying = |key: &Crypto| Keying::of(key).map_err(|_| NotSecured::NoUsableKey);
+        keys.map(|(theirs, ours)| Ok(Box::new(Srtp { theirs: keying(theirs)?, ours: keying(ours)? }))).transpose()
     }
 
     /// Returns whether a description names a port of this very call: what came in there would be sent there, for ever.
@@ -390,7 +530,7 @@ impl Call {
         self.tell_anew(at, before.as_ref(), &agreed, desk, now);
         let Some(dialog) = self.dialogs.get_mut(at) else { return };
         dialog.places.resize(dialog.bridged.len(), [None, None]);
-        let (facing_caller, facing_callee, places) = (&dialog.facing_caller, &self.facing_callee, &mut dialog.places);
+        let (facing_caller, facing_callee) = (&dialog.facing_caller, &self.facing_callee);
         for (line, bridged) in dialog.bridged.iter_mut().enumerate() {
             let facing = |leg| {
                 let pairs = if leg == caller { facing_caller } else { facing_callee };
@@ -419,11 +559,8 @@ impl Call {
                     })),
                 );
             }
-            for leg in Leg::BOTH {
-                let remote = remote(&agreed, places, line, leg);
-                desk.order(self.id, Order::Describe { id, leg, remote });
-            }
         }
+        self.describe(at, &Leg::BOTH, desk);
         if self.state == (State::Up { dialog: at }) {
             self.watch(at, desk);
         }
@@ -451,11 +588,26 @@ impl Call {
     /// anew for a time. Whoever is where it says is described once.
     fn describe_again(&mut self, at: usize, desk: &mut Desk) {
         let learns = desk.latching(self.trunk_at).map(|latching| latching.learns());
-        let Some(Dialog { agreed: Some(agreed), bridged, places, .. }) = self.dialogs.get_mut(at) else { return };
-        for line in (0..bridged.len()).filter(|&line| bridged.get(line).copied().flatten().is_some()) {
-            for leg in Leg::BOTH.into_iter().filter(|leg| learns.get(leg.index()).copied().unwrap_or_default()) {
-                let remote = remote(agreed, places, line, leg);
-                desk.order(self.id, Order::Describe { id: bridge(self.id, at, line), leg, remote });
+        let legs: Vec<Leg> = Leg::BOTH.into_iter().filter(|leg| learns.get(leg.index()).copied().unwrap_or_default()).collect();
+        self.describe(at, &legs, desk);
+    }
+
+    /// Tells the media plane what was agreed with these legs, on each line that has a bridge.
+    fn describe(&mut self, at: usize, legs: &[Leg], desk: &mut Desk) {
+        let Some(Dialog { agreed: Some(agreed), bridged, .. }) = self.dialogs.get(at) else { return };
+        let (agreed, lines) = (agreed.clone(), bridged.len());
+        for line in 0..lines {
+            for &leg in legs {
+                let srtp = self.srtp(at, &agreed, line, leg, desk);
+                let Some(Dialog { bridged, places, .. }) = self.dialogs.get_mut(at) else { return };
+                if bridged.get(line).copied().flatten().is_none() {
+                    continue;
+                }
+                let (remote, srtp) = match srtp {
+                    Ok(srtp) => (remote(&agreed, places, line, leg), srtp),
+                    Err(_) => (anchor::nowhere(), None),
+                };
+                desk.order(self.id, Order::Describe { id: bridge(self.id, at, line), leg, remote, srtp });
             }
         }
     }
@@ -874,6 +1026,14 @@ impl Call {
 
     pub(super) const fn reason(&self) -> Reason {
         self.reason
+    }
+}
+
+/// The rule of a leg.
+const fn rule([pbx, trunk]: [MediaAs; 2], leg: Leg) -> MediaAs {
+    match leg {
+        Leg::Pbx => pbx,
+        Leg::Trunk => trunk,
     }
 }
 

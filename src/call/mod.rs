@@ -9,6 +9,7 @@ mod desk;
 mod dialog;
 mod door;
 mod hangup;
+mod keys;
 mod life;
 mod peers;
 mod policy;
@@ -20,6 +21,7 @@ pub use door::{
     Config, DeadMedia, Deed, Done, Input, Live, NotDone, Output, PortPair, RecordedFormat, Silence, Strangers, Suspension,
     Tallies, WhenDead,
 };
+pub use keys::{KeySource, MediaAs};
 pub use peers::{Peer, Peers, Source};
 pub use policy::{Policy, Selector};
 pub use story::{Reason, Story};

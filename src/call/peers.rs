@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::keys::MediaAs;
 use crate::ids::{Leg, TrunkName};
 use crate::media::Latching;
 use crate::network::Network;
@@ -15,6 +16,9 @@ pub struct Peer {
     pub networks: Vec<Network>,
     /// From where else than its descriptions say its media may come.
     pub latching: Latching,
+    /// How its media are carried towards us. Of the PBX and a trunk both have a rule or neither: without one they settle it between
+    /// themselves, and what they encrypt is relayed and not recorded.
+    pub media_as: Option<MediaAs>,
 }
 
 impl Peer {
@@ -87,13 +91,14 @@ mod tests {
         let at = |text: &str| text.parse().expect("an address");
         let net = |address: &str, prefix| Network { address: address.parse().expect("an address"), prefix };
         Peers {
-            pbx: Peer { address: at("127.0.0.1:5090"), networks: vec![], latching: Latching::default() },
+            pbx: Peer { address: at("127.0.0.1:5090"), networks: vec![], latching: Latching::default(), media_as: None },
             trunks: vec![(
                 TrunkName::new("carrier"),
                 Peer {
                     address: at("127.0.0.1:5080"),
                     networks: vec![net("192.0.2.0", 24), net("2001:db8::", 32)],
                     latching: Latching::default(),
+                    media_as: None,
                 },
             )],
         }

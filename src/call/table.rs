@@ -12,7 +12,7 @@ use super::desk::{Desk, Within};
 use super::dialog::{Agreed, Dialog};
 use super::door::{Config, Deed, Input, Live, NotDone, Output, Silence, Tallies, WhenDead};
 use super::hangup;
-use super::life::{Beginning, Call, NotAnchored, State};
+use super::life::{Beginning, Call, NotAnchored, Role, State};
 use super::peers::Source;
 use super::policy::Policy;
 use super::story::Reason;
@@ -67,14 +67,19 @@ enum Kind {
 }
 
 impl Pending {
+    /// Returns whether this is the description that a response of this dialog brought last.
+    fn knows(&self, dialog: usize, description: &[u8]) -> bool {
+        self.described.iter().any(|(of, last)| *of == dialog && last == description)
+    }
+
     /// Takes note of a description in a response of this dialog, and says whether it is another than the last one.
     ///
     /// A 2xx comes again until its ACK has come (RFC 3261 §13.3.1.4): what it says may have been overtaken by a re-INVITE meanwhile.
     fn is_news(&mut self, dialog: usize, description: &[u8]) -> bool {
-        let known = self.described.iter_mut().find(|(of, _)| *of == dialog);
-        if known.as_ref().is_some_and(|(_, last)| last == description) {
+        if self.knows(dialog, description) {
             return false;
         }
+        let known = self.described.iter_mut().find(|(of, _)| *of == dialog);
         let description = Bytes::copy_from_slice(description);
         match known {
             Some((_, last)) => *last = description,
@@ -287,10 +292,10 @@ impl Table {
         }
         self.desk.out(story);
         if self.is_draining {
-            return self.refuse(server, slot, 503, Reason::Draining, now);
+            return self.refuse(server, slot, 503, None, Reason::Draining, now);
         }
         if is_full {
-            return self.refuse(server, slot, 503, Reason::Overload, now);
+            return self.refuse(server, slot, 503, None, Reason::Overload, now);
         }
 
         let outcome = match self.calls.get_mut(slot as usize) {
@@ -306,15 +311,18 @@ impl Table {
                 );
                 self.desk.stack.handle(sip::Input::Forward { server, to, body }, now);
             }
-            Err(Reason::BadOffer) => self.refuse(server, slot, 488, Reason::BadOffer, now),
-            Err(reason) => self.refuse(server, slot, 503, reason, now),
+            Err((Reason::BadOffer, warning)) => self.refuse(server, slot, 488, warning, Reason::BadOffer, now),
+            Err((reason, warning)) => self.refuse(server, slot, 503, warning, reason, now),
         }
     }
 
     /// Answers a new call ourselves.
-    fn refuse(&mut self, server: ServerKey, slot: u32, status: u16, reason: Reason, now: Moment) {
+    fn refuse(&mut self, server: ServerKey, slot: u32, status: u16, warning: Option<Extra>, reason: Reason, now: Moment) {
         let retry_after_s = if reason == Reason::Draining { DRAINED_AFTER_S } else { RETRY_AFTER_S };
-        let extra = if status == 503 { vec![("Retry-After", retry_after_s.to_string())] } else { Vec::new() };
+        let mut extra: Vec<Extra> = warning.into_iter().collect();
+        if status == 503 {
+            extra.push(("Retry-After", retry_after_s.to_string()));
+        }
         self.desk.stack.handle(sip::Input::Reply { server, status, extra }, now);
         self.end_call(slot, reason, EndReason::CallFailed, now);
     }
@@ -366,25 +374,31 @@ impl Table {
             return;
         }
         let (id, trunk_at) = (call.id, call.trunk_at);
+        // PRACK may carry the answer to an offer that came in a reliable provisional response (RFC 3262 §5).
+        let late = call.dialogs.get(dialog).filter(|_| method == Method::Prack).and_then(|dialog| dialog.late_offer.clone());
         let anchored = match sdp_of(request) {
             None => Ok((None, None)),
             Some(at) => match read(request, &at) {
-                Err(anchor::Unreadable) => Err(488),
-                Ok(sdp) => call
-                    .anchor(sender.other(), Some(dialog), &sdp, &mut self.desk)
-                    .map(|body| (Some(Session::of(&sdp)), Some(with(request, at, body))))
-                    .map_err(NotAnchored::status),
+                Err(anchor::Unreadable) => Err((488, None)),
+                Ok(sdp) => {
+                    let session = call.session(&sdp, &self.desk);
+                    let role = Role::after(late.as_ref(), false);
+                    call.anchor(sender.other(), Some(dialog), &sdp, role, &mut self.desk)
+                        .map(|body| (Some(session), Some(with(request, at, body))))
+                        .map_err(|why| (why.status(), why.warning()))
+                }
             },
         };
         let (session, body) = match anchored {
             Ok(anchored) => anchored,
-            Err(status) => {
-                self.desk.stack.handle(sip::Input::Reply { server, status, extra: Vec::new() }, now);
+            Err((status, warning)) => {
+                self.desk.stack.handle(sip::Input::Reply { server, status, extra: warning.into_iter().collect() }, now);
                 return;
             }
         };
-        // PRACK may carry the answer to an offer that came in a reliable provisional response (RFC 3262 §5).
-        let late = call.dialogs.get_mut(dialog).filter(|_| method == Method::Prack).and_then(|dialog| dialog.late_offer.take());
+        if let Some(dialog) = call.dialogs.get_mut(dialog).filter(|_| method == Method::Prack) {
+            dialog.late_offer = None;
+        }
         let offer = match (session, late) {
             (Some(answer), Some(offer)) => {
                 call.agree(dialog, Agreed { offerer: sender.other(), offer, answer }, &mut self.desk, now);
@@ -423,12 +437,14 @@ impl Table {
         let before = Before::of(call);
         if let Some(at) = sdp_of(request)
             && let Ok(sdp) = read(request, &at)
-            && let Ok(anchored) = call.anchor(sender.other(), Some(dialog), &sdp, &mut self.desk)
+            && let Some((offered, is_again)) = call.dialogs.get(dialog).map(Dialog::offered_late)
+            && let Ok(anchored) =
+                call.anchor(sender.other(), Some(dialog), &sdp, Role::after(offered.as_ref(), is_again), &mut self.desk)
         {
             body = Some(with(request, at, anchored));
-            let offer = call.dialogs.get_mut(dialog).and_then(|dialog| dialog.late_offer.take());
+            let offer = call.dialogs.get_mut(dialog).and_then(Dialog::answer_late);
             if let Some(offer) = offer {
-                let answer = Session::of(&sdp);
+                let answer = call.session(&sdp, &self.desk);
                 call.agree(dialog, Agreed { offerer: sender.other(), offer, answer }, &mut self.desk, now);
             }
         }
@@ -473,13 +489,16 @@ impl Table {
             if let (Some(at), Some(place)) = (dialog, sdp_of(&response))
                 && let Ok(sdp) = read(&response, &place)
             {
-                match call.anchor(from, Some(at), &sdp, &mut self.desk) {
+                let description = response.body().get(place.clone()).unwrap_or_default();
+                let pending = self.pending.get(&server);
+                let is_again = pending.is_some_and(|pending| pending.knows(at, description));
+                let offer = pending.and_then(|pending| pending.offer.clone());
+                match call.anchor(from, Some(at), &sdp, Role::after(offer.as_ref(), is_again), &mut self.desk) {
                     Ok(anchored) => {
-                        let description = response.body().get(place.clone()).unwrap_or_default();
                         let pending = self.pending.get_mut(&server);
                         let news = pending.and_then(|pending| pending.is_news(at, description).then(|| pending.offer.clone()));
                         body = Some(with(&response, place, anchored));
-                        let answer = Session::of(&sdp);
+                        let answer = call.session(&sdp, &self.desk);
                         match news {
                             Some(Some(offer)) => call.agree(at, Agreed { offerer: from, offer, answer }, &mut self.desk, now),
                             Some(None) => {
@@ -685,20 +704,26 @@ const RETRY_AFTER_S: u32 = 5;
 /// Seconds after which a call that was refused because we are to stop may be tried again: by then another proxy, or a newer one, may run.
 const DRAINED_AFTER_S: u32 = 30;
 
+/// What a first INVITE offers, and its body as it goes on; nothing where it offers nothing.
+type Offered = (Option<Session>, Option<Bytes>);
+
+/// A header field of a response of our own.
+type Extra = (&'static str, String);
+
 /// Anchors the first offer, and makes the first dialog with its ports: so that a call that cannot have them is refused now.
-fn first_offer(call: &mut Call, request: &Message, desk: &mut Desk) -> Result<(Option<Session>, Option<Bytes>), Reason> {
+fn first_offer(call: &mut Call, request: &Message, desk: &mut Desk) -> Result<Offered, (Reason, Option<Extra>)> {
     call.dialogs.push(Dialog::new(None, Vec::new()));
     if let (Some(dialog), Ok(cseq)) = (call.dialogs.first_mut(), request.cseq()) {
         dialog.cseq = by_leg(call.direction.caller(), cseq.number);
     }
     let Some(at) = sdp_of(request) else { return Ok((None, None)) };
-    let sdp = read(request, &at).map_err(|_| Reason::BadOffer)?;
-    let session = Session::of(&sdp);
-    let body = call.anchor(call.callee(), None, &sdp, desk).map_err(|why| match why {
-        NotAnchored::NoPorts => Reason::PortsExhausted,
-        NotAnchored::PointsAtItself | NotAnchored::Escapes => Reason::BadOffer,
+    let sdp = read(request, &at).map_err(|_| (Reason::BadOffer, None))?;
+    let session = call.session(&sdp, desk);
+    let body = call.anchor(call.callee(), None, &sdp, Role::Offer, desk).map_err(|why| match why {
+        NotAnchored::NoPorts => (Reason::PortsExhausted, None),
+        NotAnchored::PointsAtItself | NotAnchored::Escapes | NotAnchored::NotSecured(_) => (Reason::BadOffer, why.warning()),
     })?;
-    call.reserve(&session, desk).map_err(|_| Reason::PortsExhausted)?;
+    call.reserve(&session, desk).map_err(|_| (Reason::PortsExhausted, None))?;
     Ok((Some(session), Some(with(request, at, body))))
 }
 

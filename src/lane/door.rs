@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use crate::call::{RecordedFormat, Suspension};
 use crate::consent::{Evidence, Permit};
 use crate::ids::{CallId, RecordingId};
+use crate::limits::MEDIA_PACKET_BYTES;
+use crate::media::srtp::{NotSealed, Refused, Sealer};
 use crate::media::{BridgeId, Event, Order, PortId, Sent};
 use crate::vault::{EndReason, LastChunk, PlainChunk};
 
@@ -71,7 +73,8 @@ pub trait Outside {
         self.send(port, to, packet)
     }
 
-    /// Takes the next packet that lies in a socket already, into the buffer: its length and its source. Nothing where none lies there.
+    /// Takes the next packet that lies in a socket already, into the buffer: its length and its source. Nothing where none lies there. What
+    /// does not fit is cut.
     fn receive(&mut self, port: PortId, buffer: &mut [u8]) -> Option<(usize, SocketAddr)>;
 
     /// Hands the beginning of a recording to the disk, and says whether it was taken.
@@ -92,6 +95,13 @@ pub trait Outside {
     fn tell(&mut self, up: Up);
 }
 
+/// Bytes of a buffer that packets are taken into: one more than a packet may have, so that a longer one is seen to be longer; and behind
+/// them what it may grow by when it is sealed, into which nothing is received.
+pub const BUFFER_BYTES: usize = RECEIVED_BYTES + Sealer::GROWTH_MAX;
+
+/// Bytes of them that a packet is received into.
+pub const RECEIVED_BYTES: usize = MEDIA_PACKET_BYTES + 1;
+
 /// What a lane counted since it was last asked.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Tallies {
@@ -111,6 +121,10 @@ pub struct Tallies {
     pub gaps: u64,
     /// Packets from addresses that no party of the call has.
     pub strangers: u64,
+    /// Packets of SRTP that were not opened ([`Refused::index`]).
+    pub refused: [u64; Refused::ALL.len()],
+    /// Packets that were not sealed, and so not sent ([`NotSealed::index`]).
+    pub not_sealed: [u64; NotSealed::ALL.len()],
     /// Packets in whose place an announcement was heard; told when the call ends.
     pub replaced: u64,
     /// Packets to a party on hold; told when the call ends.

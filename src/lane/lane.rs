@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::mem;
 use std::net::SocketAddr;
 
-use super::door::{Down, Outside, Tallies, Up};
+use super::door::{Down, Outside, RECEIVED_BYTES, Tallies, Up};
 use crate::call::{RecordedFormat, Suspension};
 use crate::consent::Permit;
 use crate::ids::RecordingId;
-use crate::media::{BridgeId, Event, Order, Plane, PortId, Sent};
+use crate::media::{BridgeId, Event, Order, Plane, PlaneTallies, PortId, Sent};
 use crate::time::Moment;
 use crate::vault::{Buffers, EndReason, GapReason, PlainChunk, Recorder};
 
@@ -22,7 +22,7 @@ pub struct Lane {
     buffers: Buffers,
     tallies: Tallies,
     /// What the plane had counted when it was last asked.
-    strangers: u64,
+    before: PlaneTallies,
 }
 
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Lane {
             ages: VecDeque::new(),
             buffers: Buffers::new(),
             tallies: Tallies::default(),
-            strangers: 0,
+            before: PlaneTallies::default(),
         }
     }
 
@@ -71,10 +71,11 @@ impl Lane {
 
     /// Returns what was counted since this was last asked.
     pub fn take_tallies(&mut self) -> Tallies {
-        let strangers = self.plane.tallies().strangers;
-        self.tallies.strangers += strangers - self.strangers;
-        self.strangers = strangers;
-        mem::take(&mut self.tallies)
+        let now = self.plane.tallies();
+        let before = mem::replace(&mut self.before, now);
+        let strangers = now.strangers - before.strangers;
+        let (refused, not_sealed) = (grown(now.refused, before.refused), grown(now.not_sealed, before.not_sealed));
+        Tallies { strangers, refused, not_sealed, ..mem::take(&mut self.tallies) }
     }
 
     /// Takes note that packets which [`Outside::relay`] took did not go out.
@@ -95,7 +96,8 @@ impl Lane {
         self.recorders.iter().flatten().count()
     }
 
-    /// Does what signalling wants. The buffer is for packets that lie in the sockets when a recording begins.
+    /// Does what signalling wants. The buffer, of [`BUFFER_BYTES`](crate::lane::BUFFER_BYTES), is for packets that lie in the sockets when a
+    /// recording begins.
     pub fn obey(&mut self, down: Down, buffer: &mut [u8], now: Moment, outside: &mut impl Outside) {
         match down {
             Down::Order(order) => self.plane.order(order, now),
@@ -109,8 +111,18 @@ impl Lane {
 
     // ── the packet path ────────────────────────────────────────────────────────────────────────────────────────────
 
-    /// Takes the packet that came in on a socket: keeps it where it may, passes it on where it goes, and wipes it.
-    pub fn packet(&mut self, port: PortId, source: SocketAddr, packet: &mut [u8], now: Moment, outside: &mut impl Outside) {
+    /// Takes the packet that came in on a socket, and is the first `length` bytes of a buffer of [`BUFFER_BYTES`](crate::lane::BUFFER_BYTES):
+    /// keeps it where it may, passes it on where it goes, and wipes it.
+    pub fn packet(
+        &mut self,
+        port: PortId,
+        source: SocketAddr,
+        buffer: &mut [u8],
+        length: usize,
+        now: Moment,
+        outside: &mut impl Outside,
+    ) {
+        let Some(packet) = buffer.get_mut(..length) else { return };
         self.tallies.received += 1;
         self.tallies.received_bytes += packet.len() as u64;
         let verdict = self.plane.packet(port, source, packet, now);
@@ -126,26 +138,30 @@ impl Lane {
                 self.ages.push_back((at, slot));
             }
         }
-        if let Some(forward) = verdict.forward {
-            if let Some(rewrite) = forward.rewrite {
-                rewrite.apply(packet);
-            }
+        let mut used = length;
+        if let Some(forward) = verdict.forward
+            && let Some(sealed) = self.plane.prepare(&forward, buffer)
+            && let Some(packet) = buffer.get(..sealed)
+        {
+            used = used.max(sealed);
             match outside.relay(forward.port, forward.to, packet) {
                 Sent::Out => self.tallies.forwarded += 1,
                 Sent::Failed => self.tallies.send_errors += 1,
             }
         }
         // No voice stays in the receive buffer, not even until the next packet.
-        packet.fill(0);
+        if let Some(used) = buffer.get_mut(..used) {
+            used.fill(0);
+        }
     }
 
     /// Relays all that lies in a bridge's RTP sockets.
     fn empty(&mut self, id: BridgeId, buffer: &mut [u8], now: Moment, outside: &mut impl Outside) {
         for pair in self.plane.ports(id).into_iter().flatten() {
             for _ in 0..STALE {
-                let Some((length, source)) = outside.receive(pair.rtp, buffer) else { break };
-                let Some(packet) = buffer.get_mut(..length) else { break };
-                self.packet(pair.rtp, source, packet, now, outside);
+                let Some(room) = buffer.get_mut(..RECEIVED_BYTES) else { break };
+                let Some((length, source)) = outside.receive(pair.rtp, room) else { break };
+                self.packet(pair.rtp, source, buffer, length, now, outside);
             }
         }
     }
@@ -314,6 +330,13 @@ impl Lane {
     fn pressed(&self, bridge: BridgeId) -> [u64; 2] {
         self.plane.carried(bridge).legs.map(|leg| leg.withheld)
     }
+}
+
+/// By how much each count has grown.
+fn grown<const N: usize>(now: [u64; N], before: [u64; N]) -> [u64; N] {
+    let mut grown = now;
+    grown.iter_mut().zip(before).for_each(|(now, before)| *now -= before);
+    grown
 }
 
 fn sum([pbx, trunk]: [u64; 2], [more_pbx, more_trunk]: [u64; 2]) -> [u64; 2] {

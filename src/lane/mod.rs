@@ -19,5 +19,5 @@ mod door;
 #[expect(clippy::module_inception, reason = "the room is named after its one machine")]
 mod lane;
 
-pub use door::{Down, Outside, Tallies, Up};
+pub use door::{BUFFER_BYTES, Down, Outside, RECEIVED_BYTES, Tallies, Up};
 pub use lane::Lane;

@@ -8,13 +8,16 @@ use crate::ids::Leg;
 use crate::limits::MEDIA_PACKET_BYTES;
 use crate::media::chance::Chance;
 use crate::media::event::Told;
-use crate::media::inject::{Injection, Step};
+use crate::media::inject::{Injection, LONGEST, Step};
 use crate::media::latch::Fit;
+use crate::media::secure::Protocol;
 use crate::media::side::{Channel, Meaning, Meanings, Side};
 use crate::media::splice::{Kind, Offset, Pass};
+use crate::media::srtp::{NotSealed, Refused, Sealer};
 use crate::media::verdict::Change;
 use crate::media::{
-    Announcing, BridgeId, BridgeTallies, Bridging, Content, Event, Forward, LegTallies, PortId, Remote, Rewrite, Sent, Verdict,
+    Announcing, BridgeId, BridgeTallies, Bridging, Content, Event, Forward, LegTallies, PortId, Remote, Rewrite, Seal, Sent,
+    Srtp, Verdict,
 };
 use crate::time::Moment;
 use crate::wire::{rtcp, rtp, rtp::Rtp};
@@ -23,6 +26,8 @@ use crate::wire::{rtcp, rtp, rtp::Rtp};
 #[derive(Debug)]
 pub(super) struct Bridge {
     id: BridgeId,
+    /// Its place in the plane.
+    index: u32,
     slot: u32,
     content: Content,
     sides: [Side; 2],
@@ -69,10 +74,10 @@ pub(super) enum Settled {
 }
 
 impl Bridge {
-    pub(super) fn new(bridging: Bridging) -> Self {
+    pub(super) fn new(bridging: Bridging, index: u32) -> Self {
         let Bridging { id, slot, ports: [pbx, trunk], content, latching: [of_pbx, of_trunk] } = bridging;
         let side = |ports, latching| Side::new(ports, latching, LegTallies::default());
-        Self { id, slot, content, sides: [side(pbx, of_pbx), side(trunk, of_trunk)], permit: None, watch: None }
+        Self { id, index, slot, content, sides: [side(pbx, of_pbx), side(trunk, of_trunk)], permit: None, watch: None }
     }
 
     pub(super) const fn id(&self) -> BridgeId {
@@ -87,20 +92,25 @@ impl Bridge {
         }
     }
 
-    /// Takes the party's description, and says why what is played to it ends there, if it does.
-    pub(super) fn describe(&mut self, leg: Leg, remote: Remote, now: Moment) -> Option<Cut> {
+    /// Takes the party's description, and says why what is played to it ends there, if it does. `ssrc` is a random number.
+    pub(super) fn describe(&mut self, leg: Leg, remote: Remote, srtp: Option<Box<Srtp>>, ssrc: u32, now: Moment) -> Option<Cut> {
         let side = self.side_mut(leg);
         let before = side.takes().copied();
+        let is_elsewhere = side.remote().is_some_and(|before| before.rtp != remote.rtp);
+        let begins_anew = side.secure(srtp, is_elsewhere, now);
         side.describe(remote, now);
         let waits = side.waiting.as_ref().map(|(_, announcing)| (announcing.clip.codec(), announcing.payload_type));
         let plays = side.injection.as_ref().map(|injection| (injection.player().clip().codec(), injection.payload_type()));
         let cut = plays.or(waits).and_then(|(codec, payload_type)| match side.can_hear(codec, payload_type) {
             Err(Cut::Held) => Some(Cut::Held),
             Err(_) => Some(Cut::Moved),
-            Ok(to) => (before != Some(to)).then_some(Cut::Moved),
+            Ok(to) => (before != Some(to) || begins_anew).then_some(Cut::Moved),
         });
         if cut.is_some() {
             self.stop(leg);
+        }
+        if begins_anew {
+            self.side_mut(leg).splice.carry(ssrc);
         }
         let [pbx, trunk] = &mut self.sides;
         pbx.meanings = Meanings::of(trunk.remote(), pbx.remote());
@@ -210,13 +220,14 @@ impl Bridge {
         self.sides.iter().filter_map(|side| side.quality.life()).max()
     }
 
-    /// Sends the frame that was due then, if one was.
+    /// Sends the frame that was due then, if one was; what could not be sealed is counted.
     pub(super) fn turn(
         &mut self,
         leg: Leg,
         due: Moment,
         chance: &mut Chance,
         now: Moment,
+        counts: &mut [u64; NotSealed::ALL.len()],
         send: &mut dyn FnMut(PortId, SocketAddr, &[u8]) -> Sent,
     ) -> Turn {
         let side = self.side_mut(leg);
@@ -226,7 +237,24 @@ impl Bridge {
         let port = side.ports.rtp;
         let Some(&to) = side.takes() else { return Turn::Nothing };
         let Some(injection) = side.injection.as_mut().filter(|injection| injection.due() == due) else { return Turn::Nothing };
-        let step = injection.send_frame(&mut side.splice, chance, now, |packet| send(port, to, packet));
+        let (secure, mut not_sealed) = (&mut side.secure, None);
+        let step = injection.send_frame(&mut side.splice, chance, now, |packet| match secure {
+            None => send(port, to, packet),
+            Some(secure) => {
+                let mut buffer = [0; LONGEST + Sealer::GROWTH_MAX];
+                buffer.iter_mut().zip(packet).for_each(|(to, from)| *to = *from);
+                match secure.seal(Protocol::Rtp, &mut buffer, packet.len()) {
+                    Ok(len) => send(port, to, buffer.get(..len).unwrap_or_default()),
+                    Err(why) => {
+                        not_sealed = Some(why);
+                        Sent::Failed
+                    }
+                }
+            }
+        });
+        if let Some(why) = not_sealed {
+            count(counts, why);
+        }
         if !matches!(step, Step::NotSent) {
             side.tallies.announced += 1;
         }
@@ -321,7 +349,29 @@ impl Bridge {
         self.side_mut(leg).tallies.strangers += 1;
     }
 
-    /// Decides on a packet of the party on this leg.
+    /// Opens in place what came from a source of the party on this leg, and returns how long it is then. What is not the party's own is
+    /// refused, and nothing is remembered of it.
+    pub(super) fn open(&mut self, leg: Leg, channel: Channel, packet: &mut [u8], now: Moment) -> Result<usize, Refused> {
+        self.side_mut(leg).open(channel, packet, now)
+    }
+
+    /// Takes note of such a packet.
+    pub(super) fn count_refused(&mut self, leg: Leg) {
+        self.side_mut(leg).tallies.refused += 1;
+    }
+
+    /// Seals in place what goes to the party on this leg, and returns how long it is then.
+    pub(super) fn seal(&mut self, seal: Seal, buffer: &mut [u8], len: usize) -> Result<usize, NotSealed> {
+        let Seal { leg, protocol, .. } = seal;
+        let Some(secure) = &mut self.side_mut(leg).secure else { return Err(NotSealed::Exhausted) };
+        let sealed = secure.seal(protocol, buffer, len);
+        if sealed.is_err() && protocol == Protocol::Rtp {
+            self.side_mut(leg.other()).tallies.not_sealed += 1;
+        }
+        sealed
+    }
+
+    /// Decides on a packet of the party on this leg, once it is opened.
     pub(super) fn packet<'p>(
         &mut self,
         from: Leg,
@@ -351,7 +401,7 @@ impl Bridge {
 
     fn audio<'p>(&mut self, leg: Leg, packet: &'p [u8], told: &mut Told, now: Moment) -> Verdict<'p> {
         let Some(rtp) = Rtp::parse(packet) else { return self.malformed(leg) };
-        let id = self.id;
+        let (id, index) = (self.id, self.index);
         let (from, to) = pair(&mut self.sides, leg);
         from.tallies.packets += 1;
         from.tallies.bytes += packet.len() as u64;
@@ -377,7 +427,8 @@ impl Bridge {
             from.tallies.held += 1;
             return Verdict { keep, forward: None };
         };
-        let forward = |rewrite| Some(Forward { port: to.ports.rtp, to: address, rewrite });
+        let seal = seal(index, leg.other(), Protocol::Rtp, to);
+        let forward = |rewrite| Some(Forward { port: to.ports.rtp, to: address, rewrite, len: packet.len(), seal });
         let forward = match to.splice.pass(&rtp, kind, now) {
             Pass::AsItCame => forward(None),
             Pass::At(place) => forward(Some(Rewrite(Change::Rtp(place)))),
@@ -394,11 +445,14 @@ impl Bridge {
     }
 
     fn as_it_came<'p>(&mut self, leg: Leg, packet: &[u8], now: Moment) -> Verdict<'p> {
+        let index = self.index;
         let (from, to) = pair(&mut self.sides, leg);
         from.tallies.packets += 1;
         from.tallies.bytes += packet.len() as u64;
         from.quality.sign(now);
-        let forward = to.takes().map(|&address| Forward { port: to.ports.rtp, to: address, rewrite: None });
+        let seal = seal(index, leg.other(), Protocol::Rtp, to);
+        let forward =
+            to.takes().map(|&address| Forward { port: to.ports.rtp, to: address, rewrite: None, len: packet.len(), seal });
         from.tallies.held += u64::from(forward.is_none());
         Verdict { keep: None, forward }
     }
@@ -407,6 +461,7 @@ impl Bridge {
         if !rtcp::is_valid(packet) {
             return self.malformed(leg);
         }
+        let index = self.index;
         let (from, to) = pair(&mut self.sides, leg);
         from.tallies.rtcp += 1;
         from.quality.sign(now);
@@ -416,7 +471,8 @@ impl Bridge {
         }
         let forward = to.takes_rtcp().map(|(port, address)| {
             let rewrite = mapping(to.splice.offset(), from.splice.offset()).map(|mapping| Rewrite(Change::Rtcp(mapping)));
-            Forward { port, to: address, rewrite }
+            let seal = seal(index, leg.other(), Protocol::Rtcp, to);
+            Forward { port, to: address, rewrite, len: packet.len(), seal }
         });
         Verdict { keep: None, forward }
     }
@@ -450,6 +506,18 @@ impl Bridge {
 
 /// How long one who talks may send nothing: where silence is suppressed, between two sentences.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// With what a packet is sealed that goes to this side.
+fn seal(bridge: u32, leg: Leg, protocol: Protocol, to: &Side) -> Option<Seal> {
+    to.secure.is_some().then_some(Seal { bridge, leg, protocol })
+}
+
+/// Counts a packet that was not sealed.
+pub(super) fn count<const N: usize>(counts: &mut [u64; N], why: NotSealed) {
+    if let Some(count) = counts.get_mut(why.index()) {
+        *count += 1;
+    }
+}
 
 /// The side a packet came from, and the one it goes to.
 const fn pair(sides: &mut [Side; 2], from: Leg) -> (&mut Side, &mut Side) {

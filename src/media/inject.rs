@@ -92,7 +92,7 @@ impl Injection {
 }
 
 /// 60 ms of 64 kbit/s and a header.
-const LONGEST: usize = Header::LEN + 60 * crate::codec::Codec::BYTES_PER_MS;
+pub(super) const LONGEST: usize = Header::LEN + 60 * crate::codec::Codec::BYTES_PER_MS;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]

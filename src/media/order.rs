@@ -7,6 +7,7 @@ use crate::codec::Codec;
 use crate::consent::{Clip, Permit};
 use crate::ids::{CallId, Leg};
 use crate::media::Latching;
+use crate::media::srtp::Keying;
 
 /// The number that the shell gives to an open socket; an RTP socket and its RTCP socket have one each. Small, and used again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -45,6 +46,8 @@ pub enum Order {
         leg: Leg,
         /// What its session description says.
         remote: Remote,
+        /// The keys, where its media is SRTP: then nothing else is taken from it or sent to it.
+        srtp: Option<Box<Srtp>>,
     },
     /// Play an announcement to this leg in place of the other party; [`Event::Played`](crate::media::Event::Played) or
     /// [`Event::Cut`](crate::media::Event::Cut) follows, unless it is stopped, replaced or the bridge closed.
@@ -81,6 +84,16 @@ pub enum Order {
         /// Which bridge.
         id: BridgeId,
     },
+}
+
+/// The keys of one leg, one for each direction (RFC 4568).
+#[derive(Clone, Debug)]
+pub struct Srtp {
+    /// What the party seals with.
+    pub theirs: Keying,
+    /// What we seal with towards the party. It must be of this line of this call alone; the forks of one offer share it, and what goes to
+    /// each has an SSRC of its own.
+    pub ours: Keying,
 }
 
 /// A bridge to build.

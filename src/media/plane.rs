@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use crate::consent::{Cut, Permit};
 use crate::ids::Leg;
-use crate::media::bridge::{Bridge, Settled, Turn};
+use crate::media::bridge::{Bridge, Settled, Turn, count};
 use crate::media::chance::Chance;
 use crate::media::event::Told;
 use crate::media::side::Channel;
 use crate::media::table::{NotTaken, Table, Use};
-use crate::media::{Announcing, BridgeId, BridgeTallies, Bridging, Event, Order, PairIds, PlaneTallies, PortId, Remote, Verdict};
+use crate::media::{
+    Announcing, BridgeId, BridgeTallies, Bridging, Event, Forward, Order, PairIds, PlaneTallies, PortId, Remote, Srtp, Verdict,
+};
 use crate::time::Moment;
 
 /// The media plane of one thread, the sole owner of its bridges.
@@ -80,7 +82,7 @@ impl Plane {
     pub fn order(&mut self, order: Order, now: Moment) {
         match order {
             Order::Bridge(bridging) => self.build(*bridging),
-            Order::Describe { id, leg, remote } => self.describe(id, leg, remote, now),
+            Order::Describe { id, leg, remote, srtp } => self.describe(id, leg, remote, srtp, now),
             Order::Announce(announcing) => self.announce(announcing, now),
             Order::StopAnnouncement { id, leg } => self.with(id, |bridge| bridge.stop(leg)),
             Order::Record { id, permit } => self.record(id, permit),
@@ -90,18 +92,29 @@ impl Plane {
         }
     }
 
-    /// Decides on a packet that came in on this socket from this source.
-    pub fn packet<'p>(&mut self, port: PortId, source: SocketAddr, packet: &'p [u8], now: Moment) -> Verdict<'p> {
+    /// Decides on a packet that came in on this socket from this source. Where it is SRTP it is opened in place, and the verdict is about
+    /// the bytes that it begins with then.
+    pub fn packet<'p>(&mut self, port: PortId, source: SocketAddr, packet: &'p mut [u8], now: Moment) -> Verdict<'p> {
         self.tallies.packets += 1;
         self.tallies.bytes += packet.len() as u64;
         let Some((Use { call: _, facing, channel }, candidates)) = self.table.of(port) else {
             self.tallies.unowned += 1;
             return Verdict::default();
         };
+        let mut refused = None;
         for &candidate in candidates {
             if let Some(Some(bridge)) = self.bridges.get_mut(candidate as usize)
                 && bridge.is_from_party(facing, channel, &source)
             {
+                let len = match bridge.open(facing, channel, packet, now) {
+                    Ok(len) => len,
+                    // Two forks behind one gateway: it may be of the other, whose key is another.
+                    Err(why) => {
+                        refused.get_or_insert((candidate, why));
+                        continue;
+                    }
+                };
+                let packet = packet.get(..len).unwrap_or_default();
                 if bridge.is_to_be_proved(facing) {
                     let settled = bridge.prove(facing, channel, packet, now);
                     settle(settled, bridge.id(), facing, candidate, &mut self.told, &mut self.due);
@@ -112,20 +125,33 @@ impl Plane {
                 return verdict;
             }
         }
+        if let Some((candidate, why)) = refused {
+            if let Some(count) = self.tallies.refused.get_mut(why.index()) {
+                *count += 1;
+            }
+            if let Some(Some(bridge)) = self.bridges.get_mut(candidate as usize) {
+                bridge.count_refused(facing);
+            }
+            return Verdict::default();
+        }
         let learner = candidates.iter().filter_map(|&candidate| {
             let bridge = self.bridges.get(candidate as usize)?.as_ref()?;
             bridge.fit(facing, channel, &source, now).map(|fit| (fit, candidate))
         });
-        // Of the forks that share this socket the one that it fits best; of several the first, which was described last.
+        // Of the forks that share this socket the one that it fits best; of several the first, which was described last. A source whose
+        // packets the party's key does not open is a stranger, however well it fits.
         if let Some((_, candidate)) = learner.min_by_key(|&(fit, _)| fit)
             && let Some(Some(bridge)) = self.bridges.get_mut(candidate as usize)
-            && let Some(settled) = bridge.learn(facing, channel, source, packet, now)
+            && let Ok(len) = bridge.open(facing, channel, packet, now)
         {
-            settle(settled, bridge.id(), facing, candidate, &mut self.told, &mut self.due);
-            let verdict = bridge.packet(facing, channel, packet, &mut self.told, now);
-            self.tallies.forwarded += u64::from(verdict.forward.is_some());
-            self.tallies.kept += u64::from(verdict.keep.is_some());
-            return verdict;
+            let packet = packet.get(..len).unwrap_or_default();
+            if let Some(settled) = bridge.learn(facing, channel, source, packet, now) {
+                settle(settled, bridge.id(), facing, candidate, &mut self.told, &mut self.due);
+                let verdict = bridge.packet(facing, channel, packet, &mut self.told, now);
+                self.tallies.forwarded += u64::from(verdict.forward.is_some());
+                self.tallies.kept += u64::from(verdict.keep.is_some());
+                return verdict;
+            }
         }
         self.tallies.strangers += 1;
         if let Some(&first) = candidates.first()
@@ -134,6 +160,25 @@ impl Plane {
             bridge.count_stranger(facing);
         }
         Verdict::default()
+    }
+
+    /// Makes the packet ready that the buffer begins with, as its verdict wants it: rewritten, and sealed where its receiver takes SRTP, for
+    /// which the buffer must have [`Sealer::GROWTH_MAX`](crate::media::srtp::Sealer::GROWTH_MAX) bytes more. Returns how long it is then; nothing, and it is counted,
+    /// where it must not be sent.
+    pub fn prepare(&mut self, forward: &Forward, buffer: &mut [u8]) -> Option<usize> {
+        if let Some(rewrite) = &forward.rewrite {
+            rewrite.apply(buffer.get_mut(..forward.len)?);
+        }
+        let Some(seal) = forward.seal else { return Some(forward.len) };
+        let bridge = self.bridges.get_mut(seal.bridge as usize)?.as_mut()?;
+        match bridge.seal(seal, buffer, forward.len) {
+            Ok(len) => Some(len),
+            Err(why) => {
+                count(&mut self.tallies.not_sealed, why);
+                self.tallies.forwarded = self.tallies.forwarded.saturating_sub(1);
+                None
+            }
+        }
     }
 
     /// Returns when to call [`Plane::wake`] at the latest.
@@ -154,7 +199,7 @@ impl Plane {
             self.due.pop();
             let Some(Some(played_to)) = self.bridges.get_mut(bridge as usize) else { continue };
             let id = played_to.id();
-            match played_to.turn(leg, at, &mut self.chance, now, send) {
+            match played_to.turn(leg, at, &mut self.chance, now, &mut self.tallies.not_sealed, send) {
                 Turn::Nothing => {}
                 Turn::Next(at) => {
                     self.tallies.announced += 1;
@@ -228,7 +273,7 @@ impl Plane {
             Ok(index) => {
                 self.names.insert(bridging.id, index);
                 if let Some(place) = self.bridges.get_mut(index as usize) {
-                    *place = Some(Box::new(Bridge::new(bridging)));
+                    *place = Some(Box::new(Bridge::new(bridging, index)));
                 }
             }
             Err(NotTaken) => self.tallies.misdirected += 1,
@@ -257,13 +302,14 @@ impl Plane {
         Ok(())
     }
 
-    fn describe(&mut self, id: BridgeId, leg: Leg, remote: Remote, now: Moment) {
+    fn describe(&mut self, id: BridgeId, leg: Leg, remote: Remote, srtp: Option<Box<Srtp>>, now: Moment) {
         let Some(index) = self.names.get(&id).copied() else {
             self.tallies.misdirected += 1;
             return;
         };
         let Some(Some(bridge)) = self.bridges.get_mut(index as usize) else { return };
-        if let Some(cut) = bridge.describe(leg, remote, now) {
+        let ssrc = if srtp.is_some() { self.chance.draw_u32() } else { 0 };
+        if let Some(cut) = bridge.describe(leg, remote, srtp, ssrc, now) {
             self.told.tell(Event::Cut { id, leg, cut });
         }
         // Two forks may have one address, as behind one gateway: the one that was described last is the one that talks.

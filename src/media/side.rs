@@ -9,8 +9,10 @@ use crate::limits::{MEDIA_CLOCKS, MEDIA_PACKET_BYTES};
 use crate::media::inject::Injection;
 use crate::media::latch::Latch;
 use crate::media::quality::Quality;
+use crate::media::secure::{Protocol, Secure};
 use crate::media::splice::Splice;
-use crate::media::{Announcing, Latching, LegTallies, PairIds, Payload, PayloadFormat, PortId, Remote};
+use crate::media::srtp::Refused;
+use crate::media::{Announcing, Latching, LegTallies, PairIds, Payload, PayloadFormat, PortId, Remote, Srtp};
 use crate::time::Moment;
 use crate::wire::dtmf;
 use crate::wire::rtp::{self, Rtp};
@@ -24,6 +26,8 @@ pub(super) struct Side {
     described: Option<Described>,
     /// Where its media comes from.
     pub(super) latch: Latch,
+    /// How it is secured, where it is: then nothing is taken that was not opened, and nothing sent that was not sealed.
+    pub(super) secure: Option<Box<Secure>>,
     /// What packets from the party mean.
     pub(super) meanings: Meanings,
     /// The newest key that the party pressed.
@@ -69,6 +73,7 @@ impl Side {
             ports,
             described: None,
             latch: Latch::new(latching),
+            secure: None,
             meanings: Meanings::NONE,
             pressed: None,
             told: None,
@@ -84,6 +89,30 @@ impl Side {
         self.latch.describe(&remote, now);
         self.described = Some(Described { remote, takes: None });
         self.follow();
+    }
+
+    /// Takes the keys that were agreed, and says whether what goes to the party must be a new stream from here on: it is sealed under
+    /// another key, or somebody else may read it, who knows nothing of the stream that was.
+    pub(super) fn secure(&mut self, srtp: Option<Box<Srtp>>, is_elsewhere: bool, now: Moment) -> bool {
+        match (&mut self.secure, srtp) {
+            (secure, None) => {
+                *secure = None;
+                false
+            }
+            (Some(secure), Some(srtp)) => secure.succeed(*srtp, now) || is_elsewhere,
+            (secure @ None, Some(srtp)) => {
+                *secure = Some(Box::new(Secure::new(*srtp)));
+                true
+            }
+        }
+    }
+
+    /// Opens in place what came on a socket, and returns how long it is then; plain RTP is left as it is.
+    pub(super) fn open(&mut self, channel: Channel, packet: &mut [u8], now: Moment) -> Result<usize, Refused> {
+        let Some(secure) = &mut self.secure else { return Ok(packet.len()) };
+        // The payload type stands in the open (RFC 5761 §4).
+        let protocol = if channel == Channel::Rtcp || rtp::is_rtcp(packet) { Protocol::Rtcp } else { Protocol::Rtp };
+        secure.open(protocol, packet, now)
     }
 
     /// Sends media to the party where it is by now.

@@ -23,9 +23,13 @@ use crate::wire::rtp::Rtp;
 ///
 /// `Plain` passes packets byte for byte and lets the source change; it only looks on, so that an announcement can continue what it
 /// saw. Once something was put in, the receiver's source is kept for good and packets are carried under offsets.
+///
+/// A stream that is sealed is carried from its first packet on: see [`Splice::carry`].
 #[derive(Debug)]
 pub(super) struct Splice {
     state: State,
+    /// The source that the receiver is to see, where a stream is to be carried from its first packet on.
+    carry: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +104,17 @@ pub(super) enum Kind {
 
 impl Splice {
     pub(super) const fn new() -> Self {
-        Self { state: State::Plain { seen: None } }
+        Self { state: State::Plain { seen: None }, carry: None }
+    }
+
+    /// Begins a new stream, whose source is `ssrc`, and which is carried from its first packet on.
+    ///
+    /// So it is with SRTP. No two packets may be sealed under one number, whatever the source does with its own (RFC 3711 §9.1); the forks
+    /// of one offer have one key, and differ by this source alone; and the first number must be one whose loss does not make the receiver
+    /// miss a rollover: below 2^15 (RFC 3711 §3.3.1).
+    pub(super) const fn carry(&mut self, ssrc: u32) {
+        self.carry = Some(ssrc);
+        self.state = State::Plain { seen: None };
     }
 
     /// Decides on a packet of the other party.
@@ -110,6 +124,7 @@ impl Splice {
                 seen.follow(rtp, now);
                 Pass::AsItCame
             }
+            State::Plain { seen: None } if self.carry.is_some() => self.set_out(rtp, now),
             State::Plain { seen } => {
                 *seen = Some(Track::begin(rtp, TYPICAL_STEP, now));
                 Pass::AsItCame
@@ -165,7 +180,7 @@ impl Splice {
             // The first that the receiver sees: all three are random (RFC 3550 §5.1).
             State::Announcing(Interrupted { sent: None, .. }) => Place {
                 ssrc: chance.draw_u32(),
-                sequence: low_half(chance.draw_u32()),
+                sequence: low_half(chance.draw_u32()) & FIRST_SEQUENCE,
                 timestamp: chance.draw_u32(),
                 talkspurt: Talkspurt::Begins,
             },
@@ -209,6 +224,24 @@ impl Splice {
             State::Announcing(interrupted) | State::Resuming(interrupted) => interrupted.before.as_ref(),
             State::Carried { offset, .. } => Some(offset),
         }
+    }
+
+    /// Carries this packet as the first that the receiver sees.
+    fn set_out(&mut self, rtp: &Rtp<'_>, now: Moment) -> Pass {
+        let source = Track::begin(rtp, TYPICAL_STEP, now);
+        let sequence = rtp.sequence() & FIRST_SEQUENCE;
+        let first = u32::from(sequence);
+        let ssrc = self.carry.unwrap_or(source.ssrc);
+        let offset = Offset {
+            source: source.ssrc,
+            ssrc,
+            sequence: first.wrapping_sub(source.sequence),
+            timestamp: 0,
+            // What came before it and comes late would have a number from before the first.
+            floor: first.wrapping_sub(1),
+        };
+        self.state = State::Carried { source, offset };
+        Pass::At(Place { ssrc, sequence, timestamp: rtp.timestamp(), talkspurt: Talkspurt::AsItCame })
     }
 
     /// Carries on with this packet as the next that the receiver sees.
@@ -316,6 +349,9 @@ impl Track {
         }
     }
 }
+
+/// What a first sequence number may be: below 2^15 (RFC 3711 §3.3.1).
+const FIRST_SEQUENCE: u16 = 0x7fff;
 
 /// 1 s / 8000: every codec that is announced in has 8 ticks a millisecond.
 const MICROS_PER_TICK: u64 = 1000 / Codec::BYTES_PER_MS as u64;

@@ -1,6 +1,7 @@
 //! What is counted: nothing is dropped without a name.
 
 use crate::media::LegQuality;
+use crate::media::srtp::{NotSealed, Refused};
 
 /// What one bridge carried.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -13,7 +14,7 @@ pub struct BridgeTallies {
 
 /// What came from one leg, what became of it, and what was played to it.
 ///
-/// `packets` = forwarded + `replaced` + `held` + `late`.
+/// `packets` = forwarded + `replaced` + `held` + `late` + `not_sealed`.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct LegTallies {
     /// RTP packets (or other datagrams) that came from the party.
@@ -32,6 +33,10 @@ pub struct LegTallies {
     pub held: u64,
     /// Packets that came too late: the other party's stream had gone on with something else.
     pub late: u64,
+    /// Packets that the other party did not get, because they could not be sealed for it: repeated, say.
+    pub not_sealed: u64,
+    /// Packets from the party's address that its key does not open: dropped before anything else was thought of them.
+    pub refused: u64,
     /// Datagrams from the party's address that are not what they should be: dropped.
     pub malformed: u64,
     /// RTCP packets that came from the party.
@@ -46,7 +51,11 @@ impl LegTallies {
     /// Returns how many of the party's packets went to the other one.
     #[must_use]
     pub const fn forwarded(&self) -> u64 {
-        self.packets.saturating_sub(self.replaced).saturating_sub(self.held).saturating_sub(self.late)
+        self.packets
+            .saturating_sub(self.replaced)
+            .saturating_sub(self.held)
+            .saturating_sub(self.late)
+            .saturating_sub(self.not_sealed)
     }
 }
 
@@ -69,6 +78,10 @@ pub struct PlaneTallies {
     pub unowned: u64,
     /// Packets from addresses that no description gave.
     pub strangers: u64,
+    /// Packets of SRTP and SRTCP that were not opened ([`Refused::index`]).
+    pub refused: [u64; Refused::ALL.len()],
+    /// Packets that were to go on by SRTP or SRTCP, those of announcements included, and were not sealed ([`NotSealed::index`]).
+    pub not_sealed: [u64; NotSealed::ALL.len()],
     /// Orders about bridges that do not exist, or that ask for what cannot be: a fault of ours, not of a peer.
     pub misdirected: u64,
     /// Keys that were not told, because signalling did not fetch what it was told before.

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use crate::consent::Covered;
+use crate::ids::Leg;
 use crate::media::PortId;
+use crate::media::secure::Protocol;
 use crate::wire::{rtcp, rtp};
 
 /// What becomes of one packet.
@@ -25,6 +27,19 @@ pub struct Forward {
     pub to: SocketAddr,
     /// What to change in it; without one it goes on byte for byte.
     pub rewrite: Option<Rewrite>,
+    /// How many bytes of what came go on: all, but where SRTP came.
+    pub len: usize,
+    /// With what it is sealed; nothing where the party takes plain RTP.
+    pub seal: Option<Seal>,
+}
+
+/// With what a packet is sealed before it is sent: [`Plane::prepare`](crate::media::Plane::prepare) knows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Seal {
+    pub(super) bridge: u32,
+    /// Whose it is.
+    pub(super) leg: Leg,
+    pub(super) protocol: Protocol,
 }
 
 /// What to change in a packet so that it fits the stream which its receiver has heard so far.

@@ -13,7 +13,6 @@ use crate::consent::Evidence;
 use crate::control::config::MediaIo;
 use crate::ids::RecordingId;
 use crate::lane::{self, Up};
-use crate::limits;
 use crate::media::{PairIds, PortId, Sent};
 use crate::node::alive::Alive;
 use crate::node::bell::Bell;
@@ -195,8 +194,7 @@ impl Ways {
 impl Owner {
     fn run(mut self, orders: &Inbox<Down>) {
         let mut events = Vec::with_capacity(ROUND);
-        // One byte more than a packet may have, so that a longer one is seen to be longer.
-        let mut buffer = vec![0; limits::MEDIA_PACKET_BYTES + 1];
+        let mut buffer = vec![0; lane::BUFFER_BYTES];
         loop {
             let timeout = self.timeout();
             events.clear();
@@ -251,10 +249,10 @@ impl Owner {
 
     /// Takes one packet from a socket.
     fn receive(&mut self, port: PortId, buffer: &mut [u8]) {
-        if let Some((length, source)) = lane::Outside::receive(&mut self.outside, port, buffer)
-            && let Some(packet) = buffer.get_mut(..length)
+        if let Some(room) = buffer.get_mut(..lane::RECEIVED_BYTES)
+            && let Some((length, source)) = lane::Outside::receive(&mut self.outside, port, room)
         {
-            self.lane.packet(port, source, packet, self.clock.now(), &mut self.outside);
+            self.lane.packet(port, source, buffer, length, self.clock.now(), &mut self.outside);
         }
     }
 }

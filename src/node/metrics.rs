@@ -8,6 +8,7 @@ use prometheus::{
 use crate::ids::Leg;
 use crate::lane;
 use crate::media::BridgeTallies;
+use crate::media::srtp::{NotSealed, Refused};
 
 /// All metrics.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub(super) struct Metrics {
     rtp_receive_errors: IntCounter,
     rtp_recorded: IntCounter,
     rtp_strangers: IntCounter,
+    srtp_refused: IntCounterVec,
+    srtp_not_sealed: IntCounterVec,
     rtp_replaced: IntCounter,
     rtp_held: IntCounter,
     rtp_withheld: IntCounter,
@@ -140,6 +143,16 @@ impl Metrics {
                 "mitschnitt_media_strangers_packets_total",
                 "Media packets from addresses that no SDP named: dropped.",
             ),
+            srtp_refused: counters(
+                "mitschnitt_srtp_packets_refused_total",
+                "SRTP and SRTCP packets from a party's address that its key did not open, by reason: dropped.",
+                &["reason"],
+            ),
+            srtp_not_sealed: counters(
+                "mitschnitt_srtp_packets_not_sealed_total",
+                "Packets that were to go on by SRTP or SRTCP and could not be sealed, by reason: not sent.",
+                &["reason"],
+            ),
             rtp_replaced: counter(
                 "mitschnitt_media_replaced_packets_total",
                 "Media packets that an announcement took the place of; told when the call ends.",
@@ -221,6 +234,8 @@ impl Metrics {
             recorded,
             gaps,
             strangers,
+            refused,
+            not_sealed,
             replaced,
             held,
             withheld,
@@ -242,6 +257,12 @@ impl Metrics {
             if count != 0 {
                 counter.inc_by(count);
             }
+        }
+        for (why, count) in Refused::ALL.into_iter().zip(refused).filter(|&(_, count)| count != 0) {
+            self.srtp_refused.with_label_values(&[why.as_str()]).inc_by(count);
+        }
+        for (why, count) in NotSealed::ALL.into_iter().zip(not_sealed).filter(|&(_, count)| count != 0) {
+            self.srtp_not_sealed.with_label_values(&[why.as_str()]).inc_by(count);
         }
     }
 

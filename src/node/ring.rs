@@ -22,6 +22,7 @@ use std::time::Duration;
 use io_uring::types::{BufRingEntry, Fd, RecvMsgOut, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
+use crate::lane;
 use crate::limits::MEDIA_PACKET_BYTES;
 use crate::media::PortId;
 
@@ -39,9 +40,11 @@ const REQUESTS: u32 = 1024;
 /// Completions that find room: one for each buffer and each slot, and some to spare. The kernel keeps what finds none.
 const COMPLETIONS: u32 = 4096;
 
-/// What one buffer holds: the kernel's head, the source's address, and one byte more than a packet may have, so that a longer one is
-/// seen to be longer.
-const BUFFER_BYTES: usize = HEAD_BYTES + NAME_BYTES + MEDIA_PACKET_BYTES + 1;
+/// What one buffer holds: what the kernel writes, and behind it the room that a lane wants behind a packet.
+const BUFFER_BYTES: usize = HEAD_BYTES + NAME_BYTES + lane::BUFFER_BYTES;
+
+/// What the kernel writes of it: its head, the source's address, and the datagram.
+const LENT_BYTES: usize = HEAD_BYTES + NAME_BYTES + lane::RECEIVED_BYTES;
 
 /// `struct io_uring_recvmsg_out`: four 32-bit words.
 const HEAD_BYTES: usize = 16;
@@ -105,11 +108,19 @@ pub(super) struct Packet {
     pub(super) port: PortId,
     pub(super) source: SocketAddr,
     buffer: u16,
+    length: usize,
+    /// The datagram, and behind it what is left of its buffer.
     bytes: &'static mut [u8],
 }
 
 impl Packet {
-    pub(super) const fn bytes(&mut self) -> &mut [u8] {
+    /// Returns the datagram.
+    pub(super) fn bytes(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(..self.length).unwrap_or_default()
+    }
+
+    /// Returns the datagram with the room behind it: what a lane wants, at least.
+    pub(super) const fn buffer(&mut self) -> &mut [u8] {
         self.bytes
     }
 }
@@ -292,8 +303,10 @@ impl Ring {
                     }
                     let Some(buffer) = cqueue::buffer_select(completion.flags()) else { continue };
                     match self.lent.take(buffer, completion.result(), self.wanted) {
-                        Some((source, bytes)) if is_watched => return Some(Told::Came(Packet { port, source, buffer, bytes })),
-                        Some((_, bytes)) => {
+                        Some((source, bytes, length)) if is_watched => {
+                            return Some(Told::Came(Packet { port, source, buffer, length, bytes }));
+                        }
+                        Some((_, bytes, _)) => {
                             bytes.fill(0);
                             self.lent.lend(buffer);
                         }
@@ -375,7 +388,7 @@ impl Lent {
         unsafe {
             let entry = self.entries.add(place).as_mut();
             entry.set_addr(self.buffers.add(usize::from(buffer)).as_ptr() as u64);
-            entry.set_len(u32::try_from(BUFFER_BYTES).unwrap_or(0));
+            entry.set_len(u32::try_from(LENT_BYTES).unwrap_or(0));
             entry.set_bid(buffer);
         }
         self.tail = self.tail.wrapping_add(1);
@@ -387,20 +400,19 @@ impl Lent {
         unsafe { AtomicU16::from_ptr(BufRingEntry::tail(self.entries.as_ptr()).cast_mut()) }.store(self.tail, Ordering::Release);
     }
 
-    /// Takes what lies in a buffer that the kernel has filled: the source and the datagram. Nothing where it is none.
-    fn take(&self, buffer: u16, length: i32, wanted: &libc::msghdr) -> Option<(SocketAddr, &'static mut [u8])> {
-        let length = usize::try_from(length).ok().filter(|&length| length <= BUFFER_BYTES)?;
+    /// Takes what lies in a buffer that the kernel has filled: the source, and the datagram with what is left of the buffer behind it, and its
+    /// length. Nothing where it is none.
+    fn take(&self, buffer: u16, length: i32, wanted: &libc::msghdr) -> Option<(SocketAddr, &'static mut [u8], usize)> {
+        let length = usize::try_from(length).ok().filter(|&length| length <= LENT_BYTES)?;
         let whole = self.buffers.as_ptr().wrapping_add(usize::from(buffer.min(BUFFERS - 1))).cast::<u8>();
-        // SAFETY: the completion says that the kernel is done with this buffer and has written so much; it is within the buffer, zeroed
-        // from the beginning, and never freed. Until it is lent again, this is the only reference to it.
-        let filled = unsafe { std::slice::from_raw_parts_mut(whole, length) };
-        let (source, from, to) = {
-            let out = RecvMsgOut::parse(filled, wanted).ok()?;
-            let source = source(out.name_data())?;
-            let payload = HEAD_BYTES + NAME_BYTES;
-            (source, payload, payload + out.payload_data().len())
+        // SAFETY: the completion says that the kernel is done with this buffer. It is as long as is said here, zeroed from the beginning,
+        // and never freed. Until it is lent again, this is the only reference to it.
+        let whole = unsafe { std::slice::from_raw_parts_mut(whole, BUFFER_BYTES) };
+        let (source, length) = {
+            let out = RecvMsgOut::parse(whole.get(..length)?, wanted).ok()?;
+            (source(out.name_data())?, out.payload_data().len())
         };
-        Some((source, filled.get_mut(from..to)?))
+        Some((source, whole.get_mut(HEAD_BYTES + NAME_BYTES..)?, length))
     }
 }
 

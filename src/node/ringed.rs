@@ -9,7 +9,6 @@ use std::time::Duration;
 use crate::consent::Evidence;
 use crate::ids::RecordingId;
 use crate::lane::{self, Up};
-use crate::limits;
 use crate::media::{PortId, Sent};
 use crate::node::clock::Clock;
 use crate::node::inbox::{Inbox, Woken};
@@ -50,8 +49,8 @@ impl Owner {
     }
 
     pub(super) fn run(mut self, orders: &Inbox<Down>) {
-        // For packets that lie in a socket when a recording begins. One byte more than a packet may have.
-        let mut buffer = vec![0; limits::MEDIA_PACKET_BYTES + 1];
+        // For packets that lie in a socket when a recording begins.
+        let mut buffer = vec![0; lane::BUFFER_BYTES];
         if let Err(error) = self.outside.ring.open(orders.bell()) {
             tracing::error!(%error, "ring_refused");
             return;
@@ -81,7 +80,8 @@ impl Owner {
             let now = self.clock.now();
             while let Some(mut packet) = self.outside.came.pop_front() {
                 let (port, source) = (packet.port, packet.source);
-                self.lane.packet(port, source, packet.bytes(), now, &mut self.outside);
+                let length = packet.bytes().len();
+                self.lane.packet(port, source, packet.buffer(), length, now, &mut self.outside);
                 self.outside.ring.give_back(packet);
             }
             self.lane.due(self.clock.now(), &mut self.outside);

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::call::{self, Input, Live, Output, Silence, Story, Table};
+use crate::call::{self, Input, KeySource, Live, Output, Silence, Story, Table};
 use crate::control::{Reply, log_silence, log_story};
 use crate::ids::{CallId, Leg};
 use crate::lane::{Down as ToLane, Up};
@@ -64,7 +64,8 @@ async fn serve(setup: Setup) -> Result<(), String> {
     let clock = Clock::start();
     let metrics = Arc::new(Metrics::new());
     // A seed of its own for each use: what a peer sees of one tells it nothing of another.
-    let seed = || entropy::seed().map_err(|error| format!("the system gives no randomness: {error}"));
+    let no_randomness = |error| format!("the system gives no randomness: {error}");
+    let seed = || entropy::seed().map_err(no_randomness);
 
     let socket = UdpSocket::bind(listen)
         .await
@@ -147,6 +148,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
             // A small range must not lie in the stock of one leg while the other has none.
             port_stock: limits::PORT_STOCK.min((pairs / 4).max(1)),
             dead,
+            keys: KeySource::new(entropy::secret().map_err(no_randomness)?),
             clocks: clock.both(),
         },
         [seed()?, seed()?],

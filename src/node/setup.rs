@@ -110,7 +110,7 @@ fn peer(peer: &config::Peer) -> Peer {
         },
         networks: networks_of(&peer.media_networks).collect(),
     };
-    Peer { address: peer.address, networks: networks_of(&peer.networks).collect(), latching }
+    Peer { address: peer.address, networks: networks_of(&peer.networks).collect(), latching, media_as: peer.media_as }
 }
 
 fn networks_of(networks: &[config::Network]) -> impl Iterator<Item = Network> {

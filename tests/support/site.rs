@@ -24,11 +24,13 @@ pub(crate) struct Policy {
     pub(crate) answer_s: u32,
     /// How long the announcement is.
     pub(crate) announcement_ms: u32,
+    /// `media_as` of the PBX and of the trunk, where SRTP ends here.
+    pub(crate) media_as: Option<[&'static str; 2]>,
 }
 
 /// A policy of a mode, with an announcement of one second and two seconds to answer.
 pub(crate) const fn policy(mode: &'static str) -> Policy {
-    Policy { mode, answer_s: 2, announcement_ms: 1000 }
+    Policy { mode, answer_s: 2, announcement_ms: 1000, media_as: None }
 }
 
 /// An installation.
@@ -72,7 +74,13 @@ impl Site {
     }
 
     fn toml(&self) -> String {
-        let Policy { mode, answer_s, .. } = &self.policy;
+        let Policy { mode, answer_s, media_as, .. } = &self.policy;
+        let as_said = |said: Option<&str>| match said {
+            None => String::new(),
+            Some("rtp") => "media_as = \"rtp\"\n".to_owned(),
+            Some(said) => format!("media_as = \"{said}\"\nsrtp_keys = \"in-clear\"\n"),
+        };
+        let [pbx_as, trunk_as] = [0, 1].map(|at| as_said(media_as.map(|both| both[at])));
         let (ports, here) = (&self.ports, self.directory.path().display());
         let key = if *mode == "announce" { String::new() } else { format!("key = \"1\"\nanswer_s = {answer_s}\n") };
         format!(
@@ -81,11 +89,11 @@ listen = "udp {proxy}"
 
 [pbx]
 address = "{pbx}"
-
+{pbx_as}
 [[trunk]]
 name = "carrier"
 address = "{trunk}"
-
+{trunk_as}
 [media]
 io = "{io}"
 address = "127.0.0.1"

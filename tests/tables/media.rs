@@ -223,7 +223,8 @@ impl Lab {
         let port = if channel == Channel::Rtp { ports.rtp } else { ports.rtcp };
         let mut bytes = bytes.to_vec();
         let sent = bytes.clone();
-        let verdict = self.plane.packet(port, from.parse().unwrap(), &sent, came);
+        let mut came_in = bytes.clone();
+        let verdict = self.plane.packet(port, from.parse().unwrap(), &mut came_in, came);
         let mut words = Vec::new();
         if let Some((_, covered)) = &verdict.keep {
             assert_eq!(covered.packet(), sent, "a packet is kept as it came");
@@ -307,7 +308,7 @@ impl Machine for Lab {
             }))),
             Describe(leg, place) => {
                 self.described[leg.index()] = Some(place);
-                self.order(Order::Describe { id: ID, leg, remote: remote(leg, place) })
+                self.order(Order::Describe { id: ID, leg, remote: remote(leg, place), srtp: None })
             }
             Voice(leg) => {
                 let voice = self.voice(leg);

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mitschnitt::call::{self, Config, Deed, Output, Peer, Peers, Policy, PortPair, Selector, Strangers, Suspension, Table};
+use mitschnitt::call::{
+    self, Config, Deed, KeySource, Output, Peer, Peers, Policy, PortPair, Selector, Strangers, Suspension, Table,
+};
 use mitschnitt::codec::Codec;
 use mitschnitt::consent::{Clip, Cut, Mode, Player, SentAs, Terms, WithoutConsent};
 use mitschnitt::digit::Digit;
@@ -148,10 +150,10 @@ impl Parties {
         let config = Config {
             sip: sip::Config::new(address(PROXY)),
             peers: Peers {
-                pbx: Peer { address: address(PBX), networks: vec![], latching: Default::default() },
+                pbx: Peer { address: address(PBX), networks: vec![], latching: Default::default(), media_as: None },
                 trunks: vec![(
                     TrunkName::new("carrier"),
-                    Peer { address: address(TRUNK), networks: vec![carriers], latching: Default::default() },
+                    Peer { address: address(TRUNK), networks: vec![carriers], latching: Default::default(), media_as: None },
                 )],
             },
             strangers: Strangers::Drop,
@@ -159,6 +161,7 @@ impl Parties {
             policies: vec![Arc::new(policy)],
             port_stock: 8,
             dead: None,
+            keys: KeySource::new(zeroize::Zeroizing::new([7; 32])),
             clocks: (Moment::START, Wall::from_unix_micros(0)),
         };
         let mut parties = Self {

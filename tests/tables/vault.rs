@@ -97,7 +97,7 @@ impl Desk {
             Bridging { id: media::ID, slot: 0, ports: media::PORTS, content: Content::Audio, latching: Default::default() };
         plane.order(Order::Bridge(Box::new(bridging)), now);
         for leg in [P, T] {
-            plane.order(Order::Describe { id: media::ID, leg, remote: media::remote(leg, media::Place::Here) }, now);
+            plane.order(Order::Describe { id: media::ID, leg, remote: media::remote(leg, media::Place::Here), srtp: None }, now);
         }
         plane.order(Order::Record { id: media::ID, permit: media::permit(now) }, now);
         let permit = media::permit(now);
@@ -117,8 +117,8 @@ impl Desk {
         self.sequence += 1;
         let sequence = self.sequence;
         let header = Header { payload_type: 8, marker: false, sequence, timestamp: u32::from(sequence) * 160, ssrc: 7 };
-        let packet = media::packet(header, &vec![0x55; payload_bytes]);
-        let verdict = self.plane.packet(media::PORTS[0].rtp, media::at(P).parse().unwrap(), &packet, self.now);
+        let mut packet = media::packet(header, &vec![0x55; payload_bytes]);
+        let verdict = self.plane.packet(media::PORTS[0].rtp, media::at(P).parse().unwrap(), &mut packet, self.now);
         let (_, covered) = verdict.keep?;
         self.recorder.as_mut()?.append(covered)
     }

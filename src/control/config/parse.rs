@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
-use crate::call::{DeadMedia, WhenDead};
+use crate::call::{DeadMedia, MediaAs, WhenDead};
 use crate::control::config::section::{Found, Notes, Section, printable};
 use crate::control::config::settings::NodeKeyFile;
 use crate::control::config::{
@@ -33,8 +33,8 @@ pub struct Report {
 /// The sections, and the settings of each.
 pub(super) const SECTIONS: [(&str, &[&str]); 9] = [
     ("sip", &["listen", "strangers"]),
-    ("pbx", &["address", "networks", "latching", "media_networks"]),
-    ("trunk", &["name", "address", "networks", "latching", "media_networks"]),
+    ("pbx", &["address", "networks", "latching", "media_networks", "media_as", "srtp_keys"]),
+    ("trunk", &["name", "address", "networks", "latching", "media_networks", "media_as", "srtp_keys"]),
     ("media", &["address", "pbx_address", "trunk_address", "ports", "threads", "io", "dead_after_s", "when_dead"]),
     ("metrics", &["listen"]),
     ("data", &["directory"]),
@@ -92,13 +92,14 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
     let policies = policies.right;
     check_peers(sip.as_ref(), pbx.as_ref(), &trunks, notes);
     check_ports(sip.as_ref(), media.as_ref(), notes);
+    check_media_as(pbx.as_ref(), &trunks, notes);
 
     let whole = (|| {
         let (listen, strangers) = sip?;
         let all = |networks: Vec<Found<Network>>| networks.into_iter().map(|found| found.value).collect();
-        let peer_of = |PeerRead { address, networks, latching, media_networks }| {
+        let peer_of = |PeerRead { address, networks, latching, media_networks, media_as, media_as_line: _ }| {
             let (networks, media_networks) = (all(networks), all(media_networks));
-            Some(Peer { address: address?.value, networks, latching: latching?, media_networks })
+            Some(Peer { address: address?.value, networks, latching: latching?, media_as, media_networks })
         };
         let (addresses, ports, threads, io, dead) = media?;
         Some(Settings {
@@ -128,6 +129,9 @@ struct PeerRead {
     networks: Vec<Found<Network>>,
     latching: Option<Latching>,
     media_networks: Vec<Found<Network>>,
+    media_as: Option<MediaAs>,
+    /// Where that is said, right or wrong.
+    media_as_line: Option<usize>,
 }
 
 /// Signalling as far as it could be read.
@@ -198,7 +202,39 @@ fn peer(section: &Section<'_>, notes: &mut Notes) -> PeerRead {
             "whoever sends media first may be taken for the party: name the networks that the peer's media comes from",
         );
     }
-    PeerRead { address, networks, latching, media_networks }
+    let media_as_line = section.line_of("media_as", notes);
+    let media_as = media_as(section, notes);
+    PeerRead { address, networks, latching, media_networks, media_as, media_as_line }
+}
+
+/// Reads how a peer's media are carried, and whether SRTP keys may be said to it.
+fn media_as(section: &Section<'_>, notes: &mut Notes) -> Option<MediaAs> {
+    let words = [("rtp", MediaAs::Rtp), ("srtp", MediaAs::Srtp), ("either", MediaAs::Either)];
+    let said = section.word("media_as", &words, notes);
+    let may_be_read = match section.line_of("srtp_keys", notes) {
+        None => false,
+        Some(line) => {
+            let words = [("over-tls", false), ("in-clear", true)];
+            let found = section.word("srtp_keys", &words, notes)?;
+            let is_wrong = said.is_none() && section.line_of("media_as", notes).is_some();
+            if found.value && !is_wrong && said.as_ref().is_none_or(|said| said.value == MediaAs::Rtp) {
+                notes.warning(
+                    line,
+                    format!("`srtp_keys` of {} says something of keys, and there will be none", section.name),
+                    "write media_as = \"srtp\" or \"either\" beside it, or leave it out",
+                );
+            }
+            found.value
+        }
+    };
+    if let Some(said) = said.as_ref().filter(|said| said.value != MediaAs::Rtp && !may_be_read) {
+        notes.error(
+            said.line,
+            format!("`media_as` of {} would say SRTP keys over UDP, where whoever is on the way can read them", section.name),
+            "where that network is your own, write srtp_keys = \"in-clear\" below it; SIP over TLS is not there yet",
+        );
+    }
+    said.map(|said| said.value)
 }
 
 fn trunks(document: &Section<'_>, notes: &mut Notes) -> Vec<(TrunkName, PeerRead)> {
@@ -462,6 +498,23 @@ fn check_peers(sip: Option<&SipRead>, pbx: Option<&PeerRead>, trunks: &[(TrunkNa
                 notes.warning(clash.line, what, format!("what comes from both is taken for {other}'s"));
             }
         }
+    }
+}
+
+/// SRTP ends here on both sides or on neither.
+fn check_media_as(pbx: Option<&PeerRead>, trunks: &[(TrunkName, PeerRead)], notes: &mut Notes) {
+    let Some(pbx) = pbx else { return };
+    for (name, trunk) in trunks {
+        let (line, has, lacks) = match (pbx.media_as_line, trunk.media_as_line) {
+            (Some(line), None) => (line, "[pbx]".to_owned(), format!("trunk `{name}`")),
+            (None, Some(line)) => (line, format!("trunk `{name}`"), "[pbx]".to_owned()),
+            (Some(_), Some(_)) | (None, None) => continue,
+        };
+        notes.error(
+            line,
+            format!("{has} says `media_as`, and {lacks} does not"),
+            format!("say it for {lacks} as well: media_as = \"rtp\" where it takes plain RTP, \"srtp\" where it must not, or \"either\""),
+        );
     }
 }
 

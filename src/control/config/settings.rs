@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use crate::call::DeadMedia;
+use crate::call::{DeadMedia, MediaAs};
 use crate::control::config::{Network, Policy};
 use crate::ids::{Leg, TrunkName};
 
@@ -85,6 +85,8 @@ pub struct Peer {
     pub networks: Vec<Network>,
     /// Where its media may come from.
     pub latching: Latching,
+    /// How its media are carried towards us; nothing where PBX and trunk settle that between themselves. Both say it, or neither.
+    pub media_as: Option<MediaAs>,
     /// The only networks in which that is looked for. None: for `strict` nowhere else than its descriptions say, for `learn` anywhere.
     pub media_networks: Vec<Network>,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::parse::SECTIONS;
 use super::*;
-use crate::call::{DeadMedia, WhenDead};
+use crate::call::{DeadMedia, MediaAs, WhenDead};
 use crate::ids::Leg;
 
 #[test]
@@ -18,6 +18,7 @@ fn a_right_configuration_says_what_it_means() {
     assert_eq!(settings.pbx.address.to_string(), "127.0.0.1:5090");
     assert_eq!(settings.trunks[0].name.as_str(), "carrier");
     assert_eq!((settings.pbx.latching, settings.pbx.media_networks.len()), (Latching::Strict, 0));
+    assert_eq!((settings.pbx.media_as, settings.trunks[0].peer.media_as), (None, None));
     assert_eq!(settings.media.address(Leg::Trunk).to_string(), "127.0.0.1");
     assert_eq!((settings.media.ports.clone(), settings.media.pairs(), settings.media.threads), (20_000..=60_000, 20_000, 0));
     assert_eq!(settings.media.dead, Some(DeadMedia { after: Duration::from_secs(300), then: WhenDead::Mark }));
@@ -64,6 +65,19 @@ fn the_ten_lines_of_the_readme_are_right() {
 }
 
 #[test]
+fn srtp_ends_here_where_keys_may_be_said() {
+    let lines = |pbx: &str, trunk: &str| {
+        let settings = right(&BASE.replace("[[trunk]]", &format!("{pbx}\n[[trunk]]\n{trunk}")));
+        (settings.pbx.media_as, settings.trunks[0].peer.media_as)
+    };
+
+    let in_clear = "media_as = \"srtp\"\nsrtp_keys = \"in-clear\"";
+    assert_eq!(lines("media_as = \"rtp\"", in_clear), (Some(MediaAs::Rtp), Some(MediaAs::Srtp)));
+    let either = "media_as = \"either\"\nsrtp_keys = \"in-clear\"";
+    assert_eq!(lines(either, in_clear), (Some(MediaAs::Either), Some(MediaAs::Srtp)));
+}
+
+#[test]
 fn the_sample_shows_every_setting() {
     for (section, settings) in SECTIONS {
         let header =
@@ -94,7 +108,7 @@ fn a_setting_that_the_sample_shows_as_a_comment_is_right_when_it_is_taken_in() {
         .flat_map(|line| [line, "\n"])
         .collect();
 
-    assert_eq!(text.matches("\n# ").count() + 14, SAMPLE.matches("\n# ").count(), "fourteen settings may be left out");
+    assert_eq!(text.matches("\n# ").count() + 18, SAMPLE.matches("\n# ").count(), "eighteen settings may be left out");
     assert_eq!(parse(&text).mistakes, []);
 }
 
@@ -198,6 +212,26 @@ fn each_mistake_is_told_with_what_to_do() {
             "[[trunk]]",
             "media_networks = [\"0.0.0.0/0\"]\n[[trunk]]",
             "warning 5: `0.0.0.0/0` in `media_networks` of [pbx] is every address there is\n  whoever sends media first may be taken for the party: name the networks that the peer's media comes from",
+        ),
+        (
+            "[[trunk]]",
+            "media_as = \"srtp\"\n[[trunk]]\nmedia_as = \"rtp\"",
+            "5: `media_as` of [pbx] would say SRTP keys over UDP, where whoever is on the way can read them\n  where that network is your own, write srtp_keys = \"in-clear\" below it; SIP over TLS is not there yet",
+        ),
+        (
+            "[[trunk]]",
+            "media_as = \"rtp\"\n[[trunk]]",
+            "5: [pbx] says `media_as`, and trunk `carrier` does not\n  say it for trunk `carrier` as well: media_as = \"rtp\" where it takes plain RTP, \"srtp\" where it must not, or \"either\"",
+        ),
+        (
+            "[[trunk]]",
+            "[[trunk]]\nmedia_as = \"sdes\"\nsrtp_keys = \"in-clear\"",
+            "6: `media_as` of trunk `carrier` cannot be `sdes`\n  it is one of: \"rtp\", \"srtp\", \"either\"\n6: trunk `carrier` says `media_as`, and [pbx] does not\n  say it for [pbx] as well: media_as = \"rtp\" where it takes plain RTP, \"srtp\" where it must not, or \"either\"",
+        ),
+        (
+            "[[trunk]]",
+            "srtp_keys = \"in-clear\"\n[[trunk]]",
+            "warning 5: `srtp_keys` of [pbx] says something of keys, and there will be none\n  write media_as = \"srtp\" or \"either\" beside it, or leave it out",
         ),
         // media
         (

@@ -122,6 +122,30 @@ pub enum Refused {
 }
 
 impl Refused {
+    /// All that there are, each at its [`Refused::index`].
+    pub const ALL: [Self; 7] =
+        [Self::Malformed, Self::KeyName, Self::Tag, Self::Replayed, Self::Unencrypted, Self::TooManySources, Self::Exhausted];
+
+    /// Returns its place among them.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Returns one word for it, as a metric has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::KeyName => "key-name",
+            Self::Tag => "tag",
+            Self::Replayed => "replayed",
+            Self::Unencrypted => "unencrypted",
+            Self::TooManySources => "too-many-sources",
+            Self::Exhausted => "exhausted",
+        }
+    }
+
     /// Whether the packet might be right under another key.
     const fn may_be_of_another_key(self) -> bool {
         match self {

@@ -35,6 +35,12 @@ impl Sealer {
         }
     }
 
+    /// Returns whether it seals under this key.
+    #[must_use]
+    pub fn is_under(&self, keying: &Keying) -> bool {
+        self.context.keying.is_same(keying)
+    }
+
     /// Seals in place the RTP packet that is the first `len` bytes of the buffer, and returns the SRTP packet, which is longer by
     /// [`Sealer::GROWTH_MAX`] bytes at most.
     ///
@@ -70,6 +76,29 @@ pub enum NotSealed {
     TooManySources,
     /// The key was used for as many packets as it may be: the parties must agree on another.
     Exhausted,
+}
+
+impl NotSealed {
+    /// All that there are, each at its [`NotSealed::index`].
+    pub const ALL: [Self; 5] = [Self::Malformed, Self::NoRoom, Self::Repeated, Self::TooManySources, Self::Exhausted];
+
+    /// Returns its place among them.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Returns one word for it, as a metric has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::NoRoom => "no-room",
+            Self::Repeated => "repeated",
+            Self::TooManySources => "too-many-sources",
+            Self::Exhausted => "exhausted",
+        }
+    }
 }
 
 impl fmt::Display for NotSealed {

@@ -134,7 +134,7 @@ impl Sdp {
         self.replace(out, copied, line, connection.map(|connection| (connection.place, address(here.ip))));
     }
 
-    fn replace(&self, out: &mut Vec<u8>, copied: &mut usize, line: &Line, new: Option<(Range<usize>, String)>) {
+    pub(super) fn replace(&self, out: &mut Vec<u8>, copied: &mut usize, line: &Line, new: Option<(Range<usize>, String)>) {
         if let Some((place, new)) = new {
             out.extend_from_slice(self.body.get(*copied..line.start + place.start).unwrap_or_default());
             out.extend_from_slice(new.as_bytes());
@@ -142,12 +142,12 @@ impl Sdp {
         }
     }
 
-    fn text(&self, line: &Line) -> &[u8] {
+    pub(super) fn text(&self, line: &Line) -> &[u8] {
         self.body.get(line.start..line.end).unwrap_or_default()
     }
 
     /// Returns the line end that this description uses.
-    fn line_end(&self) -> &'static [u8] {
+    pub(super) fn line_end(&self) -> &'static [u8] {
         match memchr::memchr(b'\n', &self.body) {
             Some(at) if at == 0 || self.body.get(at - 1) != Some(&b'\r') => b"\n",
             Some(_) | None => b"\r\n",

@@ -117,6 +117,18 @@ impl Crypto {
         self
     }
 
+    /// Returns the same under another tag, as an answer says it that accepts an offer's line.
+    ///
+    /// # Errors
+    /// The tag has more than nine digits.
+    pub fn tagged(mut self, tag: u32) -> Result<Self, CryptoFault> {
+        if tag > TAG_MAX {
+            return Err(CryptoFault::Tag);
+        }
+        (self.tag, self.as_it_came) = (tag, None);
+        Ok(self)
+    }
+
     fn normal_text(&self) -> Zeroizing<Vec<u8>> {
         let keys = self.keys.iter().map(KeyParam::longest).sum::<usize>();
         let session = self.session.iter().map(SessionParam::longest).sum::<usize>();

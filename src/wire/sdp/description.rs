@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::ops::Range;
 
-use super::{Flow, Format, Kind, Media};
-use crate::limits::{MEDIA_LINES, SDP_LINES};
+use super::{Crypto, Flow, Format, Kind, Media};
+use crate::limits::{CRYPTO_LINES, MEDIA_LINES, SDP_LINES};
 
 /// A session description: its bytes as they came, where its lines are, and what its `m=` lines say.
 #[derive(Clone)]
@@ -156,7 +156,7 @@ fn what(text: &[u8]) -> Result<What, MalformedSdp> {
 }
 
 /// Splits `a=name` and `a=name:value`.
-fn attribute(text: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn attribute(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let text = text.strip_prefix(b"a=")?.trim_ascii();
     let (name, value) = text.split_at(memchr::memchr(b':', text).unwrap_or(text.len()));
     Some((name, value.get(1..).unwrap_or_default()))
@@ -219,6 +219,7 @@ struct Scope<'b> {
     rtcp: Option<(Option<IpAddr>, u16)>,
     rtcp_mux: bool,
     crypto: bool,
+    keys: Vec<Crypto>,
     fingerprint: bool,
     ice: bool,
     /// Payload type and encoding.
@@ -245,7 +246,11 @@ impl<'b> Scope<'b> {
             b"maxptime" => self.max_ptime = milliseconds(value),
             b"rtcp" => self.rtcp = rtcp(value).or(self.rtcp),
             b"rtcp-mux" => self.rtcp_mux = true,
-            b"crypto" => self.crypto = true,
+            b"crypto" => {
+                self.crypto = true;
+                // One that cannot be read is none of ours to accept; another of them may do.
+                self.keys.extend(Crypto::parse(value).ok().filter(|_| self.keys.len() < CRYPTO_LINES));
+            }
             b"fingerprint" => self.fingerprint = true,
             b"candidate" => self.ice = true,
             b"rtpmap" => self.rtpmaps.extend(of_payload_type(value)),
@@ -283,6 +288,7 @@ impl<'b> Scope<'b> {
             ptime: self.ptime.or(session.ptime),
             max_ptime: self.max_ptime.or(session.max_ptime),
             crypto: self.crypto,
+            keys: self.keys.clone(),
             fingerprint: self.fingerprint || session.fingerprint,
             ice: self.ice || session.ice,
             anchorable: count == "1" && connection.is_none_or(|connection| connection.is_plain),

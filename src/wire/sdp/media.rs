@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::Format;
+use super::{Crypto, Format};
 
 /// What one `m=` line offers or accepts.
 #[derive(Clone, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Media {
     pub max_ptime: Option<u8>,
     /// Keys of SRTP are offered in the open (RFC 4568).
     pub crypto: bool,
+    /// Those of them that can be read, in order of preference; at most [`CRYPTO_LINES`](crate::limits::CRYPTO_LINES).
+    pub keys: Vec<Crypto>,
     /// Keys of SRTP are agreed upon by DTLS (RFC 5763).
     pub fingerprint: bool,
     /// ICE candidates are offered. Once anchored, `c=` is none of them, and ICE falls away as a mismatch (RFC 8839).

@@ -6,6 +6,7 @@ mod description;
 mod format;
 mod media;
 mod multipart;
+mod profile;
 
 pub use anchor::Here;
 pub use crypto::{Crypto, CryptoFault, FecOrder, Inline, KeyParam, Lifetime, MalformedCrypto, Mki, SessionParam, Suite};
@@ -13,3 +14,4 @@ pub use description::{MalformedSdp, Sdp};
 pub use format::Format;
 pub use media::{Flow, Kind, Media};
 pub use multipart::find;
+pub use profile::{Profile, Secured};

@@ -204,13 +204,14 @@ fn config(pace: Pace, clocks: (Moment, Wall)) -> Config {
     Config {
         sip: mitschnitt::sip::Config::new(box_sip()),
         peers: Peers {
-            pbx: Peer { address: pbx_sip(), networks: vec![], latching: Default::default() },
+            pbx: Peer { address: pbx_sip(), networks: vec![], latching: Default::default(), media_as: None },
             trunks: vec![(
                 TrunkName::new("carrier"),
                 Peer {
                     address: carrier_sip(),
                     networks: vec![Network { address: carrier_network(), prefix: 24 }],
                     latching: Default::default(),
+                    media_as: None,
                 },
             )],
         },
@@ -220,6 +221,7 @@ fn config(pace: Pace, clocks: (Moment, Wall)) -> Config {
         port_stock: 16,
         // No world is silent for minutes, and who is on hold is not dead.
         dead: None,
+        keys: mitschnitt::call::KeySource::new(zeroize::Zeroizing::new([7; 32])),
         clocks,
     }
 }
@@ -505,7 +507,7 @@ impl Node {
 
     fn run_lane(&mut self, thread: usize, now: Moment) {
         self.lanes[thread].runs = None;
-        let mut buffer = [0; mitschnitt::limits::MEDIA_PACKET_BYTES + 1];
+        let mut buffer = [0; lane::BUFFER_BYTES];
         while let Some(down) = self.lanes[thread].down.pop_front() {
             match down {
                 ToThread::Lane(down) => {
@@ -539,10 +541,10 @@ impl Node {
             while let Some(Some(socket)) = self.sockets.all.get_mut(at)
                 && let Some((source, bytes)) = socket.holds.pop_front()
             {
-                let length = bytes.len().min(buffer.len());
+                let length = bytes.len().min(lane::RECEIVED_BYTES);
                 buffer[..length].copy_from_slice(&bytes[..length]);
                 let (lane, mut outside) = self.lend(thread);
-                lane.packet(port, source, &mut buffer[..length], now, &mut outside);
+                lane.packet(port, source, &mut buffer, length, now, &mut outside);
                 if buffer[..length].iter().any(|&byte| byte != 0) {
                     self.breaks("voice-left-in-the-buffer", format!("{length} bytes of a packet from {source}"));
                 }

@@ -1,0 +1,278 @@
+//! SRTP by SDES, each side by its own rule: what each party is told, and with which keys the media plane is.
+
+use mitschnitt::media::Srtp;
+use mitschnitt::wire::sdp::Crypto;
+
+use super::*;
+
+#[test]
+fn a_trunk_with_srtp_and_a_pbx_without_are_bridged_and_recorded() {
+    let mut world = World::secured(MediaAs::Rtp, MediaAs::Srtp);
+    let plain = offer("192.0.2.10", 4000, "0 101");
+
+    world.pbx_calls(&plain);
+    let invite = world.to_trunk("INVITE");
+    let offered = text(&invite);
+    let ours = keys(&invite);
+    assert!(offered.contains("RTP/SAVP 0 101\r\n"), "{offered}");
+    assert_eq!(
+        ours.iter().map(|key| key.suite().as_str()).collect::<Vec<_>>(),
+        ["AEAD_AES_256_GCM", "AES_256_CM_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_80"]
+    );
+
+    world.trunk_answers(200, "b", &secure("198.51.100.20", 6000, &[key(3, CM, 1)]));
+    world.pbx_acks("b");
+
+    let answer = text(&world.to_pbx("200"));
+    assert!(answer.contains(" RTP/AVP 0 101\r\n") && !answer.contains("crypto") && !answer.contains("SAVP"), "{answer}");
+    assert!(world.srtp(Leg::Pbx).is_none());
+    let srtp = world.srtp(Leg::Trunk).expect("the trunk's media is SRTP");
+    assert!(opens(&srtp, &key(3, CM, 1), &ours[2]));
+    for announcing in world.announced() {
+        world.played(&announcing);
+    }
+    assert!(world.recorded().is_some(), "what ends here can be recorded");
+}
+
+#[test]
+fn a_party_that_offers_srtp_is_answered_under_its_own_tag_with_a_key_of_ours() {
+    let mut world = World::secured(MediaAs::Srtp, MediaAs::Rtp);
+
+    world.pbx_calls(&secure("192.0.2.10", 4000, &[key(1, "F8_128_HMAC_SHA1_80", 1), key(7, CM, 2), key(8, GCM, 3)]));
+    let offered = text(&world.to_trunk("INVITE"));
+    assert!(offered.contains(" RTP/AVP 0 101\r\n") && !offered.contains("crypto"), "{offered}");
+    world.trunk_answers(200, "b", &offer("198.51.100.20", 6000, "0 101"));
+
+    let answer = world.to_pbx("200");
+    let [ours] = &keys(&answer)[..] else { panic!("one key: {}", text(&answer)) };
+    assert_eq!((ours.tag(), ours.suite().as_str()), (7, CM));
+    assert!(text(&answer).contains(" RTP/SAVP 0 101\r\n"));
+    assert!(opens(&world.srtp(Leg::Pbx).unwrap(), &key(7, CM, 2), ours));
+    assert!(world.srtp(Leg::Trunk).is_none());
+}
+
+#[test]
+fn no_key_of_one_party_reaches_the_other() {
+    let mut world = World::secured(MediaAs::Srtp, MediaAs::Srtp);
+
+    world.pbx_calls(&secure("192.0.2.10", 4000, &[key(1, CM, 2)]));
+    world.trunk_answers(200, "b", &secure("198.51.100.20", 6000, &[key(3, CM, 1)]));
+
+    let material = |key: &Crypto| String::from_utf8(key.to_value().to_vec()).unwrap().split("inline:").nth(1).unwrap().to_owned();
+    assert!(!text(&world.to_trunk("INVITE")).contains(&material(&key(1, CM, 2))));
+    assert!(!text(&world.to_pbx("200")).contains(&material(&key(3, CM, 1))));
+    assert!(world.srtp(Leg::Pbx).is_some() && world.srtp(Leg::Trunk).is_some());
+}
+
+#[test]
+fn an_answer_that_would_be_plain_where_srtp_is_wanted_brings_no_media() {
+    for answer in [
+        offer("198.51.100.20", 6000, "0 101"),
+        secure("198.51.100.20", 6000, &[key(9, CM, 1)]),
+        secure("198.51.100.20", 6000, &[key(3, GCM, 1)]),
+        secure("198.51.100.20", 6000, &[]),
+    ] {
+        let mut world = World::secured(MediaAs::Rtp, MediaAs::Srtp);
+        world.pbx_calls(&offer("192.0.2.10", 4000, "0 101"));
+
+        world.trunk_answers(200, "b", &answer);
+
+        let passed = world.to_pbx("200");
+        assert_eq!(world.sdp(&passed).media()[0].port, 0, "{}", text(&passed));
+        assert!(!world.orders().any(|order| matches!(order, Order::Describe { .. })), "{answer}");
+        assert_eq!(world.table.tallies().forks_refused, 1);
+    }
+}
+
+#[test]
+fn an_offer_that_the_rule_does_not_allow_is_refused_and_told_why() {
+    let plain = offer("192.0.2.10", 4000, "0 101");
+    let secured = secure("192.0.2.10", 4000, &[key(1, CM, 1)]);
+    let useless = secure("192.0.2.10", 4000, &[key(1, "F8_128_HMAC_SHA1_80", 1)]);
+    let dtls = plain.replace("RTP/AVP", "UDP/TLS/RTP/SAVP") + "a=fingerprint:sha-256 00\r\n";
+    for (rule, sdp, expected) in [
+        (MediaAs::Rtp, &secured, "plain RTP is wanted"),
+        (MediaAs::Srtp, &plain, "SRTP is wanted"),
+        (MediaAs::Srtp, &useless, "no a=crypto line"),
+        (MediaAs::Either, &useless, "no a=crypto line"),
+        (MediaAs::Either, &dtls, "no a=crypto line"),
+    ] {
+        let mut world = World::secured(rule, MediaAs::Rtp);
+
+        world.pbx_calls(sdp);
+
+        let refused = world.to_pbx("488");
+        let warning = String::from_utf8_lossy(refused.as_bytes()).into_owned();
+        assert!(warning.contains(&format!("Warning: 399 mitschnitt \"{expected}")), "{warning}");
+        assert_eq!((world.last_story().reason, world.taken()), (Reason::BadOffer, 0));
+    }
+}
+
+#[test]
+fn where_either_will_do_keys_are_offered_beside_plain_rtp_and_taken_or_left() {
+    let mut world = World::secured(MediaAs::Either, MediaAs::Either);
+    world.pbx_calls(&offer("192.0.2.10", 4000, "0 101"));
+    let invite = world.to_trunk("INVITE");
+    assert!(text(&invite).contains(" RTP/AVP 0 101\r\n"));
+    let ours = keys(&invite);
+    assert_eq!(ours.len(), 3);
+
+    let taken = offer("198.51.100.20", 6000, "0 101") + &line(&key(1, GCM256, 4));
+    world.trunk_answers(200, "b", &taken);
+
+    assert!(opens(&world.srtp(Leg::Trunk).unwrap(), &key(1, GCM256, 4), &ours[0]));
+    assert!(world.srtp(Leg::Pbx).is_none());
+    assert!(!text(&world.to_pbx("200")).contains("crypto"), "what was offered plain is answered plain");
+
+    let mut world = World::secured(MediaAs::Either, MediaAs::Either);
+    world.pbx_calls(&secure("192.0.2.10", 4000, &[key(1, CM, 1)]));
+    world.trunk_answers(200, "b", &offer("198.51.100.20", 6000, "0 101"));
+    assert!(world.srtp(Leg::Trunk).is_none(), "it left the keys");
+    assert!(world.srtp(Leg::Pbx).is_some() && text(&world.to_pbx("200")).contains("RTP/SAVP"));
+}
+
+#[test]
+fn a_hold_keeps_our_key_and_somebody_else_gets_one_of_its_own() {
+    let mut world = World::secured(MediaAs::Srtp, MediaAs::Srtp);
+    world.pbx_calls(&secure("192.0.2.10", 4000, &[key(1, CM, 2)]));
+    let to_trunk = keys(&world.to_trunk("INVITE"));
+    world.trunk_answers(200, "b", &secure("198.51.100.20", 6000, &[key(3, CM, 1)]));
+    world.pbx_acks("b");
+    let first = keys(&world.to_pbx("200"))[0].clone();
+
+    let hold = secure("192.0.2.10", 4000, &[key(1, CM, 2)]).replace("a=sendrecv", "a=sendonly");
+    let body = "Content-Type: application/sdp\r\n";
+    world.pbx_sends("INVITE", 2, "b", body, &hold);
+    assert_eq!(keys(&world.to_trunk("INVITE")), to_trunk, "the trunk is offered what it was");
+    world.trunk_answers(200, "b", &secure("198.51.100.20", 6000, &[key(3, CM, 1)]));
+    assert_eq!(keys(&world.to_pbx("200"))[0], first, "the same party keeps the key");
+
+    // Another phone, with a key of its own: it shall not be able to read what went to the one before.
+    world.pbx_sends("INVITE", 3, "b", body, &secure("192.0.2.77", 4444, &[key(1, CM, 5)]));
+    world.trunk_answers(200, "b", &secure("198.51.100.20", 6000, &[key(3, CM, 1)]));
+    let second = keys(&world.to_pbx("200"))[0].clone();
+    assert_ne!(second, first);
+    assert!(opens(&world.srtp(Leg::Pbx).unwrap(), &key(1, CM, 5), &second));
+    assert!(opens(&world.srtp(Leg::Trunk).unwrap(), &key(3, CM, 1), &to_trunk[2]), "the trunk's go on");
+
+    // The answer comes again: it says what it said.
+    world.trunk_answers(200, "b", &secure("198.51.100.20", 6000, &[key(3, CM, 1)]));
+    assert_eq!(keys(&world.to_pbx("200"))[0], second);
+}
+
+#[test]
+fn the_far_party_may_offer_anew_in_the_call() {
+    let mut world = World::secured(MediaAs::Rtp, MediaAs::Srtp);
+    world.pbx_calls(&offer("192.0.2.10", 4000, "0 101"));
+    world.trunk_answers(200, "b", &secure("198.51.100.20", 6000, &[key(3, CM, 1)]));
+    world.pbx_acks("b");
+
+    let body = "Content-Type: application/sdp\r\n";
+    world.trunk_sends("INVITE", 5, "b", body, &secure("198.51.100.20", 6000, &[key(1, GCM, 6), key(2, CM, 1)]));
+    assert!(!text(&world.to_pbx("INVITE")).contains("crypto"));
+    world.pbx_answers(&offer("192.0.2.10", 4000, "0 101"));
+
+    let answer = world.to_trunk("200");
+    let [ours] = &keys(&answer)[..] else { panic!("one key: {}", text(&answer)) };
+    assert_eq!((ours.tag(), ours.suite().as_str()), (1, GCM));
+    assert!(opens(&world.srtp(Leg::Trunk).unwrap(), &key(1, GCM, 6), ours));
+}
+
+#[test]
+fn an_offer_in_the_answer_is_secured_as_well_and_its_ack_may_come_again() {
+    let mut world = World::secured(MediaAs::Rtp, MediaAs::Srtp);
+    world.pbx_calls("");
+    world.trunk_answers(200, "b", &secure("198.51.100.20", 6000, &[key(4, CM, 1)]));
+    assert!(!text(&world.to_pbx("200")).contains("crypto"));
+
+    let answer = offer("192.0.2.10", 4000, "0 101");
+    let body = "Content-Type: application/sdp\r\n";
+    world.pbx_sends("ACK", 1, "b", body, &answer);
+    let first = keys(&world.to_trunk("ACK"));
+    world.pbx_sends("ACK", 1, "b", body, &answer);
+
+    assert_eq!((first.len(), first[0].tag()), (1, 4));
+    assert_eq!(keys(&world.to_trunk("ACK")), first);
+    assert!(opens(&world.srtp(Leg::Trunk).unwrap(), &key(4, CM, 1), &first[0]));
+}
+
+#[test]
+fn a_fax_does_not_go_out_in_the_open_where_srtp_is_wanted() {
+    let mut world = World::secured(MediaAs::Rtp, MediaAs::Srtp);
+    world.pbx_calls(&offer("192.0.2.10", 4000, "0 101"));
+    world.trunk_answers(200, "b", &secure("198.51.100.20", 6000, &[key(3, CM, 1)]));
+    world.pbx_acks("b");
+
+    let fax = "v=0\r\no=- 1 2 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\nm=image 4000 udptl t38\r\n";
+    world.pbx_sends("INVITE", 2, "b", "Content-Type: application/sdp\r\n", fax);
+
+    assert!(String::from_utf8_lossy(world.to_pbx("488").as_bytes()).contains("SRTP is wanted here"));
+    assert!(world.srtp(Leg::Trunk).is_some(), "the call goes on as it was");
+}
+
+#[test]
+fn without_a_rule_keys_pass_as_they_came() {
+    let mut world = World::with(Mode::Announce);
+    let sdp = secure("192.0.2.10", 4000, &[key(1, CM, 2)]);
+    world.pbx_calls(&sdp);
+
+    assert_eq!(keys(&world.to_trunk("INVITE")), [key(1, CM, 2)]);
+    world.trunk_answers(200, "b", &secure("198.51.100.20", 6000, &[key(1, CM, 1)]));
+    world.pbx_acks("b");
+    assert_eq!(world.last_story().reason, Reason::MediaEncrypted);
+}
+
+const CM: &str = "AES_CM_128_HMAC_SHA1_80";
+const GCM: &str = "AEAD_AES_128_GCM";
+const GCM256: &str = "AEAD_AES_256_GCM";
+
+/// A key whose bytes are all this.
+fn key(tag: u32, suite: &str, byte: u8) -> Crypto {
+    let suite = mitschnitt::wire::sdp::Suite::KNOWN.into_iter().find(|known| known.as_str() == suite).unwrap();
+    let (key, salt) = suite.lengths().unwrap();
+    Crypto::new(tag, suite, &vec![byte; key + salt]).unwrap()
+}
+
+fn line(key: &Crypto) -> String {
+    format!("a=crypto:{}\r\n", String::from_utf8(key.to_value().to_vec()).unwrap())
+}
+
+/// A description by SRTP with these keys.
+fn secure(ip: &str, port: u16, keys: &[Crypto]) -> String {
+    offer(ip, port, "0 101").replace("RTP/AVP", "RTP/SAVP") + &keys.iter().map(line).collect::<String>()
+}
+
+fn text(message: &Message) -> String {
+    String::from_utf8_lossy(message.body()).into_owned()
+}
+
+fn keys(message: &Message) -> Vec<Crypto> {
+    Sdp::parse(message.body()).unwrap().media()[0].keys.clone()
+}
+
+/// Whether these are the keys of the party and of ours: what one side seals the other opens.
+fn opens(srtp: &Srtp, theirs: &Crypto, ours: &Crypto) -> bool {
+    use mitschnitt::media::srtp::{Keying, Opener, Sealer};
+    let goes = |from: Keying, to: Keying| {
+        let mut packet = vec![0x80, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 7, 7, 7];
+        let length = packet.len();
+        packet.resize(length + Sealer::GROWTH_MAX, 0);
+        let mut sealer = Sealer::new(from);
+        let sealed = sealer.seal_rtp(&mut packet, length).unwrap();
+        Opener::new(to).open_rtp(sealed, Moment::START).is_ok()
+    };
+    goes(Keying::of(theirs).unwrap(), srtp.theirs.clone()) && goes(srtp.ours.clone(), Keying::of(ours).unwrap())
+}
+
+impl World {
+    /// With which keys the media plane was told last that the party on this leg is.
+    fn srtp(&self, leg: Leg) -> Option<Srtp> {
+        let told = self.orders().filter_map(|order| match order {
+            Order::Describe { leg: of, srtp, .. } if *of == leg => Some(srtp.as_deref().cloned()),
+            _ => None,
+        });
+        let told: Vec<_> = told.collect();
+        assert!(!told.is_empty(), "it was described");
+        told.into_iter().last().flatten()
+    }
+}
