@@ -48,7 +48,7 @@ has_begun() { [ "$(metric mitschnitt_vault_recordings_begun_total)" -ge "$calls"
 proxy=$!
 waits 15 grep -q 'mitschnitt ready' "$work/proxy.log"
 
-python3 "$lab/sipcalls.py" "$calls" "$work/ports" --hold 45 >"$work/calls.log" &
+python3 "$lab/sipcalls.py" "$calls" "$work/ports" --hold $((45 + calls / 50)) >"$work/calls.log" &
 caller=$!
 waits 60 grep -q set_up= "$work/calls.log"
 waits 15 has_begun
