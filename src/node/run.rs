@@ -27,7 +27,7 @@ use crate::node::ledger::{self, Ledger};
 use crate::node::metrics::Metrics;
 use crate::node::scrape;
 use crate::node::setup::{self, Asks, Setup};
-use crate::node::sockets::Sockets;
+use crate::node::sockets::{self, Sockets};
 use crate::time::Moment;
 
 /// Runs the proxy until it is told to stop.
@@ -43,16 +43,16 @@ pub(super) fn run(setup: Setup) -> Result<(), String> {
 }
 
 async fn serve(setup: Setup) -> Result<(), String> {
-    raise_file_limit();
-    leave_no_core();
     let Setup {
         listen,
+        sip_dscp,
         metrics_listen,
         data,
         media,
         ports,
         threads,
         io,
+        media_dscp,
         dead,
         peers,
         strangers,
@@ -61,6 +61,8 @@ async fn serve(setup: Setup) -> Result<(), String> {
         recipients,
         store,
     } = setup;
+    raise_file_limit(ports.len() / 2);
+    leave_no_core();
     let clock = Clock::start();
     let metrics = Arc::new(Metrics::new());
     // A seed of its own for each use: what a peer sees of one tells it nothing of another.
@@ -70,6 +72,10 @@ async fn serve(setup: Setup) -> Result<(), String> {
     let socket = UdpSocket::bind(listen)
         .await
         .map_err(|error| format!("cannot listen on udp {listen} (sip.listen): {error}\n  {}", address_remedy(&error)))?;
+    // Where the system does not let us mark, the calls go all the same.
+    if let Err(error) = sockets::mark(&socket, listen.ip(), sip_dscp) {
+        tracing::warn!(%error, "sip_not_marked");
+    }
     let (ask, mut asked) = mpsc::channel(16);
     let control = data.join("control.sock");
     let admin = admin::listen(&control, ask).map_err(|error| {
@@ -136,7 +142,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
     drop(ended);
 
     let pairs = ports.len() / 2;
-    let sockets = Sockets::new(media, &ports, seed()?)
+    let sockets = Sockets::new(media, &ports, media_dscp, seed()?)
         .map_err(|error| format!("media.ports: {error}\n  a call takes two pairs: give it at least a few hundred ports"))?;
     let table = Table::new(
         call::Config {
@@ -482,14 +488,31 @@ fn announce_ready(listen: SocketAddr) {
     eprintln!("mitschnitt ready: udp {listen}");
 }
 
-/// Every call has eight sockets and one file: the soft limit of open files is raised to the hard one.
-fn raise_file_limit() {
+/// The soft limit of open files is raised to the hard one; where that is too low for the calls that the ports are enough for, it is said.
+fn raise_file_limit(pairs: usize) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
         tracing::warn!(%error, "file_limit_not_raised");
     }
+    let files = getrlimit(Resource::Nofile).current;
+    if let Some(calls) = files.and_then(|files| too_few_files(files, pairs)) {
+        tracing::warn!(files, calls, remedy = "LimitNOFILE= of the service, or `ulimit -Hn`", "file_limit_is_low");
+    }
 }
+
+/// Returns for how many calls so many open files are enough, where the ports are enough for more.
+fn too_few_files(files: u64, pairs: usize) -> Option<u64> {
+    let calls = files.saturating_sub(OWN_FILES) / FILES_PER_CALL;
+    let wanted = u64::try_from((pairs / 2).min(limits::CALLS)).unwrap_or(u64::MAX);
+    (calls < wanted).then_some(calls)
+}
+
+/// Files of a recorded call with one audio line: two pairs of sockets, and the recording.
+const FILES_PER_CALL: u64 = 5;
+
+/// Files of the process itself, with the stock of ports: two pairs for each of [`limits::PORT_STOCK`], and some dozens.
+const OWN_FILES: u64 = 4 * limits::PORT_STOCK as u64 + 64;
 
 /// A core dump would hold voices, numbers and keys: the kernel writes none of this process.
 fn leave_no_core() {
@@ -521,5 +544,19 @@ fn address_remedy(error: &io::Error) -> &'static str {
         "ports below 1024 need CAP_NET_BIND_SERVICE"
     } else {
         "choose another address"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_open_files_that_is_too_low_is_told_in_calls() {
+        let few = OWN_FILES + 100 * FILES_PER_CALL;
+
+        assert_eq!(too_few_files(few, 202), Some(100), "of the 101 that the ports are enough for");
+        assert_eq!(too_few_files(few, 200), None);
+        assert_eq!(too_few_files(10, 2), Some(0));
     }
 }

@@ -25,12 +25,14 @@ use crate::vault::{NodeKey, Recipient};
 /// All that the proxy runs on.
 pub(super) struct Setup {
     pub(super) listen: SocketAddr,
+    pub(super) sip_dscp: u8,
     pub(super) metrics_listen: SocketAddr,
     pub(super) data: PathBuf,
     pub(super) media: [IpAddr; 2],
     pub(super) ports: RangeInclusive<u16>,
     pub(super) threads: usize,
     pub(super) io: config::MediaIo,
+    pub(super) media_dscp: u8,
     pub(super) dead: Option<DeadMedia>,
     pub(super) peers: Peers,
     pub(super) strangers: Strangers,
@@ -72,12 +74,14 @@ impl Setup {
         };
         Ok(Self {
             listen: settings.sip.listen,
+            sip_dscp: settings.sip.dscp,
             metrics_listen: settings.metrics,
             data: settings.data.clone(),
             media: settings.media.addresses,
             ports: settings.media.ports.clone(),
             threads,
             io: settings.media.io,
+            media_dscp: settings.media.dscp,
             dead: settings.media.dead,
             peers: Peers {
                 pbx: peer(&settings.pbx),

@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
+use std::os::fd::AsFd;
+
+use rustix::net::sockopt::{set_ip_tos, set_ipv6_tclass};
 
 use crate::call::PortPair;
 use crate::ids::Leg;
@@ -14,6 +17,9 @@ use crate::time::Moment;
 #[derive(Debug)]
 pub(super) struct Sockets {
     addresses: [IpAddr; 2],
+    /// How packets are marked (RFC 2474).
+    dscp: u8,
+    is_unmarked_told: bool,
     /// Which ports are free on each address: one book where both legs have one address.
     books: Books,
     /// Opened and waiting for a call.
@@ -37,15 +43,15 @@ impl Books {
 }
 
 impl Sockets {
-    /// Takes the addresses of both legs, and the range of ports that each has.
+    /// Takes the addresses of both legs, the range of ports that each has, and how packets are marked.
     ///
     /// # Errors
     /// The range holds no pair.
-    pub(super) fn new(addresses: [IpAddr; 2], range: &RangeInclusive<u16>, seed: u64) -> Result<Self, NoPorts> {
+    pub(super) fn new(addresses: [IpAddr; 2], range: &RangeInclusive<u16>, dscp: u8, seed: u64) -> Result<Self, NoPorts> {
         let book = |nth| Ports::new(range.clone(), seed ^ nth);
         let [pbx, trunk] = addresses;
         let books = if pbx == trunk { Books::One(book(1)?) } else { Books::Two([book(1)?, book(2)?]) };
-        Ok(Self { addresses, books, waiting: HashMap::new(), free_ids: Vec::new(), next_id: 0 })
+        Ok(Self { addresses, dscp, is_unmarked_told: false, books, waiting: HashMap::new(), free_ids: Vec::new(), next_id: 0 })
     }
 
     /// Opens up to `count` pairs that face `leg`. Fewer come where the range is used up, or where others have the ports.
@@ -120,6 +126,13 @@ impl Sockets {
             Ok::<_, io::Error>(socket)
         };
         let sockets = (bind(rtp)?, bind(rtcp)?);
+        for socket in [&sockets.0, &sockets.1] {
+            if let Err(error) = mark(socket, ip, self.dscp)
+                && !std::mem::replace(&mut self.is_unmarked_told, true)
+            {
+                tracing::warn!(%error, "media_not_marked");
+            }
+        }
         let ids = PairIds { rtp: self.name(), rtcp: self.name() };
         self.waiting.insert(ids.rtp, sockets.0);
         self.waiting.insert(ids.rtcp, sockets.1);
@@ -135,8 +148,51 @@ impl Sockets {
     }
 }
 
+/// Marks what a socket sends: the six bits of a code point stand above the two of congestion (RFC 3168 §5).
+///
+/// # Errors
+/// The system does not let us.
+pub(super) fn mark(socket: impl AsFd, ip: IpAddr, dscp: u8) -> io::Result<()> {
+    let field = dscp << 2;
+    match ip {
+        IpAddr::V4(_) => set_ip_tos(socket, field)?,
+        IpAddr::V6(_) => set_ipv6_tclass(socket, field.into())?,
+    }
+    Ok(())
+}
+
 /// Packets that are thrown away at most: more than a socket's buffer holds by default (212,992 bytes).
 const STALE: usize = 1024;
 
 /// Ports in a row that may be taken by others before the search ends: a neighbour's handful, not a whole range.
 const MISSES: usize = 256;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use rustix::net::sockopt::{ip_tos, ipv6_tclass};
+    use rustix::net::{AddressFamily, SocketType};
+
+    use super::*;
+
+    #[test]
+    fn what_a_pair_sends_is_marked() {
+        let local = IpAddr::from([127, 0, 0, 1]);
+        let mut sockets = Sockets::new([local, local], &(20_000..=59_999), 46, 7).unwrap();
+
+        let pair = sockets.open(Leg::Pbx, 1, Moment::START).pop().unwrap();
+
+        for (_, socket) in sockets.claim(pair.ids).into_iter().flatten() {
+            assert_eq!(ip_tos(&socket).unwrap(), 0xb8, "EF, as it stands in the packet");
+        }
+    }
+
+    #[test]
+    fn ipv6_is_marked_in_its_own_field() {
+        let socket = rustix::net::socket(AddressFamily::INET6, SocketType::DGRAM, None).unwrap();
+
+        mark(&socket, IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1_u16]), 40).unwrap();
+
+        assert_eq!(ipv6_tclass(&socket).unwrap(), 0xa0);
+    }
+}

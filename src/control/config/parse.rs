@@ -32,10 +32,10 @@ pub struct Report {
 
 /// The sections, and the settings of each.
 pub(super) const SECTIONS: [(&str, &[&str]); 9] = [
-    ("sip", &["listen", "strangers"]),
+    ("sip", &["listen", "strangers", "dscp"]),
     ("pbx", &["address", "networks", "latching", "media_networks", "media_as", "srtp_keys"]),
     ("trunk", &["name", "address", "networks", "latching", "media_networks", "media_as", "srtp_keys"]),
-    ("media", &["address", "pbx_address", "trunk_address", "ports", "threads", "io", "dead_after_s", "when_dead"]),
+    ("media", &["address", "pbx_address", "trunk_address", "ports", "threads", "io", "dscp", "dead_after_s", "when_dead"]),
     ("metrics", &["listen"]),
     ("data", &["directory"]),
     ("keys", &["node"]),
@@ -95,21 +95,21 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
     check_media_as(pbx.as_ref(), &trunks, notes);
 
     let whole = (|| {
-        let (listen, strangers) = sip?;
+        let (listen, strangers, sip_dscp) = sip?;
         let all = |networks: Vec<Found<Network>>| networks.into_iter().map(|found| found.value).collect();
         let peer_of = |PeerRead { address, networks, latching, media_networks, media_as, media_as_line: _ }| {
             let (networks, media_networks) = (all(networks), all(media_networks));
             Some(Peer { address: address?.value, networks, latching: latching?, media_as, media_networks })
         };
-        let (addresses, ports, threads, io, dead) = media?;
+        let MediaRead { addresses, ports, threads, io, dscp, dead } = media?;
         Some(Settings {
-            sip: Sip { listen: listen?.value, strangers: strangers? },
+            sip: Sip { listen: listen?.value, strangers: strangers?, dscp: sip_dscp? },
             pbx: peer_of(pbx?)?,
             trunks: trunks
                 .into_iter()
                 .map(|(name, peer)| Some(Trunk { name, peer: peer_of(peer)? }))
                 .collect::<Option<Vec<_>>>()?,
-            media: Media { addresses: addresses?, ports: ports?.value, threads: threads?, io: io?, dead: dead? },
+            media: Media { addresses: addresses?, ports: ports?.value, threads: threads?, io: io?, dscp: dscp?, dead: dead? },
             metrics: metrics?,
             data: data.clone()?,
             node_key: node_key.clone()?,
@@ -135,11 +135,17 @@ struct PeerRead {
 }
 
 /// Signalling as far as it could be read.
-type SipRead = (Option<Found<SocketAddr>>, Option<Strangers>);
+type SipRead = (Option<Found<SocketAddr>>, Option<Strangers>, Option<u8>);
 
 /// Media as far as they could be read.
-type MediaRead =
-    (Option<[IpAddr; 2]>, Option<Found<RangeInclusive<u16>>>, Option<usize>, Option<MediaIo>, Option<Option<DeadMedia>>);
+struct MediaRead {
+    addresses: Option<[IpAddr; 2]>,
+    ports: Option<Found<RangeInclusive<u16>>>,
+    threads: Option<usize>,
+    io: Option<MediaIo>,
+    dscp: Option<u8>,
+    dead: Option<Option<DeadMedia>>,
+}
 
 /// Returns a section that must be there.
 fn single<'d>(document: &Section<'d>, key: &str, example: &str, notes: &mut Notes) -> Option<Section<'d>> {
@@ -182,7 +188,22 @@ fn sip(section: &Section<'_>, notes: &mut Notes) -> SipRead {
         None => Some(Strangers::Drop),
         Some(_) => section.word("strangers", &words, notes).map(|found| found.value),
     };
-    (listen, strangers)
+    (listen, strangers, dscp(section, SIP_DSCP, notes))
+}
+
+/// How SIP is marked when nothing is said: CS5, which RFC 4594 §4.2 has for signalling.
+const SIP_DSCP: u8 = 40;
+
+/// How media are marked when nothing is said: EF, which RFC 4594 §4.1 has for telephony.
+const MEDIA_DSCP: u8 = 46;
+
+fn dscp(section: &Section<'_>, default: u8, notes: &mut Notes) -> Option<u8> {
+    match section.line_of("dscp", notes) {
+        None => Some(default),
+        Some(_) => {
+            section.number("dscp", 0..=63, "(a code point of RFC 2474)", notes).and_then(|found| u8::try_from(found.value).ok())
+        }
+    }
 }
 
 fn peer(section: &Section<'_>, notes: &mut Notes) -> PeerRead {
@@ -323,7 +344,9 @@ fn media(section: &Section<'_>, notes: &mut Notes) -> MediaRead {
         None => Some(MediaIo::Epoll),
         Some(_) => section.word("io", &words, notes).map(|found| found.value),
     };
-    (pbx.zip(trunk).map(|(pbx, trunk)| [pbx.value, trunk.value]), ports, threads, io, dead(section, notes))
+    let addresses = pbx.zip(trunk).map(|(pbx, trunk)| [pbx.value, trunk.value]);
+    let dscp = dscp(section, MEDIA_DSCP, notes);
+    MediaRead { addresses, ports, threads, io, dscp, dead: dead(section, notes) }
 }
 
 /// After how many seconds of silence a call is told as dead when nothing is said: two who are muted, in phones that suppress silence, may
@@ -471,7 +494,7 @@ fn check_peers(sip: Option<&SipRead>, pbx: Option<&PeerRead>, trunks: &[(TrunkNa
     let pbx = pbx.map(|peer| ("the PBX".to_owned(), peer));
     let trunks = trunks.iter().map(|(name, peer)| (format!("trunk `{name}`"), peer));
     let peers: Vec<_> = pbx.into_iter().chain(trunks).collect();
-    let listen = sip.and_then(|(listen, _)| listen.as_ref());
+    let listen = sip.and_then(|(listen, ..)| listen.as_ref());
     for (nth, (name, PeerRead { address, networks, .. })) in peers.iter().enumerate() {
         if let (Some(address), Some(listen)) = (address, listen) {
             if address.value == listen.value {
@@ -519,7 +542,7 @@ fn check_media_as(pbx: Option<&PeerRead>, trunks: &[(TrunkName, PeerRead)], note
 }
 
 fn check_ports(sip: Option<&SipRead>, media: Option<&MediaRead>, notes: &mut Notes) {
-    if let (Some((Some(listen), _)), Some((Some(addresses), Some(ports), ..))) = (sip, media)
+    if let (Some((Some(listen), ..)), Some(MediaRead { addresses: Some(addresses), ports: Some(ports), .. })) = (sip, media)
         && addresses.contains(&listen.value.ip())
         && ports.value.contains(&listen.value.port())
     {

@@ -65,6 +65,8 @@ pub struct Sip {
     pub listen: SocketAddr,
     /// What becomes of requests of others.
     pub strangers: Strangers,
+    /// How its datagrams are marked: 0 to 63 (RFC 2474).
+    pub dscp: u8,
 }
 
 /// What becomes of requests from addresses that are neither PBX nor trunk.
@@ -120,6 +122,8 @@ pub struct Media {
     pub threads: usize,
     /// How they speak with the kernel.
     pub io: MediaIo,
+    /// How media packets are marked: 0 to 63 (RFC 2474).
+    pub dscp: u8,
     /// When a call's media are dead, and what becomes of it.
     pub dead: Option<DeadMedia>,
 }
