@@ -16,7 +16,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("consent", &[]),
     ("sound", &[]),
     ("sip", &["wire"]),
-    ("media", &["wire", "consent"]),
+    ("media", &["wire", "consent", "sound"]),
     ("vault", &["consent"]),
     ("export", &["vault", "wire", "sound"]),
     ("call", &["sip", "media", "vault", "consent", "wire"]),

@@ -3,6 +3,8 @@
 
 #[path = "media_plane/secured.rs"]
 mod secured;
+#[path = "media_plane/tones.rs"]
+mod tones;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -11,7 +13,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use mitschnitt::codec::Codec;
-use mitschnitt::consent::{Clip, Consent, Cut, Fact, Facts, Mode, Output, Parties, Permit, Terms, WithoutConsent};
+use mitschnitt::consent::{Clip, Consent, Cut, Fact, Facts, How, Mode, Output, Parties, Permit, Terms, WithoutConsent};
 use mitschnitt::digit::Digit;
 use mitschnitt::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use mitschnitt::media::srtp::{Keying, Opener, Sealer};
@@ -1216,6 +1218,7 @@ struct Lab {
     cut: Vec<(Leg, Cut)>,
     moved: Vec<Leg>,
     digits: Vec<(Leg, Digit)>,
+    hows: Vec<How>,
     closed: Vec<BridgeTallies>,
     /// When it was told that nothing came, and from whom alone.
     silent: Vec<(u64, Option<Leg>)>,
@@ -1265,6 +1268,7 @@ impl Lab {
             cut: vec![],
             moved: vec![],
             digits: vec![],
+            hows: vec![],
             closed: vec![],
             silent: vec![],
         }
@@ -1435,7 +1439,10 @@ impl Lab {
                 }
                 Event::Cut { id: _, leg, cut } => self.cut.push((leg, cut)),
                 Event::Moved { id: _, leg } => self.moved.push(leg),
-                Event::Digit { id: _, leg, digit } => self.digits.push((leg, digit)),
+                Event::Digit { id: _, leg, digit, how } => {
+                    self.digits.push((leg, digit));
+                    self.hows.push(how);
+                }
                 Event::Dead { id: _ } => self.silent.push((self.now.as_micros() / 1000, None)),
                 Event::OneWay { id: _, leg } => self.silent.push((self.now.as_micros() / 1000, Some(leg))),
                 Event::Closed { id: _, tallies } => self.closed.push(*tallies),

@@ -712,7 +712,7 @@ impl Call {
                 None => self.announce(desk, now),
             },
             media::Event::Moved { id, leg } => self.moved(id, leg, desk, now),
-            media::Event::Digit { id: _, leg, digit } => self.pressed(leg, digit, How::KeyByRtp, desk, now),
+            media::Event::Digit { id: _, leg, digit, how } => self.pressed(leg, digit, how, desk, now),
             // The table takes the first two: they may end the call.
             media::Event::Dead { .. } | media::Event::OneWay { .. } | media::Event::Closed { .. } => {}
         }

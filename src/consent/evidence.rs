@@ -48,6 +48,8 @@ pub enum How {
     KeyByRtp,
     /// Pressed the key, as SIP INFO.
     KeyByInfo,
+    /// Pressed the key, whose two tones were heard (ITU-T Q.23).
+    KeyBySound,
 }
 
 impl How {
@@ -59,6 +61,7 @@ impl How {
             Self::DidNotRefuse => "did-not-refuse",
             Self::KeyByRtp => "key-rfc4733",
             Self::KeyByInfo => "key-sip-info",
+            Self::KeyBySound => "key-in-band",
         }
     }
 }
@@ -326,13 +329,13 @@ pub(super) mod tests {
 
     #[test]
     fn each_way_to_agree_has_its_word_in_the_evidence() {
-        let words = [How::Stayed, How::DidNotRefuse, How::KeyByRtp, How::KeyByInfo].map(|how| {
+        let words = [How::Stayed, How::DidNotRefuse, How::KeyByRtp, How::KeyByInfo, How::KeyBySound].map(|how| {
             let given = ConsentGiven { leg: Leg::Trunk, how, at: Moment::START };
             let evidence = Evidence::new(facts(), terms(Mode::OptIn), [], vec![given], Moment::START);
             serde_json::from_slice::<serde_json::Value>(&evidence.to_json()).expect("it is JSON")["consents"][0]["how"].clone()
         });
 
-        assert_eq!(words, ["stayed", "did-not-refuse", "key-rfc4733", "key-sip-info"]);
+        assert_eq!(words, ["stayed", "did-not-refuse", "key-rfc4733", "key-sip-info", "key-in-band"]);
     }
 
     #[test]

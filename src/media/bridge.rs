@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::consent::{Cut, Permit, Played, Player};
+use crate::consent::{Cut, How, Permit, Played, Player};
 use crate::ids::Leg;
 use crate::limits::MEDIA_PACKET_BYTES;
 use crate::media::chance::Chance;
@@ -113,8 +113,10 @@ impl Bridge {
             self.side_mut(leg).splice.carry(ssrc);
         }
         let [pbx, trunk] = &mut self.sides;
-        pbx.meanings = Meanings::of(trunk.remote(), pbx.remote());
-        trunk.meanings = Meanings::of(pbx.remote(), trunk.remote());
+        let meanings = [Meanings::of(trunk.remote(), pbx.remote()), Meanings::of(pbx.remote(), trunk.remote())];
+        let [of_pbx, of_trunk] = meanings;
+        pbx.mean(of_pbx);
+        trunk.mean(of_trunk);
         // What the one takes, the other is to send; on hold neither.
         let is_described = pbx.remote().is_some() && trunk.remote().is_some();
         pbx.quality.expect(is_described && trunk.takes().is_some(), now);
@@ -406,11 +408,20 @@ impl Bridge {
         from.tallies.packets += 1;
         from.tallies.bytes += packet.len() as u64;
         let (kind, keep) = match from.meanings.of_type(rtp.payload_type()) {
-            Meaning::Audio => (Kind::Media, self.permit.as_ref().and_then(|permit| permit.cover(leg, now, packet))),
+            Meaning::Audio => {
+                let heard = from.hear(&rtp);
+                if let Some(digit) = heard.and_then(|heard| heard.key) {
+                    told.tell_digit(id, leg, digit, How::KeyBySound);
+                }
+                let is_key = heard.is_some_and(|heard| heard.is_tone);
+                from.tallies.withheld += u64::from(is_key);
+                let permit = self.permit.as_ref().filter(|_| !is_key);
+                (Kind::Media, permit.and_then(|permit| permit.cover(leg, now, packet)))
+            }
             Meaning::TelephoneEvent => {
                 from.tallies.withheld += 1;
                 if let Some(digit) = from.press(&rtp, now) {
-                    told.tell_digit(id, leg, digit);
+                    told.tell_digit(id, leg, digit, How::KeyByRtp);
                 }
                 let keep = self.permit.as_ref().filter(|_| cfg!(sabotage = "keep-the-keys"));
                 (Kind::TelephoneEvent, keep.and_then(|permit| permit.cover(leg, now, packet)))

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::consent::{Cut, Played};
+use crate::consent::{Cut, How, Played};
 use crate::digit::Digit;
 use crate::ids::Leg;
 use crate::limits::MEDIA_EVENTS;
@@ -35,7 +35,7 @@ pub enum Event {
         /// The party.
         leg: Leg,
     },
-    /// A party pressed a key, as a telephone-event. Comes once for each press.
+    /// A party pressed a key, as a telephone-event or by its tones. Comes once for each press.
     Digit {
         /// Which bridge.
         id: BridgeId,
@@ -43,6 +43,8 @@ pub enum Event {
         leg: Leg,
         /// The key.
         digit: Digit,
+        /// How it came: [`How::KeyByRtp`] or [`How::KeyBySound`].
+        how: How,
     },
     /// Nothing came from either party for as long as the bridge is watched, nor over any other bridge of the dialog, while neither was on
     /// hold: [`Order::Watch`](crate::media::Order::Watch). RTCP counts as something. Told once.
@@ -84,9 +86,9 @@ impl Told {
     }
 
     /// Tells a key, unless too much waits already: a party can press, or pretend to, faster than anybody listens.
-    pub(super) fn tell_digit(&mut self, id: BridgeId, leg: Leg, digit: Digit) {
+    pub(super) fn tell_digit(&mut self, id: BridgeId, leg: Leg, digit: Digit, how: How) {
         if self.events.len() < MEDIA_EVENTS {
-            self.events.push_back(Event::Digit { id, leg, digit });
+            self.events.push_back(Event::Digit { id, leg, digit, how });
         } else {
             self.digits_lost += 1;
         }
@@ -111,7 +113,7 @@ mod tests {
     fn keys_that_nobody_fetches_are_counted_and_not_stored() {
         let id = BridgeId { call: CallId::from_u64(1), dialog: 0, line: 0 };
         let mut told = Told::new();
-        (0..=MEDIA_EVENTS).for_each(|_| told.tell_digit(id, Leg::Pbx, Digit::from_event(1).unwrap()));
+        (0..=MEDIA_EVENTS).for_each(|_| told.tell_digit(id, Leg::Pbx, Digit::from_event(1).unwrap(), How::KeyByRtp));
 
         told.tell(Event::Closed { id, tallies: Box::default() });
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::codec::Codec;
 use crate::consent::Cut;
-use crate::limits::{MEDIA_CLOCKS, MEDIA_PACKET_BYTES};
+use crate::limits::{MEDIA_CLOCKS, MEDIA_MISORDER, MEDIA_PACKET_BYTES};
 use crate::media::inject::Injection;
 use crate::media::latch::Latch;
 use crate::media::quality::Quality;
@@ -13,6 +13,8 @@ use crate::media::secure::{Protocol, Secure};
 use crate::media::splice::Splice;
 use crate::media::srtp::Refused;
 use crate::media::{Announcing, Latching, LegTallies, PairIds, Payload, PayloadFormat, PortId, Remote, Srtp};
+use crate::sound::g711::{decode_alaw, decode_ulaw};
+use crate::sound::inband::{Heard, Listener};
 use crate::time::Moment;
 use crate::wire::dtmf;
 use crate::wire::rtp::{self, Rtp};
@@ -30,6 +32,10 @@ pub(super) struct Side {
     pub(super) secure: Option<Box<Secure>>,
     /// What packets from the party mean.
     pub(super) meanings: Meanings,
+    /// Listens for keys, where the party can press them by their tones alone.
+    pub(super) listener: Option<Box<Listener>>,
+    /// Source and number of the newest packet that was listened to.
+    listened: Option<(u32, u16)>,
     /// The newest key that the party pressed.
     pressed: Option<Press>,
     /// When a press of the party was told last.
@@ -75,6 +81,8 @@ impl Side {
             latch: Latch::new(latching),
             secure: None,
             meanings: Meanings::NONE,
+            listener: None,
+            listened: None,
             pressed: None,
             told: None,
             splice: Splice::new(),
@@ -185,6 +193,35 @@ impl Side {
         self.told = Some(now);
         Some(digit)
     }
+
+    /// Takes what both parties' payload types mean from here on, and listens for the tones of keys where neither takes telephone-events.
+    pub(super) fn mean(&mut self, meanings: Meanings) {
+        if meanings.has_tones() {
+            self.listener.get_or_insert_default();
+        } else {
+            self.listener = None;
+        }
+        self.meanings = meanings;
+    }
+
+    /// Listens to a packet of sound, and returns what was heard; nothing where keys come as events, or the codec is one that is not listened to.
+    pub(super) fn hear(&mut self, rtp: &Rtp<'_>) -> Option<Heard> {
+        let law = self.meanings.law_of(rtp.payload_type())?;
+        let listener = self.listener.as_mut()?;
+        let (ssrc, sequence) = (rtp.ssrc(), rtp.sequence());
+        let is_late = |&(of, newest): &(u32, u16)| {
+            of == ssrc && (-MEDIA_MISORDER..=0).contains(&sequence.wrapping_sub(newest).cast_signed())
+        };
+        if self.listened.as_ref().is_some_and(is_late) {
+            return Some(Heard { key: None, is_tone: listener.is_tone() });
+        }
+        self.listened = Some((ssrc, sequence));
+        let payload = rtp.payload().iter();
+        Some(match law {
+            Law::Mu => listener.hear(payload.map(|&code| decode_ulaw(code))),
+            Law::A => listener.hear(payload.map(|&code| decode_alaw(code))),
+        })
+    }
 }
 
 /// The shortest time between two presses that are told: the shortest tone and pause that exchanges know (ITU-T Q.24: 40 ms each).
@@ -204,6 +241,15 @@ pub(super) struct Meanings {
     /// The types whose clock is the 8 kHz of telephony, and the clocks of the others, in Hz.
     at_8_khz: u128,
     clocks: Vec<(u8, u32)>,
+    /// The types of G.711, each of its law, where no type is of telephone-events: keys come as tones then.
+    tones: [u128; 2],
+}
+
+/// The two laws of G.711.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Law {
+    Mu,
+    A,
 }
 
 /// What one packet means.
@@ -218,10 +264,11 @@ pub(super) enum Meaning {
 }
 
 impl Meanings {
-    pub(super) const NONE: Self = Self { audio: 0, events: 0, at_8_khz: 0, clocks: Vec::new() };
+    pub(super) const NONE: Self = Self { audio: 0, events: 0, at_8_khz: 0, clocks: Vec::new(), tones: [0, 0] };
 
     pub(super) fn of(receiver: Option<&Remote>, sender: Option<&Remote>) -> Self {
         let (mut audio, mut events, mut any_event, mut at_8_khz) = (0, 0, 0, 0);
+        let (mut mu, mut a) = (0, 0);
         let mut clocks = Vec::new();
         for remote in [receiver, sender].into_iter().flatten() {
             let listed = audio | events;
@@ -234,6 +281,8 @@ impl Meanings {
                         any_event |= bit;
                     }
                     Payload::Speech(_) | Payload::Other { clock: 8000 } => {
+                        mu |= if format.payload == Payload::Speech(Codec::Pcmu) { fresh } else { 0 };
+                        a |= if format.payload == Payload::Speech(Codec::Pcma) { fresh } else { 0 };
                         audio |= fresh;
                         at_8_khz |= fresh;
                     }
@@ -249,7 +298,26 @@ impl Meanings {
         let comfort_noise = bit(COMFORT_NOISE) & !events;
         at_8_khz |= comfort_noise & !audio;
         audio |= comfort_noise;
-        Self { audio: audio & !any_event, events: events & !audio, at_8_khz, clocks }
+        let tones = if any_event == 0 { [mu, a] } else { [0, 0] };
+        Self { audio: audio & !any_event, events: events & !audio, at_8_khz, clocks, tones }
+    }
+
+    /// Returns whether keys may come as tones that can be heard.
+    const fn has_tones(&self) -> bool {
+        let [mu, a] = self.tones;
+        mu | a != 0
+    }
+
+    /// Returns the law of a payload type in which keys may come as tones.
+    const fn law_of(&self, payload_type: u8) -> Option<Law> {
+        let ([mu, a], bit) = (self.tones, bit(payload_type));
+        if mu & bit != 0 {
+            Some(Law::Mu)
+        } else if a & bit != 0 {
+            Some(Law::A)
+        } else {
+            None
+        }
     }
 
     /// Returns the clock of a payload type of sound, in Hz.

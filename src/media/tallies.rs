@@ -23,7 +23,7 @@ pub struct LegTallies {
     pub bytes: u64,
     /// Packets that were handed out to be kept.
     pub kept: u64,
-    /// Telephone-events: passed on, and withheld from the recording.
+    /// Telephone-events, and packets in which the tones of a key sound: passed on, and withheld from the recording.
     pub withheld: u64,
     /// Packets whose payload type means no audio in either description: passed on, and not kept.
     pub unlisted: u64,

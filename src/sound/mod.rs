@@ -6,6 +6,7 @@
 mod encode;
 pub mod g711;
 pub mod g722;
+pub mod inband;
 mod melody;
 pub mod resample;
 mod sine;

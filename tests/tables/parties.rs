@@ -268,7 +268,12 @@ impl Parties {
             }
             Input::Key(leg) => {
                 let id = self.bridge?;
-                self.media(Event::Digit { id, leg, digit: Digit::from_char('1').unwrap() });
+                self.media(Event::Digit {
+                    id,
+                    leg,
+                    digit: Digit::from_char('1').unwrap(),
+                    how: mitschnitt::consent::How::KeyByRtp,
+                });
             }
             Input::VaultFailed(left_a_file) => {
                 let call = self.bridge.filter(|_| self.was_recorded)?.call;
