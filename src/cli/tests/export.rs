@@ -1,0 +1,127 @@
+//! `recordings export`: for its purpose, logged, and never over another file.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::catalogue::{Deed, Outcome, State};
+use crate::cli::exit::Exit;
+use crate::cli::tests::site::{Site, id};
+
+#[test]
+fn a_recording_is_exported_for_its_purpose_to_the_same_bytes_each_time() {
+    let site = Site::with_recordings();
+
+    let said = site.says(&site.export("quality", "one.wav"));
+    site.says(&site.export("quality", "two.wav"));
+
+    assert!(said.starts_with("HOME/one.wav\n  sound   0:00, 8000 Hz, stereo\n  left    PBX: "), "{said}");
+    let wavs = ["one.wav", "two.wav"].map(|name| fs::read(site.home().join(name)).unwrap());
+    assert_eq!(&wavs[0][..4], b"RIFF");
+    assert_eq!(wavs[0], wavs[1]);
+    assert_eq!(fs::metadata(site.home().join("one.wav")).unwrap().permissions().mode() & 0o777, 0o600);
+    let once = [(Deed::Export, Outcome::Granted), (Deed::Export, Outcome::Done)];
+    assert_eq!(site.outcomes(), [once, once].concat());
+    let who = &site.store.lock().unwrap().accesses[0].who;
+    assert!(who.contains("uid"), "{who}");
+}
+
+#[test]
+fn an_export_for_another_purpose_is_refused_and_logged() {
+    let site = Site::with_recordings();
+
+    let said = site.run(&site.export("marketing", "one.wav"));
+
+    assert_eq!((said.exit, said.out.as_str()), (Exit::Refused, ""));
+    assert_eq!(
+        said.err,
+        "error: recording ID was made for `quality`, not for `marketing`\n  a recording is opened for its own purpose only; this refusal is in the access log\n"
+    );
+    assert!(!site.home().join("one.wav").exists());
+    assert_eq!(site.outcomes(), [(Deed::Export, Outcome::OtherPurpose)]);
+    assert_eq!(site.store.lock().unwrap().accesses[0].purpose.as_deref(), Some("marketing"));
+}
+
+#[test]
+fn the_purpose_inside_the_recording_counts_more_than_the_ledgers() {
+    let site = Site::with_recordings();
+    site.store.lock().unwrap().entries[0].purpose = Some("marketing".into());
+
+    let said = site.run(&site.export("marketing", "one.wav"));
+
+    assert_eq!(said.exit, Exit::Refused);
+    assert!(said.err.contains("was made for `quality`, not for `marketing`"), "{}", said.err);
+    assert!(!site.home().join("one.wav").exists());
+    assert_eq!(site.outcomes(), [(Deed::Export, Outcome::Granted), (Deed::Export, Outcome::OtherPurpose)]);
+}
+
+#[test]
+fn nothing_is_exported_that_cannot_be_logged() {
+    let site = Site::with_recordings();
+    site.store.lock().unwrap().log_is_full = true;
+
+    let said = site.run(&site.export("quality", "one.wav"));
+
+    assert_eq!(said.exit, Exit::Cannot);
+    assert!(said.err.starts_with("error: nothing is opened that cannot be logged: "), "{}", said.err);
+    assert!(!site.home().join("one.wav").exists());
+}
+
+#[test]
+fn nothing_is_exported_of_a_recording_that_was_changed_and_what_there_is_of_a_torn_one() {
+    let site = Site::with_recordings();
+    let path = site.home().join(format!("data/recordings/{}.rec", id()));
+    let whole = fs::read(&path).unwrap();
+    let mut changed = whole.clone();
+    changed[whole.len() / 2] ^= 1;
+    fs::write(&path, &changed).unwrap();
+
+    let broken = site.run(&site.export("quality", "one.wav"));
+    assert_eq!(broken.exit, Exit::NotSo);
+    assert!(broken.err.contains("nothing is exported of what was changed"), "{}", broken.err);
+    assert!(!site.home().join("one.wav").exists());
+    assert_eq!(site.outcomes(), [(Deed::Export, Outcome::Failed)]);
+
+    fs::write(&path, &whole[..whole.len() - 100]).unwrap();
+    let cut = site.run(&site.export("quality", "one.wav"));
+    assert_eq!(cut.exit, Exit::NotSo, "the ledger knows that bytes are missing");
+    assert!(cut.err.starts_with("warning: recording ID is cut: the ledger has it sealed with SIZE bytes"), "{}", cut.err);
+    assert!(cut.out.starts_with("HOME/one.wav\n"), "{}", cut.out);
+
+    site.store.lock().unwrap().entries[0].state = State::Torn;
+    let torn = site.run(&site.export("quality", "two.wav"));
+    assert_eq!(torn.exit, Exit::Well, "it has never been longer");
+    assert!(torn.err.starts_with("warning: recording ID is torn: "), "{}", torn.err);
+}
+
+#[test]
+fn an_export_that_cannot_be_begun_is_logged_too() {
+    let site = Site::with_recordings();
+    let with_key = |key: &'static str| {
+        let mut words = site.export("quality", "one.wav");
+        words[4] = key;
+        site.run(&words)
+    };
+
+    let (absent, public) = (with_key("HOME/nobody.pem"), with_key("HOME/data/node.pub.pem"));
+    let other_node = site.run(&[site.export("quality", "one.wav"), vec!["--node", "HOME/a.wav"]].concat());
+
+    assert_eq!([absent.exit, public.exit, other_node.exit], [Exit::Cannot; 3]);
+    assert_eq!(
+        public.err,
+        "error: cannot use the key `HOME/data/node.pub.pem`: this is the public half\n  name the *.secret.pem\n"
+    );
+    assert_eq!(site.outcomes(), [(Deed::Export, Outcome::Failed); 3]);
+}
+
+#[test]
+fn no_file_is_overwritten() {
+    let site = Site::with_recordings();
+    fs::write(site.home().join("one.wav"), "mine").unwrap();
+
+    let said = site.run(&site.export("quality", "one.wav"));
+
+    assert_eq!(said.exit, Exit::Cannot);
+    assert_eq!(said.err, "error: `HOME/one.wav` is there already\n  name another file: none is overwritten\n");
+    assert_eq!(fs::read(site.home().join("one.wav")).unwrap(), b"mine");
+    assert_eq!(site.outcomes(), [(Deed::Export, Outcome::Failed)]);
+}

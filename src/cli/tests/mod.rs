@@ -1,0 +1,13 @@
+//! What the command line says, word for word, of a small installation made of the vault's test vectors.
+
+#![allow(clippy::unwrap_used, clippy::unwrap_in_result, clippy::indexing_slicing, reason = "a test may panic")]
+
+mod calls;
+mod check;
+mod erase;
+mod export;
+mod keys;
+mod ledger;
+mod site;
+mod usage;
+mod verify;

@@ -1,0 +1,310 @@
+//! A small installation made of the vault's test vectors, and a ledger in memory.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::catalogue::{
+    Access, Deed, Entry, Filter, Opening, Outcome, Parties, Reason, State, Store, StoreError, Totals, Which, Write,
+};
+use crate::cli::doors::{Doors, exit};
+use crate::cli::exit::Exit;
+use crate::cli::term::{Colour, Stream, Term};
+use crate::control::{Reply, Trouble};
+use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
+use crate::private::Private;
+use crate::time::Wall;
+
+pub(super) const CONFIG: &str = r#"[sip]
+listen = "udp 127.0.0.1:5060"
+strangers = "drop"
+[pbx]
+address = "127.0.0.1:5090"
+[[trunk]]
+name = "carrier"
+address = "127.0.0.1:5080"
+[media]
+address = "127.0.0.1"
+ports = "20000-60000"
+[metrics]
+listen = "127.0.0.1:9464"
+[data]
+directory = "HOME/data"
+[[recipient]]
+name = "desk"
+purposes = ["quality"]
+public_key = "HOME/keys/desk.pub.pem"
+[[policy]]
+name = "vip"
+direction = "outbound"
+called_prefix = "+4989"
+mode = "never"
+[[policy]]
+name = "all"
+purpose = "quality"
+legal_basis = "consent, GDPR 6(1)(a)"
+mode = "opt-in"
+must_agree = ["remote"]
+key = "1"
+answer_s = 5
+announcement = { de = "HOME/a.wav" }
+"#;
+
+pub(super) const COMPLETE: &[u8] = include_bytes!("../../../tests/vault/vectors/complete.rec");
+
+pub(super) struct Site {
+    pub(super) home: TempDir,
+    pub(super) store: Arc<Mutex<Memory>>,
+}
+
+pub(super) struct Said {
+    pub(super) exit: Exit,
+    pub(super) out: String,
+    pub(super) err: String,
+}
+
+impl Site {
+    pub(super) fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let site = Self { home, store: Arc::default() };
+        fs::write(site.config(), CONFIG.replace("HOME", site.home().to_str().unwrap())).unwrap();
+        fs::write(site.home().join("a.wav"), "RIFF").unwrap();
+        site
+    }
+
+    /// A sealed recording, a torn one, and a call without one.
+    pub(super) fn with_recordings() -> Self {
+        let site = Self::new();
+        let files: [(String, &[u8]); 7] = [
+            ("data/node.pub.pem".into(), include_bytes!("../../../tests/vault/vectors/node.pub.pem")),
+            ("recipient.pem".into(), include_bytes!("../../../tests/vault/vectors/recipient.pem")),
+            ("stranger.pem".into(), include_bytes!("../../../tests/vault/vectors/stranger.pem")),
+            (format!("data/recordings/{}.rec", id()), COMPLETE),
+            (format!("data/keys/{}.key", id()), include_bytes!("../../../tests/vault/vectors/complete.key")),
+            (format!("data/recordings/{}.rec", other()), include_bytes!("../../../tests/vault/vectors/cut-between-chunks.rec")),
+            (format!("data/keys/{}.key", other()), include_bytes!("../../../tests/vault/vectors/complete.key")),
+        ];
+        for (name, bytes) in files {
+            let path = site.home().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        let sealed = Entry {
+            totals: Some(Totals { packets: [40, 39], gaps: 1, lost: 2, size_bytes: u64::try_from(COMPLETE.len()).unwrap() }),
+            ..entry(1, 0, 62)
+        };
+        let torn = Entry {
+            direction: Direction::Outbound,
+            state: State::Torn,
+            reason: Reason::Torn,
+            recording: Some(other()),
+            ended: None,
+            ..entry(2, 600, 0)
+        };
+        let unrecorded = Entry {
+            state: State::None,
+            reason: Reason::ConsentTimeout,
+            leg: Some(Leg::Trunk),
+            recording: None,
+            purpose: None,
+            parties: None,
+            ..entry(3, 1200, 20)
+        };
+        site.store.lock().unwrap().entries = vec![sealed, torn, unrecorded];
+        site
+    }
+
+    pub(super) fn home(&self) -> PathBuf {
+        self.home.path().to_owned()
+    }
+
+    pub(super) fn config(&self) -> PathBuf {
+        self.home().join("site.toml")
+    }
+
+    pub(super) fn change(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(self.config()).unwrap();
+        assert!(text.contains(from), "{from}");
+        fs::write(self.config(), text.replace(from, to)).unwrap();
+    }
+
+    pub(super) fn export(&self, purpose: &'static str, out: &str) -> Vec<&'static str> {
+        let out = if out == "one.wav" { "HOME/one.wav" } else { "HOME/two.wav" };
+        vec!["recordings", "export", "ID", "--key", "HOME/recipient.pem", "--purpose", purpose, "--format", "wav", "--out", out]
+    }
+
+    pub(super) fn outcomes(&self) -> Vec<(Deed, Outcome)> {
+        self.store.lock().unwrap().accesses.iter().map(|access| (access.deed, access.outcome)).collect()
+    }
+
+    pub(super) fn proxy_answers(&self, reply: &Reply) -> std::thread::JoinHandle<String> {
+        let listener = UnixListener::bind(self.home().join("data/control.sock")).unwrap();
+        let answer = serde_json::to_string(reply).unwrap() + "\n";
+        std::thread::Builder::new()
+            .spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut line = String::new();
+                BufReader::new(stream.try_clone().unwrap()).read_line(&mut line).unwrap();
+                stream.write_all(answer.as_bytes()).unwrap();
+                line
+            })
+            .unwrap()
+    }
+
+    /// Says what a command says that must end well.
+    pub(super) fn says(&self, words: &[&str]) -> String {
+        let said = self.run(words);
+        assert_eq!((said.exit, said.err.as_str()), (Exit::Well, ""), "{}", said.out);
+        said.out
+    }
+
+    pub(super) fn run(&self, words: &[&str]) -> Said {
+        let config = self.config();
+        self.bare(&[words, &["--config", config.to_str().unwrap()]].concat())
+    }
+
+    pub(super) fn bare(&self, words: &[&str]) -> Said {
+        let home = self.home().to_str().unwrap().to_owned();
+        let names = [("HOME", home), ("ID", id().to_string()), ("OTHER", other().to_string())];
+        let words = words.iter().map(|word| {
+            let whole = names.iter().find(|(name, _)| name == word).map(|(_, value)| value.clone());
+            OsString::from(whole.unwrap_or_else(|| word.replace("HOME", &names[0].1)))
+        });
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let store = Arc::clone(&self.store);
+        let doors = Doors {
+            run: &|settings| Err(Trouble::new(format!("ran with {} policies", settings.policies.len()), "as the test wanted")),
+            demo: &|_, _| Ok(()),
+            open_store: &move |path, _: Opening| {
+                let memory = Arc::clone(&store);
+                let is_empty = memory.lock().unwrap().entries.is_empty();
+                if is_empty { Err(StoreError::Missing { path: path.into() }) } else { Ok(Box::new(Shared(memory))) }
+            },
+            announcement: &|bytes| match bytes {
+                b"RIFF" => Ok(Duration::from_millis(1500)),
+                _ => Err(Trouble::new("it is no WAV", "record it again")),
+            },
+        };
+        let mut term = Term { out: Stream::new(&mut out, Colour::Plain), err: Stream::new(&mut err, Colour::Plain) };
+        let exit = exit([OsString::from("mitschnitt")].into_iter().chain(words), &doors, &mut term);
+        let plain = |bytes: Vec<u8>| {
+            let mut text = String::from_utf8(bytes).unwrap();
+            for (name, value) in &names {
+                text = text.replace(value, name);
+            }
+            fingerprints(&text.replace(&format!("{} bytes", COMPLETE.len()), "SIZE bytes"))
+        };
+        Said { exit, out: plain(out), err: plain(err) }
+    }
+}
+
+/// `3f2a-9c01-77de-1b04` is another in every run.
+fn fingerprints(text: &str) -> String {
+    let is_one = |word: &str| {
+        word.len() == 19 && word.split('-').all(|part| part.len() == 4 && part.bytes().all(|b| b.is_ascii_hexdigit()))
+    };
+    text.split_inclusive([' ', '\n'])
+        .map(|word| {
+            let bare = word.trim_end();
+            if is_one(bare) { word.replace(bare, "FINGERPRINT") } else { word.to_owned() }
+        })
+        .collect()
+}
+
+/// The complete vector's name for itself.
+pub(super) fn id() -> RecordingId {
+    RecordingId::from_bytes([1; 16])
+}
+
+pub(super) fn other() -> RecordingId {
+    RecordingId::from_bytes([0xee; 16])
+}
+
+pub(super) fn wall(seconds: i64) -> Wall {
+    Wall::from_unix_micros(1_795_512_600_250_000 + seconds * 1_000_000)
+}
+
+pub(super) fn entry(call: u64, began: i64, talked: i64) -> Entry {
+    Entry {
+        call: CallId::from_u64(call),
+        began: wall(began),
+        answered: Some(wall(began + 2)),
+        ended: Some(wall(began + 2 + talked)),
+        direction: Direction::Inbound,
+        trunk: TrunkName::new("carrier"),
+        policy: Some("all".into()),
+        purpose: Some("quality".into()),
+        state: State::Sealed,
+        reason: Reason::Recorded,
+        leg: None,
+        recording: Some(id()),
+        totals: None,
+        quality: None,
+        parties: Some(Parties {
+            calling: Private::new("+4930123456".into()),
+            called: Private::new("100".into()),
+            call_id: Private::new("a@b".into()),
+        }),
+    }
+}
+
+/// A ledger in memory.
+#[derive(Default)]
+pub(super) struct Memory {
+    pub(super) entries: Vec<Entry>,
+    pub(super) accesses: Vec<Access>,
+    pub(super) log_is_full: bool,
+}
+
+struct Shared(Arc<Mutex<Memory>>);
+
+impl Store for Shared {
+    fn write(&mut self, _: &[Write]) -> Result<(), StoreError> {
+        unreachable!("the command line writes no rows")
+    }
+
+    fn mark_torn(&mut self) -> Result<[u64; 2], StoreError> {
+        unreachable!("the command line marks no rows")
+    }
+
+    fn list(&self, filter: &Filter) -> Result<Vec<Entry>, StoreError> {
+        let memory = self.0.lock().unwrap();
+        let wanted = memory.entries.iter().filter(|entry| {
+            (filter.which == Which::All || entry.recording.is_some()) && filter.reason.is_none_or(|reason| reason == entry.reason)
+        });
+        let wanted: Vec<_> = wanted.cloned().collect();
+        let skipped = filter.newest.map_or(0, |newest| wanted.len().saturating_sub(usize::try_from(newest).unwrap()));
+        Ok(wanted.into_iter().skip(skipped).collect())
+    }
+
+    fn recording(&self, recording: RecordingId) -> Result<Option<Entry>, StoreError> {
+        Ok(self.0.lock().unwrap().entries.iter().find(|entry| entry.recording == Some(recording)).cloned())
+    }
+
+    fn call(&self, call: CallId) -> Result<Option<Entry>, StoreError> {
+        Ok(self.0.lock().unwrap().entries.iter().find(|entry| entry.call == call).cloned())
+    }
+
+    fn record_access(&mut self, access: &Access) -> Result<(), StoreError> {
+        let mut memory = self.0.lock().unwrap();
+        if memory.log_is_full {
+            return Err(StoreError::Full { path: "ledger.db".into() });
+        }
+        memory.accesses.push(access.clone());
+        if (access.deed, access.outcome) == (Deed::Erase, Outcome::Done) {
+            let erased = memory.entries.iter_mut().filter(|entry| entry.recording == Some(access.recording));
+            erased.for_each(|entry| entry.state = State::Erased);
+        }
+        Ok(())
+    }
+
+    fn accesses(&self, recording: RecordingId) -> Result<Vec<Access>, StoreError> {
+        Ok(self.0.lock().unwrap().accesses.iter().filter(|access| access.recording == recording).cloned().collect())
+    }
+}
