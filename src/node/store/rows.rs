@@ -1,0 +1,236 @@
+//! Rows: how a call is written, and how it is read.
+
+use std::time::Duration;
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Type, ValueRef};
+use rusqlite::{OptionalExtension as _, Row, Statement, Transaction, named_params, params};
+
+use crate::catalogue::{Entry, Parties, Quality, State, Totals, Write};
+use crate::ids::{CallId, Direction, Leg, TrunkName};
+use crate::private::Private;
+use crate::time::Wall;
+
+/// A row that is sealed or torn keeps its state, its totals and its recording; a torn one keeps its reason too, which is why.
+const PUT_CALL: &str = "
+    INSERT INTO calls (call, began_us, answered_us, ended_us, direction, trunk, policy, purpose, state, reason, leg, recording,
+                       pbx_packets, trunk_packets, gaps, lost, size_bytes)
+    VALUES (:call, :began_us, :answered_us, :ended_us, :direction, :trunk, :policy, :purpose, :state, :reason, :leg, :recording,
+            :pbx_packets, :trunk_packets, :gaps, :lost, :size_bytes)
+    ON CONFLICT (call) DO UPDATE SET
+        began_us = excluded.began_us, answered_us = excluded.answered_us, ended_us = excluded.ended_us,
+        direction = excluded.direction, trunk = excluded.trunk, policy = excluded.policy, purpose = excluded.purpose,
+        reason = CASE state WHEN 'torn' THEN reason ELSE excluded.reason END,
+        leg = excluded.leg,
+        recording = CASE WHEN state IN ('sealed', 'torn') THEN recording ELSE excluded.recording END,
+        pbx_packets = coalesce(excluded.pbx_packets, pbx_packets), trunk_packets = coalesce(excluded.trunk_packets, trunk_packets),
+        gaps = coalesce(excluded.gaps, gaps), lost = coalesce(excluded.lost, lost),
+        size_bytes = coalesce(excluded.size_bytes, size_bytes),
+        state = CASE WHEN state IN ('sealed', 'torn') THEN state ELSE excluded.state END";
+
+const PUT_PARTIES: &str = "
+    INSERT INTO parties (call, calling, called, call_id) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT (call) DO UPDATE SET calling = excluded.calling, called = excluded.called, call_id = excluded.call_id";
+
+const SEAL: &str = "
+    UPDATE calls SET state = 'sealed', pbx_packets = ?2, trunk_packets = ?3, gaps = ?4, lost = ?5, size_bytes = ?6
+    WHERE recording = ?1";
+
+const TEAR: &str = "UPDATE calls SET state = 'torn', reason = ?2 WHERE recording = ?1 AND state <> 'sealed'";
+
+const LOSE: &str =
+    "UPDATE calls SET state = 'none', recording = NULL, reason = ?2 WHERE recording = ?1 AND state NOT IN ('sealed', 'torn')";
+
+/// Only of a call that was answered; and only where no bridge was measured before that carried more.
+const MEASURE: &str = "
+    INSERT OR REPLACE INTO quality
+    SELECT :call, :leg, :expected, :received, :duplicates, :reordered, :jitter_us, :worst_jitter_us, :longest_gap_us, :round_trip_us,
+           :mos_hundredths, :is_one_way
+    FROM calls WHERE call = :call AND answered_us IS NOT NULL";
+
+const MEASURED: &str = "SELECT coalesce(sum(received), 0) FROM quality WHERE call = ?1";
+
+pub(super) const QUALITY: &str = "SELECT * FROM quality WHERE call = ?1 AND leg = ?2";
+
+pub(super) const SELECT: &str = "
+    SELECT calls.*, parties.calling, parties.called, parties.call_id,
+           EXISTS (SELECT 1 FROM accesses AS a WHERE a.recording = calls.recording AND a.deed = 'erase' AND a.outcome = 'done')
+               AS is_erased
+    FROM calls LEFT JOIN parties USING (call)";
+
+pub(super) fn do_write(transaction: &Transaction<'_>, write: &Write) -> rusqlite::Result<()> {
+    match write {
+        Write::Put(entry) => put(transaction, entry),
+        Write::Sealed(recording, Totals { packets: [pbx, trunk], gaps, lost, size_bytes }) => {
+            let mut statement = transaction.prepare(SEAL)?;
+            let [pbx, trunk, gaps, lost, size] = [*pbx, *trunk, *gaps, *lost, *size_bytes].map(number);
+            statement.execute(params![recording.to_string(), pbx, trunk, gaps, lost, size]).map(drop)
+        }
+        Write::Lost(recording, reason) => {
+            transaction.prepare(LOSE)?.execute([recording.to_string().as_str(), reason.as_str()]).map(drop)
+        }
+        Write::Torn(recording, reason) => {
+            transaction.prepare(TEAR)?.execute([recording.to_string().as_str(), reason.as_str()]).map(drop)
+        }
+        Write::Measured(call, quality) => measure(transaction, *call, quality),
+    }
+}
+
+fn measure(transaction: &Transaction<'_>, call: CallId, legs: &[Quality; 2]) -> rusqlite::Result<()> {
+    let call = call.to_string();
+    let carried = legs.iter().map(|quality| quality.received).sum();
+    let before: i64 = transaction.query_row(MEASURED, [&call], |row| row.get(0))?;
+    if before > number(carried) {
+        return Ok(());
+    }
+    let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+    let mut statement = transaction.prepare(MEASURE)?;
+    for (leg, quality) in Leg::BOTH.into_iter().zip(legs) {
+        statement.execute(named_params! {
+            ":call": call,
+            ":leg": leg.as_str(),
+            ":expected": number(quality.expected),
+            ":received": number(quality.received),
+            ":duplicates": number(quality.duplicates),
+            ":reordered": number(quality.reordered),
+            ":jitter_us": quality.jitter.map(micros),
+            ":worst_jitter_us": quality.worst_jitter.map(micros),
+            ":longest_gap_us": micros(quality.longest_gap),
+            ":round_trip_us": quality.round_trip.map(micros),
+            ":mos_hundredths": quality.mos_hundredths,
+            ":is_one_way": quality.is_one_way,
+        })?;
+    }
+    Ok(())
+}
+
+/// Adds how good what came from the call's legs was.
+pub(super) fn measured(entry: Entry, statement: &mut Statement<'_>) -> rusqlite::Result<Entry> {
+    let call = entry.call.to_string();
+    let mut of = |leg: Leg| statement.query_row([call.as_str(), leg.as_str()], quality).optional();
+    let quality = of(Leg::Pbx)?.zip(of(Leg::Trunk)?).map(|(pbx, trunk)| [pbx, trunk]);
+    Ok(Entry { quality, ..entry })
+}
+
+fn quality(row: &Row<'_>) -> rusqlite::Result<Quality> {
+    let count = |column| row.get::<_, i64>(column).map(|count| u64::try_from(count).unwrap_or(0));
+    let time =
+        |column| row.get::<_, Option<i64>>(column).map(|us| us.map(|us| Duration::from_micros(u64::try_from(us).unwrap_or(0))));
+    Ok(Quality {
+        expected: count("expected")?,
+        received: count("received")?,
+        duplicates: count("duplicates")?,
+        reordered: count("reordered")?,
+        jitter: time("jitter_us")?,
+        worst_jitter: time("worst_jitter_us")?,
+        longest_gap: time("longest_gap_us")?.unwrap_or_default(),
+        round_trip: time("round_trip_us")?,
+        mos_hundredths: row.get("mos_hundredths")?,
+        is_one_way: row.get("is_one_way")?,
+    })
+}
+
+fn put(transaction: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<()> {
+    let call = entry.call.to_string();
+    let total = |of: fn(&Totals) -> u64| entry.totals.as_ref().map(of).map(number);
+    transaction.prepare(PUT_CALL)?.execute(named_params! {
+        ":call": call,
+        ":began_us": entry.began.unix_micros(),
+        ":answered_us": entry.answered.map(Wall::unix_micros),
+        ":ended_us": entry.ended.map(Wall::unix_micros),
+        ":direction": entry.direction.as_str(),
+        ":trunk": entry.trunk.as_str(),
+        ":policy": entry.policy,
+        ":purpose": entry.purpose,
+        ":state": entry.state.as_str(),
+        ":reason": entry.reason.as_str(),
+        ":leg": entry.leg.map(Leg::as_str),
+        ":recording": entry.recording.map(|recording| recording.to_string()),
+        ":pbx_packets": total(|Totals { packets: [pbx, _], .. }| *pbx),
+        ":trunk_packets": total(|Totals { packets: [_, trunk], .. }| *trunk),
+        ":gaps": total(|totals| totals.gaps),
+        ":lost": total(|totals| totals.lost),
+        ":size_bytes": total(|totals| totals.size_bytes),
+    })?;
+    if let Some(quality) = &entry.quality {
+        measure(transaction, entry.call, quality)?;
+    }
+    if let Some(Parties { calling, called, call_id }) = &entry.parties {
+        transaction.prepare(PUT_PARTIES)?.execute([call.as_str(), calling.reveal(), called.reveal(), call_id.reveal()])?;
+    }
+    Ok(())
+}
+
+pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let wall = |column| row.get::<_, Option<i64>>(column).map(|us| us.map(Wall::from_unix_micros));
+    let count = |column| row.get::<_, Option<i64>>(column).map(|count| count.map(|count| u64::try_from(count).unwrap_or(0)));
+    let totals = match (count("pbx_packets")?, count("trunk_packets")?) {
+        (Some(pbx), Some(trunk)) => Some(Totals {
+            packets: [pbx, trunk],
+            gaps: count("gaps")?.unwrap_or(0),
+            lost: count("lost")?.unwrap_or(0),
+            size_bytes: count("size_bytes")?.unwrap_or(0),
+        }),
+        _ => None,
+    };
+    let parties = match row.get::<_, Option<String>>("calling")? {
+        Some(calling) => Some(Parties {
+            calling: Private::new(calling),
+            called: Private::new(row.get("called")?),
+            call_id: Private::new(row.get("call_id")?),
+        }),
+        None => None,
+    };
+    Ok(Entry {
+        call: word(row, "call")?,
+        began: Wall::from_unix_micros(row.get("began_us")?),
+        answered: wall("answered_us")?,
+        ended: wall("ended_us")?,
+        direction: row.get::<_, Word<Direction>>("direction")?.0,
+        trunk: TrunkName::new(&row.get::<_, String>("trunk")?),
+        policy: row.get("policy")?,
+        purpose: row.get("purpose")?,
+        state: if row.get("is_erased")? { State::Erased } else { word(row, "state")? },
+        reason: word(row, "reason")?,
+        leg: row.get::<_, Option<Word<Leg>>>("leg")?.map(|word| word.0),
+        recording: row
+            .get::<_, Option<String>>("recording")?
+            .map(|text| text.parse())
+            .transpose()
+            .map_err(|_| unknown("recording"))?,
+        totals,
+        quality: None,
+        parties,
+    })
+}
+
+/// A word of the floor's that has no reader of its own.
+struct Word<T>(T);
+
+impl FromSql for Word<Direction> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let all = [Direction::Inbound, Direction::Outbound];
+        let text = value.as_str()?;
+        all.into_iter().find(|word| word.as_str() == text).map(Self).ok_or(FromSqlError::InvalidType)
+    }
+}
+
+impl FromSql for Word<Leg> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let text = value.as_str()?;
+        Leg::BOTH.into_iter().find(|word| word.as_str() == text).map(Self).ok_or(FromSqlError::InvalidType)
+    }
+}
+
+pub(super) fn word<T: std::str::FromStr>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
+    row.get::<_, String>(column)?.parse().map_err(|_| unknown(column))
+}
+
+/// A word in a column that this version does not know. The row's text is not told: it may be a number.
+fn unknown(column: &str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, format!("an unknown word in the column `{column}`").into())
+}
+
+/// SQLite counts up to 2^63 - 1, which no call reaches.
+fn number(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,78 @@
+//! What a ledger's file holds: the tables, and what brings those of an older version up to date.
+
+/// "mits": what `file` and SQLite find in the header of every ledger.
+pub(super) const APPLICATION: i64 = 0x6d69_7473;
+
+/// What brings a ledger of version *n* to *n + 1*; a new one goes through all.
+pub(super) const STEPS: [&str; 3] = [
+    "
+    CREATE TABLE calls (
+        call          TEXT PRIMARY KEY,
+        began_us      INTEGER NOT NULL,
+        answered_us   INTEGER,
+        ended_us      INTEGER,
+        direction     TEXT NOT NULL CHECK (direction IN ('inbound', 'outbound')),
+        trunk         TEXT NOT NULL,
+        policy        TEXT,
+        purpose       TEXT,
+        state         TEXT NOT NULL CHECK (state IN ('none', 'recording', 'sealed', 'torn')),
+        reason        TEXT NOT NULL,
+        leg           TEXT CHECK (leg IN ('pbx', 'trunk')),
+        recording     TEXT UNIQUE,
+        pbx_packets   INTEGER,
+        trunk_packets INTEGER,
+        gaps          INTEGER,
+        lost          INTEGER,
+        size_bytes    INTEGER
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX calls_by_time ON calls (began_us);
+    CREATE INDEX calls_recorded_by_time ON calls (began_us) WHERE recording IS NOT NULL;
+    CREATE INDEX calls_open ON calls (call) WHERE state = 'recording' OR reason = 'in-progress';
+
+    CREATE TABLE parties (
+        call    TEXT PRIMARY KEY REFERENCES calls (call),
+        calling TEXT NOT NULL,
+        called  TEXT NOT NULL,
+        call_id TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE accesses (
+        number    INTEGER PRIMARY KEY AUTOINCREMENT,
+        at_us     INTEGER NOT NULL,
+        who       TEXT NOT NULL,
+        deed      TEXT NOT NULL,
+        recording TEXT NOT NULL,
+        purpose   TEXT,
+        outcome   TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX accesses_by_recording ON accesses (recording, number);
+    CREATE TRIGGER accesses_are_not_changed BEFORE UPDATE ON accesses
+        BEGIN SELECT RAISE(ABORT, 'the access log only grows'); END;
+    CREATE TRIGGER accesses_are_not_removed BEFORE DELETE ON accesses
+        BEGIN SELECT RAISE(ABORT, 'the access log only grows'); END;
+",
+    "
+    ALTER TABLE accesses ADD COLUMN reason TEXT;
+    CREATE INDEX erasures ON accesses (recording) WHERE deed = 'erase' AND outcome = 'done';
+",
+    "
+    CREATE TABLE quality (
+        call            TEXT NOT NULL REFERENCES calls (call),
+        leg             TEXT NOT NULL CHECK (leg IN ('pbx', 'trunk')),
+        expected        INTEGER NOT NULL,
+        received        INTEGER NOT NULL,
+        duplicates      INTEGER NOT NULL,
+        reordered       INTEGER NOT NULL,
+        jitter_us       INTEGER,
+        worst_jitter_us INTEGER,
+        longest_gap_us  INTEGER NOT NULL,
+        round_trip_us   INTEGER,
+        mos_hundredths  INTEGER,
+        is_one_way      INTEGER NOT NULL CHECK (is_one_way IN (0, 1)),
+        PRIMARY KEY (call, leg)
+    ) STRICT, WITHOUT ROWID;
+",
+];
+
+/// The version that [`STEPS`] lead to.
+pub(super) const VERSION: i64 = 3;

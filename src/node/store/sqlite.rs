@@ -1,0 +1,251 @@
+//! The file, opened by SQLite: made for its user alone, brought up to date, read and written.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
+
+use crate::catalogue::{Access, Entry, Filter, Opening, Reason, Store, StoreError, Which, Write};
+use crate::ids::{CallId, RecordingId};
+use crate::node::store::rows::{QUALITY, SELECT, do_write, entry, measured, word};
+use crate::node::store::schema::{APPLICATION, STEPS, VERSION};
+use crate::time::Wall;
+
+/// The ledger's file, opened.
+///
+/// It is in WAL mode, so that the command line reads while the proxy writes. `secure_delete` overwrites what is erased.
+pub(crate) struct SqliteStore {
+    path: PathBuf,
+    db: Connection,
+}
+
+/// Opens the ledger.
+///
+/// # Errors
+/// It is not there, may not be opened, is another program's or a newer version's, or is damaged.
+pub(crate) fn open(path: &Path, opening: Opening) -> Result<Box<dyn Store>, StoreError> {
+    SqliteStore::open(path, opening).map(|store| Box::new(store) as Box<dyn Store>)
+}
+
+/// How long another process may hold the ledger. The proxy writes for some milliseconds at a time.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl SqliteStore {
+    fn open(path: &Path, opening: Opening) -> Result<Self, StoreError> {
+        let is_kept = opening == Opening::Keep;
+        if is_kept {
+            make(path)?;
+        }
+        // SQLite says of every file it cannot have that it is «unable to open»; the system says why.
+        if let Err(error) = OpenOptions::new().read(true).write(opening != Opening::Read).open(path) {
+            let is_missing = error.kind() == io::ErrorKind::NotFound;
+            let path = path.to_owned();
+            return Err(if is_missing { StoreError::Missing { path } } else { StoreError::Denied { path, source: error } });
+        }
+        let access = if opening == Opening::Read { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
+        let db =
+            Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|error| failed(path, error))?;
+        let mut store = Self { path: path.into(), db };
+        store.prepare(opening)?;
+        Ok(store)
+    }
+
+    fn prepare(&mut self, opening: Opening) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        let sql = |error| failed(&path, error);
+        self.db.busy_timeout(PATIENCE).map_err(sql)?;
+        let number = |db: &Connection, pragma: &str| db.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+        let (application, found) =
+            (number(&self.db, "application_id").map_err(sql)?, number(&self.db, "user_version").map_err(sql)?);
+        let is_new = application == 0 && found == 0 && self.is_empty().map_err(sql)?;
+        if !is_new && application != APPLICATION {
+            return Err(StoreError::NotALedger { path });
+        }
+        if found > VERSION {
+            return Err(StoreError::Newer { path, found, known: VERSION });
+        }
+        if opening == Opening::Keep {
+            // SQLite answers with the mode that is then in force.
+            self.db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(sql)?;
+        }
+        if opening != Opening::Read {
+            self.db.pragma_update_and_check(None, "secure_delete", "ON", |_| Ok(())).map_err(sql)?;
+            // In WAL mode a power cut may take the last transactions, never the ledger's wholeness.
+            self.db.pragma_update(None, "synchronous", "NORMAL").map_err(sql)?;
+            self.db.pragma_update(None, "foreign_keys", "ON").map_err(sql)?;
+        }
+        match opening {
+            Opening::Keep => self.migrate(found).map_err(sql),
+            Opening::Read | Opening::ReadAndLog if found < VERSION => Err(StoreError::Older { path }),
+            Opening::Read | Opening::ReadAndLog => Ok(()),
+        }
+    }
+
+    fn is_empty(&self) -> rusqlite::Result<bool> {
+        self.db.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
+    }
+
+    fn migrate(&mut self, found: i64) -> rusqlite::Result<()> {
+        let done = usize::try_from(found).unwrap_or(0);
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for step in STEPS.iter().skip(done) {
+            transaction.execute_batch(step)?;
+        }
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+        transaction.commit()
+    }
+
+    fn transaction(&mut self, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>) -> Result<(), StoreError> {
+        let written = self.db.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|transaction| {
+            work(&transaction)?;
+            transaction.commit()
+        });
+        written.map_err(|error| failed(&self.path, error))
+    }
+
+    fn one(&self, condition: &str, id: &str) -> Result<Option<Entry>, StoreError> {
+        let mut quality = self.db.prepare(QUALITY).map_err(|error| failed(&self.path, error))?;
+        let found = self
+            .db
+            .prepare(&format!("{SELECT} WHERE {condition} = ?1"))
+            .and_then(|mut statement| statement.query_row([id], entry).optional())
+            .and_then(|found| found.map(|entry| measured(entry, &mut quality)).transpose());
+        found.map_err(|error| failed(&self.path, error))
+    }
+}
+
+impl Store for SqliteStore {
+    fn write(&mut self, writes: &[Write]) -> Result<(), StoreError> {
+        self.transaction(|transaction| writes.iter().try_for_each(|write| do_write(transaction, write)))
+    }
+
+    fn mark_torn(&mut self) -> Result<[u64; 2], StoreError> {
+        let mut marked = [0; 2];
+        self.transaction(|transaction| {
+            let torn = transaction
+                .execute("UPDATE calls SET state = 'torn', reason = ?1 WHERE state = 'recording'", [Reason::Torn.as_str()])?;
+            let interrupted = transaction.execute(
+                "UPDATE calls SET reason = ?1 WHERE reason = ?2",
+                [Reason::Interrupted.as_str(), Reason::InProgress.as_str()],
+            )?;
+            marked = [torn, interrupted].map(|rows| u64::try_from(rows).unwrap_or(u64::MAX));
+            Ok(())
+        })?;
+        Ok(marked)
+    }
+
+    fn list(&self, filter: &Filter) -> Result<Vec<Entry>, StoreError> {
+        let recorded = match filter.which {
+            Which::Recorded => "recording IS NOT NULL",
+            Which::All => "TRUE",
+        };
+        // The newest ones are found by the index, and turned round here.
+        let query =
+            format!("{SELECT} WHERE {recorded} AND (?1 IS NULL OR reason = ?1) ORDER BY began_us DESC, call DESC LIMIT ?2");
+        let newest = filter.newest.map_or(-1, |newest| i64::try_from(newest).unwrap_or(i64::MAX));
+        let rows = self.db.prepare(&query).and_then(|mut statement| {
+            let mut quality = self.db.prepare(QUALITY)?;
+            let rows = statement.query_map(params![filter.reason.map(Reason::as_str), newest], entry)?;
+            rows.map(|row| measured(row?, &mut quality)).collect::<rusqlite::Result<Vec<_>>>()
+        });
+        let mut rows = rows.map_err(|error| failed(&self.path, error))?;
+        rows.reverse();
+        Ok(rows)
+    }
+
+    fn recording(&self, recording: RecordingId) -> Result<Option<Entry>, StoreError> {
+        self.one("recording", &recording.to_string())
+    }
+
+    fn call(&self, call: CallId) -> Result<Option<Entry>, StoreError> {
+        self.one("call", &call.to_string())
+    }
+
+    fn record_access(&mut self, access: &Access) -> Result<(), StoreError> {
+        // Durable before anything is given out: a power cut must not take this line with it.
+        let path = self.path.clone();
+        self.db.pragma_update(None, "synchronous", "FULL").map_err(|error| failed(&path, error))?;
+        let logged = self.transaction(|transaction| {
+            transaction.execute(
+                "INSERT INTO accesses (at_us, who, deed, recording, purpose, reason, outcome) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                params![
+                    access.at.unix_micros(),
+                    access.who,
+                    access.deed.as_str(),
+                    access.recording.to_string(),
+                    access.purpose,
+                    access.reason,
+                    access.outcome.as_str(),
+                ],
+            )?;
+            Ok(())
+        });
+        self.db.pragma_update(None, "synchronous", "NORMAL").map_err(|error| failed(&path, error))?;
+        logged
+    }
+
+    fn accesses(&self, recording: RecordingId) -> Result<Vec<Access>, StoreError> {
+        let query =
+            "SELECT at_us, who, deed, recording, purpose, reason, outcome FROM accesses WHERE recording = ?1 ORDER BY number";
+        let rows = self.db.prepare(query).and_then(|mut statement| {
+            let rows = statement.query_map([recording.to_string()], |row| {
+                Ok(Access {
+                    at: Wall::from_unix_micros(row.get("at_us")?),
+                    who: row.get("who")?,
+                    deed: word(row, "deed")?,
+                    recording: word(row, "recording")?,
+                    purpose: row.get("purpose")?,
+                    reason: row.get("reason")?,
+                    outcome: word(row, "outcome")?,
+                })
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        });
+        rows.map_err(|error| failed(&self.path, error))
+    }
+}
+
+/// Says which file it is.
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SqliteStore({})", self.path.display())
+    }
+}
+
+/// Makes the file where it is not there: for the service's user alone, before SQLite makes it for everybody.
+///
+/// The files beside it (`-wal`, `-shm`) get their mode from it.
+fn make(path: &Path) -> Result<(), StoreError> {
+    let denied = |source| StoreError::Denied { path: path.into(), source };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).map_err(denied)?;
+    }
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let mode = fs::metadata(path).map_err(denied)?.permissions().mode();
+            // Whoever else could read it can no more.
+            if mode & 0o077 == 0 { Ok(()) } else { fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(denied) }
+        }
+        Err(error) => Err(denied(error)),
+    }
+}
+
+fn failed(path: &Path, error: rusqlite::Error) -> StoreError {
+    let path = path.to_owned();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy { path },
+        Some(ErrorCode::DiskFull) => StoreError::Full { path },
+        Some(ErrorCode::NotADatabase) => StoreError::NotALedger { path },
+        Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged { path, what: error.to_string() },
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            StoreError::Denied { path, source: io::Error::new(io::ErrorKind::PermissionDenied, error) }
+        }
+        Some(_) => StoreError::Engine { path, source: Box::new(error) },
+        None => StoreError::Damaged { path, what: error.to_string() },
+    }
+}
