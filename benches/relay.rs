@@ -6,20 +6,24 @@
     reason = "a benchmark may panic, and its macros write no docs"
 )]
 
+#[allow(dead_code, reason = "shared with the tests")]
+#[path = "../tests/support/terms.rs"]
+mod terms;
+
 use std::hint::black_box;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use mitschnitt::codec::Codec;
-use mitschnitt::consent::{Clip, Consent, Fact, Facts, Mode, Output, Parties, Terms, WithoutConsent};
-use mitschnitt::digit::Digit;
-use mitschnitt::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
+use mitschnitt::consent::{Clip, Consent, Fact, Mode, Output};
+use mitschnitt::ids::{CallId, Leg};
 use mitschnitt::media::{
     Announcing, BridgeId, Bridging, Content, Event, Order, PairIds, Payload, PayloadFormat, Plane, PortId, Remote, Sent,
 };
-use mitschnitt::time::{Moment, Wall};
+use mitschnitt::time::Moment;
 use mitschnitt::wire::rtp::{self, Header};
+use terms::{facts, terms};
 
 criterion_main!(benches);
 criterion_group!(benches, relay);
@@ -150,26 +154,5 @@ fn remote(call: u32, leg: Leg) -> Remote {
 }
 
 fn consent(call: u32) -> Consent {
-    let terms = Terms {
-        policy: "all".into(),
-        policy_hash: [1; 32],
-        purpose: "quality".into(),
-        legal_basis: "consent".into(),
-        mode: Mode::Announce,
-        must_agree: [true, true],
-        key: Digit::from_event(1).unwrap(),
-        answer: Duration::from_secs(5),
-        language: "de".into(),
-        without_consent: WithoutConsent::GoOn,
-        longest_pause: Duration::from_secs(60),
-    };
-    let facts = Facts {
-        call: CallId::from_u64(call.into()),
-        recording: RecordingId::from_bytes([1; 16]),
-        direction: Direction::Inbound,
-        trunk: TrunkName::new("carrier"),
-        parties: Parties::default(),
-        clocks: (Moment::START, Wall::from_unix_micros(0)),
-    };
-    Consent::new(terms, facts)
+    Consent::new(terms(Mode::Announce), facts(CallId::from_u64(call.into())))
 }

@@ -6,6 +6,9 @@
 
 #[path = "calls/secured.rs"]
 mod secured;
+#[allow(dead_code, reason = "each file of tests uses its part")]
+#[path = "support/terms.rs"]
+mod terms;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,12 +16,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mitschnitt::call::{
-    Config, DeadMedia, Deed, Done, Input, KeySource, MediaAs, NotDone, Output, Peer, Peers, Policy, PortPair, Reason, Selector,
-    Silence, Story, Strangers, Suspension, Table, WhenDead,
+    Config, DeadMedia, Deed, Done, Input, KeySource, MediaAs, NotDone, Output, Peer, Peers, Policy, PortPair, Reason, Silence,
+    Story, Strangers, Suspension, Table, WhenDead,
 };
-use mitschnitt::codec::Codec;
-use mitschnitt::consent::{By, Clip, Cut, Mode, Player, Refusal, SentAs, Standing, Terms, WithoutConsent};
-use mitschnitt::digit::Digit;
+use mitschnitt::consent::{By, Cut, Mode, Player, Refusal, SentAs, Standing, Terms, WithoutConsent};
 use mitschnitt::ids::{CallId, Leg, TrunkName};
 use mitschnitt::media::{Announcing, BridgeId, Content, Event, LatchRule, Latching, Order, PairIds, PortId};
 use mitschnitt::network::Network;
@@ -26,12 +27,12 @@ use mitschnitt::time::{Moment, Wall};
 use mitschnitt::vault::EndReason;
 use mitschnitt::wire::sdp::Sdp;
 use mitschnitt::wire::sip::{Message, Name};
+use terms::{LONGEST_PAUSE, for_all, terms};
 use zeroize::Zeroizing;
 
 const PROXY: &str = "192.0.2.1:5060";
 const PBX: &str = "192.0.2.10:5060";
 const TRUNK: &str = "198.51.100.20:5060";
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 // ── the tests ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -551,14 +552,7 @@ fn a_2xx_that_comes_after_the_call_was_given_up_describes_no_media() {
 
 #[test]
 fn a_bye_to_another_fork_leaves_the_call_up() {
-    let mut world = World::with(Mode::Announce);
-    world.pbx_calls(&offer("192.0.2.10", 4000, "0"));
-    let invite = world.asked.clone();
-    world.trunk_answers(200, "x", &offer("198.51.100.20", 6000, "0"));
-    world.pbx_acks("x");
-    world.asked = invite;
-    world.trunk_answers(200, "y", &offer("198.51.100.21", 6000, "0"));
-    world.pbx_acks("y");
+    let mut world = World::forked();
 
     world.pbx_sends("BYE", 2, "y", "", "");
     world.trunk_answers(200, "y", "");
@@ -572,14 +566,7 @@ fn a_bye_to_another_fork_leaves_the_call_up() {
 
 #[test]
 fn a_fork_whose_bye_is_on_its_way_is_not_recorded_when_the_call_moves_over_to_it() {
-    let mut world = World::with(Mode::Announce);
-    world.pbx_calls(&offer("192.0.2.10", 4000, "0"));
-    let invite = world.asked.clone();
-    world.trunk_answers(200, "x", &offer("198.51.100.20", 6000, "0"));
-    world.pbx_acks("x");
-    world.asked = invite;
-    world.trunk_answers(200, "y", &offer("198.51.100.21", 6000, "0"));
-    world.pbx_acks("y");
+    let mut world = World::forked();
     world.announced();
 
     world.pbx_sends("BYE", 2, "y", "", "");
@@ -1158,21 +1145,7 @@ fn a_party_that_was_told_where_it_is_not_is_told_again_while_it_is_asked() {
 
 /// One policy for all calls.
 fn all_by(mode: Mode, without_consent: WithoutConsent) -> Vec<Arc<Policy>> {
-    let terms = Terms {
-        policy: "all".into(),
-        policy_hash: [0; 32],
-        purpose: "quality".into(),
-        legal_basis: "consent".into(),
-        mode,
-        must_agree: [false, true],
-        key: Digit::from_char('1').unwrap(),
-        answer: Duration::from_secs(5),
-        language: "de".into(),
-        without_consent,
-        longest_pause: LONGEST_PAUSE,
-    };
-    let clips = Codec::ALL.into_iter().map(|codec| Clip::new(codec, &[1; 160], [9; 32], "de").unwrap()).collect();
-    vec![Arc::new(Policy { selector: Selector::default(), name: "all".into(), terms: Some(terms), clips })]
+    for_all(Terms { without_consent, ..terms(mode) })
 }
 
 struct World {
@@ -1209,6 +1182,19 @@ impl World {
     fn learning(mode: Mode) -> Self {
         let latching = Latching { rule: LatchRule::Learn, ..Latching::default() };
         Self::made(all_by(mode, WithoutConsent::GoOn), None, latching, None)
+    }
+
+    /// A call that two phones of the trunk have answered, `x` first, and each answer is acknowledged.
+    fn forked() -> Self {
+        let mut world = Self::with(Mode::Announce);
+        world.pbx_calls(&offer("192.0.2.10", 4000, "0"));
+        let invite = world.asked.clone();
+        for (tag, phone) in [("x", "198.51.100.20"), ("y", "198.51.100.21")] {
+            world.asked.clone_from(&invite);
+            world.trunk_answers(200, tag, &offer(phone, 6000, "0"));
+            world.pbx_acks(tag);
+        }
+        world
     }
 
     /// SRTP, where it is that, ends here.

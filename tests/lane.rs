@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
+#[allow(dead_code, reason = "each file of tests uses its part")]
+#[path = "support/terms.rs"]
+mod terms;
+
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -9,17 +13,15 @@ use std::time::Duration;
 
 use mitschnitt::call::Suspension;
 use mitschnitt::codec::Codec;
-use mitschnitt::consent::{
-    self, Clip, Consent, Evidence, Fact, Facts, Mode, Parties, Permit, Player, SentAs, Terms, WithoutConsent,
-};
-use mitschnitt::digit::Digit;
-use mitschnitt::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
+use mitschnitt::consent::{self, Clip, Consent, Evidence, Fact, Mode, Permit, Player, SentAs};
+use mitschnitt::ids::{CallId, Leg, RecordingId};
 use mitschnitt::lane::{self, Down, Lane, Outside, Up};
 use mitschnitt::media::{BridgeId, Bridging, Content, Event, Order, PairIds, Payload, PayloadFormat, PortId, Remote, Sent};
-use mitschnitt::time::{Moment, Wall};
+use mitschnitt::time::Moment;
 use mitschnitt::vault::{
     EndReason, GapReason, LastChunk, NodeKey, PlainChunk, RecipientSecret, Record, Recording, UnwrapErr, Volume, Work, Writer,
 };
+use terms::{facts, terms};
 
 #[test]
 fn what_is_said_in_a_pause_is_passed_on_and_not_kept_and_the_pause_is_a_gap_of_its_length() {
@@ -306,28 +308,7 @@ fn voice(what: u8) -> Vec<u8> {
 
 /// Both were told a moment ago.
 fn permit(now: Moment) -> Permit {
-    let terms = Terms {
-        policy: "all".into(),
-        policy_hash: [1; 32],
-        purpose: "quality".into(),
-        legal_basis: "consent".into(),
-        mode: Mode::Announce,
-        must_agree: [false, true],
-        key: Digit::from_event(1).unwrap(),
-        answer: Duration::from_secs(5),
-        language: "de".into(),
-        without_consent: WithoutConsent::GoOn,
-        longest_pause: Duration::from_secs(60),
-    };
-    let facts = Facts {
-        call: ID.call,
-        recording: RecordingId::from_bytes([1; 16]),
-        direction: Direction::Inbound,
-        trunk: TrunkName::new("carrier"),
-        parties: Parties::default(),
-        clocks: (Moment::START, Wall::from_unix_micros(0)),
-    };
-    let mut consent = Consent::new(terms, facts);
+    let mut consent = Consent::new(terms(Mode::Announce), facts(ID.call));
     let outputs: Vec<_> = Leg::BOTH
         .into_iter()
         .filter_map(|leg| {

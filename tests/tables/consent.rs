@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use mitschnitt::codec::Codec;
-use mitschnitt::consent::{
-    By, Clip, Consent, Cut, Fact, Facts, How, Mode, Output, Parties, Player, Refusal, SentAs, Standing, Terms, WithoutConsent,
-};
+use mitschnitt::consent::{By, Clip, Consent, Cut, Fact, How, Mode, Output, Player, Refusal, SentAs, Standing, Terms};
 use mitschnitt::digit::Digit;
-use mitschnitt::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
-use mitschnitt::time::{Moment, Wall};
+use mitschnitt::ids::{CallId, Leg};
+use mitschnitt::time::Moment;
 
 use crate::grid::{self, ALL, Grid, Machine, Rows};
+use crate::terms::{facts, terms};
 
 use Input::{Begun, CutShort, Early, Ended, Key, LateKey, Operator, OtherKey, Time, Told};
 use Leg::{Pbx as P, Trunk as T};
@@ -133,28 +132,10 @@ struct Asked {
 
 impl Asked {
     fn new(mode: Mode, must_agree: [bool; 2]) -> Self {
-        let terms = Terms {
-            policy: "all".into(),
-            policy_hash: [0; 32],
-            purpose: "quality".into(),
-            legal_basis: "consent".into(),
-            mode,
-            must_agree,
-            key: key('1'),
-            answer: Duration::from_secs(5),
-            language: "de".into(),
-            without_consent: WithoutConsent::GoOn,
-            longest_pause: Duration::from_secs(60),
-        };
-        let facts = Facts {
-            call: CallId::from_u64(1),
-            recording: RecordingId::from_bytes([1; 16]),
-            direction: Direction::Outbound,
-            trunk: TrunkName::new("carrier"),
-            parties: Parties::default(),
-            clocks: (Moment::START, Wall::from_unix_micros(0)),
-        };
-        Self { consent: Consent::new(terms, facts), now: Moment::from_millis(1000) }
+        Self {
+            consent: Consent::new(Terms { must_agree, ..terms(mode) }, facts(CallId::from_u64(1))),
+            now: Moment::from_millis(1000),
+        }
     }
 }
 

@@ -17,4 +17,7 @@ mod grid;
 mod media;
 mod parties;
 mod telling;
+#[allow(dead_code, reason = "each file of tests uses its part")]
+#[path = "../support/terms.rs"]
+mod terms;
 mod vault;

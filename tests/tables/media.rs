@@ -3,20 +3,18 @@
 use std::time::Duration;
 
 use mitschnitt::codec::Codec;
-use mitschnitt::consent::{
-    Clip, Consent, Cut, Fact, Facts, Mode, Output, Parties, Permit, Played, Player, SentAs, Terms, WithoutConsent,
-};
-use mitschnitt::digit::Digit;
-use mitschnitt::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
+use mitschnitt::consent::{Clip, Consent, Cut, Fact, Mode, Output, Permit, Played, Player, SentAs};
+use mitschnitt::ids::{CallId, Leg};
 use mitschnitt::media::{
     Announcing, BridgeId, Bridging, Content, Event, LegTallies, Order, PairIds, Payload, PayloadFormat, Plane, PlaneTallies,
     PortId, Remote, Sent,
 };
-use mitschnitt::time::{Moment, Wall};
+use mitschnitt::time::Moment;
 use mitschnitt::wire::rtp::{Header, Rtp};
 
 use crate::grid::{self, ALL, Grid, Machine, Rows};
 use crate::parties::letter;
+use crate::terms::{facts, terms};
 
 use Input::{
     Announce, Build, Close, Describe, Frame, Junk, Key, NewSource, OldVoice, Record, Refused, Rtcp, Stop, Stranger, Suspend,
@@ -462,28 +460,7 @@ const fn cut_word(cut: Cut) -> &'static str {
 
 /// A permit for the call of the bridge, as of this moment.
 pub fn permit(now: Moment) -> Permit {
-    let terms = Terms {
-        policy: "all".into(),
-        policy_hash: [0; 32],
-        purpose: "quality".into(),
-        legal_basis: "consent".into(),
-        mode: Mode::Announce,
-        must_agree: [false, true],
-        key: Digit::from_event(1).unwrap(),
-        answer: Duration::from_secs(5),
-        language: "de".into(),
-        without_consent: WithoutConsent::GoOn,
-        longest_pause: Duration::from_secs(60),
-    };
-    let facts = Facts {
-        call: ID.call,
-        recording: RecordingId::from_bytes([1; 16]),
-        direction: Direction::Outbound,
-        trunk: TrunkName::new("carrier"),
-        parties: Parties::default(),
-        clocks: (Moment::START, Wall::from_unix_micros(0)),
-    };
-    let mut consent = Consent::new(terms, facts);
+    let mut consent = Consent::new(terms(Mode::Announce), facts(ID.call));
     let played = |leg| -> Played {
         let clip = Clip::new(Codec::Pcma, &[1; 160], [0; 32], "de").unwrap();
         Player::new(leg, clip, 20).sent(SentAs { ssrc: 1, sequence: 2, timestamp: 3 }, now).expect("one frame")

@@ -3,15 +3,11 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mitschnitt::call::{
-    self, Config, Deed, KeySource, Output, Peer, Peers, Policy, PortPair, Selector, Strangers, Suspension, Table,
-};
-use mitschnitt::codec::Codec;
-use mitschnitt::consent::{Clip, Cut, Mode, Player, SentAs, Terms, WithoutConsent};
+use mitschnitt::call::{self, Config, Deed, KeySource, Output, Peer, Peers, PortPair, Strangers, Suspension, Table};
+use mitschnitt::consent::{Cut, Mode, Player, SentAs, Terms, WithoutConsent};
 use mitschnitt::digit::Digit;
 use mitschnitt::ids::{Leg, TrunkName};
 use mitschnitt::media::{Announcing, BridgeId, Event, Order, PairIds, PortId};
@@ -23,6 +19,7 @@ use mitschnitt::wire::sdp::Sdp;
 use mitschnitt::wire::sip::{Message, Method, Name};
 
 use crate::grid::Machine;
+use crate::terms::{for_all, terms};
 
 use Leg::{Pbx as P, Trunk as T};
 
@@ -130,21 +127,6 @@ pub struct Parties {
 impl Parties {
     /// Returns both parties and a policy by which the trunk's may refuse with a key, or must agree with it, in 5 s.
     pub fn new(mode: Mode, without_consent: WithoutConsent) -> Self {
-        let terms = Terms {
-            policy: "all".into(),
-            policy_hash: [0; 32],
-            purpose: "quality".into(),
-            legal_basis: "consent".into(),
-            mode,
-            must_agree: [false, true],
-            key: Digit::from_char('1').unwrap(),
-            answer: Duration::from_secs(5),
-            language: "de".into(),
-            without_consent,
-            longest_pause: Duration::from_secs(60),
-        };
-        let clips = Codec::ALL.into_iter().map(|codec| Clip::new(codec, &[1; 160], [9; 32], "de").unwrap()).collect();
-        let policy = Policy { selector: Selector::default(), name: "all".into(), terms: Some(terms), clips };
         let now = Moment::from_millis(1);
         let carriers = Network { address: "198.51.100.0".parse().unwrap(), prefix: 24 };
         let config = Config {
@@ -158,7 +140,7 @@ impl Parties {
             },
             strangers: Strangers::Drop,
             media: ["192.0.2.2".parse().unwrap(), "203.0.113.1".parse().unwrap()],
-            policies: vec![Arc::new(policy)],
+            policies: for_all(Terms { without_consent, ..terms(mode) }),
             port_stock: 8,
             dead: None,
             keys: KeySource::new(zeroize::Zeroizing::new([7; 32])),
