@@ -26,38 +26,15 @@ fn srtp(criterion: &mut Criterion) {
             bencher.iter(|| black_box(stream.next()).len());
         });
         group.bench_function(BenchmarkId::new("open", name), |bencher| {
-            // A round of 65,536 packets, sealed beforehand; each round again under a new context, which is 1 ns a packet.
-            let mut sealed = Stream::new(&suite, 1);
-            let packets: Vec<Vec<u8>> = (0..=u16::MAX).map(|_| sealed.next().to_vec()).collect();
-            let mut opener = Opener::new(keying(&suite, 1));
-            let mut buffer = [0; 512];
-            let mut nth = 0;
-            bencher.iter(|| {
-                if nth == packets.len() {
-                    (opener, nth) = (Opener::new(keying(&suite, 1)), 0);
-                }
-                let packet = &mut buffer[..packets[nth].len()];
-                packet.copy_from_slice(&packets[nth]);
-                nth += 1;
-                opener.open_rtp(packet, Moment::START).unwrap().len()
-            });
+            let mut coming = Coming::new(&suite);
+            bencher.iter(|| coming.open());
         });
         group.bench_function(BenchmarkId::new("open and seal", name), |bencher| {
-            let mut sealed = Stream::new(&suite, 1);
-            let packets: Vec<Vec<u8>> = (0..=u16::MAX).map(|_| sealed.next().to_vec()).collect();
-            let mut opener = Opener::new(keying(&suite, 1));
+            let mut coming = Coming::new(&suite);
             let mut sealer = Sealer::new(keying(&suite, 2));
-            let mut buffer = [0; 512];
-            let mut nth = 0;
             bencher.iter(|| {
-                if nth == packets.len() {
-                    (opener, nth) = (Opener::new(keying(&suite, 1)), 0);
-                }
-                let packet = &mut buffer[..packets[nth].len()];
-                packet.copy_from_slice(&packets[nth]);
-                nth += 1;
-                let len = opener.open_rtp(packet, Moment::START).unwrap().len();
-                sealer.seal_rtp(&mut buffer, len).unwrap().len()
+                let len = coming.open();
+                sealer.seal_rtp(&mut coming.buffer, len).unwrap().len()
             });
         });
         group.bench_function(BenchmarkId::new("refuse a forged one", name), |bencher| {
@@ -92,6 +69,34 @@ impl Stream {
         rtp::set_sequence(&mut self.buffer, self.sequence);
         self.sequence = self.sequence.wrapping_add(1);
         self.sealer.seal_rtp(&mut self.buffer, 172).unwrap()
+    }
+}
+
+/// A round of 65,536 packets, sealed beforehand; each round is opened again under a new context, which is 1 ns a packet.
+struct Coming<'s> {
+    suite: &'s Suite,
+    packets: Vec<Vec<u8>>,
+    opener: Opener,
+    nth: usize,
+    buffer: [u8; 512],
+}
+
+impl<'s> Coming<'s> {
+    fn new(suite: &'s Suite) -> Self {
+        let mut sealed = Stream::new(suite, 1);
+        let packets = (0..=u16::MAX).map(|_| sealed.next().to_vec()).collect();
+        Self { suite, packets, opener: Opener::new(keying(suite, 1)), nth: 0, buffer: [0; 512] }
+    }
+
+    /// Opens the next one in the buffer, and returns how long it is.
+    fn open(&mut self) -> usize {
+        if self.nth == self.packets.len() {
+            (self.opener, self.nth) = (Opener::new(keying(self.suite, 1)), 0);
+        }
+        let packet = &mut self.buffer[..self.packets[self.nth].len()];
+        packet.copy_from_slice(&self.packets[self.nth]);
+        self.nth += 1;
+        self.opener.open_rtp(packet, Moment::START).unwrap().len()
     }
 }
 
