@@ -87,7 +87,7 @@ pub(super) fn start(
         MediaIo::Epoll => {
             let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
             epoll::add(&epoll, orders.bell(), epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
-            let outside = Outside { sockets: Sockets::default(), ways, receive_errors: 0 };
+            let outside = Outside { wires: Polled::default(), ways };
             let owner = Owner { lane, outside, epoll, clock, metrics };
             thread.spawn(move || {
                 let _alive = alive;
@@ -106,16 +106,39 @@ const ROUND: usize = 256;
 
 struct Owner {
     lane: lane::Lane,
-    outside: Outside,
+    outside: Outside<Polled>,
     epoll: OwnedFd,
     clock: Clock,
     metrics: Arc<Metrics>,
 }
 
-/// The sockets, and the ways to the other threads.
-struct Outside {
+/// What is outside of a lane: its wires, and the ways to the other threads.
+pub(super) struct Outside<W> {
+    pub(super) wires: W,
+    pub(super) ways: Ways,
+}
+
+/// The ways to the other threads.
+pub(super) struct Ways {
+    disk: DiskLane,
+    up: Box<dyn Fn(Up) + Send>,
+}
+
+/// How packets leave and come, which is what differs between media threads: see [`lane::Outside`], whose part it is.
+pub(super) trait Wires {
+    fn send(&mut self, port: PortId, to: SocketAddr, packet: &[u8]) -> Sent;
+
+    fn relay(&mut self, port: PortId, to: SocketAddr, packet: &[u8]) -> Sent {
+        self.send(port, to, packet)
+    }
+
+    fn receive(&mut self, port: PortId, buffer: &mut [u8]) -> Option<(usize, SocketAddr)>;
+}
+
+/// Sockets alone, each asked when epoll says so.
+#[derive(Default)]
+struct Polled {
     sockets: Sockets,
-    ways: Ways,
     receive_errors: u64,
 }
 
@@ -167,30 +190,6 @@ impl Sockets {
     }
 }
 
-/// The ways to the other threads.
-pub(super) struct Ways {
-    pub(super) disk: DiskLane,
-    pub(super) up: Box<dyn Fn(Up) + Send>,
-}
-
-impl Ways {
-    pub(super) fn begin(&self, evidence: Evidence) -> bool {
-        self.disk.give(Work::Begin(Box::new(evidence))).is_ok()
-    }
-
-    #[expect(clippy::result_large_err, reason = "what finds no place comes back whole, once, to become a gap")]
-    pub(super) fn chunk(&self, recording: RecordingId, chunk: PlainChunk) -> Result<(), PlainChunk> {
-        match self.disk.give(Work::Chunk(recording, chunk)) {
-            Err(Work::Chunk(_, chunk)) => Err(chunk),
-            Ok(()) | Err(Work::Begin(_) | Work::End(..)) => Ok(()),
-        }
-    }
-
-    pub(super) fn end(&self, recording: RecordingId, last: LastChunk) {
-        drop(self.disk.give(Work::End(recording, last)));
-    }
-}
-
 impl Owner {
     fn run(mut self, orders: &Inbox<Down>) {
         let mut events = Vec::with_capacity(ROUND);
@@ -217,7 +216,7 @@ impl Owner {
                 }
             }
             self.lane.due(self.clock.now(), &mut self.outside);
-            self.metrics.add_lane(&self.lane.take_tallies(), std::mem::take(&mut self.outside.receive_errors));
+            self.metrics.add_lane(&self.lane.take_tallies(), std::mem::take(&mut self.outside.wires.receive_errors));
         }
         self.lane.end_all(self.clock.now(), &mut self.outside);
     }
@@ -234,13 +233,13 @@ impl Owner {
             Down::Socket(id, socket) => self.own(id, socket),
             Down::Close(ids) => {
                 // Closing a socket takes it out of epoll.
-                [ids.rtp, ids.rtcp].into_iter().for_each(|id| self.outside.sockets.close(id));
+                [ids.rtp, ids.rtcp].into_iter().for_each(|id| self.outside.wires.sockets.close(id));
             }
         }
     }
 
     fn own(&mut self, id: PortId, socket: UdpSocket) {
-        if let Some(socket) = self.outside.sockets.put(id, socket)
+        if let Some(socket) = self.outside.wires.sockets.put(id, socket)
             && let Err(error) = epoll::add(&self.epoll, socket, epoll::EventData::new_u64(id.0.into()), epoll::EventFlags::IN)
         {
             tracing::error!(%error, "port_not_watched");
@@ -257,7 +256,7 @@ impl Owner {
     }
 }
 
-impl lane::Outside for Outside {
+impl Wires for Polled {
     fn send(&mut self, port: PortId, to: SocketAddr, packet: &[u8]) -> Sent {
         self.sockets.send(port, to, packet)
     }
@@ -265,17 +264,34 @@ impl lane::Outside for Outside {
     fn receive(&mut self, port: PortId, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
         self.sockets.receive(port, buffer, &mut self.receive_errors)
     }
+}
+
+impl<W: Wires> lane::Outside for Outside<W> {
+    fn send(&mut self, port: PortId, to: SocketAddr, packet: &[u8]) -> Sent {
+        self.wires.send(port, to, packet)
+    }
+
+    fn relay(&mut self, port: PortId, to: SocketAddr, packet: &[u8]) -> Sent {
+        self.wires.relay(port, to, packet)
+    }
+
+    fn receive(&mut self, port: PortId, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
+        self.wires.receive(port, buffer)
+    }
 
     fn begin(&mut self, evidence: Evidence) -> bool {
-        self.ways.begin(evidence)
+        self.ways.disk.give(Work::Begin(Box::new(evidence))).is_ok()
     }
 
     fn chunk(&mut self, recording: RecordingId, chunk: PlainChunk) -> Result<(), PlainChunk> {
-        self.ways.chunk(recording, chunk)
+        match self.ways.disk.give(Work::Chunk(recording, chunk)) {
+            Err(Work::Chunk(_, chunk)) => Err(chunk),
+            Ok(()) | Err(Work::Begin(_) | Work::End(..)) => Ok(()),
+        }
     }
 
     fn end(&mut self, recording: RecordingId, last: LastChunk) {
-        self.ways.end(recording, last);
+        drop(self.ways.disk.give(Work::End(recording, last)));
     }
 
     fn tell(&mut self, up: Up) {

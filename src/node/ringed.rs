@@ -6,16 +6,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::consent::Evidence;
-use crate::ids::RecordingId;
-use crate::lane::{self, Up};
+use crate::lane;
 use crate::media::{PortId, Sent};
 use crate::node::clock::Clock;
 use crate::node::inbox::{Inbox, Woken};
-use crate::node::lane::{Down, Sockets, Ways};
+use crate::node::lane::{Down, Outside, Sockets, Ways, Wires};
 use crate::node::metrics::Metrics;
 use crate::node::ring::{Packet, Ring, Told};
-use crate::vault::{LastChunk, PlainChunk};
 
 /// How long a thread gathers packets before it looks at the first of them: what it does once for many it does less often then. A fraction
 /// of what a wire's jitter is.
@@ -24,15 +21,15 @@ const GATHER: Duration = Duration::from_micros(250);
 /// The thread.
 pub(super) struct Owner {
     lane: lane::Lane,
-    outside: Outside,
+    outside: Outside<Ringed>,
     clock: Clock,
     metrics: Arc<Metrics>,
 }
 
-struct Outside {
+/// The ring, and the sockets that it carries for.
+struct Ringed {
     ring: Ring,
     sockets: Sockets,
-    ways: Ways,
     /// Packets that came and were not looked at yet.
     came: VecDeque<Packet>,
     receive_errors: u64,
@@ -44,25 +41,25 @@ impl Owner {
     /// # Errors
     /// The kernel has none for us: see [`Ring::new`].
     pub(super) fn new(lane: lane::Lane, ways: Ways, clock: Clock, metrics: Arc<Metrics>) -> io::Result<Self> {
-        let outside = Outside { ring: Ring::new()?, sockets: Sockets::default(), ways, came: VecDeque::new(), receive_errors: 0 };
-        Ok(Self { lane, outside, clock, metrics })
+        let wires = Ringed { ring: Ring::new()?, sockets: Sockets::default(), came: VecDeque::new(), receive_errors: 0 };
+        Ok(Self { lane, outside: Outside { wires, ways }, clock, metrics })
     }
 
     pub(super) fn run(mut self, orders: &Inbox<Down>) {
         // For packets that lie in a socket when a recording begins.
         let mut buffer = vec![0; lane::BUFFER_BYTES];
-        if let Err(error) = self.outside.ring.open(orders.bell()) {
+        if let Err(error) = self.outside.wires.ring.open(orders.bell()) {
             tracing::error!(%error, "ring_refused");
             return;
         }
         loop {
             let timeout = self.lane.deadline().map(|at| at.since(self.clock.now()));
-            let gather = if self.outside.sockets.is_empty() { Duration::ZERO } else { GATHER };
-            if let Err(error) = self.outside.ring.wait(gather, timeout) {
+            let gather = if self.outside.wires.sockets.is_empty() { Duration::ZERO } else { GATHER };
+            if let Err(error) = self.outside.wires.ring.wait(gather, timeout) {
                 tracing::error!(%error, "ring_failed");
                 break;
             }
-            let Outside { ring, sockets, came, .. } = &mut self.outside;
+            let Ringed { ring, sockets, came, .. } = &mut self.outside.wires;
             let mut woken = Woken::Otherwise;
             while let Some(told) = ring.next(|port| sockets.get(port)) {
                 match told {
@@ -75,19 +72,19 @@ impl Owner {
                 break;
             }
             if matches!(woken, Woken::ByBell) {
-                self.outside.ring.listen(orders.bell());
+                self.outside.wires.ring.listen(orders.bell());
             }
             let now = self.clock.now();
-            while let Some(mut packet) = self.outside.came.pop_front() {
+            while let Some(mut packet) = self.outside.wires.came.pop_front() {
                 let (port, source) = (packet.port, packet.source);
                 let length = packet.bytes().len();
                 self.lane.packet(port, source, packet.buffer(), length, now, &mut self.outside);
-                self.outside.ring.give_back(packet);
+                self.outside.wires.ring.give_back(packet);
             }
             self.lane.due(self.clock.now(), &mut self.outside);
-            let (not_sent, failures) = self.outside.ring.take_failures();
+            let (not_sent, failures) = self.outside.wires.ring.take_failures();
             self.lane.not_relayed(not_sent);
-            let receive_errors = std::mem::take(&mut self.outside.receive_errors) + failures;
+            let receive_errors = std::mem::take(&mut self.outside.wires.receive_errors) + failures;
             self.metrics.add_lane(&self.lane.take_tallies(), receive_errors);
         }
         self.lane.end_all(self.clock.now(), &mut self.outside);
@@ -98,13 +95,13 @@ impl Owner {
         match down {
             Down::Lane(down) => self.lane.obey(down, buffer, self.clock.now(), &mut self.outside),
             Down::Socket(id, socket) => {
-                let Outside { ring, sockets, .. } = &mut self.outside;
+                let Ringed { ring, sockets, .. } = &mut self.outside.wires;
                 if let Some(socket) = sockets.put(id, socket) {
                     ring.watch(id, socket);
                 }
             }
             Down::Close(ids) => {
-                let Outside { ring, sockets, .. } = &mut self.outside;
+                let Ringed { ring, sockets, .. } = &mut self.outside.wires;
                 for id in [ids.rtp, ids.rtcp] {
                     ring.forget(id);
                     sockets.close(id);
@@ -114,7 +111,7 @@ impl Owner {
     }
 }
 
-impl lane::Outside for Outside {
+impl Wires for Ringed {
     /// At once, for whoever sends an announcement wants to know whether it went out.
     fn send(&mut self, port: PortId, to: SocketAddr, packet: &[u8]) -> Sent {
         self.sockets.send(port, to, packet)
@@ -146,21 +143,5 @@ impl lane::Outside for Outside {
             return Some(came);
         }
         self.sockets.receive(port, buffer, &mut self.receive_errors)
-    }
-
-    fn begin(&mut self, evidence: Evidence) -> bool {
-        self.ways.begin(evidence)
-    }
-
-    fn chunk(&mut self, recording: RecordingId, chunk: PlainChunk) -> Result<(), PlainChunk> {
-        self.ways.chunk(recording, chunk)
-    }
-
-    fn end(&mut self, recording: RecordingId, last: LastChunk) {
-        self.ways.end(recording, last);
-    }
-
-    fn tell(&mut self, up: Up) {
-        (self.ways.up)(up);
     }
 }
