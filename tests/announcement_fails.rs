@@ -11,9 +11,6 @@
 )]
 
 #[allow(dead_code, reason = "each file of tests uses its part")]
-#[path = "support/pair.rs"]
-mod pair;
-#[allow(dead_code, reason = "each file of tests uses its part")]
 mod support;
 
 use std::net::{SocketAddr, UdpSocket};
@@ -21,9 +18,9 @@ use std::path::PathBuf;
 
 use mitschnitt::demo::{Call, Event, Extra, Flow, Heard, Phone};
 use mitschnitt::limits::ANNOUNCEMENT_RESTARTS;
-use pair::{PATIENCE, Pair, alaw, announced, hears_announced, is_heard, is_sound, recordings_begun, sdp, speak};
 use rsip::Method;
 use serde_json::Value;
+use support::pair::{PATIENCE, Pair, alaw, announced, hears_announced, is_heard, is_sound, recordings_begun, sdp, speak};
 use support::phone::Phone as Plain;
 use support::site::{Policy, Site, files_under, policy};
 use support::sound::noise;
@@ -258,7 +255,7 @@ fn a_party_to_which_it_cannot_be_sent_is_not_told_and_the_call_is_not_recorded()
 #[test]
 fn where_the_policy_says_so_a_failed_announcement_ends_the_call_with_a_bye_to_each() {
     let site = Site::new(policy("announce"));
-    hang_up_without_consent(&site);
+    site.set("[[policy]]", "without_consent = \"hang-up\"");
     let _proxy = site.start();
     let pair = Pair::new(&site);
 
@@ -272,7 +269,7 @@ fn where_the_policy_says_so_a_failed_announcement_ends_the_call_with_a_bye_to_ea
 #[test]
 fn where_the_policy_says_so_silence_ends_the_call_with_a_bye_to_each() {
     let site = Site::new(Policy { answer_s: 1, ..policy("opt-in") });
-    hang_up_without_consent(&site);
+    site.set("[[policy]]", "without_consent = \"hang-up\"");
     let _proxy = site.start();
     let pair = Pair::new(&site);
     let talk = pair.call();
@@ -287,7 +284,7 @@ fn where_the_policy_says_so_silence_ends_the_call_with_a_bye_to_each() {
 #[test]
 fn where_the_policy_says_so_a_codec_without_an_announcement_ends_the_call_with_a_bye_to_each() {
     let site = Site::new(policy("announce"));
-    hang_up_without_consent(&site);
+    site.set("[[policy]]", "without_consent = \"hang-up\"");
     let _proxy = site.start();
     let (pbx, mut trunk) = (phone(&site), Plain::new(site.ports.trunk(), site.ports.proxy()));
 
@@ -358,12 +355,6 @@ fn assert_nothing_is_kept(site: &Site) {
     let kept: Vec<_> = files_under(&site.data()).into_iter().filter(is_of_a_recording).collect();
     assert_eq!(kept, Vec::<PathBuf>::new());
     assert_eq!(site.metric("mitschnitt_vault_recordings_begun_total"), 0.0);
-}
-
-/// Lets the policy, which is the last of the configuration, end calls that are not consented to.
-fn hang_up_without_consent(site: &Site) {
-    let config = std::fs::read_to_string(site.config()).unwrap();
-    std::fs::write(site.config(), config + "without_consent = \"hang-up\"\n").unwrap();
 }
 
 /// A socket that says and hears RTP of any kind.

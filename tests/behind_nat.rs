@@ -12,6 +12,7 @@
 
 #[allow(dead_code, reason = "each file of tests uses its part")]
 mod support;
+
 use std::time::Duration;
 
 use support::phone::{Mouth, Phone, call, every_20_ms, hang_up};
@@ -21,8 +22,7 @@ use support::sound::alaw;
 #[test]
 fn a_caller_behind_nat_is_heard_told_and_recorded_where_the_pbx_is_to_be_learned() {
     let site = Site::new(policy("announce"));
-    let config = std::fs::read_to_string(site.config()).unwrap();
-    std::fs::write(site.config(), config.replace("[[trunk]]", "latching = \"learn\"\n\n[[trunk]]")).unwrap();
+    site.set("[pbx]", "latching = \"learn\"");
     let _proxy = site.start();
     let mut pbx = Phone::new(site.ports.pbx(), site.ports.proxy());
     let mut trunk = Phone::new(site.ports.trunk(), site.ports.proxy());

@@ -11,22 +11,16 @@
 )]
 
 #[allow(dead_code, reason = "each file of tests uses its part")]
-#[path = "support/pair.rs"]
-mod pair;
-#[allow(dead_code, reason = "each file of tests uses its part")]
-#[path = "support/reader.rs"]
-mod reader;
-#[allow(dead_code, reason = "each file of tests uses its part")]
 mod support;
 
 use std::time::{Duration, Instant};
 
 use mitschnitt::demo::Flow;
-use pair::{Pair, Talk, alaw, recordings_begun, sound_sent};
-use reader::run_in;
 use rustix::process::Signal;
 use serde_json::Value;
 use support::child::Running;
+use support::pair::{Pair, Talk, alaw, recordings_begun};
+use support::reader;
 use support::site::{Site, policy};
 use support::{A_WHILE, until};
 
@@ -37,13 +31,12 @@ fn all_but_the_last_half_second_before_the_kill_is_in_the_file_and_opens() {
     let opened = reader::open(&scene.site, &scene.id);
 
     assert_eq!((opened.verdict.as_str(), opened.code), ("torn", Some(1)));
-    for (leg, call) in [("pbx", &scene.talk.out), ("trunk", &scene.talk.into)] {
-        let (recorded, sent) = (opened.packets(leg), sound_sent(call));
-        let end = run_in(&recorded, &sent, leg) + recorded.len();
-        let lost = sent[end..].iter().filter(|sent| sent.at < scene.killed);
+    for (leg, call) in scene.talk.legs() {
+        let run = opened.run(leg, call);
+        let lost = run.missing().iter().filter(|sent| sent.at < scene.killed);
         let oldest = lost.map(|sent| scene.killed - sent.at).max().unwrap_or_default();
         assert!(oldest < LOST, "{leg}: {oldest:?} before the kill begins what is not in the file");
-        assert!(recorded.len() >= 75, "{leg}: of 2 s at least 1.5 are there: {} packets", recorded.len());
+        assert!(run.recorded >= 75, "{leg}: of 2 s at least 1.5 are there: {} packets", run.recorded);
     }
 }
 
@@ -109,9 +102,7 @@ impl Scene {
         let site = Site::new(policy("announce"));
         let proxy = site.start();
         let pair = Pair::new(&site);
-        let talk = pair.call();
-        talk.both_speak();
-        recordings_begun(&site, 1.0);
+        let talk = pair.recorded_call(&site, 1.0);
         let _held = pair.call_as(alaw().flowing(Flow::Inactive), &alaw());
         talk.each_is_heard(100);
         let rows = until("both calls in the ledger", A_WHILE, || Some(rows(&site)).filter(|rows| rows.len() == 2));

@@ -11,14 +11,11 @@
 )]
 
 #[allow(dead_code, reason = "each file of tests uses its part")]
-#[path = "support/pair.rs"]
-mod pair;
-#[allow(dead_code, reason = "each file of tests uses its part")]
 mod support;
 
-use pair::{Pair, recordings_begun};
 use rustix::process::Signal;
 use support::child::Running;
+use support::pair::{Pair, recordings_begun};
 use support::site::{Site, files_under, policy, program};
 use support::{A_WHILE, CALLED};
 

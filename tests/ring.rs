@@ -11,32 +11,23 @@
 )]
 
 #[allow(dead_code, reason = "each file of tests uses its part")]
-#[path = "support/pair.rs"]
-mod pair;
-#[allow(dead_code, reason = "each file of tests uses its part")]
-#[path = "support/reader.rs"]
-mod reader;
-#[allow(dead_code, reason = "each file of tests uses its part")]
 mod support;
 
-use pair::{Pair, recordings_begun, sound_sent};
-use reader::run_in;
+use support::pair::Pair;
+use support::reader;
 use support::site::{Site, policy};
 
 #[test]
 fn calls_over_the_ring_are_announced_heard_and_recorded_whole() {
     let site = Site::new(policy("announce"));
-    let config = std::fs::read_to_string(site.config()).unwrap();
-    std::fs::write(site.config(), config.replace("io = \"epoll\"", "io = \"io_uring\"")).unwrap();
-    let proxy = site.start();
+    site.set("[media]", "io = \"io_uring\"");
+    let _proxy = site.start();
     let pair = Pair::new(&site);
     let mut seen = Vec::new();
 
     // One after the other, so that the second may have the first one's sockets' numbers.
     for nth in 1..=2_u32 {
-        let talk = pair.call();
-        talk.both_speak();
-        recordings_begun(&site, f64::from(nth));
+        let talk = pair.recorded_call(&site, f64::from(nth));
         talk.each_is_heard(50);
         talk.both_fall_silent();
         talk.caller_hangs_up();
@@ -46,11 +37,9 @@ fn calls_over_the_ring_are_announced_heard_and_recorded_whole() {
         let id = ids.find(|id| !seen.contains(id)).unwrap();
         site.verify(&id);
         let opened = reader::open(&site, &id);
-        for (leg, call) in [("pbx", &talk.out), ("trunk", &talk.into)] {
-            let (recorded, sent) = (opened.packets(leg), sound_sent(call));
-            assert_eq!(run_in(&recorded, &sent, leg) + recorded.len(), sent.len(), "{leg}: to the last word");
+        for (leg, call) in talk.legs() {
+            assert_eq!(opened.run(leg, call).missing().len(), 0, "{leg}: to the last word");
         }
         seen.push(id);
     }
-    drop(proxy);
 }

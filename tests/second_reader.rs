@@ -11,19 +11,13 @@
 )]
 
 #[allow(dead_code, reason = "each file of tests uses its part")]
-#[path = "support/pair.rs"]
-mod pair;
-#[allow(dead_code, reason = "each file of tests uses its part")]
-#[path = "support/reader.rs"]
-mod reader;
-#[allow(dead_code, reason = "each file of tests uses its part")]
 mod support;
 
 use mitschnitt::demo::Heard;
-use pair::{Pair, Talk, hears_announced, is_sound, recordings_begun, sound_sent};
-use reader::run_in;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use support::pair::{Pair, Talk, hears_announced, is_sound, recordings_begun};
+use support::reader;
 use support::site::{Site, policy};
 
 #[test]
@@ -37,13 +31,13 @@ fn the_second_reader_gets_every_packet_that_was_sent_after_consent_and_none_from
 
     assert_eq!((opened.verdict.as_str(), opened.code), ("complete", Some(0)));
     for (leg, mouth, ears) in [("pbx", &talk.out, &talk.into), ("trunk", &talk.into, &talk.out)] {
-        let (recorded, sent) = (opened.packets(leg), sound_sent(mouth));
-        let begin = run_in(&recorded, &sent, leg);
-        assert_eq!(begin + recorded.len(), sent.len(), "{leg}: to its end nothing is missing");
+        let run = opened.run(leg, mouth);
+        assert_eq!(run.missing().len(), 0, "{leg}: to its end nothing is missing");
         // What the other side heard was sent after its announcement; both announcements end within a packet's length, and consent is
         // complete a moment later. Ten packets are a margin for two loaded cores.
         let heard = ears.line().unwrap().heard();
-        let passed = sent.iter().position(|sent| is_sound(&sent.payload) && is_among(&sent.payload, &heard)).unwrap();
+        let passed = run.sent.iter().position(|sent| is_sound(&sent.payload) && is_among(&sent.payload, &heard)).unwrap();
+        let begin = run.begin;
         assert!((passed..passed + 10).contains(&begin), "{leg}: heard from packet {passed} on, recorded from {begin} on");
     }
 }
@@ -79,8 +73,8 @@ fn a_key_that_was_pressed_is_not_in_it_but_counted() {
 
     let keys = talk.into.line().unwrap().sent().into_iter().filter(|sent| sent.payload_type == 101).count();
     assert_eq!(keys, 7, "a key of 100 ms is five packets, and the last twice more");
-    let (recorded, sent) = (opened.packets("trunk"), sound_sent(&talk.into));
-    assert_eq!(run_in(&recorded, &sent, "trunk") + recorded.len(), sent.len(), "all sound is there, before the key and after it");
+    let missing = opened.run("trunk", &talk.into).missing().len();
+    assert_eq!(missing, 0, "all sound is there, before the key and after it");
     assert_eq!(opened.only("end")["legs"][1]["withheld"], 7, "{}", opened.only("end"));
 }
 
@@ -102,7 +96,7 @@ fn the_evidence_names_the_announcement_as_each_party_heard_it() {
     let file: String =
         Sha256::digest(std::fs::read(site.announcement()).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(opened.records[0]["record"], "evidence", "it stands first");
-    for (leg, call) in [("pbx", &talk.out), ("trunk", &talk.into)] {
+    for (leg, call) in talk.legs() {
         let told = evidence["announcements"].as_array().unwrap().iter().find(|told| told["to"] == leg).unwrap();
         let heard = call.line().unwrap().heard();
         let heard: Vec<_> = heard.iter().filter(|heard| is_sound(&heard.payload)).take(50).map(|heard| &heard.header).collect();
@@ -122,9 +116,7 @@ fn recorded(goes: impl FnOnce(&Talk)) -> (Site, Talk, String) {
     let site = Site::new(policy("announce"));
     let _proxy = site.start();
     let pair = Pair::new(&site);
-    let talk = pair.call();
-    talk.both_speak();
-    recordings_begun(&site, 1.0);
+    let talk = pair.recorded_call(&site, 1.0);
     goes(&talk);
     talk.caller_hangs_up();
     let id = site.recorded();

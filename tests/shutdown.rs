@@ -11,21 +11,15 @@
 )]
 
 #[allow(dead_code, reason = "each file of tests uses its part")]
-#[path = "support/pair.rs"]
-mod pair;
-#[allow(dead_code, reason = "each file of tests uses its part")]
-#[path = "support/reader.rs"]
-mod reader;
-#[allow(dead_code, reason = "each file of tests uses its part")]
 mod support;
 
 use std::time::{Duration, Instant};
 
 use mitschnitt::demo::Flow;
-use pair::{Pair, Talk, alaw, recordings_begun, sound_sent};
-use reader::run_in;
 use rustix::process::Signal;
 use support::child::{Ended, Running};
+use support::pair::{Pair, Talk, alaw, recordings_begun};
+use support::reader;
 use support::site::{Site, policy};
 
 #[test]
@@ -44,11 +38,10 @@ fn a_recording_is_sealed_and_complete() {
     assert!(verified.out.contains("complete"), "{}", verified.out);
     let opened = reader::open(&site, id);
     assert_eq!(opened.only("end")["reason"], 9, "format.md: `shutdown`");
-    for (leg, call) in [("pbx", &talk.out), ("trunk", &talk.into)] {
-        let (recorded, sent) = (opened.packets(leg), sound_sent(call));
-        let end = run_in(&recorded, &sent, leg) + recorded.len();
+    for (leg, call) in talk.legs() {
+        let run = opened.run(leg, call);
         // A packet that was sent more than 40 ms before was received, even by a thread that waits for two loaded cores.
-        let missing = sent[end..].iter().filter(|sent| sent.at + Duration::from_millis(40) < stopped).count();
+        let missing = run.missing().iter().filter(|sent| sent.at + Duration::from_millis(40) < stopped).count();
         assert_eq!(missing, 0, "{leg}: every packet up to the signal is there");
     }
 }
@@ -100,9 +93,7 @@ fn it_can_be_started_again_at_once_and_records() {
 /// A call that was recorded for a second and goes on.
 fn recorded(site: &Site) -> (Pair, Talk) {
     let pair = Pair::new(site);
-    let talk = pair.call();
-    talk.both_speak();
-    recordings_begun(site, 1.0);
+    let talk = pair.recorded_call(site, 1.0);
     talk.each_is_heard(50);
     (pair, talk)
 }

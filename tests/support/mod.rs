@@ -3,9 +3,11 @@
 pub(crate) mod baresip;
 pub(crate) mod capture;
 pub(crate) mod child;
+pub(crate) mod pair;
 pub(crate) mod pcap;
 pub(crate) mod phone;
 pub(crate) mod ports;
+pub(crate) mod reader;
 pub(crate) mod sipp;
 pub(crate) mod site;
 pub(crate) mod sound;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use mitschnitt::codec::Codec;
 use mitschnitt::demo::{Call, Event, Extra, Heard, Line, Offer, Phone, Sent};
 
-use crate::support::site::Site;
-use crate::support::sound::noise;
-use crate::support::{CALLED, until};
+use super::site::Site;
+use super::sound::noise;
+use super::{CALLED, until};
 
 /// How long a telephone waits for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
@@ -39,6 +39,14 @@ impl Pair {
     /// Calls in A-law, up to the ACK at the trunk.
     pub(crate) fn call(&self) -> Talk {
         self.call_as(alaw(), &alaw())
+    }
+
+    /// Calls, both speak from the answer on, under the announcement too; returns once the disk has begun so many recordings.
+    pub(crate) fn recorded_call(&self, site: &Site, begun: f64) -> Talk {
+        let talk = self.call();
+        talk.both_speak();
+        recordings_begun(site, begun);
+        talk
     }
 
     /// Calls with this offer, and answers with that one.
@@ -80,6 +88,11 @@ impl Pair {
 }
 
 impl Talk {
+    /// The leg of each telephone, as recordings name it.
+    pub(crate) const fn legs(&self) -> [(&'static str, &Call); 2] {
+        [("pbx", &self.out), ("trunk", &self.into)]
+    }
+
     /// Both telephones, the caller's first.
     pub(crate) const fn both(&self) -> [&Call; 2] {
         [&self.out, &self.into]

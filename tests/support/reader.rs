@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use mitschnitt::demo::Sent;
+use mitschnitt::demo::{Call, Sent};
 use serde_json::Value;
 
-use crate::support::A_WHILE;
-use crate::support::child::{Ended, Running};
-use crate::support::site::Site;
+use super::A_WHILE;
+use super::child::{Ended, Running};
+use super::pair::sound_sent;
+use super::site::Site;
 
 /// A recording, opened by the second reader.
 pub(crate) struct Opened {
@@ -18,6 +19,23 @@ pub(crate) struct Opened {
     pub(crate) verdict: String,
     /// The exit code: 0, 1, 2 in the same order.
     pub(crate) code: Option<i32>,
+}
+
+/// What of a party is in a recording: one run of what its telephone sent, packet for packet.
+pub(crate) struct Run {
+    /// The sound that the telephone sent.
+    pub(crate) sent: Vec<Sent>,
+    /// How many packets of it are in the recording.
+    pub(crate) recorded: usize,
+    /// Which of them is the first.
+    pub(crate) begin: usize,
+}
+
+impl Run {
+    /// What was sent after the last that is in the recording.
+    pub(crate) fn missing(&self) -> &[Sent] {
+        &self.sent[self.begin + self.recorded..]
+    }
 }
 
 /// One packet of a recording.
@@ -50,6 +68,13 @@ impl Opened {
     pub(crate) fn packets(&self, leg: &str) -> Vec<Packet> {
         let packets = self.records.iter().filter(|record| record["record"] == "rtp" && record["leg"] == leg);
         packets.map(|record| Packet::of(record["rtp"].as_str().expect("packets are in hexadecimal"))).collect()
+    }
+
+    /// What of a leg is in the recording; panics unless it is one run of what this telephone sent.
+    pub(crate) fn run(&self, leg: &str, call: &Call) -> Run {
+        let (recorded, sent) = (self.packets(leg), sound_sent(call));
+        let begin = run_in(&recorded, &sent, leg);
+        Run { sent, recorded: recorded.len(), begin }
     }
 
     /// The one record of this kind.
@@ -85,7 +110,7 @@ impl Packet {
 }
 
 /// Finds what was recorded in what was sent, panics unless it is one run of it, packet for packet; returns where the run begins.
-pub(crate) fn run_in(recorded: &[Packet], sent: &[Sent], whose: &str) -> usize {
+fn run_in(recorded: &[Packet], sent: &[Sent], whose: &str) -> usize {
     let first = recorded.first().unwrap_or_else(|| panic!("nothing of {whose} is in the recording"));
     let begin = sent.iter().position(|sent| first.is(sent)).unwrap_or_else(|| panic!("{whose} never sent {first:?}"));
     for (nth, packet) in recorded.iter().enumerate() {

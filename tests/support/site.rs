@@ -141,6 +141,18 @@ must_agree = ["remote"]
         self.path().join("mitschnitt.toml")
     }
 
+    /// Puts a setting into a section of the configuration, such as `io = "epoll"` into `[media]`, in the place of what it says of it.
+    pub(crate) fn set(&self, section: &str, setting: &str) {
+        let (key, _) = setting.split_once(" = ").expect("a setting has a value");
+        let config = std::fs::read_to_string(self.config()).expect("the test wrote it");
+        let (before, rest) = config.split_once(&format!("{section}\n")).unwrap_or_else(|| panic!("{section} is in {config}"));
+        let (inside, after) = rest.split_at(rest.find("\n[").unwrap_or(rest.len()));
+        let others = inside.lines().filter(|line| !line.starts_with(&format!("{key} = ")));
+        let inside: Vec<_> = std::iter::once(setting).chain(others).collect();
+        let changed = format!("{before}{section}\n{}\n{after}", inside.join("\n"));
+        std::fs::write(self.config(), changed).expect("the test's own directory can be written");
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.path().join("data")
     }
