@@ -13,6 +13,7 @@
 #[allow(dead_code, reason = "each file of tests uses its part")]
 mod support;
 
+use support::child::Running;
 use support::pair::Pair;
 use support::reader;
 use support::site::{Site, policy};
@@ -21,7 +22,8 @@ use support::site::{Site, policy};
 fn calls_over_the_ring_are_announced_heard_and_recorded_whole() {
     let site = Site::new(policy("announce"));
     site.set("[media]", "io = \"io_uring\"");
-    let _proxy = site.start();
+    let proxy = site.start();
+    assert!(has_a_ring(&proxy), "it is the ring that is tested");
     let pair = Pair::new(&site);
     let mut seen = Vec::new();
 
@@ -42,4 +44,10 @@ fn calls_over_the_ring_are_announced_heard_and_recorded_whole() {
         }
         seen.push(id);
     }
+}
+
+/// Whether the process has a ring of the kernel's open.
+fn has_a_ring(proxy: &Running) -> bool {
+    let open = std::fs::read_dir(format!("/proc/{}/fd", proxy.pid())).unwrap();
+    open.filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok()).any(|to| to.as_os_str() == "anon_inode:[io_uring]")
 }
