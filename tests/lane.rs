@@ -293,7 +293,9 @@ impl Volume for Disk {
 
     fn close(&mut self, _: RecordingId) {}
 
-    fn remove(&mut self, _: RecordingId) {}
+    fn remove(&mut self, _: RecordingId) -> io::Result<()> {
+        Ok(())
+    }
 
     fn sync(&mut self) -> io::Result<()> {
         Ok(())

@@ -223,14 +223,17 @@ impl Volume for Files {
         self.open.remove(&recording);
     }
 
-    fn remove(&mut self, recording: RecordingId) {
-        for path in [self.key_path(recording), self.recording_path(recording)] {
-            if let Err(error) = fs::remove_file(&path)
-                && error.kind() != io::ErrorKind::NotFound
-            {
+    fn remove(&mut self, recording: RecordingId) -> io::Result<()> {
+        let remove = |path: PathBuf| match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::error!(%recording, %error, "leftover_not_removed");
+                Err(error)
             }
-        }
+            Ok(()) | Err(_) => Ok(()),
+        };
+        // Keys of a recording that has no file open nothing.
+        remove(self.key_path(recording)).ok();
+        remove(self.recording_path(recording))
     }
 
     fn sync(&mut self) -> io::Result<()> {

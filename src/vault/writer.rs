@@ -5,7 +5,7 @@
 //!    │                          │                      │
 //!    └─ any of them fails       └─ a write or sync fails ┘
 //!       ▼                          ▼
-//!      Failed, nothing is left    Failed, torn: what was sealed stays readable
+//!      Failed, removed again      Failed, torn: what was sealed stays readable
 //! ```
 
 use std::collections::{BTreeMap, VecDeque};
@@ -43,8 +43,11 @@ pub trait Volume {
     /// Closes a recording's file: nothing more is written to it.
     fn close(&mut self, recording: RecordingId);
 
-    /// Removes what little there is of a recording that could not be begun.
-    fn remove(&mut self, recording: RecordingId);
+    /// Removes what little there is of a recording that could not be begun, as far as it can.
+    ///
+    /// # Errors
+    /// The disk: the recording's file may be there still.
+    fn remove(&mut self, recording: RecordingId) -> io::Result<()>;
 
     /// Makes durable all that was written, closed files included.
     ///
@@ -250,8 +253,8 @@ impl Writer {
     }
 
     fn not_begun(&mut self, call: CallId, recording: RecordingId, error: io::Error, volume: &mut impl Volume) {
-        volume.remove(recording);
-        self.outcomes.push_back(Outcome::Failed { call, recording, left_a_file: false, error: Some(error) });
+        let left_a_file = volume.remove(recording).is_err();
+        self.outcomes.push_back(Outcome::Failed { call, recording, left_a_file, error: Some(error) });
     }
 
     fn write(&mut self, recording: RecordingId, chunk: PlainChunk, volume: &mut impl Volume) {
@@ -422,6 +425,17 @@ mod tests {
             assert_eq!(done.iter().rfind(|call| call.ends_with('1')).unwrap(), "remove 1");
             assert!(scene.volume.files.keys().all(|file| file.ends_with('2')), "{:?}", scene.volume.files.keys());
         }
+    }
+
+    #[test]
+    fn what_could_not_be_removed_is_told_as_left() {
+        let mut scene = Scene::with([]);
+        scene.volume.fails.extend(["head 1", "remove 1"]);
+
+        scene.work([begin(1)]);
+
+        assert_eq!(scene.told(), ["torn 1: it fails"]);
+        assert!(scene.volume.files.contains_key("head 1"), "half of its head");
     }
 
     #[test]
@@ -660,11 +674,12 @@ mod tests {
             self.call(format!("close {}", digit(recording))).unwrap();
         }
 
-        fn remove(&mut self, recording: RecordingId) {
-            self.call(format!("remove {}", digit(recording))).unwrap();
+        fn remove(&mut self, recording: RecordingId) -> io::Result<()> {
+            self.call(format!("remove {}", digit(recording)))?;
             for file in ["keys", "head"] {
                 self.files.remove(&format!("{file} {}", digit(recording)));
             }
+            Ok(())
         }
 
         fn sync(&mut self) -> io::Result<()> {

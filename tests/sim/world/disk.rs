@@ -326,17 +326,18 @@ impl Volume for Disk {
         }
     }
 
-    fn remove(&mut self, recording: RecordingId) {
+    fn remove(&mut self, recording: RecordingId) -> io::Result<()> {
         if self.recordings.get(&recording).is_some_and(|file| file.is_open) {
             self.breaks(format!("{recording} is removed while it is open"));
         }
         if self.trouble == Trouble::Gone {
-            return;
+            return if self.recordings.contains_key(&recording) { Err(input_output()) } else { Ok(()) };
         }
         let gone = [self.keys.remove(&recording), self.recordings.remove(&recording)];
         if let Trouble::Full(left) = &mut self.trouble {
             *left += gone.into_iter().flatten().map(|file| file.bytes.len() as u64).sum::<u64>();
         }
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -465,7 +466,7 @@ mod tests {
         assert_eq!(bytes(&disk), b"head12345678ab");
         let two = RecordingId::from_bytes([2; 16]);
         assert!(disk.create_keys(two, b"keys").is_err());
-        disk.remove(two);
+        disk.remove(two).unwrap();
         assert!(!disk.keys.contains_key(&two));
     }
 
@@ -477,7 +478,7 @@ mod tests {
         disk.sync().unwrap();
         assert!(disk.create_recording(ONE, b"head").is_err());
 
-        disk.remove(ONE);
+        disk.remove(ONE).unwrap();
 
         assert_eq!(disk.trouble, Trouble::Full(6));
         assert_eq!(disk.recordings().count(), 0);
@@ -528,7 +529,7 @@ mod tests {
         let two = RecordingId::from_bytes([2; 16]);
 
         assert!(disk.append(ONE, b"more").is_err() && disk.sync().is_err() && disk.create_keys(two, b"keys").is_err());
-        disk.remove(two);
+        disk.remove(two).unwrap();
 
         assert_eq!(bytes(&disk).len(), 14);
         assert!(!disk.keys.contains_key(&two) && disk.broken().is_none());
@@ -581,7 +582,7 @@ mod tests {
         assert_eq!(broken(&closed).unwrap(), "1 is written after it was closed");
         assert_eq!(broken(&|disk: &mut Disk| drop(disk.append(two, b"more"))).unwrap(), "2 is written and does not exist");
         assert_eq!(broken(&|disk: &mut Disk| disk.close(two)).unwrap(), "2 is closed and was not open");
-        assert_eq!(broken(&|disk: &mut Disk| disk.remove(ONE)).unwrap(), "1 is removed while it is open");
+        assert_eq!(broken(&|disk: &mut Disk| drop(disk.remove(ONE))).unwrap(), "1 is removed while it is open");
     }
 
     #[test]
