@@ -158,6 +158,67 @@ fn the_readmes_two_commands_are_those_that_ci_runs() {
 }
 
 #[test]
+fn every_test_that_a_document_names_is_there() {
+    let (tests, library): (Vec<_>, Vec<_>) = (sources("tests").collect(), sources("src").collect());
+    let mut pages: Vec<_> = ["README.md", "fuzz/README.md"].map(|name| root().join(name)).into();
+    collect(&root().join("src/manual"), &mut pages);
+    let mut found = 0;
+    let mut wrong = Vec::new();
+    for page in pages {
+        for (target, filter) in shown_tests(&fs::read_to_string(&page).expect("the page is there")) {
+            found += 1;
+            let is_there = match &target {
+                Some(target) => tests.iter().any(|source| source.is_of_test(target) && source.has_test(&filter)),
+                None => library.iter().any(|source| source.module().contains(&filter) && source.has_test("")),
+            };
+            if !is_there {
+                wrong.push(format!("{}: no test of {target:?} has `{filter}` in its name", page.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(found >= 30, "the promises are found: {found}");
+}
+
+#[test]
+fn every_metric_that_a_document_names_is_there() {
+    let metrics = fs::read_to_string(root().join("src/node/metrics.rs")).expect("there are metrics");
+    let mut pages: Vec<_> = vec![root().join("README.md"), root().join("src/limits.rs")];
+    collect(&root().join("src/manual"), &mut pages);
+    let mut found = 0;
+    let mut wrong = Vec::new();
+    for page in pages {
+        let text = fs::read_to_string(&page).expect("the page is there");
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| word.starts_with("mitschnitt_"));
+        for word in words {
+            found += 1;
+            // Prometheus makes these of a histogram's name.
+            let name = ["_bucket", "_count", "_sum"].into_iter().find_map(|end| word.strip_suffix(end)).unwrap_or(word);
+            if !metrics.contains(&format!("\"{name}\"")) {
+                wrong.push(format!("{}: there is no metric {name}", page.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(found >= 20, "the alerts' metrics are found: {found}");
+}
+
+#[test]
+fn the_tests_that_a_document_names_are_found_however_they_are_written() {
+    let page = "| a | `cargo test --test one`, `--test two name_of` (three) | `cargo test --lib vault::writer` |\n\
+                ```sh\nSEED=17 cargo test --release --test sim every -- --nocapture # --test no\n```\n`cargo test` runs --test all";
+
+    let found = shown_tests(page);
+
+    let test = |target: &str, filter: &str| (Some(target.to_owned()), filter.to_owned());
+    assert_eq!(found, [test("one", ""), test("two", "name_of"), (None, "vault::writer".into()), test("sim", "every")]);
+    let source = Source::new("tests/two.rs", "#[test]\n#[cfg(unix)]\nfn a_name_of_it() {}\nfn a_helper() {}");
+    assert!(source.is_of_test("two") && source.has_test("name_of") && !source.has_test("helper") && !source.is_of_test("tw"));
+    assert_eq!(Source::new("src/vault/writer.rs", "").module(), "vault::writer");
+    assert_eq!(Source::new("src/vault/mod.rs", "").module(), "vault");
+}
+
+#[test]
 fn paths_are_found_however_they_are_written() {
     let source = Source::new(
         "src/sip/a.rs",
@@ -228,6 +289,29 @@ impl Source {
         begin.into_iter().chain(with_lints).min().map_or(usize::MAX, |at| at + 1)
     }
 
+    /// The module that it is, without the crate: `vault::writer`.
+    fn module(&self) -> String {
+        let inside = self.name.trim_start_matches("src/").trim_end_matches(".rs");
+        inside.trim_end_matches("/mod").replace('/', "::")
+    }
+
+    /// Whether it belongs to this target among the tests, `tests/sim.rs` or anything in `tests/sim`.
+    fn is_of_test(&self, target: &str) -> bool {
+        let rest = self.name.strip_prefix("tests/").and_then(|inside| inside.strip_prefix(target));
+        rest.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+    }
+
+    /// Whether a test in it has this in its name.
+    fn has_test(&self, part: &str) -> bool {
+        let mut is_test = false;
+        self.code.lines().map(str::trim).any(|line| {
+            is_test |= line == "#[test]";
+            let Some(name) = line.strip_prefix("fn ").filter(|_| is_test) else { return false };
+            is_test = false;
+            name.split('(').next().is_some_and(|name| name.contains(part))
+        })
+    }
+
     fn paths(&self) -> Vec<Named> {
         let tokens = tokens(&self.code);
         let mut found = Vec::new();
@@ -257,6 +341,27 @@ impl Named {
             _ => None,
         }
     }
+}
+
+/// The tests that a page shows commands for: the target, none for the library, and what the name of the test has in it.
+fn shown_tests(page: &str) -> Vec<(Option<String>, String)> {
+    // Between backticks is what is typed: every second piece, of one or of three.
+    let typed = page.split('`').enumerate().filter(|(nth, _)| nth % 2 == 1).flat_map(|(_, piece)| piece.lines());
+    let mut found = Vec::new();
+    for line in typed {
+        let words: Vec<_> = line.split_whitespace().take_while(|word| *word != "#" && *word != "--").collect();
+        for (at, word) in words.iter().enumerate() {
+            let target = match *word {
+                "--test" => words.get(at + 1).map(|target| Some((*target).to_owned())),
+                "--lib" => Some(None),
+                _ => None,
+            };
+            let Some(target) = target else { continue };
+            let filter = words.get(at + 1 + usize::from(target.is_some())).filter(|word| !word.starts_with('-'));
+            found.push((target, filter.copied().unwrap_or_default().to_owned()));
+        }
+    }
+    found
 }
 
 /// Reads a path from `at`, with all its branches; returns where the text goes on.
