@@ -46,12 +46,20 @@ fn no_number_no_call_id_and_no_key_is_logged_however_much_is_logged() {
     }
     assert!(said.contains("call_ended"), "the log says something: {said}");
     assert!(!said.contains("Signal="), "the log holds a pressed key");
-    for file in files_under(&site.data()) {
+    let mut found = 0;
+    let files = files_under(&site.data());
+    assert!(
+        files.iter().any(|file| file.extension().is_some_and(|ending| ending == "rec")),
+        "a recording is among them: {files:?}"
+    );
+    for file in files {
         let bytes = std::fs::read(&file).unwrap();
         let is_ledger = file.file_name().unwrap().to_string_lossy().starts_with("ledger.db");
         let holds = |needle: &str| bytes.windows(needle.len()).any(|window| window == needle.as_bytes());
         assert!(is_ledger || !(holds(digits) || holds(&call_id)), "{} holds who called whom", file.display());
+        found += u32::from(holds(digits) && holds(&call_id));
     }
+    assert!(found >= 1, "where they are, in the ledger, they are found");
 }
 
 /// The proxy with all that it can log.
