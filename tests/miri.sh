@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs under Miri what Miri can run of the cores, and says how many tests of each group it ran. By hand: it takes about an hour on two cores.
 #
-# The house forbids unsafe code, so this looks for undefined behaviour in what we depend on: bytes, memchr, RustCrypto, curve25519-dalek.
+# Our own code is safe but for the ring, whose system calls Miri does not have; so this looks for undefined behaviour in what we depend
+# on: bytes, memchr, RustCrypto, curve25519-dalek.
 # Needs `rustup toolchain install nightly --component miri,rust-src`. Usage: tests/miri.sh [GROUP …]
 #
 # Left out, and why:
@@ -32,7 +33,8 @@ group() {
     timeout "$limit" cargo +nightly miri test --locked $target -- "$@" >"$log" 2>&1
     local status=$? passed
     passed=$(grep -c '^test .* \.\.\. ok' "$log")
-    if [ "$status" -eq 0 ]; then
+    # A filter that fits nothing any more has tested nothing.
+    if [ "$status" -eq 0 ] && [ "$passed" -gt 0 ]; then
         printf '%-12s %4d tests  %4d s\n' "$name" "$passed" $((SECONDS - began))
     else
         printf '%-12s %4d tests  %4d s  FAILED\n' "$name" "$passed" $((SECONDS - began))
