@@ -23,6 +23,7 @@ use mitschnitt::media::{
 };
 use mitschnitt::network::Network;
 use mitschnitt::time::{Moment, Wall};
+use mitschnitt::wire::rtcp;
 use mitschnitt::wire::rtp::{Header, Rtp, set_sequence};
 use mitschnitt::wire::sdp::{Crypto, Suite};
 use proptest::array::uniform2;
@@ -1318,8 +1319,15 @@ impl Lab {
                 self.describe(Leg::Trunk, remote(TRUNK));
             }
             while let Some(Forged { source, header, is_rtcp, .. }) = forged.next_if(|forged| forged.at_ms <= ms) {
-                let port = if is_rtcp { PORTS[1].rtcp } else { PORTS[1].rtp };
-                self.receive(port, sources[source], &[&header.to_bytes()[..], FORGED].concat());
+                // RTCP that is none would be dropped whoever sent it.
+                let (port, forged) = if is_rtcp {
+                    let named = [&[0x80, 204, 0, 4][..], &header.ssrc.to_be_bytes(), b"test..", FORGED].concat();
+                    (PORTS[1].rtcp, [sender_report(header.ssrc, header.timestamp, 0, 0), named].concat())
+                } else {
+                    (PORTS[1].rtp, [&header.to_bytes()[..], FORGED].concat())
+                };
+                assert!(!is_rtcp || rtcp::is_valid(&forged));
+                self.receive(port, sources[source], &forged);
             }
             let spoken = ms.checked_sub(1600 + begins_ms).filter(|since| since % 20 == 0).map(|since| since / 20);
             if let Some(nth) = spoken.and_then(|nth| u16::try_from(nth).ok()).filter(|&nth| usize::from(nth) < SPOKEN) {
