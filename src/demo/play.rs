@@ -269,10 +269,11 @@ fn finish(stage: &Stage, program: &Program, proxy: Proxy, talk: &Talk, row: &Val
     verified.push("/metrics: no telephone number in it".to_owned());
     verified.push(announced(stage)?);
 
-    show.text("\nledger");
-    for (name, value) in row.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        show.text(&format!("  {name:<14} {value}"));
+    // In the words that an operator reads.
+    let shown = program.must(&["recordings", "show", id], STEP)?;
+    show.text("\nledger (`recordings show`)");
+    for line in shown.stdout.lines() {
+        show.text(format!("  {line}").trim_end());
     }
     show.text("\nverified");
     for line in &verified {
