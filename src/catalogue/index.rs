@@ -82,6 +82,8 @@ pub struct Filter {
     pub which: Which,
     /// For this reason only.
     pub reason: Option<Reason>,
+    /// How good they were.
+    pub heard: Heard,
     /// The newest so many only.
     pub newest: Option<u64>,
 }
@@ -94,6 +96,18 @@ pub enum Which {
     Recorded,
     /// All calls.
     All,
+}
+
+/// How good what came from the sides of a call was ([`Quality`]).
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Heard {
+    /// However good, measured or not.
+    #[default]
+    Any,
+    /// However good; calls that were measured, which are those that were answered.
+    Measured,
+    /// Calls of which a side was one-way, or scored below this: a mean opinion score in hundredths, 100 to 450.
+    Below(u16),
 }
 
 /// What a store is opened for.

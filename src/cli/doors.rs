@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Parser as _;
 
-use crate::catalogue::{Opening, Store, StoreError};
+use crate::catalogue::{Heard, Opening, Store, StoreError};
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::term::{Colour, Stream, Term};
 use crate::cli::words::{Calls, Keys, Recordings, Verb, Words};
@@ -91,8 +91,10 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
         Verb::Calls(Calls::Resume(one)) => deed::deed(&one, deed::Deed::Resume, term),
         Verb::Calls(Calls::Withdraw(one)) => deed::deed(&one, deed::Deed::Withdraw, term),
         Verb::Calls(Calls::Drain { limit_s, site, form }) => drain::drain(&site.config, limit_s, form.json, term),
-        Verb::Recordings(Recordings::List { site, form, numbers, all, reason, last }) => {
-            let wanted = list::Wanted { all, reason, last, json: form.json, numbers: numbers.numbers };
+        Verb::Recordings(Recordings::List { site, form, numbers, all, reason, quality, mos_below, last }) => {
+            let measured = if quality { Heard::Measured } else { Heard::Any };
+            let heard = mos_below.map_or(measured, Heard::Below);
+            let wanted = list::Wanted { all, reason, heard, last, json: form.json, numbers: numbers.numbers };
             list::list(&site.config, &wanted, doors, term)
         }
         Verb::Recordings(Recordings::Show { id, site, form, numbers }) => {

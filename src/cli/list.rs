@@ -4,10 +4,10 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::catalogue::{Entry, Filter, Opening, Parties, Reason, Which};
+use crate::catalogue::{Entry, Filter, Heard, Opening, Parties, Quality, Reason, Which};
 use crate::cli::doors::Doors;
 use crate::cli::exit::Stop;
-use crate::cli::json;
+use crate::cli::json::{self, percent};
 use crate::cli::site::{Site, style};
 use crate::cli::table::{Align, Cell, Table};
 use crate::cli::term::{Style, Term};
@@ -19,6 +19,7 @@ use crate::time::Wall;
 pub(super) struct Wanted {
     pub(super) all: bool,
     pub(super) reason: Option<Reason>,
+    pub(super) heard: Heard,
     pub(super) last: Option<u64>,
     pub(super) json: bool,
     pub(super) numbers: bool,
@@ -27,10 +28,11 @@ pub(super) struct Wanted {
 /// Lists recordings, or all calls.
 pub(super) fn list(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
     let store = Site::find(config, term)?.store(Opening::Read, doors)?;
-    // Most reasons are why a call was not recorded.
-    let is_all = wanted.all || wanted.reason.is_some();
+    let is_of_quality = wanted.heard != Heard::Any;
+    // Most reasons are why a call was not recorded, and a call that sounds bad does so recorded or not.
+    let is_all = wanted.all || wanted.reason.is_some() || is_of_quality;
     let which = if is_all { Which::All } else { Which::Recorded };
-    let entries = store.list(&Filter { which, reason: wanted.reason, newest: wanted.last })?;
+    let entries = store.list(&Filter { which, reason: wanted.reason, heard: wanted.heard, newest: wanted.last })?;
     if wanted.json {
         for entry in &entries {
             term.out.line(json::entry(entry, wanted.numbers))?;
@@ -38,14 +40,13 @@ pub(super) fn list(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mut
         return Ok(());
     }
     if entries.is_empty() {
-        let hint = match wanted.reason {
-            Some(reason) => format!("No calls with the reason {reason}."),
-            None if is_all => "No calls.".into(),
-            None => "No recordings. `mitschnitt recordings list --all` shows the calls that were not recorded, and why.".into(),
-        };
-        return Ok(term.out.line(hint)?);
+        return Ok(term.out.line(nothing(wanted, is_all))?);
     }
-    let table = if is_all { all(&entries, wanted.numbers) } else { recorded(&entries, wanted.numbers) };
+    let table = match (is_of_quality, is_all) {
+        (true, _) => heard(&entries),
+        (false, true) => all(&entries, wanted.numbers),
+        (false, false) => recorded(&entries, wanted.numbers),
+    };
     term.out.text(&table.text(term.out.colour(), 0))?;
     let recorded = entries.iter().filter(|entry| entry.recording.is_some()).count();
     let summary = match (is_all, entries.len()) {
@@ -56,6 +57,22 @@ pub(super) fn list(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mut
         }
     };
     Ok(term.out.text(&summary)?)
+}
+
+/// Says that there is nothing of what was asked for.
+fn nothing(wanted: &Wanted, is_all: bool) -> String {
+    let calls = match wanted.reason {
+        Some(reason) => format!("No calls with the reason {reason}"),
+        None => "No calls".into(),
+    };
+    match wanted.heard {
+        Heard::Below(hundredths) => {
+            format!("{calls} of which a side was one-way or scored below {}.", f64::from(hundredths) / 100.0)
+        }
+        Heard::Measured => format!("{calls} that were measured: those are that were answered, and are over."),
+        Heard::Any if is_all => calls + ".",
+        Heard::Any => "No recordings. `mitschnitt recordings list --all` shows the calls that were not recorded, and why.".into(),
+    }
 }
 
 /// The id stands last: it is the longest, and what one copies.
@@ -111,6 +128,51 @@ fn all(entries: &[Entry], is_in_full: bool) -> Table {
         ]);
     }
     table
+}
+
+/// How good what came from each side was; nothing of who talked.
+fn heard(entries: &[Entry]) -> Table {
+    let mut table = Table::new([
+        ("BEGAN (UTC)", Align::Left),
+        ("LENGTH", Align::Right),
+        ("OVER", Align::Left),
+        ("PBX (MOS)", Align::Left),
+        ("TRUNK (MOS)", Align::Left),
+        ("REASON", Align::Left),
+        ("CALL", Align::Left),
+    ]);
+    for entry in entries {
+        let [pbx, trunk] = entry.quality.as_ref().map_or_else(|| ["", ""].map(Cell::new), |legs| legs.each_ref().map(score));
+        table.row([
+            Cell::new(seconds(entry.began)),
+            Cell::new(entry.talked().map(length).unwrap_or_default()),
+            Cell::new(entry.trunk.as_str()),
+            pbx,
+            trunk,
+            Cell::styled(entry.reason.as_str(), weight(entry.reason)),
+            Cell::new(entry.call.to_string()),
+        ]);
+    }
+    table
+}
+
+/// A side's score with what cost it most, in short: `recordings show` has the rest.
+fn score(quality: &Quality) -> Cell {
+    let score = match quality.mos_hundredths {
+        Some(hundredths) => format!("{:.1}", f64::from(hundredths) / 100.0),
+        None if quality.received == 0 => "nothing came".into(),
+        None => "too little came".into(),
+    };
+    let lost = percent(quality).filter(|percent| *percent > 0.0).map(|percent| format!(", {percent} % lost"));
+    let text = score + &lost.unwrap_or_default() + if quality.is_one_way { ", one-way" } else { "" };
+    // ITU-T G.109: below 3.6 many are dissatisfied, below 3.1 nearly all.
+    let style = match quality.mos_hundredths {
+        _ if quality.is_one_way => Style::Bad,
+        Some(..310) => Style::Bad,
+        Some(310..360) => Style::Care,
+        Some(360..) | None => Style::Plain,
+    };
+    Cell::styled(text, style)
 }
 
 /// What an operator should look at stands out.

@@ -128,6 +128,12 @@ pub(super) enum Recordings {
         /// Only calls with this reason, such as consent-timeout; implies --all
         #[arg(long, value_name = "CODE", value_parser = reason)]
         reason: Option<Reason>,
+        /// Show how good what came from each side was, in place of the parties; implies --all, of the calls that were answered
+        #[arg(long)]
+        quality: bool,
+        /// Only calls of which a side was one-way or scored below this, 1 to 4.5; implies --quality
+        #[arg(long, value_name = "MOS", value_parser = score)]
+        mos_below: Option<u16>,
         /// Only the newest N
         #[arg(long, value_name = "N")]
         last: Option<u64>,
@@ -261,6 +267,13 @@ pub(super) struct Numbers {
 pub(super) enum Format {
     /// Stereo, 16 bits, 8 or 16 kHz
     Wav,
+}
+
+/// A mean opinion score, in hundredths.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is 1 to 4.5")]
+fn score(text: &str) -> Result<u16, String> {
+    let score = text.parse::<f64>().ok().filter(|score| (1.0..=4.5).contains(score));
+    score.map(|score| (score * 100.0).round() as u16).ok_or_else(|| "a score is a number from 1 to 4.5, as 3.5".into())
 }
 
 fn reason(code: &str) -> Result<Reason, String> {

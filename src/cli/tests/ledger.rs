@@ -141,6 +141,40 @@ fn how_good_a_call_was_is_shown_in_words_and_in_figures() {
 }
 
 #[test]
+fn calls_are_listed_by_how_good_they_were() {
+    let site = Site::with_recordings();
+    assert_eq!(
+        site.says(&["recordings", "list", "--quality"]),
+        "No calls that were measured: those are that were answered, and are over.\n"
+    );
+    assert_eq!(
+        site.says(&["recordings", "list", "--mos-below", "3.5", "--reason", "recorded"]),
+        "No calls with the reason recorded of which a side was one-way or scored below 3.5.\n"
+    );
+    let pbx = Quality { expected: 3000, received: 2804, mos_hundredths: Some(294), ..Quality::default() };
+    let silent = Quality { is_one_way: true, ..Quality::default() };
+    let short = Quality { expected: 40, received: 40, ..Quality::default() };
+    {
+        let entries = &mut site.store.lock().unwrap().entries;
+        entries[0].quality = Some([pbx, silent]);
+        entries[2].quality = Some([Quality { received: 3000, mos_hundredths: Some(441), ..pbx }, short]);
+    }
+
+    assert_eq!(
+        site.says(&["recordings", "list", "--quality"]),
+        "\
+BEGAN (UTC)          LENGTH  OVER     PBX (MOS)         TRUNK (MOS)            REASON           CALL
+2026-11-24 09:30:00    1:02  carrier  2.9, 6.53 % lost  nothing came, one-way  recorded         0000000000000001
+2026-11-24 09:50:00    0:20  carrier  4.4               too little came        consent-timeout  0000000000000003
+
+2 calls, 1 of them recorded.
+"
+    );
+    let said = site.run(&["recordings", "list", "--mos-below", "5"]);
+    assert!(said.err.contains("a score is a number from 1 to 4.5, as 3.5"), "{}", said.err);
+}
+
+#[test]
 fn keys_that_open_nothing_are_told() {
     let site = Site::with_recordings();
     let path = site.home().join(format!("data/keys/{}.key", id()));

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::catalogue::{
-    Access, Deed, Entry, Filter, Opening, Outcome, Parties, Reason, State, Store, StoreError, Totals, Which, Write,
+    Access, Deed, Entry, Filter, Heard, Opening, Outcome, Parties, Reason, State, Store, StoreError, Totals, Which, Write,
 };
 use crate::cli::doors::{Doors, exit};
 use crate::cli::exit::Exit;
@@ -276,7 +276,9 @@ impl Store for Shared {
     fn list(&self, filter: &Filter) -> Result<Vec<Entry>, StoreError> {
         let memory = self.0.lock().unwrap();
         let wanted = memory.entries.iter().filter(|entry| {
-            (filter.which == Which::All || entry.recording.is_some()) && filter.reason.is_none_or(|reason| reason == entry.reason)
+            (filter.which == Which::All || entry.recording.is_some())
+                && filter.reason.is_none_or(|reason| reason == entry.reason)
+                && (filter.heard == Heard::Any || entry.quality.is_some())
         });
         let wanted: Vec<_> = wanted.cloned().collect();
         let skipped = filter.newest.map_or(0, |newest| wanted.len().saturating_sub(usize::try_from(newest).unwrap()));

@@ -51,6 +51,10 @@ const MEASURED: &str = "SELECT coalesce(sum(received), 0) FROM quality WHERE cal
 
 pub(super) const QUALITY: &str = "SELECT * FROM quality WHERE call = ?1 AND leg = ?2";
 
+/// Whether the call was measured; where `?3` is given, whether a side of it was one-way or scored below that.
+pub(super) const IS_MEASURED: &str = "
+    EXISTS (SELECT 1 FROM quality AS q WHERE q.call = calls.call AND (?3 IS NULL OR q.is_one_way OR q.mos_hundredths < ?3))";
+
 pub(super) const SELECT: &str = "
     SELECT calls.*, parties.calling, parties.called, parties.call_id,
            EXISTS (SELECT 1 FROM accesses AS a WHERE a.recording = calls.recording AND a.deed = 'erase' AND a.outcome = 'done')

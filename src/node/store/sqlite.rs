@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
-use crate::catalogue::{Access, Entry, Filter, Opening, Reason, Store, StoreError, Which, Write};
+use crate::catalogue::{Access, Entry, Filter, Heard, Opening, Reason, Store, StoreError, Which, Write};
 use crate::ids::{CallId, RecordingId};
-use crate::node::store::rows::{QUALITY, SELECT, do_write, entry, measured, word};
+use crate::node::store::rows::{IS_MEASURED, QUALITY, SELECT, do_write, entry, measured, word};
 use crate::node::store::schema::{APPLICATION, STEPS, VERSION};
 use crate::time::Wall;
 
@@ -143,13 +143,20 @@ impl Store for SqliteStore {
             Which::Recorded => "recording IS NOT NULL",
             Which::All => "TRUE",
         };
+        let (heard, below) = match filter.heard {
+            Heard::Any => ("?3 IS NULL", None),
+            Heard::Measured => (IS_MEASURED, None),
+            Heard::Below(hundredths) => (IS_MEASURED, Some(hundredths)),
+        };
         // The newest ones are found by the index, and turned round here.
-        let query =
-            format!("{SELECT} WHERE {recorded} AND (?1 IS NULL OR reason = ?1) ORDER BY began_us DESC, call DESC LIMIT ?2");
+        let query = format!(
+            "{SELECT} WHERE {recorded} AND (?1 IS NULL OR reason = ?1) AND {heard}
+             ORDER BY began_us DESC, call DESC LIMIT ?2"
+        );
         let newest = filter.newest.map_or(-1, |newest| i64::try_from(newest).unwrap_or(i64::MAX));
         let rows = self.db.prepare(&query).and_then(|mut statement| {
             let mut quality = self.db.prepare(QUALITY)?;
-            let rows = statement.query_map(params![filter.reason.map(Reason::as_str), newest], entry)?;
+            let rows = statement.query_map(params![filter.reason.map(Reason::as_str), newest, below], entry)?;
             rows.map(|row| measured(row?, &mut quality)).collect::<rusqlite::Result<Vec<_>>>()
         });
         let mut rows = rows.map_err(|error| failed(&self.path, error))?;
