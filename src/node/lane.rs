@@ -78,7 +78,7 @@ pub(super) fn start(
     let thread = std::thread::Builder::new().name(name);
     let thread = match io {
         MediaIo::IoUring => {
-            let owner = ringed::Owner::new(lane, ways, clock, metrics)?;
+            let owner = ringed::Owner::new(lane, ways, clock, metrics).map_err(|error| no_ring(&error))?;
             thread.spawn(move || {
                 let _alive = alive;
                 owner.run(&orders);
@@ -96,6 +96,12 @@ pub(super) fn start(
         }
     };
     Ok((Lane(down), thread))
+}
+
+/// Says what to do where the kernel gives no ring.
+fn no_ring(error: &io::Error) -> io::Error {
+    let what = format!("the kernel gives no ring for `io = \"io_uring\"` in [media]: {error}");
+    io::Error::other(what + "\n  it takes Linux 6.1, and `sysctl kernel.io_uring_disabled` at 0; or set `io = \"epoll\"`")
 }
 
 /// The epoll key of the bell; ports have the keys below 2^32.
