@@ -40,7 +40,8 @@
 //! - No packet is kept for a consent that may come: [`consent::Permit`] covers packets while they lie in the receive buffer, and
 //!   [`vault::Recorder`] takes nothing else.
 //! - No core reads a clock, draws a random number, opens a socket or a file, spawns, or locks: time and chance come in as arguments.
-//! - No queue is without a bound; each bound stands in [`limits`] with its reason and its consequence.
+//! - No queue is without a bound; each bound that an operator can meet stands in [`limits`] with its reason and its consequence, those of
+//!   one loop or one socket beside it.
 //! - Nothing that says who called whom, no digit and no key appears in a log, a metric label or an error: see [`private`].
 //!
 //! # Reading order
