@@ -4,6 +4,8 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one output among all")]
 #![allow(missing_docs, reason = "a test")]
 
+#[path = "calls/emergency.rs"]
+mod emergency;
 #[path = "calls/secured.rs"]
 mod secured;
 #[allow(dead_code, reason = "each file of tests uses its part")]
@@ -1222,6 +1224,7 @@ impl World {
             strangers: Strangers::Drop,
             media: ["192.0.2.2".parse().unwrap(), "203.0.113.1".parse().unwrap()],
             policies,
+            emergency: vec!["112".to_owned()],
             port_stock: 64,
             dead,
             keys: KeySource::new(Zeroizing::new([7; 32])),

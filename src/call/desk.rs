@@ -131,6 +131,15 @@ impl Desk {
         }
     }
 
+    /// Returns whether a call is for help: to one of the configured numbers, or to the service by its name (RFC 5031 §4.2).
+    pub(super) fn is_emergency(&self, request: &Message, called: &str) -> bool {
+        const SOS: &[u8] = b"urn:service:sos";
+        let uri = request.request_uri().unwrap_or_default();
+        let is_sos = uri.get(..SOS.len()).is_some_and(|start| start.eq_ignore_ascii_case(SOS))
+            && matches!(uri.get(SOS.len()), None | Some(b'.'));
+        is_sos || self.config.emergency.iter().any(|number| number == called)
+    }
+
     /// Returns where a request goes that leaves on this leg: within a dialog where its route set says, if that is the peer's own;
     /// else to the peer.
     pub(super) fn target(&self, request: &Message, leg: Leg, trunk: Option<usize>, within: Within) -> SocketAddr {

@@ -30,6 +30,8 @@ pub struct Config {
     pub media: [IpAddr; 2],
     /// The policies, the first that matches being the one.
     pub policies: Vec<Arc<Policy>>,
+    /// Numbers whose calls, from the PBX, always pass and are never recorded, whatever else is; so is `urn:service:sos` (RFC 5031).
+    pub emergency: Vec<String>,
     /// Port pairs to be kept in stock for each leg, at most [`PORT_STOCK`](crate::limits::PORT_STOCK).
     pub port_stock: usize,
     /// What becomes of a call that no media comes for; without it nobody looks.

@@ -41,6 +41,10 @@ pub(super) struct Call {
     pub(super) trunk_at: usize,
     pub(super) policy: Option<Arc<Policy>>,
     pub(super) parties: Parties,
+    /// It went to an emergency number: it is never recorded, and never refused or ended by us.
+    pub(super) is_emergency: bool,
+    /// Its media could not be anchored, and go past us: only an emergency call may.
+    pub(super) is_past_us: bool,
     pub(super) call_id: Bytes,
     pub(super) caller_tag: Bytes,
     /// The first INVITE, as it came.
@@ -89,6 +93,7 @@ pub(super) struct Beginning {
     pub(super) trunk: (usize, TrunkName),
     pub(super) policy: Option<Arc<Policy>>,
     pub(super) parties: Parties,
+    pub(super) is_emergency: bool,
     pub(super) call_id: Bytes,
     pub(super) caller_tag: Bytes,
     pub(super) invite: Message,
@@ -149,8 +154,19 @@ impl NotAnchored {
 
 impl Call {
     pub(super) fn begin(what: Beginning, now: Moment) -> Self {
-        let Beginning { id, slot, recording, direction, trunk: (trunk_at, trunk), policy, parties, call_id, caller_tag, invite } =
-            what;
+        let Beginning {
+            id,
+            slot,
+            recording,
+            direction,
+            trunk: (trunk_at, trunk),
+            policy,
+            parties,
+            is_emergency,
+            call_id,
+            caller_tag,
+            invite,
+        } = what;
         Self {
             id,
             slot,
@@ -160,6 +176,8 @@ impl Call {
             trunk_at,
             policy,
             parties,
+            is_emergency,
+            is_past_us: false,
             call_id,
             caller_tag,
             invite,
@@ -312,6 +330,9 @@ impl Call {
         }
         self.answered.get_or_insert(now);
         self.telling = Telling::default();
+        if self.is_emergency {
+            return self.settle(Reason::Emergency, None, desk);
+        }
         let Some(policy) = self.policy.clone() else {
             return self.settle(Reason::NoPolicy, None, desk);
         };

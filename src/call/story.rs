@@ -21,6 +21,8 @@ pub enum Reason {
     NoPolicy,
     /// The policy says that it is not to be recorded.
     PolicyNever,
+    /// It went to an emergency number: such a call is never recorded, and never refused.
+    Emergency,
     /// It was given up before it was answered.
     NotAnswered,
     /// The called party was busy (486, 600).
@@ -72,6 +74,7 @@ impl Reason {
         Self::WithdrawnByOperator,
         Self::NoPolicy,
         Self::PolicyNever,
+        Self::Emergency,
         Self::NotAnswered,
         Self::Busy,
         Self::Challenged,
@@ -104,6 +107,7 @@ impl Reason {
             Self::WithdrawnByOperator => "withdrawn-by-operator",
             Self::NoPolicy => "no-policy",
             Self::PolicyNever => "policy-never",
+            Self::Emergency => "emergency",
             Self::NotAnswered => "not-answered",
             Self::Busy => "busy",
             Self::Challenged => "challenged",

@@ -260,8 +260,10 @@ impl Table {
         let calling = number(from.address().ok());
         let trunk_at = trunk_of(source).unwrap_or(0);
         let Some((trunk, _)) = self.desk.config.peers.trunks.get(trunk_at).cloned() else { return };
-        let policy =
-            Policy::first(&self.desk.config.policies, &trunk, direction, calling.reveal(), called.reveal()).map(Arc::clone);
+        let is_emergency = direction == Direction::Outbound && self.desk.is_emergency(request, called.reveal());
+        let policy = Policy::first(&self.desk.config.policies, &trunk, direction, calling.reveal(), called.reveal())
+            .filter(|_| !is_emergency)
+            .map(Arc::clone);
         let slot = self.free.pop().unwrap_or_else(|| {
             self.calls.push(None);
             u32::try_from(self.calls.len() - 1).expect("limits::CALLS is far below 2^32")
@@ -275,6 +277,7 @@ impl Table {
                 trunk: (trunk_at, trunk),
                 policy,
                 parties: Parties { calling, called, call_id: Private::new(String::from_utf8_lossy(call_id).into_owned()) },
+                is_emergency,
                 call_id: Bytes::copy_from_slice(call_id),
                 caller_tag: Bytes::copy_from_slice(from.tag().unwrap_or_default()),
                 invite: request.clone(),
@@ -291,15 +294,19 @@ impl Table {
             *place = Some(Box::new(call));
         }
         self.desk.out(story);
-        if self.is_draining {
+        if self.is_draining && !is_emergency {
             return self.refuse(server, slot, 503, None, Reason::Draining, now);
         }
-        if is_full {
+        if is_full && !is_emergency {
             return self.refuse(server, slot, 503, None, Reason::Overload, now);
         }
 
         let outcome = match self.calls.get_mut(slot as usize) {
-            Some(Some(call)) => first_offer(call, request, &mut self.desk),
+            Some(Some(call)) => first_offer(call, request, &mut self.desk).or_else(|refused| {
+                // Help is worth more than being in between: its description goes as it came.
+                call.is_past_us = call.is_emergency;
+                if call.is_past_us { Ok((None, None)) } else { Err(refused) }
+            }),
             Some(None) | None => return,
         };
         match outcome {
@@ -376,7 +383,7 @@ impl Table {
         let (id, trunk_at) = (call.id, call.trunk_at);
         // PRACK may carry the answer to an offer that came in a reliable provisional response (RFC 3262 §5).
         let late = call.dialogs.get(dialog).filter(|_| method == Method::Prack).and_then(|dialog| dialog.late_offer.clone());
-        let anchored = match sdp_of(request) {
+        let anchored = match sdp_of(request).filter(|_| !call.is_past_us) {
             None => Ok((None, None)),
             Some(at) => match read(request, &at) {
                 Err(anchor::Unreadable) => Err((488, None)),
@@ -433,9 +440,10 @@ impl Table {
         };
         let Some(Some(call)) = self.calls.get_mut(slot as usize) else { return };
         let trunk_at = call.trunk_at;
-        let mut body = without_media(request);
+        let mut body = without_media(request).filter(|_| !call.is_past_us);
         let before = Before::of(call);
         if let Some(at) = sdp_of(request)
+            && !call.is_past_us
             && let Ok(sdp) = read(request, &at)
             && let Some((offered, is_again)) = call.dialogs.get(dialog).map(Dialog::offered_late)
             && let Ok(anchored) =
@@ -467,7 +475,8 @@ impl Table {
             self.desk.stack.handle(sip::Input::PassResponse { server, response, body }, now);
             return;
         };
-        let mut body = without_media(&response);
+        let is_past_us = self.calls.get(slot as usize).and_then(Option::as_ref).is_some_and(|call| call.is_past_us);
+        let mut body = without_media(&response).filter(|_| !is_past_us);
         let before = self.calls.get(slot as usize).and_then(Option::as_deref).map(Before::of);
         if let Some(Some(call)) = self.calls.get_mut(slot as usize)
             && status < 300
@@ -486,7 +495,7 @@ impl Table {
             {
                 pending.described.retain(|&(of, _)| of != at);
             }
-            if let (Some(at), Some(place)) = (dialog, sdp_of(&response))
+            if let (Some(at), Some(place)) = (dialog, sdp_of(&response).filter(|_| !is_past_us))
                 && let Ok(sdp) = read(&response, &place)
             {
                 let description = response.body().get(place.clone()).unwrap_or_default();
@@ -621,6 +630,8 @@ impl Table {
             return;
         }
         let then = match (who, self.desk.config.dead) {
+            // Whoever called for help may be unable to speak.
+            (Silence::Both, Some(_)) if call.is_some_and(|call| call.is_emergency) => WhenDead::Mark,
             (Silence::Both, Some(dead)) => dead.then,
             (Silence::One(_), _) | (Silence::Both, None) => WhenDead::Mark,
         };

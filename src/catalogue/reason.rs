@@ -52,6 +52,8 @@ reasons! {
     NoPolicy = "no-policy", "No policy matches the call.";
     /// The policy says that it is not to be recorded.
     PolicyNever = "policy-never", "The policy says that such calls are not recorded.";
+    /// It went to an emergency number.
+    Emergency = "emergency", "The call went to an emergency number: it passes whatever else is, and is never recorded.";
     /// It was given up before it was answered.
     NotAnswered = "not-answered", "The call was not answered.";
     /// The called party was busy.
@@ -87,7 +89,7 @@ reasons! {
     /// The product took no new calls, because it was to stop.
     Draining = "draining", "The proxy took no new calls, because it was to stop: the call was refused with 503.";
     /// The session description could not be read.
-    BadOffer = "bad-offer", "The session description could not be read: the call was refused with 488.";
+    BadOffer = "bad-offer", "The session description could not be read, or is not as `media_as` of its side wants it: the call was refused with 488, and told why.";
     /// The product was stopped while the call went on.
     Stopped = "stopped", "The proxy was stopped while the call went on.";
     /// No media came, and the product ended the call.

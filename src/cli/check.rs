@@ -11,7 +11,7 @@ use crate::cli::site;
 use crate::cli::table::{Align, Cell, Table, pairs};
 use crate::cli::term::{Colour, Style, Term};
 use crate::control::Settings;
-use crate::control::config::{Mistake, Policy, PolicyTerms, Strangers, Weight, WithoutConsent};
+use crate::control::config::{MediaAs, Mistake, Peer, Policy, PolicyTerms, Strangers, Weight, WithoutConsent};
 
 /// Reads the configuration and the files it names.
 pub(super) fn check(config: &Path, is_json: bool, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
@@ -53,10 +53,12 @@ fn meaning(settings: &Settings, found: &Found, colour: Colour) -> String {
     let [pbx, trunk] = settings.media.addresses;
     let media = if pbx == trunk { pbx.to_string() } else { format!("{pbx} to the PBX, {trunk} to the trunks") };
     let (low, high) = (settings.media.ports.start(), settings.media.ports.end());
-    let mut lines =
-        vec![("listens", format!("udp {}; {strangers}", settings.sip.listen)), ("PBX", settings.pbx.address.to_string())];
-    lines.extend(settings.trunks.iter().map(|trunk| ("trunk", format!("{}, {}", trunk.name, trunk.peer.address))));
+    let mut lines = vec![("listens", format!("udp {}; {strangers}", settings.sip.listen)), ("PBX", peer(&settings.pbx))];
+    lines.extend(settings.trunks.iter().map(|trunk| ("trunk", format!("{}, {}", trunk.name, peer(&trunk.peer)))));
     lines.push(("media", format!("{media}; ports {low} to {high}, {} pairs for each side", settings.media.pairs())));
+    if !settings.sip.emergency.is_empty() {
+        lines.push(("emergency", format!("{}: pass always, and are never recorded", settings.sip.emergency.join(", "))));
+    }
     lines.push(("metrics", format!("http://{}/metrics", settings.metrics)));
     lines.push(("data", settings.data.display().to_string()));
     lines.push(("signs", format!("{}{}", settings.node_key.path.display(), named(&settings.node_key.path))));
@@ -78,6 +80,17 @@ fn meaning(settings: &Settings, found: &Found, colour: Colour) -> String {
     }
     text.push_str(&table.text(colour, 2));
     text
+}
+
+/// A peer's address, and what of its media is not as by default.
+fn peer(peer: &Peer) -> String {
+    let secured = match peer.media_as {
+        None => "",
+        Some(MediaAs::Rtp) => ", by plain RTP",
+        Some(MediaAs::Srtp) => ", by SRTP, its keys over UDP",
+        Some(MediaAs::Either) => ", by RTP or SRTP, its keys over UDP",
+    };
+    format!("{}{secured}", peer.address)
 }
 
 fn row(policy: &Policy, found: &Found) -> [Cell; 6] {

@@ -194,6 +194,7 @@ fn weight(reason: Reason) -> Style {
         | Reason::WithdrawnByOperator
         | Reason::NoPolicy
         | Reason::PolicyNever
+        | Reason::Emergency
         | Reason::NotAnswered
         | Reason::Busy
         | Reason::Challenged

@@ -46,6 +46,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
     let Setup {
         listen,
         sip_dscp,
+        emergency,
         metrics_listen,
         data,
         media,
@@ -151,6 +152,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
             strangers,
             media,
             policies,
+            emergency,
             // A small range must not lie in the stock of one leg while the other has none.
             port_stock: limits::PORT_STOCK.min((pairs / 4).max(1)),
             dead,

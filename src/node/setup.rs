@@ -26,6 +26,7 @@ use crate::vault::{NodeKey, Recipient};
 pub(super) struct Setup {
     pub(super) listen: SocketAddr,
     pub(super) sip_dscp: u8,
+    pub(super) emergency: Vec<String>,
     pub(super) metrics_listen: SocketAddr,
     pub(super) data: PathBuf,
     pub(super) media: [IpAddr; 2],
@@ -75,6 +76,7 @@ impl Setup {
         Ok(Self {
             listen: settings.sip.listen,
             sip_dscp: settings.sip.dscp,
+            emergency: settings.sip.emergency.clone(),
             metrics_listen: settings.metrics,
             data: settings.data.clone(),
             media: settings.media.addresses,

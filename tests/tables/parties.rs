@@ -141,6 +141,7 @@ impl Parties {
             strangers: Strangers::Drop,
             media: ["192.0.2.2".parse().unwrap(), "203.0.113.1".parse().unwrap()],
             policies: for_all(Terms { without_consent, ..terms(mode) }),
+            emergency: Vec::new(),
             port_stock: 8,
             dead: None,
             keys: KeySource::new(zeroize::Zeroizing::new([7; 32])),

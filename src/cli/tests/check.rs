@@ -15,14 +15,15 @@ fn a_right_configuration_is_told_as_what_it_means() {
         "\
 HOME/site.toml is right.
 
-  listens   udp 127.0.0.1:5060; others get no answer
-  PBX       127.0.0.1:5090
-  trunk     carrier, 127.0.0.1:5080
-  media     127.0.0.1; ports 20000 to 60000, 20000 pairs for each side
-  metrics   http://127.0.0.1:9464/metrics
-  data      HOME/data
-  signs     HOME/data/node.pem  FINGERPRINT
-  listener  desk, for quality  FINGERPRINT
+  listens    udp 127.0.0.1:5060; others get no answer
+  PBX        127.0.0.1:5090
+  trunk      carrier, 127.0.0.1:5080
+  media      127.0.0.1; ports 20000 to 60000, 20000 pairs for each side
+  emergency  112, 911: pass always, and are never recorded
+  metrics    http://127.0.0.1:9464/metrics
+  data       HOME/data
+  signs      HOME/data/node.pem  FINGERPRINT
+  listener   desk, for quality  FINGERPRINT
 
 The first policy that matches a call decides; a call that none matches is not recorded.
 

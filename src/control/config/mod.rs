@@ -12,6 +12,7 @@ mod section;
 mod settings;
 mod similar;
 
+pub use crate::call::MediaAs;
 pub use mistake::{Mistake, Weight};
 pub use network::{Network, NotANetwork};
 pub use parse::{Report, parse};

@@ -32,7 +32,7 @@ pub struct Report {
 
 /// The sections, and the settings of each.
 pub(super) const SECTIONS: [(&str, &[&str]); 9] = [
-    ("sip", &["listen", "strangers", "dscp"]),
+    ("sip", &["listen", "strangers", "dscp", "emergency_numbers"]),
     ("pbx", &["address", "networks", "latching", "media_networks", "media_as", "srtp_keys"]),
     ("trunk", &["name", "address", "networks", "latching", "media_networks", "media_as", "srtp_keys"]),
     ("media", &["address", "pbx_address", "trunk_address", "ports", "threads", "io", "dscp", "dead_after_s", "when_dead"]),
@@ -95,7 +95,7 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
     check_media_as(pbx.as_ref(), &trunks, notes);
 
     let whole = (|| {
-        let (listen, strangers, sip_dscp) = sip?;
+        let (listen, strangers, sip_dscp, emergency) = sip?;
         let all = |networks: Vec<Found<Network>>| networks.into_iter().map(|found| found.value).collect();
         let peer_of = |PeerRead { address, networks, latching, media_networks, media_as, media_as_line: _ }| {
             let (networks, media_networks) = (all(networks), all(media_networks));
@@ -103,7 +103,7 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
         };
         let MediaRead { addresses, ports, threads, io, dscp, dead } = media?;
         Some(Settings {
-            sip: Sip { listen: listen?.value, strangers: strangers?, dscp: sip_dscp? },
+            sip: Sip { listen: listen?.value, strangers: strangers?, dscp: sip_dscp?, emergency: emergency? },
             pbx: peer_of(pbx?)?,
             trunks: trunks
                 .into_iter()
@@ -135,7 +135,7 @@ struct PeerRead {
 }
 
 /// Signalling as far as it could be read.
-type SipRead = (Option<Found<SocketAddr>>, Option<Strangers>, Option<u8>);
+type SipRead = (Option<Found<SocketAddr>>, Option<Strangers>, Option<u8>, Option<Vec<String>>);
 
 /// Media as far as they could be read.
 struct MediaRead {
@@ -188,7 +188,33 @@ fn sip(section: &Section<'_>, notes: &mut Notes) -> SipRead {
         None => Some(Strangers::Drop),
         Some(_) => section.word("strangers", &words, notes).map(|found| found.value),
     };
-    (listen, strangers, dscp(section, SIP_DSCP, notes))
+    (listen, strangers, dscp(section, SIP_DSCP, notes), emergency_numbers(section, notes))
+}
+
+/// Emergency numbers when nothing is said: those that every mobile network takes (3GPP TS 22.101 §10.1).
+const EMERGENCY: [&str; 2] = ["112", "911"];
+
+fn emergency_numbers(section: &Section<'_>, notes: &mut Notes) -> Option<Vec<String>> {
+    if section.line_of("emergency_numbers", notes).is_none() {
+        return Some(EMERGENCY.map(str::to_owned).to_vec());
+    }
+    let found = section.texts("emergency_numbers", "[\"112\", \"110\"]", notes)?;
+    let is_number = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | '*' | '#'));
+    for wrong in found.value.iter().filter(|number| !is_number(&number.value)) {
+        notes.error(
+            wrong.line,
+            format!("`{}` in `emergency_numbers` of [sip] is no number", printable(&wrong.value)),
+            "write it as the PBX sends it to the carrier: digits, +, * and #, without spaces",
+        );
+    }
+    if found.value.is_empty() {
+        notes.warning(
+            found.line,
+            "`emergency_numbers` of [sip] is empty",
+            "a call for help is refused like any other then, while the proxy drains or is full; only urn:service:sos still passes",
+        );
+    }
+    Some(found.value.into_iter().map(|found| found.value).collect())
 }
 
 /// How SIP is marked when nothing is said: CS5, which RFC 4594 §4.2 has for signalling.

@@ -67,6 +67,8 @@ pub struct Sip {
     pub strangers: Strangers,
     /// How its datagrams are marked: 0 to 63 (RFC 2474).
     pub dscp: u8,
+    /// Numbers whose calls, from the PBX, always pass and are never recorded.
+    pub emergency: Vec<String>,
 }
 
 /// What becomes of requests from addresses that are neither PBX nor trunk.

@@ -108,7 +108,7 @@ fn a_setting_that_the_sample_shows_as_a_comment_is_right_when_it_is_taken_in() {
         .flat_map(|line| [line, "\n"])
         .collect();
 
-    assert_eq!(text.matches("\n# ").count() + 20, SAMPLE.matches("\n# ").count(), "twenty settings may be left out");
+    assert_eq!(text.matches("\n# ").count() + 21, SAMPLE.matches("\n# ").count(), "twenty-one settings may be left out");
     assert_eq!(parse(&text).mistakes, []);
 }
 
@@ -232,6 +232,11 @@ fn each_mistake_is_told_with_what_to_do() {
             "[[trunk]]",
             "srtp_keys = \"in-clear\"\n[[trunk]]",
             "warning 5: `srtp_keys` of [pbx] says something of keys, and there will be none\n  write media_as = \"srtp\" or \"either\" beside it, or leave it out",
+        ),
+        (
+            "[pbx]",
+            "emergency_numbers = [\"112\", \"1 1 0\"]\n[pbx]",
+            "3: `1 1 0` in `emergency_numbers` of [sip] is no number\n  write it as the PBX sends it to the carrier: digits, +, * and #, without spaces",
         ),
         // media
         (

@@ -218,6 +218,7 @@ fn config(pace: Pace, clocks: (Moment, Wall)) -> Config {
         strangers: Strangers::Drop,
         media: box_media(),
         policies: policies.to_vec(),
+        emergency: Vec::new(),
         port_stock: 16,
         // No world is silent for minutes, and who is on hold is not dead.
         dead: None,
