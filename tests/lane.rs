@@ -19,7 +19,8 @@ use mitschnitt::lane::{self, Down, Lane, Outside, Up};
 use mitschnitt::media::{BridgeId, Bridging, Content, Event, Order, PairIds, Payload, PayloadFormat, PortId, Remote, Sent};
 use mitschnitt::time::Moment;
 use mitschnitt::vault::{
-    EndReason, GapReason, LastChunk, NodeKey, PlainChunk, RecipientSecret, Record, Recording, UnwrapErr, Volume, Work, Writer,
+    EndReason, GapReason, LastChunk, NodeKey, PlainChunk, Quality, RecipientSecret, Record, Recording, UnwrapErr, Volume, Work,
+    Writer,
 };
 use terms::{facts, terms};
 
@@ -109,6 +110,28 @@ fn a_pause_that_comes_while_a_bye_is_on_its_way_makes_a_gap_from_the_bye_on() {
 }
 
 #[test]
+fn the_file_says_how_good_each_leg_was() {
+    let mut lab = Lab::recording();
+    for what in [1, 2, 4, 4, 5] {
+        lab.says(Leg::Pbx, what);
+        lab.passes(20);
+    }
+    lab.passes(400);
+
+    let file = lab.ends(EndReason::HungUp(Leg::Pbx));
+
+    let [pbx, trunk] = &file.quality[..] else { panic!("one of each leg: {:?}", file.quality) };
+    assert_eq!(
+        (pbx.leg, pbx.expected, pbx.received, pbx.duplicates),
+        (Leg::Pbx, 5, 5, 1),
+        "the third was lost, the fourth came twice"
+    );
+    assert!(pbx.longest_gap >= Duration::from_millis(400), "up to the end: {:?}", pbx.longest_gap);
+    assert_eq!((trunk.leg, trunk.expected, trunk.received, trunk.jitter), (Leg::Trunk, 0, 0, None));
+    assert!(trunk.due >= Duration::from_millis(500), "it was to send: {:?}", trunk.due);
+}
+
+#[test]
 fn what_is_not_suspended_is_not_resumed() {
     let mut lab = Lab::recording();
     lab.resume();
@@ -157,6 +180,7 @@ struct File {
     /// Milliseconds from the grant on.
     gaps: Vec<(Option<Leg>, GapReason, u128, u128)>,
     end: (EndReason, u128),
+    quality: Vec<Quality>,
 }
 
 impl Lab {
@@ -211,12 +235,13 @@ impl Lab {
         let mut disk = Disk::default();
         writer.work(std::mem::take(&mut self.outside.work), &mut disk, &mut entropy, self.now);
         let [keys, recording] = [disk.keys, disk.recording];
-        let mut file = File { kept: Vec::new(), gaps: Vec::new(), end: (EndReason::Other(0), 0) };
+        let mut file = File { kept: Vec::new(), gaps: Vec::new(), end: (EndReason::Other(0), 0), quality: Vec::new() };
         for record in Recording::open(&*recording, &keys, &secret).unwrap().records() {
             match record.unwrap() {
                 Record::Rtp { packet, .. } => file.kept.push(*packet.last().unwrap()),
                 Record::Gap(gap) => file.gaps.push((gap.leg, gap.reason, gap.from.as_millis(), gap.to.as_millis())),
                 Record::End(totals) => file.end = (totals.reason, totals.ended.as_millis()),
+                Record::Quality(quality) => file.quality.push(quality),
                 Record::Evidence(_) | Record::Format(_) | Record::Other { .. } => {}
             }
         }

@@ -126,7 +126,9 @@ fn packet(record: Record) -> Option<Packet> {
         Record::Rtp { leg, came, packet } => {
             Some((leg.as_str().to_owned(), u64::try_from(came.as_micros()).unwrap(), hex(&packet)))
         }
-        Record::Evidence(_) | Record::Format(_) | Record::Gap(_) | Record::End(_) | Record::Other { .. } => None,
+        Record::Evidence(_) | Record::Format(_) | Record::Gap(_) | Record::Quality(_) | Record::End(_) | Record::Other { .. } => {
+            None
+        }
     }
 }
 

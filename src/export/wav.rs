@@ -55,7 +55,7 @@ pub fn survey<P: AsRef<[u8]>, E>(records: impl IntoIterator<Item = Result<Record
                 }
             }
             Record::End(totals) => survey.duration = survey.duration.max(totals.ended),
-            Record::Evidence(_) | Record::Gap(_) | Record::Other { .. } => {}
+            Record::Evidence(_) | Record::Gap(_) | Record::Quality(_) | Record::Other { .. } => {}
         }
     }
     Ok(survey)
@@ -88,7 +88,7 @@ pub fn wav<P: AsRef<[u8]>, E>(
                 export.write_until(export.timeline.settled()).map_err(ExportError::Disk)?;
                 export.timeline.take(leg, tick(came), packet.as_ref());
             }
-            Record::Evidence(_) | Record::Gap(_) | Record::End(_) | Record::Other { .. } => {}
+            Record::Evidence(_) | Record::Gap(_) | Record::Quality(_) | Record::End(_) | Record::Other { .. } => {}
         }
     }
     let end = export.timeline.finish().max(tick(survey.duration)).max(export.timeline.given());

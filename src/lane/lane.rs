@@ -7,10 +7,10 @@ use std::net::SocketAddr;
 use super::door::{Down, Outside, RECEIVED_BYTES, Tallies, Up};
 use crate::call::{RecordedFormat, Suspension};
 use crate::consent::Permit;
-use crate::ids::RecordingId;
-use crate::media::{BridgeId, Event, Order, Plane, PlaneTallies, PortId, Sent};
+use crate::ids::{Leg, RecordingId};
+use crate::media::{BridgeId, Event, LegQuality, Order, Plane, PlaneTallies, PortId, Sent};
 use crate::time::Moment;
-use crate::vault::{Buffers, EndReason, GapReason, PlainChunk, Recorder};
+use crate::vault::{Buffers, EndReason, GapReason, PlainChunk, Quality, Recorder};
 
 /// A media thread's plane and recorders.
 #[derive(Debug)]
@@ -313,6 +313,9 @@ impl Lane {
             Some(Suspended { why: Suspension::Bye, since, .. }) => ended = since,
             None => {}
         }
+        for (leg, heard) in Leg::BOTH.into_iter().zip(self.plane.carried_until(bridge, ended).quality) {
+            recorder.quality(quality(leg, &heard));
+        }
         outside.end(id, recorder.end(why, withheld, ended));
     }
 
@@ -330,6 +333,23 @@ impl Lane {
     fn pressed(&self, bridge: BridgeId) -> [u64; 2] {
         self.plane.carried(bridge).legs.map(|leg| leg.withheld)
     }
+}
+
+/// What the file says of a leg's media.
+const fn quality(leg: Leg, heard: &LegQuality) -> Quality {
+    let &LegQuality {
+        expected,
+        received,
+        duplicates,
+        reordered,
+        jitter,
+        worst_jitter,
+        longest_gap,
+        due,
+        round_trip,
+        fell_silent: _,
+    } = heard;
+    Quality { leg, expected, received, duplicates, reordered, jitter, worst_jitter, round_trip, longest_gap, due }
 }
 
 /// By how much each count has grown.

@@ -251,6 +251,13 @@ impl Plane {
         bridge.map(|bridge| bridge.tallies(None)).unwrap_or_default()
     }
 
+    /// Returns the same, as if the bridge ended then: the silence since its last packet is part of its quality.
+    #[must_use]
+    pub fn carried_until(&self, id: BridgeId, end: Moment) -> BridgeTallies {
+        let bridge = self.names.get(&id).and_then(|&index| self.bridges.get(index as usize)?.as_ref());
+        bridge.map(|bridge| bridge.tallies(Some(end))).unwrap_or_default()
+    }
+
     /// Returns the sockets of a bridge that face the PBX and the trunk.
     #[must_use]
     pub fn ports(&self, id: BridgeId) -> Option<[PairIds; 2]> {

@@ -28,6 +28,8 @@ pub enum Record<P = Vec<u8>> {
     },
     /// Packets that are missing, and why.
     Gap(Gap),
+    /// How good what came from a leg was.
+    Quality(Quality),
     /// The totals: the last record of the last chunk.
     End(Totals),
     /// A record of a kind this program does not know.
@@ -48,6 +50,7 @@ impl Record<&[u8]> {
             Self::Format(format) => Record::Format(format),
             Self::Rtp { leg, came, packet } => Record::Rtp { leg, came, packet: packet.to_vec() },
             Self::Gap(gap) => Record::Gap(gap),
+            Self::Quality(quality) => Record::Quality(quality),
             Self::End(totals) => Record::End(totals),
             Self::Other { kind, body } => Record::Other { kind, body: body.to_vec() },
         }
@@ -62,6 +65,7 @@ impl<P: AsRef<[u8]>> fmt::Debug for Record<P> {
             Self::Format(format) => format.fmt(f),
             Self::Rtp { leg, came, packet } => write!(f, "Rtp({leg}, {came:?}, {} bytes)", packet.as_ref().len()),
             Self::Gap(gap) => gap.fmt(f),
+            Self::Quality(quality) => quality.fmt(f),
             Self::End(totals) => totals.fmt(f),
             Self::Other { kind, body } => write!(f, "Other({kind:#04x}, {} bytes)", body.as_ref().len()),
         }
@@ -242,6 +246,31 @@ impl EndReason {
     }
 }
 
+/// How good what came from a leg was, from the beginning of its media, which may be before that of the recording, to the recording's end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Quality {
+    /// Whose.
+    pub leg: Leg,
+    /// Packets that the sequence numbers promise.
+    pub expected: u64,
+    /// Packets that came, duplicates included.
+    pub received: u64,
+    /// Packets that came again.
+    pub duplicates: u64,
+    /// Packets that came behind one with a higher number.
+    pub reordered: u64,
+    /// The mean interarrival jitter (RFC 3550); nothing where the clock is not known.
+    pub jitter: Option<Duration>,
+    /// The highest.
+    pub worst_jitter: Option<Duration>,
+    /// The mean round trip that RTCP told of.
+    pub round_trip: Option<Duration>,
+    /// The longest time between two packets while media was due from the party.
+    pub longest_gap: Duration,
+    /// How long media was due from it.
+    pub due: Duration,
+}
+
 /// What a recording has, and why it ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Totals {
@@ -300,6 +329,7 @@ const EVIDENCE: u8 = 0x01;
 const FORMAT: u8 = 0x02;
 const GAP: u8 = 0x03;
 const END: u8 = 0x05;
+const QUALITY: u8 = 0x06;
 const RTP_PBX: u8 = 0x10;
 const RTP_TRUNK: u8 = 0x11;
 
@@ -309,6 +339,9 @@ pub(super) const RTP_OVERHEAD: usize = 1 + 3 + 10;
 pub(super) const GAP_BYTES: usize = 4 + 3 * 10;
 /// The most bytes `put_end` writes: kind, two bytes of length, reason, thirteen numbers.
 pub(super) const END_BYTES: usize = 4 + 13 * 10;
+
+/// The most bytes `put_quality` writes: kind, length, leg, nine numbers.
+pub(super) const QUALITY_BYTES: usize = 3 + 9 * 10;
 
 /// Writes an evidence record.
 pub(super) fn put_evidence(out: &mut Vec<u8>, json: &[u8]) {
@@ -350,6 +383,21 @@ pub(super) fn put_gap(out: &mut Vec<u8>, gap: &Gap) {
     put_body(out, GAP, &body);
 }
 
+/// Writes how good a leg was.
+pub(super) fn put_quality(out: &mut Vec<u8>, quality: &Quality) {
+    let mut body = vec![leg_code(Some(quality.leg))];
+    for number in [quality.expected, quality.received, quality.duplicates, quality.reordered] {
+        put_number(&mut body, number);
+    }
+    // One more than it is: 0 is what is not known.
+    for perhaps in [quality.jitter, quality.worst_jitter, quality.round_trip] {
+        put_number(&mut body, perhaps.map_or(0, |time| micros(time).saturating_add(1)));
+    }
+    put_number(&mut body, micros(quality.longest_gap));
+    put_number(&mut body, micros(quality.due));
+    put_body(out, QUALITY, &body);
+}
+
 /// Writes the end.
 pub(super) fn put_end(out: &mut Vec<u8>, totals: &Totals) {
     let mut body = vec![totals.reason.code()];
@@ -385,6 +433,7 @@ impl<'c> Records<'c> {
             EVIDENCE => Record::Evidence(body.rest()),
             FORMAT => Record::Format(format(&mut body)?),
             GAP => Record::Gap(gap(&mut body)?),
+            QUALITY => Record::Quality(quality(&mut body)?),
             END => Record::End(end(&mut body)?),
             RTP_PBX => self.rtp(Leg::Pbx, &mut body)?,
             RTP_TRUNK => self.rtp(Leg::Trunk, &mut body)?,
@@ -455,6 +504,15 @@ fn gap(body: &mut Input<'_>) -> Result<Gap, Unreadable> {
     let to = from.checked_add(body.number()?).ok_or(Unreadable("a gap ends after all time"))?;
     let packets = body.number()?;
     Ok(Gap { leg, reason, from: Duration::from_micros(from), to: Duration::from_micros(to), packets })
+}
+
+fn quality(body: &mut Input<'_>) -> Result<Quality, Unreadable> {
+    let leg = body.leg()?.ok_or(Unreadable("a quality is of both legs"))?;
+    let [expected, received, duplicates, reordered] = [body.number()?, body.number()?, body.number()?, body.number()?];
+    let mut perhaps = || Ok(body.number()?.checked_sub(1).map(Duration::from_micros));
+    let (jitter, worst_jitter, round_trip) = (perhaps()?, perhaps()?, perhaps()?);
+    let (longest_gap, due) = (body.time()?, body.time()?);
+    Ok(Quality { leg, expected, received, duplicates, reordered, jitter, worst_jitter, round_trip, longest_gap, due })
 }
 
 fn end(body: &mut Input<'_>) -> Result<Totals, Unreadable> {
@@ -578,6 +636,22 @@ mod tests {
         Totals { reason: EndReason::Withdrawn(Leg::Trunk), ended: MS(99), legs: [leg, LegTotals::default()], gaps: 1, lost: 300 }
     }
 
+    fn quality(number: u64) -> Quality {
+        let time = Duration::from_micros(number);
+        Quality {
+            leg: Leg::Trunk,
+            expected: number,
+            received: number,
+            duplicates: number,
+            reordered: number,
+            jitter: Some(time),
+            worst_jitter: None,
+            round_trip: Some(Duration::ZERO),
+            longest_gap: time,
+            due: time,
+        }
+    }
+
     #[test]
     fn records_are_read_as_they_were_written() {
         let format = Format { leg: Leg::Trunk, since: MS(1), payload_type: 8, clock: 8000, channels: 1, name: "PCMA".into() };
@@ -589,6 +663,7 @@ mod tests {
         put_rtp(&mut out, &mut clock, Leg::Pbx, MS(19), b"early");
         put_gap(&mut out, &gap);
         out.extend_from_slice(&[0x7f, 2, 9, 9]);
+        put_quality(&mut out, &quality(7));
         put_end(&mut out, &totals());
 
         let records: Result<Vec<_>, _> = Records::new(&out).collect();
@@ -600,6 +675,7 @@ mod tests {
             Record::Rtp { leg: Leg::Pbx, came: MS(19), packet: b"early" },
             Record::Gap(gap),
             Record::Other { kind: 0x7f, body: &[9, 9] },
+            Record::Quality(quality(7)),
             Record::End(totals()),
         ];
         assert_eq!(records, Ok(expected));
@@ -654,6 +730,12 @@ mod tests {
         let totals = Totals { reason: EndReason::Stopped, ended: Duration::MAX, legs: [leg; 2], gaps: u64::MAX, lost: u64::MAX };
         put_end(&mut out, &totals);
         assert_eq!(out.len(), END_BYTES);
+        let mut out = Vec::new();
+        put_quality(
+            &mut out,
+            &Quality { worst_jitter: Some(Duration::MAX), round_trip: Some(Duration::MAX), ..quality(u64::MAX) },
+        );
+        assert!(out.len() <= QUALITY_BYTES, "{}", out.len());
     }
 
     #[test]

@@ -32,7 +32,7 @@ mod vectors;
 use std::sync;
 
 pub use buffers::Buffers;
-pub use content::{EndReason, Format, Gap, GapReason, LegTotals, Record, Records, Totals, Unreadable};
+pub use content::{EndReason, Format, Gap, GapReason, LegTotals, Quality, Record, Records, Totals, Unreadable};
 pub use format::{Damage, Header};
 pub use keys::{BadKey, Fingerprint, NodeKey, NodePublic, Recipient, RecipientSecret};
 pub use open::{Chunk, OpenError, OwnedRecords, Recording};

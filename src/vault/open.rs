@@ -247,7 +247,12 @@ mod tests {
             .iter()
             .filter_map(|record| match record {
                 Record::Rtp { leg, came, packet } => Some((*leg, *came, packet.clone())),
-                Record::Evidence(_) | Record::Format(_) | Record::Gap(_) | Record::End(_) | Record::Other { .. } => None,
+                Record::Evidence(_)
+                | Record::Format(_)
+                | Record::Gap(_)
+                | Record::Quality(_)
+                | Record::End(_)
+                | Record::Other { .. } => None,
             })
             .collect();
         assert_eq!(packets.len(), 40);

@@ -8,8 +8,8 @@ use crate::consent::{Covered, Permit};
 use crate::ids::{CallId, Leg, RecordingId};
 use crate::limits::{CHUNK_AGE, CHUNK_BYTES, FORMAT_NAME_BYTES, FORMATS, MEDIA_PACKET_BYTES};
 use crate::time::Moment;
-use crate::vault::content::{self, END_BYTES, GAP_BYTES, RTP_OVERHEAD, offset};
-use crate::vault::{Buffers, EndReason, Format, Gap, GapReason, LegTotals};
+use crate::vault::content::{self, END_BYTES, GAP_BYTES, QUALITY_BYTES, RTP_OVERHEAD, offset};
+use crate::vault::{Buffers, EndReason, Format, Gap, GapReason, LegTotals, Quality};
 
 /// Gathers one recording's packets into chunks.
 ///
@@ -26,6 +26,8 @@ pub struct Recorder {
     formats: Vec<Format>,
     /// What a lost chunk said, and the next one must say again.
     owed: Owed,
+    /// How good the legs were, once that is known.
+    quality: [Option<Quality>; 2],
 }
 
 #[derive(Default)]
@@ -45,6 +47,7 @@ impl Recorder {
             open: None,
             formats: Vec::new(),
             owed: Owed::default(),
+            quality: [None, None],
         }
     }
 
@@ -144,14 +147,25 @@ impl Recorder {
         if self.deadline()? <= now { self.open.take() } else { None }
     }
 
+    /// Says how good what came from a leg was. It stands before the end record; said again, the last counts.
+    pub const fn quality(&mut self, quality: Quality) {
+        let [pbx, trunk] = &mut self.quality;
+        match quality.leg {
+            Leg::Pbx => *pbx = Some(quality),
+            Leg::Trunk => *trunk = Some(quality),
+        }
+    }
+
     /// Ends the recording. `withheld` counts the packets of each leg that were not stored on purpose (pressed keys).
     #[must_use = "without its last chunk the recording stays torn"]
     pub fn end(mut self, why: EndReason, withheld: [u64; 2], now: Moment) -> LastChunk {
         let ended = offset(self.began, now);
         // What is still owed has its room: `make_room` keeps it free.
         let owed = mem::take(&mut self.owed.gaps);
+        let quality = self.quality;
         let chunk = self.chunk(now);
         owed.into_iter().for_each(|gap| chunk.put_gap(gap));
+        quality.iter().flatten().for_each(|quality| content::put_quality(&mut chunk.bytes, quality));
         let chunk = self.open.take().expect("`chunk` has just opened it");
         LastChunk { chunk, why, withheld, ended }
     }
@@ -330,9 +344,9 @@ fn merge(gaps: &mut Vec<Gap>, gap: Gap) {
 /// The most a format record takes: kind, length, leg, payload type, channels, clock, time, name.
 const FORMAT_BYTES: usize = 6 + 5 + 10 + FORMAT_NAME_BYTES;
 
-/// Up to here records are put. Behind it is room for the end record and for every gap that can be owed: three kinds of leg by the six
-/// reasons that we write.
-const ROOM: usize = CHUNK_BYTES - END_BYTES - 18 * GAP_BYTES;
+/// Up to here records are put. Behind it is room for the end record, the quality of both legs, and every gap that can be owed: three kinds of
+/// leg by the six reasons that we write.
+const ROOM: usize = CHUNK_BYTES - END_BYTES - 2 * QUALITY_BYTES - 18 * GAP_BYTES;
 
 // A new chunk has room for all that is owed, and for the longest packet after it.
 const _: () = assert!(FORMATS * FORMAT_BYTES + 18 * GAP_BYTES + RTP_OVERHEAD + MEDIA_PACKET_BYTES <= ROOM);

@@ -137,6 +137,15 @@ fn line(record: &Record) -> Value {
             "record": "gap", "leg": gap.leg.map_or("both", Leg::as_str), "reason": gap.reason.code(),
             "from_us": micros(gap.from), "to_us": micros(gap.to), "packets": gap.packets,
         }),
+        Record::Quality(quality) => {
+            let perhaps = |time: Option<std::time::Duration>| time.map(micros);
+            json!({
+                "record": "quality", "leg": quality.leg.as_str(), "expected": quality.expected, "received": quality.received,
+                "duplicates": quality.duplicates, "reordered": quality.reordered, "jitter_us": perhaps(quality.jitter),
+                "worst_jitter_us": perhaps(quality.worst_jitter), "round_trip_us": perhaps(quality.round_trip),
+                "longest_gap_us": micros(quality.longest_gap), "due_us": micros(quality.due),
+            })
+        }
         Record::End(end) => {
             let legs = end.legs.map(|leg| {
                 json!({

@@ -149,7 +149,7 @@ impl Story {
         }
         match record {
             Record::Evidence(_) => {}
-            Record::Format(_) | Record::Other { .. } => {}
+            Record::Format(_) | Record::Quality(_) | Record::Other { .. } => {}
             Record::Rtp { leg, came, packet } => self.count.packet(*leg, *came, packet.as_ref().len()),
             Record::Gap(gap) => self.count.gap(*gap),
             Record::End(totals) => self.totals = Some(*totals),

@@ -149,7 +149,7 @@ impl Desk {
             .records()
             .map_while(Result::ok)
             .filter_map(|record| match record {
-                Record::Evidence(_) | Record::Other { .. } => None,
+                Record::Evidence(_) | Record::Quality(_) | Record::Other { .. } => None,
                 Record::Format(_) => Some("format".into()),
                 Record::Rtp { .. } => Some("packets".into()),
                 Record::Gap(gap) => {

@@ -338,6 +338,14 @@ def read_records(plain):
             names = ["packets", "bytes", "first_us", "last_us", "withheld"]
             record["legs"] = [{name: body.number() for name in names} for _ in range(2)]
             record["gaps"], record["lost"] = body.number(), body.number()
+        elif kind == 0x06:
+            record = {"record": "quality", "leg": leg_of(body, 2)}
+            for name in ["expected", "received", "duplicates", "reordered"]:
+                record[name] = body.number()
+            for name in ["jitter_us", "worst_jitter_us", "round_trip_us"]:
+                one_more = body.number()
+                record[name] = one_more - 1 if one_more else None
+            record["longest_gap_us"], record["due_us"] = body.number(), body.number()
         elif kind in (0x10, 0x11):
             clock = below_2_64(clock + body.signed())
             record = {"record": "rtp", "leg": LEGS[kind - 0x10], "came_us": clock, "rtp": body.rest().hex()}

@@ -73,7 +73,7 @@ fn file(id: RecordingId, rec: &[u8], keys: &[u8], granted: Moment, node: &NodePu
                     file.end = Some(totals.reason.as_str().to_owned());
                     file.withheld = totals.legs.map(|leg| leg.withheld);
                 }
-                Ok(Record::Format(_) | Record::Other { .. }) => {}
+                Ok(Record::Format(_) | Record::Quality(_) | Record::Other { .. }) => {}
                 Err(unreadable) => file.state = FileState::Broken(format!("{unreadable:?}")),
             }
         }
