@@ -74,6 +74,27 @@ fn each_side_is_given_ports_of_ours_and_nothing_else_of_its_description_changes(
 }
 
 #[test]
+fn media_may_be_of_another_version_of_ip_on_each_side() {
+    let policies = all_by(Mode::Announce, WithoutConsent::GoOn);
+    let mut world = World::at(["192.0.2.2", "2001:db8::2"], policies, None, Latching::default(), None);
+    let six = |ip: &str, port| offer("192.0.2.99", port, "0 101").replace("IP4 192.0.2.99", &format!("IP6 {ip}"));
+
+    world.pbx_calls(&offer("192.0.2.10", 4000, "0 101"));
+    assert!(String::from_utf8_lossy(world.to_trunk("INVITE").body()).contains("c=IN IP6 2001:db8::2\r\n"));
+    world.trunk_answers(200, "b", &six("2001:db8::20", 6000));
+    assert!(String::from_utf8_lossy(world.to_pbx("200").body()).contains("c=IN IP4 192.0.2.2\r\n"));
+    world.pbx_acks("b");
+    for announcing in world.announced() {
+        world.played(&announcing);
+    }
+    assert!(world.recorded().is_some());
+
+    // A side that speaks of an address it does not have would be sent what it cannot get.
+    world.pbx_sends("INVITE", 2, "b", "Content-Type: application/sdp\r\n", &six("2001:db8::10", 4000));
+    assert_eq!(world.to_pbx("488").status(), Some(488));
+}
+
+#[test]
 fn opt_in_is_granted_by_a_key_in_sip_info() {
     let mut world = World::with(Mode::OptIn);
     world.call_is_up();
@@ -1206,6 +1227,17 @@ impl World {
     }
 
     fn made(policies: Vec<Arc<Policy>>, dead: Option<DeadMedia>, latching: Latching, media_as: Option<[MediaAs; 2]>) -> Self {
+        Self::at(["192.0.2.2", "203.0.113.1"], policies, dead, latching, media_as)
+    }
+
+    /// One whose media have these addresses towards the PBX and the trunk.
+    fn at(
+        media: [&str; 2],
+        policies: Vec<Arc<Policy>>,
+        dead: Option<DeadMedia>,
+        latching: Latching,
+        media_as: Option<[MediaAs; 2]>,
+    ) -> Self {
         let now = Moment::from_millis(1);
         let config = Config {
             sip: mitschnitt::sip::Config::new(addr(PROXY)),
@@ -1222,7 +1254,7 @@ impl World {
                 )],
             },
             strangers: Strangers::Drop,
-            media: ["192.0.2.2".parse().unwrap(), "203.0.113.1".parse().unwrap()],
+            media: media.map(|ip| ip.parse().unwrap()),
             policies,
             emergency: vec!["112".to_owned()],
             port_stock: 64,

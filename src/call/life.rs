@@ -391,8 +391,9 @@ impl Call {
         if self.points_at_itself(&session, desk) {
             return Err(NotAnchored::PointsAtItself);
         }
-        let ip = desk.media_ip(to);
-        if session.lines().iter().any(|line| line.escapes(ip)) {
+        // What came must be of the version that its side speaks; what goes is of that of the other.
+        let (ip, theirs) = (desk.media_ip(to), desk.media_ip(to.other()));
+        if session.lines().iter().any(|line| line.escapes(theirs)) {
             return Err(NotAnchored::Escapes);
         }
         let facing = if to == self.callee() {
@@ -406,14 +407,14 @@ impl Call {
             }
             if let Some(place) = facing.get_mut(at)
                 && place.is_none()
-                && line.can_be_anchored(ip)
+                && line.can_be_anchored(theirs)
             {
                 *place = Some(desk.take_ports(to).ok_or(NotAnchored::NoPorts)?);
             }
         }
         // A line that cannot be anchored, such as a rejected one, keeps what it says even where it once had ports.
         let here: Vec<Option<PortPair>> =
-            session.lines().iter().zip(facing.iter()).map(|(line, pair)| pair.filter(|_| line.can_be_anchored(ip))).collect();
+            session.lines().iter().zip(facing.iter()).map(|(line, pair)| pair.filter(|_| line.can_be_anchored(theirs))).collect();
         Ok(anchor::rewrite(sdp, &here, ip, secured.as_deref()))
     }
 

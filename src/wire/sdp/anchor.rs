@@ -1,6 +1,6 @@
 //! Anchoring: a description that says that the media is here, and is in all else as it came.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
 use super::Sdp;
@@ -22,7 +22,8 @@ impl Sdp {
     /// Returns the description with each media at its place `here`, in the order of the `m=` lines.
     ///
     /// The port of the `m=` line, the address in `c=` and `a=rtcp` are replaced; every other byte stays. A media with `None`, with port 0,
-    /// or that is not anchorable, stays as it is, and so does an address of zeroes, by which RFC 2543 puts a call on hold. Where the session's `c=` line cannot
+    /// or that is not anchorable, stays as it is, and so does an address of zeroes, by which RFC 2543 puts a call on hold, unless it is of the other
+    /// version of IP than the place. Where the session's `c=` line cannot
     /// serve all media that relied on it, those that it no longer fits get one of their own.
     #[must_use]
     pub fn anchored(&self, here: &[Option<Here>]) -> Vec<u8> {
@@ -110,8 +111,14 @@ impl Sdp {
 
     /// Returns the place of the address in a `c=` line, and the new one.
     fn connection(&self, line: &Line, ip: IpAddr) -> Option<(Range<usize>, String)> {
-        let connection = Connection::parse(self.text(line), 2).filter(|connection| !connection.is_zero())?;
-        Some((connection.place, address(ip)))
+        let connection = Connection::parse(self.text(line), 2)?;
+        if !connection.is_zero() {
+            return Some((connection.place, address(ip)));
+        }
+        // On hold by an address of zeroes, and it must be of a version that the reader knows.
+        let nowhere = if ip.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
+        let is_another = connection.addr.is_some_and(|addr| addr.is_ipv4() != ip.is_ipv4());
+        is_another.then(|| (connection.place, address(nowhere)))
     }
 
     /// Returns the place of the port in an `m=` line, and the new one.
@@ -207,6 +214,14 @@ mod tests {
         let came = "v=0\r\nc=IN IP4 0.0.0.0\r\nm=audio 4 RTP/AVP 0\r\na=rtcp:5 IN IP4 0.0.0.0\r\n";
 
         assert_eq!(anchored(came, &[Some(HERE)]), came.replace("audio 4", "audio 30000").replace("rtcp:5", "rtcp:30001"));
+    }
+
+    #[test]
+    fn an_address_of_zeroes_is_of_the_version_that_its_reader_knows() {
+        let came = "v=0\r\nc=IN IP4 0.0.0.0\r\nm=audio 4 RTP/AVP 0\r\n";
+        let six = Here { ip: "2001:db8::1".parse().unwrap(), ..HERE };
+
+        assert_eq!(anchored(came, &[Some(six)]), came.replace("IP4 0.0.0.0", "IP6 ::").replace("audio 4", "audio 30000"));
     }
 
     #[test]
