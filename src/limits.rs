@@ -63,6 +63,10 @@ pub const LATCH_WINDOW: Duration = Duration::from_secs(5);
 /// nothing of the flood is heard.
 pub const LATCH_CANDIDATES: usize = 8;
 
+/// How long past its end a session timer (RFC 4028) is waited for: 64·T1, by which a refresh that was sent at the last moment is answered.
+/// Later: a call of which nothing is heard either is ended.
+pub const SESSION_TIMER_GRACE: Duration = Duration::from_secs(32);
+
 /// Port pairs bound ahead for each leg, so that a burst of calls does not wait for `bind`. Empty: 503.
 pub const PORT_STOCK: usize = 64;
 

@@ -8,6 +8,8 @@
 mod emergency;
 #[path = "calls/secured.rs"]
 mod secured;
+#[path = "calls/session_timer.rs"]
+mod session_timer;
 #[allow(dead_code, reason = "each file of tests uses its part")]
 #[path = "support/terms.rs"]
 mod terms;
@@ -1465,7 +1467,7 @@ impl World {
     /// The bridge that is watched, if one is.
     fn watched_bridge(&self) -> Option<BridgeId> {
         self.orders().find_map(|order| match order {
-            Order::Watch { id, patience } => {
+            Order::Watch { id, patience, again: _ } => {
                 assert_eq!(*patience, Duration::from_secs(60));
                 Some(*id)
             }

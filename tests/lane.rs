@@ -146,7 +146,7 @@ fn what_is_not_suspended_is_not_resumed() {
 fn silence_is_told_at_its_deadline_and_what_a_closed_bridge_carried_even_as_the_lane_ends() {
     let mut lab = Lab::recording();
     lab.passes(1000);
-    lab.obeys(Down::Order(Order::Watch { id: ID, patience: Duration::from_secs(60) }));
+    lab.obeys(Down::Order(Order::Watch { id: ID, patience: Duration::from_secs(60), again: false }));
     lab.passes(50_000);
     lab.says(Leg::Pbx, 1);
     while let Some(at) = lab.lane.deadline().filter(|_| lab.outside.told.is_empty()) {

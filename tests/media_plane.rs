@@ -744,6 +744,26 @@ fn a_call_of_which_nothing_comes_is_dead_once_and_rtcp_is_something() {
 }
 
 #[test]
+fn silence_is_told_once_more_where_it_is_asked_for_and_lasts() {
+    let mut lab = Lab::answered();
+    lab.watch(10);
+    lab.run(60_000);
+    assert_eq!(lab.silent.len(), 1);
+
+    lab.order(Order::Watch { id: ID, patience: Duration::from_secs(10), again: true });
+    lab.run(60_000);
+    assert_eq!(lab.silent.len(), 2);
+
+    lab.order(Order::Watch { id: ID, patience: Duration::from_secs(10), again: true });
+    for nth in 0..10 {
+        lab.talk(Leg::Pbx, audio(1, nth, 0), 1);
+        lab.run(5000);
+    }
+    let silent = lab.silent.iter().filter(|(_, who)| who.is_none()).count();
+    assert_eq!(silent, 2, "somebody is heard again");
+}
+
+#[test]
 fn a_party_that_falls_silent_while_the_other_talks_is_told_once() {
     let mut lab = Lab::answered();
     lab.watch(2);
@@ -1354,7 +1374,7 @@ impl Lab {
     }
 
     fn watch(&mut self, patience_s: u64) {
-        self.order(Order::Watch { id: ID, patience: Duration::from_secs(patience_s) });
+        self.order(Order::Watch { id: ID, patience: Duration::from_secs(patience_s), again: false });
     }
 
     fn announce(&mut self, leg: Leg, ms: usize) {

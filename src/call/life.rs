@@ -8,6 +8,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -18,6 +19,7 @@ use super::dialog::{Agreed, Dialog, DialogState};
 use super::door::{Deed, Done, NotDone, Output, PortPair, RecordedFormat, Suspension};
 use super::keys::{MediaAs, NotSecured, Ours};
 use super::policy::Policy;
+use super::session_timer::SessionTimer;
 use super::story::{Reason, Story};
 use crate::consent::{self, By, Clip, Consent, Cut, Fact, Facts, How, Parties, Permit, Standing};
 use crate::digit::Digit;
@@ -74,6 +76,7 @@ pub(super) struct Call {
     was_granted: bool,
     /// When an answered call without its ACK is given up (RFC 3261 §13.3.1.4: 64·T1).
     unacknowledged_at: Option<Moment>,
+    timer: SessionTimer,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -198,6 +201,7 @@ impl Call {
             recorded: None,
             was_granted: false,
             unacknowledged_at: None,
+            timer: SessionTimer::default(),
         }
     }
 
@@ -324,7 +328,7 @@ impl Call {
     fn go_up(&mut self, at: usize, desk: &mut Desk, now: Moment) {
         self.state = State::Up { dialog: at };
         self.unacknowledged_at = None;
-        self.watch(at, desk);
+        self.watch(at, false, desk);
         if self.answered.is_some() && self.reason != Reason::InProgress {
             return;
         }
@@ -584,7 +588,7 @@ impl Call {
         }
         self.describe(at, &Leg::BOTH, desk);
         if self.state == (State::Up { dialog: at }) {
-            self.watch(at, desk);
+            self.watch(at, false, desk);
         }
         if self.is_recording {
             let formats = self.formats();
@@ -595,14 +599,14 @@ impl Call {
 
     /// Has the dialog's first audio line watched, whoever encrypts it, where silence is to be told. A bridge that is watched already goes
     /// on being so; without audio, as with a fax, nobody says what silence is.
-    fn watch(&self, at: usize, desk: &mut Desk) {
+    fn watch(&self, at: usize, again: bool, desk: &mut Desk) {
         let Some(dead) = desk.config.dead else { return };
         let Some(dialog) = self.dialogs.get(at) else { return };
         let Some(agreed) = &dialog.agreed else { return };
         let is_audio = |line: usize| agreed.offer.line(line).is_some_and(anchor::Line::is_sound);
         let is_rtp = |content: &Option<Content>| content.is_some_and(|content| content != Content::Datagrams);
         if let Some((line, _)) = dialog.bridged.iter().enumerate().find(|&(line, content)| is_rtp(content) && is_audio(line)) {
-            desk.order(self.id, Order::Watch { id: bridge(self.id, at, line), patience: dead.after });
+            desk.order(self.id, Order::Watch { id: bridge(self.id, at, line), patience: dead.after, again });
         }
     }
 
@@ -755,12 +759,30 @@ impl Call {
             self.pause_ends = None;
             self.go_on(desk);
         }
+        if let (true, State::Up { dialog }) = (self.timer.wake(now), self.state) {
+            self.watch(dialog, true, desk);
+        }
         self.consider(Fact::TimeCame, desk, now);
+    }
+
+    /// A 2xx to an INVITE or UPDATE agreed on the session timer, or on none.
+    pub(super) fn refreshed(&mut self, interval: Option<Duration>, now: Moment) {
+        self.timer.refresh(interval, now);
+    }
+
+    /// Nothing comes from either party.
+    pub(super) const fn fell_silent(&mut self) {
+        self.timer.fell_silent();
+    }
+
+    /// Returns whether neither a refresh came in time nor media: nobody is there any more, and no BYE will come.
+    pub(super) const fn is_expired(&self) -> bool {
+        self.timer.is_over() && !self.is_emergency && matches!(self.state, State::Up { .. })
     }
 
     pub(super) fn deadline(&self) -> Option<Moment> {
         let asked = self.consent.as_ref().and_then(Consent::deadline);
-        [asked, self.pause_ends, self.unacknowledged_at].into_iter().flatten().min()
+        [asked, self.pause_ends, self.unacknowledged_at, self.timer.deadline()].into_iter().flatten().min()
     }
 
     /// Returns whether the call was answered and never acknowledged: there is no call, and no BYE will come.
@@ -959,9 +981,9 @@ impl Call {
     }
 
     /// No media comes for the call, which is to be ended.
-    pub(super) fn died(&mut self, desk: &mut Desk) {
+    pub(super) fn died(&mut self, reason: Reason, desk: &mut Desk) {
         self.end_recording(EndReason::Silent, desk);
-        self.settle(Reason::DeadMedia, None, desk);
+        self.settle(reason, None, desk);
     }
 
     fn end_recording(&mut self, why: EndReason, desk: &mut Desk) {

@@ -13,6 +13,7 @@ mod keys;
 mod life;
 mod peers;
 mod policy;
+mod session_timer;
 mod story;
 mod table;
 

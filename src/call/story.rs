@@ -63,6 +63,8 @@ pub enum Reason {
     Stopped,
     /// No media came from either side for as long as is configured, and the product ended the call.
     DeadMedia,
+    /// Nobody refreshed the session as agreed, and no media came from either side: the product ended the call.
+    SessionExpired,
 }
 
 impl Reason {
@@ -95,6 +97,7 @@ impl Reason {
         Self::BadOffer,
         Self::Stopped,
         Self::DeadMedia,
+        Self::SessionExpired,
     ];
 
     /// Returns the code, as it stands in the ledger and in metric labels.
@@ -128,6 +131,7 @@ impl Reason {
             Self::BadOffer => "bad-offer",
             Self::Stopped => "stopped",
             Self::DeadMedia => "dead-media",
+            Self::SessionExpired => "session-expired",
         }
     }
 

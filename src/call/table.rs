@@ -15,6 +15,7 @@ use super::hangup;
 use super::life::{Beginning, Call, NotAnchored, Role, State};
 use super::peers::Source;
 use super::policy::Policy;
+use super::session_timer;
 use super::story::Reason;
 use crate::consent::{How, Parties, WithoutConsent};
 use crate::digit::Digit;
@@ -524,6 +525,10 @@ impl Table {
             if let (Kind::First, Some(at), 200..) = (kind, dialog, status) {
                 call.accept(at, &response, &mut self.desk, now);
             }
+            let refreshes = response.cseq().is_ok_and(|cseq| matches!(cseq.method, Method::Invite | Method::Update));
+            if status >= 200 && refreshes {
+                call.refreshed(session_timer::interval(&response), now);
+            }
         }
         self.desk.stack.handle(sip::Input::PassResponse { server, response, body }, now);
         if let Some(before) = before {
@@ -615,7 +620,12 @@ impl Table {
             }
         }
         let hangs_up = call.consent.as_ref().is_some_and(|consent| consent.terms().without_consent == WithoutConsent::HangUp);
-        if call.is_given_up(now) {
+        if call.is_expired() {
+            if let Some(Some(call)) = self.calls.get_mut(slot as usize) {
+                call.died(Reason::SessionExpired, &mut self.desk);
+            }
+            self.hang_up(slot, Reason::SessionExpired, EndReason::Silent, now);
+        } else if call.is_given_up(now) {
             self.end_call(slot, Reason::Failed, EndReason::CallFailed, now);
         } else if after.is_refused && !before.is_refused && hangs_up {
             self.hang_up(slot, Reason::EndedBeforeConsent, EndReason::Stopped, now);
@@ -636,8 +646,11 @@ impl Table {
             (Silence::One(_), _) | (Silence::Both, None) => WhenDead::Mark,
         };
         self.desk.out(Output::Silent { call: id.call, who, then });
+        if who == Silence::Both && then == WhenDead::Mark {
+            return self.with_slot(slot, now, |call, _| call.fell_silent());
+        }
         if then == WhenDead::End {
-            self.with_slot(slot, now, |call, desk| call.died(desk));
+            self.with_slot(slot, now, |call, desk| call.died(Reason::DeadMedia, desk));
             self.hang_up(slot, Reason::DeadMedia, EndReason::Silent, now);
         }
     }

@@ -95,6 +95,9 @@ reasons! {
     /// No media came, and the product ended the call.
     DeadMedia = "dead-media",
         "No media came from either side for as long as is configured, and the proxy ended the call; what was recorded until then, if anything, was kept.";
+    /// Nobody refreshed the session, and no media came.
+    SessionExpired = "session-expired",
+        "Nobody refreshed the session as the parties had agreed (RFC 4028), and no media came from either side: the proxy ended the call; what was recorded until then, if anything, was kept.";
     /// The product was killed while the call went on, unrecorded.
     Interrupted = "interrupted", "The proxy was killed, or lost power, while the call went on; nothing of it was recorded.";
 }

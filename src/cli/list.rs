@@ -187,7 +187,8 @@ fn weight(reason: Reason) -> Style {
         | Reason::Draining
         | Reason::BadOffer
         | Reason::Stopped
-        | Reason::DeadMedia => Style::Care,
+        | Reason::DeadMedia
+        | Reason::SessionExpired => Style::Care,
         Reason::InProgress
         | Reason::Recorded
         | Reason::Withdrawn

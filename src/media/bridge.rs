@@ -171,8 +171,9 @@ impl Bridge {
     }
 
     /// Watches from here on, and returns when to look; nothing where it is watched already.
-    pub(super) fn watch(&mut self, patience: Duration, now: Moment) -> Option<Moment> {
-        if self.watch.is_some() {
+    pub(super) fn watch(&mut self, patience: Duration, again: bool, now: Moment) -> Option<Moment> {
+        if let Some(watch) = &mut self.watch {
+            watch.is_dead_told &= !again;
             return None;
         }
         let due = now + patience;

@@ -60,12 +60,14 @@ pub enum Order {
         leg: Leg,
     },
     /// Both parties are in the call: tell from here on when nothing comes from either of them, or from one alone, for so long. Once for
-    /// a bridge: another such order changes nothing.
+    /// a bridge: another such order changes nothing, but that silence is told again where it is said to be.
     Watch {
         /// Which bridge.
         id: BridgeId,
         /// How long.
         patience: Duration,
+        /// Whether it is to be told once more that nothing comes from either, if that is so.
+        again: bool,
     },
     /// Mirror from here on what both parties send. The permit of another call is dropped.
     Record {

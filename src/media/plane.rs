@@ -87,7 +87,7 @@ impl Plane {
             Order::StopAnnouncement { id, leg } => self.with(id, |bridge| bridge.stop(leg)),
             Order::Record { id, permit } => self.record(id, permit),
             Order::Unrecord { id } => self.with(id, Bridge::unrecord),
-            Order::Watch { id, patience } => self.watch(id, patience, now),
+            Order::Watch { id, patience, again } => self.watch(id, patience, again, now),
             Order::Close { id } => self.close(id, now),
         }
     }
@@ -349,10 +349,10 @@ impl Plane {
         }
     }
 
-    fn watch(&mut self, id: BridgeId, patience: Duration, now: Moment) {
+    fn watch(&mut self, id: BridgeId, patience: Duration, again: bool, now: Moment) {
         match self.bridge(id) {
             Some((bridge, index)) => {
-                if let Some(at) = bridge.watch(patience, now) {
+                if let Some(at) = bridge.watch(patience, again, now) {
                     self.looks.push(Reverse(Look { at, bridge: index }));
                 }
             }
