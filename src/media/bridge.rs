@@ -97,7 +97,13 @@ impl Bridge {
         let side = self.side_mut(leg);
         let before = side.takes().copied();
         let is_elsewhere = side.remote().is_some_and(|before| before.rtp != remote.rtp);
-        let begins_anew = side.secure(srtp, is_elsewhere, now);
+        let is_rejected = remote.rtp.port() == 0;
+        let begins_anew = match srtp {
+            // No media is taken from it or sent to it. Its keys stay, for they may come back with the line: what was used under them must
+            // not be taken, nor sealed, once more.
+            None if is_rejected => false,
+            srtp => side.secure(srtp, is_elsewhere, now),
+        };
         side.describe(remote, now);
         let waits = side.waiting.as_ref().map(|(_, announcing)| (announcing.clip.codec(), announcing.payload_type));
         let plays = side.injection.as_ref().map(|injection| (injection.player().clip().codec(), injection.payload_type()));
@@ -463,8 +469,8 @@ impl Bridge {
         from.tallies.bytes += packet.len() as u64;
         from.quality.sign(now);
         let seal = seal(index, leg.other(), Protocol::Rtp, to);
-        let forward =
-            to.takes().map(|&address| Forward { port: to.ports.rtp, to: address, rewrite: None, len: packet.len(), seal });
+        let rewrite = Rtp::parse(packet).zip(mask(to)).map(|(rtp, mask)| Rewrite(Change::Source(rtp.ssrc() ^ mask)));
+        let forward = to.takes().map(|&address| Forward { port: to.ports.rtp, to: address, rewrite, len: packet.len(), seal });
         from.tallies.held += u64::from(forward.is_none());
         Verdict { keep: None, forward }
     }
@@ -473,7 +479,7 @@ impl Bridge {
         if !rtcp::is_valid(packet) {
             return self.malformed(leg);
         }
-        let index = self.index;
+        let (index, content) = (self.index, self.content);
         let (from, to) = pair(&mut self.sides, leg);
         from.tallies.rtcp += 1;
         from.quality.sign(now);
@@ -482,7 +488,18 @@ impl Bridge {
             report.heard_reports().for_each(|(lsr, dlsr)| from.quality.answered(lsr, dlsr, now));
         }
         let forward = to.takes_rtcp().map(|(port, address)| {
-            let rewrite = mapping(to.splice.offset(), from.splice.offset()).map(|mapping| Rewrite(Change::Rtcp(mapping)));
+            let rewrite = match content {
+                Content::Audio => {
+                    let mapping = mapping(to.splice.offset(), from.splice.offset());
+                    let sealed = mask(to).zip(rtcp::sender(packet));
+                    sealed.map_or(mapping, |(ours, sender)| Some(under_ours(mapping, sender, ours))).map(Change::Rtcp)
+                }
+                Content::OtherRtp | Content::Datagrams => match (mask(to), mask(from)) {
+                    (None, None) => None,
+                    (sent, heard) => Some(Change::Masks { sent: sent.unwrap_or(0), heard: heard.unwrap_or(0) }),
+                },
+            }
+            .map(Rewrite);
             let seal = seal(index, leg.other(), Protocol::Rtcp, to);
             Forward { port, to: address, rewrite, len: packet.len(), seal }
         });
@@ -522,6 +539,24 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// With what a packet is sealed that goes to this side.
 fn seal(bridge: u32, leg: Leg, protocol: Protocol, to: &Side) -> Option<Seal> {
     to.secure.is_some().then_some(Seal { bridge, leg, protocol })
+}
+
+/// The source of ours in what is sealed for this side; nothing where nothing is sealed for it.
+///
+/// The forks of one offer have one key, and a key may come back with a line that was rejected or built anew: what is sealed under it must
+/// differ by its SSRC, or two packets have one keystream (RFC 3711 §9.1; with GCM, who sees them can forge: RFC 7714 §16). Of sound
+/// there is one stream, which has this source; of other RTP there may be several, and each has its own masked with it.
+fn mask(to: &Side) -> Option<u32> {
+    to.secure.as_ref().and_then(|_| to.splice.source())
+}
+
+/// The mapping with the sender of a compound under our source, whoever it is: its index counts by that (RFC 3711 §3.4).
+fn under_ours(mapping: Option<rtcp::Mapping>, sender: u32, ours: u32) -> rtcp::Mapping {
+    match mapping {
+        Some(mapping) if mapping.sender.0 == sender => mapping,
+        Some(mapping) => rtcp::Mapping { sender: (sender, ours), timestamp: 0, ..mapping },
+        None => rtcp::Mapping { sender: (sender, ours), timestamp: 0, reported: (0, 0), sequence: 0 },
+    }
 }
 
 /// Counts a packet that was not sealed.

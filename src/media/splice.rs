@@ -117,6 +117,18 @@ impl Splice {
         self.state = State::Plain { seen: None };
     }
 
+    /// Returns the source that is ours where the stream is carried from its first packet on: the one that its receiver sees, or would.
+    pub(super) const fn source(&self) -> Option<u32> {
+        let Some(carry) = self.carry else { return None };
+        match &self.state {
+            State::Announcing(Interrupted { sent: Some(sent), .. }) | State::Resuming(Interrupted { sent: Some(sent), .. }) => {
+                Some(sent.ssrc)
+            }
+            State::Plain { .. } | State::Announcing(_) | State::Resuming(_) => Some(carry),
+            State::Carried { offset, .. } => Some(offset.ssrc),
+        }
+    }
+
     /// Decides on a packet of the other party.
     pub(super) fn pass(&mut self, rtp: &Rtp<'_>, kind: Kind, now: Moment) -> Pass {
         match &mut self.state {

@@ -52,6 +52,15 @@ pub(super) enum Change {
     Rtp(Place),
     /// Sources and counts of a compound RTCP packet.
     Rtcp(rtcp::Mapping),
+    /// The source of an RTP packet, and nothing else.
+    Source(u32),
+    /// All sources of a compound RTCP packet, each by a mask.
+    Masks {
+        /// Of the streams that the sender of the compound sends.
+        sent: u32,
+        /// Of those that it was sent.
+        heard: u32,
+    },
 }
 
 /// A packet's place in the stream towards its receiver.
@@ -86,6 +95,8 @@ impl Rewrite {
                 }
             }
             Change::Rtcp(mapping) => rtcp::map(packet, mapping),
+            Change::Source(ssrc) => rtp::set_ssrc(packet, *ssrc),
+            Change::Masks { sent, heard } => rtcp::mask(packet, *sent, *heard),
         }
     }
 }

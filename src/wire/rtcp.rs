@@ -85,6 +85,12 @@ fn packet_len(bytes: &[u8]) -> Option<usize> {
     (first >> 6 == 2).then_some((usize::from(u16::from_be_bytes([high, low])) + 1) * 4)
 }
 
+/// Returns the SSRC of whoever sends a compound: that of its first packet, whatever it is.
+#[must_use]
+pub fn sender(compound: &[u8]) -> Option<u32> {
+    compound.get(4..)?.first_chunk::<4>().map(|ssrc| u32::from_be_bytes(*ssrc))
+}
+
 /// How the RTCP of one peer changes on its way to the other, so that it fits the RTP as the other has received it.
 ///
 /// The peer sends a stream, which goes on with its name and timestamps changed; and it reports on the stream that it receives, which had
@@ -105,6 +111,36 @@ pub struct Mapping {
 ///
 /// Reports (SR, RR), SDES, BYE, feedback and extended reports are mapped. Not to be used on SRTCP, which is encrypted.
 pub fn map(compound: &mut [u8], mapping: &Mapping) {
+    let &Mapping { sender, timestamp, reported, sequence } = mapping;
+    map_all(compound, &Names { sender: Name::One(sender), timestamp, reported: Name::One(reported), sequence });
+}
+
+/// Masks in place the SSRCs of a compound: those that its sender sends with by one mask, those that it reports on by another. Each mask is
+/// what an RTP stream's SSRCs are masked with (XOR), and 0 changes nothing. A report on the SSRC 0, which stands where none is meant, keeps it.
+pub fn mask(compound: &mut [u8], sender: u32, reported: u32) {
+    map_all(compound, &Names { sender: Name::Each(sender), timestamp: 0, reported: Name::EachMeant(reported), sequence: 0 });
+}
+
+/// A mapping or two masks.
+struct Names {
+    sender: Name,
+    timestamp: u32,
+    reported: Name,
+    sequence: u32,
+}
+
+/// How a source is renamed.
+#[derive(Clone, Copy)]
+enum Name {
+    /// One, from the first name to the second.
+    One((u32, u32)),
+    /// Whichever it is, by this mask.
+    Each(u32),
+    /// Likewise, but for 0.
+    EachMeant(u32),
+}
+
+fn map_all(compound: &mut [u8], mapping: &Names) {
     let mut rest = compound;
     while let Some((packet, after)) = packet_len(rest).and_then(|len| rest.split_at_mut_checked(len)) {
         map_packet(packet, mapping);
@@ -112,7 +148,7 @@ pub fn map(compound: &mut [u8], mapping: &Mapping) {
     }
 }
 
-fn map_packet(packet: &mut [u8], mapping: &Mapping) {
+fn map_packet(packet: &mut [u8], mapping: &Names) {
     let Some(&[first, kind]) = packet.first_chunk::<2>() else { return };
     let count = usize::from(first & 0x1f);
     match kind {
@@ -133,6 +169,12 @@ fn map_packet(packet: &mut [u8], mapping: &Mapping) {
         RTPFB | PSFB => {
             rename(packet, 4, mapping.sender);
             rename(packet, 8, mapping.reported);
+            // Entries of 8 bytes that begin with whom they are for: FIR, TMMBR and TMMBN (RFC 5104 §4.2.1, §4.2.2, §4.3.1).
+            if matches!((kind, count), (PSFB, 4) | (RTPFB, 3 | 4)) {
+                for entry in (12..packet.len()).step_by(8) {
+                    rename(packet, entry, mapping.reported);
+                }
+            }
         }
         XR => {
             rename(packet, 4, mapping.sender);
@@ -143,7 +185,7 @@ fn map_packet(packet: &mut [u8], mapping: &Mapping) {
 }
 
 /// Report blocks of 24 bytes: the SSRC first, the extended highest sequence number at byte 8 (RFC 3550 §6.4.1).
-fn map_report_blocks(packet: &mut [u8], at: usize, count: usize, mapping: &Mapping) {
+fn map_report_blocks(packet: &mut [u8], at: usize, count: usize, mapping: &Names) {
     for block in (at..packet.len()).step_by(24).take(count) {
         if rename(packet, block, mapping.reported) {
             add_u32(packet, block + 8, mapping.sequence.wrapping_neg());
@@ -152,7 +194,7 @@ fn map_report_blocks(packet: &mut [u8], at: usize, count: usize, mapping: &Mappi
 }
 
 /// Chunks of an SSRC and items, ended by a zero and filled up to 32 bits (RFC 3550 §6.5).
-fn map_chunks(packet: &mut [u8], count: usize, mapping: &Mapping) {
+fn map_chunks(packet: &mut [u8], count: usize, mapping: &Names) {
     let mut at = 4;
     for _ in 0..count {
         rename(packet, at, mapping.sender);
@@ -168,7 +210,7 @@ fn map_chunks(packet: &mut [u8], count: usize, mapping: &Mapping) {
 }
 
 /// Blocks of extended reports (RFC 3611 §4): those about a source begin with its SSRC, and some give a range of sequence numbers.
-fn map_extended(packet: &mut [u8], mapping: &Mapping) {
+fn map_extended(packet: &mut [u8], mapping: &Names) {
     const LOSS_RLE: u8 = 1;
     const DUPLICATE_RLE: u8 = 2;
     const RECEIPT_TIMES: u8 = 3;
@@ -195,7 +237,7 @@ fn map_extended(packet: &mut [u8], mapping: &Mapping) {
 }
 
 /// A block that gives an SSRC, a first sequence number and the one after the last: the 16 bits of the packets themselves.
-fn map_range(block: &mut [u8], mapping: &Mapping) {
+fn map_range(block: &mut [u8], mapping: &Names) {
     let [.., high, low] = mapping.sequence.wrapping_neg().to_be_bytes();
     let sequence = u16::from_be_bytes([high, low]);
     if rename(block, 4, mapping.reported) {
@@ -204,15 +246,18 @@ fn map_range(block: &mut [u8], mapping: &Mapping) {
     }
 }
 
-/// Renames the source whose SSRC stands at this place, if it has the old name. Returns whether it had.
-fn rename(packet: &mut [u8], at: usize, (old, new): (u32, u32)) -> bool {
-    match word_mut(packet, at) {
-        Some(ssrc) if u32::from_be_bytes(*ssrc) == old => {
-            *ssrc = new.to_be_bytes();
-            true
-        }
-        Some(_) | None => false,
-    }
+/// Renames the source whose SSRC stands at this place, if it is meant. Returns whether it was.
+fn rename(packet: &mut [u8], at: usize, name: Name) -> bool {
+    let Some(ssrc) = word_mut(packet, at) else { return false };
+    let old = u32::from_be_bytes(*ssrc);
+    let new = match name {
+        Name::One((from, to)) if from == old => to,
+        Name::Each(mask) => old ^ mask,
+        Name::EachMeant(mask) if old != 0 => old ^ mask,
+        Name::One(_) | Name::EachMeant(_) => return false,
+    };
+    *ssrc = new.to_be_bytes();
+    true
 }
 
 fn add_u32(packet: &mut [u8], at: usize, more: u32) {
@@ -312,6 +357,28 @@ mod tests {
         map(&mut compound, &MAPPING);
 
         assert_eq!(compound, chunks(1, 0xbbbb_bbbb));
+    }
+
+    #[test]
+    fn a_mask_renames_all_sources_and_can_be_taken_off_again() {
+        let with = |mask: u32, other: u32| {
+            [
+                sender_report(0xaaaa_aaaa ^ mask, 7, &[report(0xcccc_cccc ^ other, 100), report(0x1111_1111 ^ other, 7)]),
+                sdes(0xaaaa_aaaa ^ mask, b"a@b"),
+                packet(4, PSFB, &[0xaaaa_aaaa ^ mask, 0, 0xcccc_cccc ^ other, 1 << 24].map(u32::to_be_bytes).concat()),
+                packet(15, RTPFB, &[0xaaaa_aaaa ^ mask, 0xcccc_cccc ^ other, 0xcccc_cccc].map(u32::to_be_bytes).concat()),
+            ]
+            .concat()
+        };
+        let mut compound = with(0, 0);
+
+        mask(&mut compound, 0x1234_5678, 0x9abc_def0);
+        assert_eq!(compound, with(0x1234_5678, 0x9abc_def0));
+        assert_eq!(sender(&compound), Some(0xaaaa_aaaa ^ 0x1234_5678));
+
+        mask(&mut compound, 0x1234_5678, 0x9abc_def0);
+        assert_eq!(compound, with(0, 0));
+        assert_eq!(sender(&compound[..7]), None);
     }
 
     #[test]

@@ -116,7 +116,100 @@ fn rtcp_is_opened_and_sealed_each_with_its_own_key() {
     let [to_pbx, to_trunk] = &lab.sent[..] else { panic!("one each way") };
     assert_eq!(to_pbx.bytes, report);
     let mut bytes = to_trunk.bytes.clone();
-    assert_eq!(heard.open_rtcp(&mut bytes, lab.now).unwrap(), &report[..]);
+    let opened = heard.open_rtcp(&mut bytes, lab.now).unwrap();
+    assert_eq!((&opened[..4], &opened[8..]), (&report[..4], &report[8..]));
+    assert_ne!(opened[4..8], report[4..8], "its sender is a source of ours");
+}
+
+/// The key of one offer is that of all its forks, and of a line that is taken up again: only the source keeps two packets apart.
+#[test]
+fn no_keystream_is_used_twice_by_forks_of_one_offer() {
+    for content in [Content::Audio, Content::OtherRtp] {
+        let mut lab = Lab::new();
+        let second = BridgeId { dialog: 1, ..ID };
+        let ports = [PairIds { rtp: PortId(20), rtcp: PortId(21) }, PORTS[1]];
+        for (id, ports, theirs) in [(ID, PORTS, THEIRS), (second, ports, 8)] {
+            lab.bridge(id, ports, content);
+            lab.order(Order::Describe { id, leg: Leg::Pbx, remote: remote(PBX), srtp: None });
+            lab.order(Order::Describe { id, leg: Leg::Trunk, remote: remote(TRUNK), srtp: srtp(theirs, OURS) });
+        }
+        let mut heard = opener(OURS);
+
+        // Reports come first, as they do from whoever only listens; then packets, and reports about them.
+        for (rtcp, rtp) in [(PORTS[0].rtcp, PORTS[0].rtp), (PortId(21), PortId(20))] {
+            lab.receive(rtcp, at(PBX_RTCP), &sender_report(7, 1, 2, 3));
+            lab.receive(rtp, at(PBX), &packet(audio(7, 100, 0)));
+            lab.receive(rtcp, at(PBX_RTCP), &sender_report(7, 1, 2, 3));
+        }
+
+        assert_eq!(lab.sent.len(), 6);
+        for sent in &lab.sent {
+            let mut bytes = sent.bytes.clone();
+            let is_new = if sent.port == PORTS[1].rtp {
+                heard.open_rtp(&mut bytes, lab.now).is_ok()
+            } else {
+                heard.open_rtcp(&mut bytes, lab.now).is_ok()
+            };
+            assert!(is_new, "{content:?}: its source and number came before");
+        }
+    }
+}
+
+#[test]
+fn a_line_that_was_rejected_and_taken_up_again_under_the_same_keys_repeats_nothing() {
+    for content in [Content::Audio, Content::OtherRtp] {
+        let mut lab = Lab::new();
+        lab.bridge(ID, PORTS, content);
+        lab.describe(Leg::Pbx, remote(PBX));
+        lab.secure(Leg::Trunk, THEIRS, OURS);
+        let (mut theirs, mut heard) = (sealer(THEIRS), opener(OURS));
+        let voice = packet(audio(7, 100, 0));
+        let said = sealed(&mut theirs, &voice);
+        lab.receive(PORTS[1].rtp, at(TRUNK), &said);
+        lab.receive(PORTS[0].rtp, at(PBX), &voice);
+        lab.receive(PORTS[0].rtcp, at(PBX_RTCP), &sender_report(7, 1, 2, 3));
+
+        lab.order(Order::Describe { id: ID, leg: Leg::Trunk, remote: remote("0.0.0.0:0"), srtp: None });
+        lab.receive(PORTS[0].rtp, at(PBX), &voice);
+        lab.secure(Leg::Trunk, THEIRS, OURS);
+        lab.receive(PORTS[0].rtp, at(PBX), &voice);
+        lab.receive(PORTS[0].rtcp, at(PBX_RTCP), &sender_report(7, 1, 2, 3));
+        lab.receive(PORTS[1].rtp, at(TRUNK), &said);
+
+        let [_, first, report, second, again] = &lab.sent[..] else {
+            panic!("two each, and nothing repeated: {}", lab.sent.len())
+        };
+        for rtp in [first, second] {
+            assert!(opened(&mut heard, &rtp.bytes, lab.now).is_some(), "{content:?}");
+        }
+        for rtcp in [report, again] {
+            assert!(heard.open_rtcp(&mut rtcp.bytes.clone(), lab.now).is_ok(), "{content:?}");
+        }
+        assert_eq!(lab.plane.tallies().refused[Refused::Replayed.index()], 1);
+    }
+}
+
+#[test]
+fn reports_about_masked_video_say_the_names_that_each_side_knows() {
+    let mut lab = Lab::new();
+    lab.bridge(ID, PORTS, Content::OtherRtp);
+    lab.describe(Leg::Pbx, remote(PBX));
+    lab.secure(Leg::Trunk, THEIRS, OURS);
+    let (mut theirs, mut heard) = (sealer(THEIRS), opener(OURS));
+    lab.receive(PORTS[0].rtp, at(PBX), &packet(audio(7, 40_000, 9)));
+    let seen = opened(&mut heard, &lab.sent[0].bytes, lab.now).unwrap();
+    let (ssrc, sequence) = header(&seen);
+    assert_eq!((sequence, &seen[4..8]), (40_000, &9_u32.to_be_bytes()[..]), "all but the source is as it came");
+
+    let mut report = sender_report(5, 1, ssrc, 3);
+    let length = report.len();
+    report.resize(length + Sealer::GROWTH_MAX, 0);
+    let report = theirs.seal_rtcp(&mut report, length).unwrap().to_vec();
+    lab.receive(PORTS[1].rtcp, at(TRUNK_RTCP), &report);
+    lab.receive(PORTS[0].rtcp, at(PBX_RTCP), &sender_report(7, 1, 5, 3));
+
+    assert_eq!(lab.sent[1].bytes, sender_report(5, 1, 7, 3));
+    assert_eq!(heard.open_rtcp(&mut lab.sent[2].bytes.clone(), lab.now).unwrap(), &sender_report(ssrc, 1, 5, 3)[..]);
 }
 
 #[test]
