@@ -5,6 +5,12 @@ use mitschnitt::wire::sdp::Crypto;
 
 use super::*;
 
+/// What stands in the base64 of every key whose bytes are all this.
+fn material(byte: u8) -> String {
+    let text = String::from_utf8(key(1, CM, byte).to_value().to_vec()).unwrap();
+    text.split("inline:").nth(1).unwrap()[..20].to_owned()
+}
+
 #[test]
 fn a_trunk_with_srtp_and_a_pbx_without_are_bridged_and_recorded() {
     let mut world = World::secured(MediaAs::Rtp, MediaAs::Srtp);
@@ -58,9 +64,8 @@ fn no_key_of_one_party_reaches_the_other() {
     world.pbx_calls(&secure("192.0.2.10", 4000, &[key(1, CM, 2)]));
     world.trunk_answers(200, "b", &secure("198.51.100.20", 6000, &[key(3, CM, 1)]));
 
-    let material = |key: &Crypto| String::from_utf8(key.to_value().to_vec()).unwrap().split("inline:").nth(1).unwrap().to_owned();
-    assert!(!text(&world.to_trunk("INVITE")).contains(&material(&key(1, CM, 2))));
-    assert!(!text(&world.to_pbx("200")).contains(&material(&key(3, CM, 1))));
+    assert!(!text(&world.to_trunk("INVITE")).contains(&material(2)));
+    assert!(!text(&world.to_pbx("200")).contains(&material(1)));
     assert!(world.srtp(Leg::Pbx).is_some() && world.srtp(Leg::Trunk).is_some());
 }
 
@@ -208,6 +213,26 @@ fn a_fax_does_not_go_out_in_the_open_where_srtp_is_wanted() {
 
     assert!(String::from_utf8_lossy(world.to_pbx("488").as_bytes()).contains("SRTP is wanted here"));
     assert!(world.srtp(Leg::Trunk).is_some(), "the call goes on as it was");
+}
+
+#[test]
+fn what_is_refused_takes_no_key_to_the_other_side() {
+    let secret = key(9, CM, 1);
+    let wrong = secure("198.51.100.20", 6000, &[secret.clone()]);
+    for status in [200, 488] {
+        let mut world = World::secured(MediaAs::Srtp, MediaAs::Srtp);
+        world.pbx_calls(&secure("192.0.2.10", 4000, &[key(1, CM, 2)]));
+        world.trunk_answers(status, "b", &wrong);
+        let passed = text(&world.to_pbx(&status.to_string()));
+        assert!(passed.contains("m=audio 0 ") && !passed.contains(&material(1)), "{passed}");
+    }
+
+    let mut world = World::secured(MediaAs::Srtp, MediaAs::Srtp);
+    world.pbx_calls("");
+    world.trunk_answers(200, "b", &secure("198.51.100.20", 6000, &[key(4, CM, 3)]));
+    world.pbx_sends("ACK", 1, "b", "Content-Type: application/sdp\r\n", &wrong);
+    let passed = text(&world.to_trunk("ACK"));
+    assert!(passed.contains("m=audio 0 ") && !passed.contains(&material(1)), "{passed}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::Sdp;
 use super::description::{Connection, Line, What, words};
+use super::profile::is_agreed_here;
 
 /// Where the peer shall send one media: ports of ours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,14 +84,19 @@ impl Sdp {
         out
     }
 
-    /// Returns the description with every media rejected: port 0 (RFC 3264 §6), and every other byte as it came.
+    /// Returns the description with every media rejected: port 0 (RFC 3264 §6), without what it says about keys, which nobody is to use,
+    /// and every other byte as it came.
     #[must_use]
     pub fn rejected(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.body.len());
         let mut copied = 0;
         let nowhere = Here { ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), rtp: 0, rtcp: 0 };
-        for line in self.lines.iter().filter(|line| line.what == What::Media) {
-            self.replace(&mut out, &mut copied, line, self.port(line, nowhere));
+        for line in &self.lines {
+            if line.what == What::Media {
+                self.replace(&mut out, &mut copied, line, self.port(line, nowhere));
+            } else if is_agreed_here(self.text(line)) {
+                self.leave_out(&mut out, &mut copied, line);
+            }
         }
         out.extend_from_slice(self.body.get(copied..).unwrap_or_default());
         out

@@ -1,6 +1,6 @@
 //! The profile of a media, plain or secure, and its keys: what of a description changes where SRTP ends or begins here (RFC 4568).
 
-use super::description::{What, attribute, words};
+use super::description::{Line, What, attribute, words};
 use super::{Crypto, Media, Sdp};
 
 /// How a media is to be described: by which profile, and with which keys of ours.
@@ -50,6 +50,11 @@ impl Media {
 const AGREED_HERE: [&[u8]; 10] =
     [b"crypto", b"key-mgmt", b"fingerprint", b"setup", b"tls-id", b"zrtp-hash", b"tcap", b"acap", b"pcfg", b"acfg"];
 
+/// Whether a line of this text says such a thing. Names of attributes tell case apart (RFC 8866 §9), and some readers do not.
+pub(super) fn is_agreed_here(text: &[u8]) -> bool {
+    attribute(text).is_some_and(|(name, _)| AGREED_HERE.iter().any(|known| known.eq_ignore_ascii_case(name.trim_ascii_end())))
+}
+
 impl Sdp {
     /// Returns the description with each media as `wanted`, in the order of the `m=` lines.
     ///
@@ -75,9 +80,8 @@ impl Sdp {
                 continue;
             }
             let is_changed = line.media.map_or(any, |media| of(media).is_some());
-            if is_changed && attribute(self.text(line)).is_some_and(|(name, _)| AGREED_HERE.contains(&name)) {
-                self.copy(&mut out, &mut copied, line.start);
-                copied = self.after(line.end);
+            if is_changed && is_agreed_here(self.text(line)) {
+                self.leave_out(&mut out, &mut copied, line);
             }
         }
         self.copy(&mut out, &mut copied, self.as_bytes().len());
@@ -89,6 +93,12 @@ impl Sdp {
     fn copy(&self, out: &mut Vec<u8>, copied: &mut usize, to: usize) {
         out.extend_from_slice(self.as_bytes().get(*copied..to).unwrap_or_default());
         *copied = to.max(*copied);
+    }
+
+    /// Leaves this line out, with its end.
+    pub(super) fn leave_out(&self, out: &mut Vec<u8>, copied: &mut usize, line: &Line) {
+        self.copy(out, copied, line.start);
+        *copied = self.after(line.end);
     }
 
     /// Returns where the next line begins.
@@ -156,6 +166,23 @@ mod tests {
             secured(came, &[Some(plain("RTP/AVP")), None]),
             "v=0\r\nm=audio 4 RTP/AVP 0\r\nm=image 6 udptl t38\r\na=setup:passive\r\n"
         );
+    }
+
+    #[test]
+    fn a_reader_that_does_not_tell_case_apart_finds_no_other_key() {
+        let came =
+            "v=0\r\na=Fingerprint:sha-1 00\r\nm=audio 4 RTP/AVP 0\r\na=CRYPTO:1 x y\r\na= Crypto :2 x y\r\na=cryptonym\r\n";
+
+        assert_eq!(secured(came, &[Some(plain("RTP/AVP"))]), "v=0\r\nm=audio 4 RTP/AVP 0\r\na=cryptonym\r\n");
+    }
+
+    #[test]
+    fn what_is_rejected_takes_no_keys_along() {
+        let came = "v=0\r\na=setup:active\r\nm=audio 4 RTP/SAVP 0\r\na=crypto:1 x inline:y\r\na=X\r\nm=video 6 RTP/SAVP 31\r\na=CRYPTO:1 x inline:y";
+
+        let out = String::from_utf8(Sdp::parse(came.as_bytes()).unwrap().rejected()).unwrap();
+
+        assert_eq!(out, "v=0\r\nm=audio 0 RTP/SAVP 0\r\na=X\r\nm=video 0 RTP/SAVP 31\r\n");
     }
 
     #[test]
