@@ -385,6 +385,7 @@ impl Table {
         // PRACK may carry the answer to an offer that came in a reliable provisional response (RFC 3262 §5).
         let late = call.dialogs.get(dialog).filter(|_| method == Method::Prack).and_then(|dialog| dialog.late_offer.clone());
         let anchored = match sdp_of(request).filter(|_| !call.is_past_us) {
+            None if is_hidden(request) && may_describe(method) && !call.is_past_us => Err((488, None)),
             None => Ok((None, None)),
             Some(at) => match read(request, &at) {
                 Err(anchor::Unreadable) => Err((488, None)),
@@ -740,7 +741,9 @@ fn first_offer(call: &mut Call, request: &Message, desk: &mut Desk) -> Result<Of
     if let (Some(dialog), Ok(cseq)) = (call.dialogs.first_mut(), request.cseq()) {
         dialog.cseq = by_leg(call.direction.caller(), cseq.number);
     }
-    let Some(at) = sdp_of(request) else { return Ok((None, None)) };
+    let Some(at) = sdp_of(request) else {
+        return if is_hidden(request) { Err((Reason::BadOffer, None)) } else { Ok((None, None)) };
+    };
     let sdp = read(request, &at).map_err(|_| (Reason::BadOffer, None))?;
     let session = call.session(&sdp, desk);
     let body = call.anchor(call.callee(), None, &sdp, Role::Offer, desk).map_err(|why| match why {
@@ -791,15 +794,26 @@ fn sdp_of(message: &Message) -> Option<Range<usize>> {
     sdp::find(message.value(Name::ContentType)?, message.body())
 }
 
+/// Whether a session description may stand in a message's body that we do not find, and somebody else may.
+fn is_hidden(message: &Message) -> bool {
+    message.value(Name::ContentType).is_some_and(|content_type| sdp::is_hidden(content_type, message.body()))
+}
+
+/// Whether a description in such a request is an offer or an answer (RFC 3261 §13.2.1, RFC 3262 §5, RFC 3311).
+const fn may_describe(method: Method<'_>) -> bool {
+    matches!(method, Method::Invite | Method::Update | Method::Prack)
+}
+
 /// Reads the session description that stands there.
 fn read(message: &Message, at: &Range<usize>) -> Result<Sdp, anchor::Unreadable> {
     anchor::read(message.body().get(at.clone()).unwrap_or_default())
 }
 
 /// The body for a message whose session description cannot be given ports of ours: each media is rejected (port 0), or, where the
-/// description cannot be read, it is left out, so that no media goes past us. Nothing where the message describes no session.
+/// description cannot be read, it is left out, so that no media goes past us; where it cannot even be found, the whole body is. Nothing
+/// where the message describes no session.
 fn without_media(message: &Message) -> Option<Bytes> {
-    let at = sdp_of(message)?;
+    let Some(at) = sdp_of(message) else { return is_hidden(message).then(Bytes::new) };
     let rejected = read(message, &at).map(|sdp| sdp.rejected()).unwrap_or_default();
     Some(with(message, at, rejected))
 }

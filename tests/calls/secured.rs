@@ -236,6 +236,33 @@ fn what_is_refused_takes_no_key_to_the_other_side() {
 }
 
 #[test]
+fn a_description_that_stands_beside_another_or_is_hidden_goes_nowhere() {
+    let sdp = secure("192.0.2.10", 4000, &[key(1, CM, 2)]);
+    let part = |head: &str| format!("--x\r\nContent-Type: application/sdp\r\n{head}\r\n{sdp}\r\n");
+    let both = format!("{}{}--x--\r\n", part(""), part(""));
+    let encoded = format!("{}--x--\r\n", part("Content-Transfer-Encoding: base64\r\n"));
+    let lines = "Content-Type: multipart/alternative;boundary=x\r\n";
+    for body in [&both, &encoded] {
+        let mut world = World::secured(MediaAs::Rtp, MediaAs::Srtp);
+        world.datagram(PBX, &numbered("INVITE", "sip:200@192.0.2.1", PBX, 1, "a", None, lines, body, 0));
+        assert_eq!((world.messages(TRUNK).len(), world.last_story().reason), (0, Reason::BadOffer), "{body}");
+
+        let mut world = World::secured(MediaAs::Rtp, MediaAs::Srtp);
+        world.pbx_calls(&offer("192.0.2.10", 4000, "0 101"));
+        let answer = world.answer(200, "b", body).replacen("Content-Type: application/sdp\r\n", lines, 1);
+        world.datagram(TRUNK, &answer);
+        assert_eq!(text(&world.to_pbx("200")), "");
+    }
+
+    // Spaces may stand around the slash (RFC 3261 §25.1).
+    let mut world = World::secured(MediaAs::Rtp, MediaAs::Srtp);
+    let plain = offer("192.0.2.10", 4000, "0 101");
+    let lines = "Content-Type: application / sdp\r\n";
+    world.datagram(PBX, &numbered("INVITE", "sip:200@192.0.2.1", PBX, 1, "a", None, lines, &plain, 0));
+    assert!(text(&world.to_trunk("INVITE")).contains("RTP/SAVP"));
+}
+
+#[test]
 fn without_a_rule_keys_pass_as_they_came() {
     let mut world = World::with(Mode::Announce);
     let sdp = secure("192.0.2.10", 4000, &[key(1, CM, 2)]);

@@ -13,5 +13,5 @@ pub use crypto::{Crypto, CryptoFault, FecOrder, Inline, KeyParam, Lifetime, Malf
 pub use description::{MalformedSdp, Sdp};
 pub use format::Format;
 pub use media::{Flow, Kind, Media};
-pub use multipart::find;
+pub use multipart::{find, is_hidden};
 pub use profile::{Profile, Secured};

@@ -17,17 +17,39 @@ pub fn find(content_type: &[u8], body: &[u8]) -> Option<Range<usize>> {
     found.next().is_none().then_some(first)
 }
 
+/// Returns whether a session description seems to stand in a body in which [`find`] finds none: beside another one, as with
+/// `multipart/alternative`; encoded; in a part of a part; in a part that never ends. Somebody may read it, and its media would go where
+/// nobody looks.
+#[must_use]
+pub fn is_hidden(content_type: &[u8], body: &[u8]) -> bool {
+    // Spaces may stand around the slash.
+    let is_named = |(at, word): (usize, &[u8])| {
+        word.eq_ignore_ascii_case(b"sdp") && body.get(..at).is_some_and(|before| before.trim_ascii_end().ends_with(b"/"))
+    };
+    is_multipart(content_type) && find(content_type, body).is_none() && body.windows(3).enumerate().any(is_named)
+}
+
 fn media_type(content_type: &[u8]) -> &[u8] {
     content_type.split(|&b| b == b';').next().unwrap_or_default().trim_ascii()
 }
 
+fn is_multipart(content_type: &[u8]) -> bool {
+    let mut parts = media_type(content_type).splitn(2, |&b| b == b'/').map(<[u8]>::trim_ascii);
+    parts.next().is_some_and(|part| part.eq_ignore_ascii_case(b"multipart")) && parts.next().is_some()
+}
+
 fn is_sdp(content_type: &[u8]) -> bool {
-    media_type(content_type).eq_ignore_ascii_case(b"application/sdp")
+    // Spaces may stand around the slash (RFC 3261 §25.1: SLASH).
+    let mut parts = media_type(content_type).splitn(2, |&b| b == b'/').map(<[u8]>::trim_ascii);
+    let mut is = |expected: &[u8]| parts.next().is_some_and(|part| part.eq_ignore_ascii_case(expected));
+    is(b"application") && is(b"sdp")
 }
 
 /// Returns the boundary of a multipart type (RFC 2046 §5.1.1).
 fn boundary(content_type: &[u8]) -> Option<&[u8]> {
-    media_type(content_type).get(..10).filter(|start| start.eq_ignore_ascii_case(b"multipart/"))?;
+    if !is_multipart(content_type) {
+        return None;
+    }
     let param = content_type.split(|&b| b == b';').skip(1).find_map(|param| {
         let (name, value) = param.split_at_checked(memchr::memchr(b'=', param)?)?;
         name.trim_ascii().eq_ignore_ascii_case(b"boundary").then_some(value.get(1..)?.trim_ascii())
@@ -108,12 +130,16 @@ mod tests {
     #[test]
     fn a_description_alone_is_the_whole_body() {
         assert_eq!(find(b"application/SDP ;charset=utf-8", b"v=0"), Some(0..3));
+        assert_eq!(find(b"application / sdp", b"v=0"), Some(0..3), "RFC 3261 §25.1 lets spaces stand there");
         assert_eq!(find(b"application/isup", b"v=0"), None);
+        assert_eq!(find(b"application", b"v=0"), None);
     }
 
     #[test]
     fn a_description_beside_isup_is_found() {
-        for content_type in [&b"multipart/mixed;boundary=b1"[..], b"Multipart/Mixed ; x=y; Boundary = \"b1\""] {
+        for content_type in
+            [&b"multipart/mixed;boundary=b1"[..], b"Multipart/Mixed ; x=y; Boundary = \"b1\"", b"multipart / mixed;boundary=b1"]
+        {
             let place = find(content_type, MIXED).unwrap();
             assert_eq!(&MIXED[place], b"v=0\r\nm=audio 4 RTP/AVP 0\r\n");
         }
@@ -129,6 +155,22 @@ mod tests {
         assert!(find(b"multipart/mixed;boundary=b", format!("{encoded}--b--").as_bytes()).is_none());
         assert!(find(b"multipart/mixed;boundary=b", part.as_bytes()).is_none(), "never closed");
         assert!(find(b"multipart/mixed", part.as_bytes()).is_none());
+    }
+
+    #[test]
+    fn a_description_that_is_not_found_and_may_be_read_is_hidden() {
+        let part = "--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n";
+        let encoded = part.replace("\r\n\r\n", "\r\nContent-Transfer-Encoding: base64\r\n\r\n");
+        let nested =
+            format!("--b\r\nContent-Type: multipart/alternative;boundary=c\r\n\r\n{}--c--\r\n--b--", part.replace("--b", "--c"));
+        for body in [format!("{part}{part}--b--"), format!("{encoded}--b--"), nested, part.to_owned()] {
+            assert!(is_hidden(b"multipart/alternative;boundary=b", body.as_bytes()), "{body}");
+        }
+        assert!(is_hidden(b"multipart/mixed", part.as_bytes()), "without a boundary");
+        assert!(!is_hidden(b"multipart/mixed;boundary=b1", MIXED), "it is found");
+        assert!(!is_hidden(b"multipart/mixed;boundary=b", b"--b\r\nContent-Type: application/isup\r\n\r\n\x01\r\n--b--"));
+        assert!(!is_hidden(b"text/plain", b"application/sdp"));
+        assert!(!is_hidden(b"multipart/mixed;boundary=b", b"--b\r\nContent-Type: text/plain\r\n\r\nsdp\r\n--b--"));
     }
 
     #[test]
