@@ -108,6 +108,16 @@ impl Line {
         &self.keys
     }
 
+    /// Returns whether keys stand in it, readable or not, or how they are to be agreed upon.
+    pub(super) const fn has_keys(&self) -> bool {
+        self.has_keys
+    }
+
+    /// Returns whether it is RTP in which keys stand.
+    pub(super) const fn is_rtp_with_keys(&self) -> bool {
+        self.is_rtp && self.has_keys
+    }
+
     /// Returns whether it is audio, of whatever kind.
     pub(super) fn is_sound(&self) -> bool {
         self.kind == Kind::Audio

@@ -115,7 +115,7 @@ impl MediaAs {
             (Self::Srtp | Self::Either, Some(Profile { is_secure: true, .. }), None) => Err(NotSecured::NoUsableKey),
             // Fax by T.38, say, or RTP by a profile that we do not know: plain, or keys by DTLS.
             (Self::Srtp, None, _) => Err(NotSecured::WantsSrtp),
-            (Self::Rtp | Self::Either, None, _) if !line.is_secure() => Ok(None),
+            (Self::Rtp | Self::Either, None, _) if !line.is_secure() && !line.is_rtp_with_keys() => Ok(None),
             (Self::Rtp, None, _) => Err(NotSecured::WantsRtp),
             (Self::Either, None, _) => Err(NotSecured::NoUsableKey),
         }
@@ -127,7 +127,11 @@ impl MediaAs {
     /// # Errors
     /// The rule does not allow what is answered, or it accepts what was not offered (RFC 4568 §5.1.3).
     pub(super) fn accepted<'k>(self, line: &'k Line, ours: &'k Ours) -> Result<Option<(&'k Crypto, &'k Crypto)>, NotSecured> {
-        let Some(theirs) = self.chosen(line)? else { return Ok(None) };
+        let Some(theirs) = self.chosen(line)? else {
+            // It was offered keys, and says some: it would seal by what we cannot open, or not seal and call it SRTP.
+            let is_unusable = self != Self::Rtp && line.is_wanted() && line.has_keys();
+            return if is_unusable { Err(NotSecured::NoUsableKey) } else { Ok(None) };
+        };
         let [only] = line.keys() else { return Err(NotSecured::NoUsableKey) };
         let ours = ours.tagged(only.tag()).filter(|ours| ours.suite() == only.suite()).ok_or(NotSecured::NoUsableKey)?;
         Ok(Some((theirs, ours)))
@@ -205,6 +209,7 @@ mod tests {
         let perhaps = format!("audio 4 RTP/AVP 0\r\n{CM}");
         let weak = format!("audio 4 RTP/SAVP 0\r\n{F8}");
         let perhaps_weak = format!("audio 4 RTP/AVP 0\r\n{F8}");
+        let unknown = format!("audio 4 UDP/RTP/AVP 0\r\n{CM}");
         for (line, [rtp, srtp, either]) in [
             ("audio 4 RTP/AVP 0", [Ok(None), Err(WantsSrtp), Ok(None)]),
             (secure.as_str(), [Err(WantsRtp), Ok(Some(4)), Ok(Some(4))]),
@@ -214,6 +219,8 @@ mod tests {
             ("audio 4 RTP/SAVP 0", [Err(WantsRtp), Err(NoUsableKey), Err(NoUsableKey)]),
             ("audio 4 UDP/TLS/RTP/SAVP 0\r\na=fingerprint:sha-1 00", [Err(WantsRtp), Err(WantsSrtp), Err(NoUsableKey)]),
             ("image 4 udptl t38", [Ok(None), Err(WantsSrtp), Ok(None)]),
+            ("audio 4 UDP/RTP/AVP 0", [Ok(None), Err(WantsSrtp), Ok(None)]),
+            (unknown.as_str(), [Err(WantsRtp), Err(WantsSrtp), Err(NoUsableKey)]),
             ("audio 0 RTP/SAVP 0", [Ok(None), Ok(None), Ok(None)]),
         ] {
             let session = session(line);
@@ -259,6 +266,11 @@ mod tests {
         }
         let plain = session("audio 4 RTP/AVP 0");
         assert_eq!(MediaAs::Either.accepted(&plain.lines()[0], &ours), Ok(None), "it left what it might have taken");
+        for weak in [format!("{right} UNENCRYPTED_SRTP"), F8.replace("crypto:1", "crypto:3"), "a=crypto:3 x".to_owned()] {
+            let weak = session(&format!("audio 4 RTP/AVP 0\r\n{weak}"));
+            assert_eq!(MediaAs::Either.accepted(&weak.lines()[0], &ours), Err(NotSecured::NoUsableKey));
+            assert_eq!(MediaAs::Rtp.accepted(&weak.lines()[0], &Ours::NONE), Ok(None), "it was offered none");
+        }
     }
 
     #[test]
