@@ -19,8 +19,11 @@ pub(super) struct Dialog {
     /// The pairs that face the caller, one for each `m=` line. Those that face the called party belong to the call: the offer that
     /// named them went to all forks.
     pub(super) facing_caller: Vec<Option<PortPair>>,
-    /// Our SRTP keys towards the caller, one set for each `m=` line. Those towards the called party belong to the call, likewise.
+    /// Our SRTP keys towards the caller, one set for each `m=` line.
     pub(super) keys_to_caller: Vec<Ours>,
+    /// Those towards the called party, from the first description on that is made for this dialog alone; those of the first offer, which
+    /// went to all forks, belong to the call.
+    pub(super) keys_to_callee: Vec<Ours>,
     /// Which lines the media plane has a bridge for, and for what.
     pub(super) bridged: Vec<Option<Content>>,
     /// Where each leg took its media last on each line, for while it is on hold by an address of zeroes.
@@ -77,6 +80,7 @@ impl Dialog {
             callee_tag,
             facing_caller,
             keys_to_caller: Vec::new(),
+            keys_to_callee: Vec::new(),
             bridged: Vec::new(),
             places: Vec::new(),
             agreed: None,

@@ -54,7 +54,8 @@ pub(super) struct Call {
     pub(super) began: Moment,
     pub(super) answered: Option<Moment>,
     pub(super) facing_callee: Vec<Option<PortPair>>,
-    /// Our SRTP keys towards the called party, one set for each `m=` line.
+    /// Our SRTP keys towards the called party, one set for each `m=` line, as the first offer said them to all forks. What is agreed anew
+    /// with one of them is in its dialog.
     keys_to_callee: Vec<Ours>,
     pub(super) dialogs: Vec<Dialog>,
     pub(super) state: State,
@@ -388,10 +389,10 @@ impl Call {
         desk: &mut Desk,
     ) -> Result<Vec<u8>, NotAnchored> {
         let session = self.session(sdp, desk);
-        let secured = match desk.media_as(self.trunk_at) {
-            Some(rules) => Some(self.secure(to, dialog, &session, role, rules, desk).map_err(NotAnchored::NotSecured)?),
-            None => None,
-        };
+        let rules = desk.media_as(self.trunk_at);
+        if let Some(rules) = rules {
+            self.check_keys(to, dialog, &session, role, rules).map_err(NotAnchored::NotSecured)?;
+        }
         if self.points_at_itself(&session, desk) {
             return Err(NotAnchored::PointsAtItself);
         }
@@ -419,10 +420,40 @@ impl Call {
         // A line that cannot be anchored, such as a rejected one, keeps what it says even where it once had ports.
         let here: Vec<Option<PortPair>> =
             session.lines().iter().zip(facing.iter()).map(|(line, pair)| pair.filter(|_| line.can_be_anchored(theirs))).collect();
+        // Last, for nothing fails from here on: what is refused leaves the keys as they were.
+        let secured = rules.map(|rules| self.secure(to, dialog, &session, role, rules, desk));
         Ok(anchor::rewrite(sdp, &here, ip, secured.as_deref()))
     }
 
-    /// Returns how each line of a description is to be said to `to`, by the rules of both sides.
+    /// Sees whether the rules of both sides allow what a description says.
+    fn check_keys(
+        &self,
+        to: Leg,
+        dialog: Option<usize>,
+        session: &Session,
+        role: Role<'_>,
+        rules: [MediaAs; 2],
+    ) -> Result<(), NotSecured> {
+        let (its, others) = (rule(rules, to), rule(rules, to.other()));
+        for (at, line) in session.lines().iter().enumerate() {
+            match role {
+                Role::Offer => {
+                    others.chosen(line)?;
+                    if its == MediaAs::Srtp && line.is_wanted() && line.profile().is_none() {
+                        return Err(NotSecured::WantsSrtp);
+                    }
+                }
+                Role::Answer(_) => {
+                    others.accepted(line, self.ours(to.other(), dialog, at).unwrap_or(&Ours::NONE))?;
+                }
+                // It was allowed when it came first; the keys that it speaks of may be others by now.
+                Role::Again(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns how each line of a description is to be said to `to`, by the rules of both sides, which allow it.
     fn secure(
         &mut self,
         to: Leg,
@@ -431,24 +462,18 @@ impl Call {
         role: Role<'_>,
         rules: [MediaAs; 2],
         desk: &mut Desk,
-    ) -> Result<Vec<Option<Secured>>, NotSecured> {
-        let (its, others) = (rule(rules, to), rule(rules, to.other()));
+    ) -> Vec<Option<Secured>> {
+        let its = rule(rules, to);
         let before = dialog.and_then(|at| self.dialogs.get(at)).and_then(|dialog| dialog.agreed.clone());
         let before = |line: usize| before.as_ref().and_then(|agreed| agreed.of(to).line(line));
         let mut secured = Vec::new();
         for (at, line) in session.lines().iter().enumerate() {
             let said = match role {
                 Role::Offer => {
-                    others.chosen(line)?;
-                    if its == MediaAs::Srtp && line.is_wanted() && line.profile().is_none() {
-                        return Err(NotSecured::WantsSrtp);
-                    }
                     let was_secure = before(at).is_some_and(anchor::Line::is_secure);
-                    let Some(ours) = self.ours_mut(to, dialog, at) else { continue };
-                    its.offers(line, was_secure, ours, &mut desk.config.keys)
+                    self.ours_mut(to, dialog, at).and_then(|ours| its.offers(line, was_secure, ours, &mut desk.config.keys))
                 }
                 Role::Answer(offer) | Role::Again(offer) => {
-                    others.accepted(line, self.ours(to.other(), dialog, at).unwrap_or(&Ours::NONE))?;
                     let offered = offer.line(at);
                     // Whoever offers another key, or from elsewhere, may be somebody else, who shall not have what we sealed for the one
                     // before, nor the other way round.
@@ -457,33 +482,44 @@ impl Call {
                         offered.is_elsewhere_than(before)
                             || key.is_some_and(|key| !before.keys().iter().any(|known| known.keys() == key.keys()))
                     });
-                    let Some(ours) = self.ours_mut(to, dialog, at) else { continue };
-                    if is_another && matches!(role, Role::Answer(_)) {
-                        ours.clear();
-                    }
-                    offered.and_then(|offered| its.answers(offered, ours, &mut desk.config.keys))
+                    self.ours_mut(to, dialog, at).zip(offered).and_then(|(ours, offered)| {
+                        if is_another && matches!(role, Role::Answer(_)) {
+                            ours.clear();
+                        }
+                        its.answers(offered, ours, &mut desk.config.keys)
+                    })
                 }
             };
             secured.push(said);
         }
-        Ok(secured)
+        secured
     }
 
     /// Our keys towards a leg on a line.
     fn ours(&self, leg: Leg, dialog: Option<usize>, line: usize) -> Option<&Ours> {
-        let all =
-            if leg == self.callee() { &self.keys_to_callee } else { &dialog.and_then(|at| self.dialogs.get(at))?.keys_to_caller };
-        all.get(line)
+        let dialog = dialog.and_then(|at| self.dialogs.get(at));
+        if leg == self.callee() {
+            dialog.and_then(|dialog| dialog.keys_to_callee.get(line)).or_else(|| self.keys_to_callee.get(line))
+        } else {
+            dialog?.keys_to_caller.get(line)
+        }
     }
 
     fn ours_mut(&mut self, leg: Leg, dialog: Option<usize>, line: usize) -> Option<&mut Ours> {
-        let all = if leg == self.callee() {
-            &mut self.keys_to_callee
-        } else {
-            &mut dialog.and_then(|at| self.dialogs.get_mut(at))?.keys_to_caller
+        let callee = self.callee();
+        let first: &[Ours] = if leg == callee { &self.keys_to_callee } else { &[] };
+        let all = match dialog {
+            None if leg == callee => {
+                self.keys_to_callee.resize_with(self.keys_to_callee.len().max(line + 1), Ours::default);
+                return self.keys_to_callee.get_mut(line);
+            }
+            None => return None,
+            Some(at) if leg == callee => &mut self.dialogs.get_mut(at)?.keys_to_callee,
+            Some(at) => &mut self.dialogs.get_mut(at)?.keys_to_caller,
         };
-        if all.len() <= line {
-            all.resize_with(line + 1, Ours::default);
+        // What is agreed anew with one fork is not what the others were offered.
+        while all.len() <= line {
+            all.push(first.get(all.len()).cloned().unwrap_or_default());
         }
         all.get_mut(line)
     }

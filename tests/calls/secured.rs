@@ -216,6 +216,61 @@ fn a_fax_does_not_go_out_in_the_open_where_srtp_is_wanted() {
 }
 
 #[test]
+fn what_one_fork_agrees_anew_does_not_change_the_keys_of_another() {
+    let mut world = World::secured(MediaAs::Rtp, MediaAs::Srtp);
+    world.pbx_calls(&offer("192.0.2.10", 4000, "0 101"));
+    let invite = world.asked.clone();
+    let ours = keys(&world.to_trunk("INVITE"));
+    world.trunk_answers(183, "b", &secure("198.51.100.20", 6000, &[key(3, CM, 1)]));
+
+    // The first fork moves, and has another key, while the second rings.
+    let body = "Content-Type: application/sdp\r\n";
+    world.trunk_sends("UPDATE", 5, "b", body, &secure("198.51.100.22", 6400, &[key(1, CM, 9)]));
+    world.pbx_answers(&offer("192.0.2.10", 4000, "0 101"));
+    let moved = keys(&world.to_trunk("200"));
+    world.asked = invite;
+    // It says again what it said first, as many do.
+    world.trunk_answers(183, "b", &secure("198.51.100.20", 6000, &[key(3, CM, 1)]));
+    assert_ne!(world.sdp(&world.to_pbx("183")).media()[0].port, 0);
+    world.trunk_answers(200, "c", &secure("198.51.100.21", 6200, &[key(3, CM, 4)]));
+
+    assert_eq!(moved.len(), 1);
+    assert!(!ours.iter().any(|first| first.keys() == moved[0].keys()));
+    assert_ne!(world.sdp(&world.to_pbx("200")).media()[0].port, 0);
+    assert!(opens(&world.srtp(Leg::Trunk).unwrap(), &key(3, CM, 4), &ours[2]));
+}
+
+#[test]
+fn an_answer_that_is_refused_leaves_the_keys_as_they_were() {
+    let two = |first: Vec<Crypto>, second: Vec<Crypto>| {
+        let line =
+            |port: u16, keys: &[Crypto]| format!("m=audio {port} RTP/SAVP 0\r\n{}", keys.iter().map(line).collect::<String>());
+        format!(
+            "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nc=IN IP4 198.51.100.20\r\nt=0 0\r\n{}{}",
+            line(6000, &first),
+            line(6002, &second)
+        )
+    };
+    let mut world = World::secured(MediaAs::Srtp, MediaAs::Srtp);
+    world.pbx_calls(&two(vec![key(1, CM, 1)], vec![key(1, CM, 2)]).replace("198.51.100.20", "192.0.2.10"));
+    world.trunk_answers(183, "b", &two(vec![key(3, CM, 3)], vec![key(3, CM, 4)]));
+    let first = keys(&world.to_pbx("183"))[0].clone();
+    let invite = world.asked.clone();
+
+    // The PBX moves by UPDATE; what the trunk answers is right on the first line and none of ours on the second.
+    let body = "Content-Type: application/sdp\r\n";
+    let moved = two(vec![key(1, CM, 7)], vec![key(1, CM, 8)]).replace("198.51.100.20", "192.0.2.77");
+    world.pbx_sends("UPDATE", 2, "b", body, &moved);
+    world.trunk_answers(200, "b", &two(vec![key(3, CM, 3)], vec![key(9, CM, 4)]));
+    assert_eq!(world.sdp(&world.to_pbx("200")).media()[0].port, 0);
+
+    // What is said again of the call as it is, is said with the key that it has.
+    world.asked = invite;
+    world.trunk_answers(200, "b", &two(vec![key(3, CM, 3)], vec![key(3, CM, 4)]));
+    assert_eq!(keys(&world.to_pbx("200"))[0], first);
+}
+
+#[test]
 fn what_is_refused_takes_no_key_to_the_other_side() {
     let secret = key(9, CM, 1);
     let wrong = secure("198.51.100.20", 6000, &[secret.clone()]);
