@@ -30,6 +30,8 @@ pub(super) struct Dialog {
     pub(super) places: Vec<[Option<SocketAddr>; 2]>,
     /// What each leg described last, in a completed offer and answer ([`Leg::index`]).
     pub(super) agreed: Option<Agreed>,
+    /// How often anything was agreed.
+    pub(super) agreements: u32,
     /// The called party's offer in a response, which the caller answers in ACK or PRACK.
     pub(super) late_offer: Option<Session>,
     /// The one that an ACK answered, for that may come again.
@@ -67,6 +69,23 @@ pub(super) struct Agreed {
     pub(super) answer: Session,
 }
 
+/// What was agreed in a dialog, with our keys for it, before a re-INVITE that may yet be refused: then all stays as it was
+/// (RFC 3261 §14.1).
+#[derive(Debug)]
+pub(super) struct Stood {
+    agreed: Option<Agreed>,
+    keys_to_caller: Vec<Ours>,
+    keys_to_callee: Vec<Ours>,
+    /// [`Dialog::agreements`] once the re-INVITE had changed it: what is agreed beside it, by UPDATE say, stands.
+    left_at: u32,
+}
+
+impl Stood {
+    pub(super) const fn left_at(&mut self, agreements: u32) {
+        self.left_at = agreements;
+    }
+}
+
 impl Agreed {
     /// Returns what this leg described.
     pub(super) fn of(&self, leg: Leg) -> &Session {
@@ -84,6 +103,7 @@ impl Dialog {
             bridged: Vec::new(),
             places: Vec::new(),
             agreed: None,
+            agreements: 0,
             late_offer: None,
             late_answered: None,
             state: DialogState::Early,
@@ -92,6 +112,27 @@ impl Dialog {
             byes: 0,
             first_bye: None,
         }
+    }
+
+    /// Returns how it stands.
+    pub(super) fn stands(&self) -> Stood {
+        let Self { agreed, keys_to_caller, keys_to_callee, agreements, .. } = self;
+        Stood {
+            agreed: agreed.clone(),
+            keys_to_caller: keys_to_caller.clone(),
+            keys_to_callee: keys_to_callee.clone(),
+            left_at: *agreements,
+        }
+    }
+
+    /// Takes back the keys that it had, and returns what was agreed then; nothing where anything else has been agreed since.
+    pub(super) fn take_back(&mut self, stood: Stood) -> Option<Agreed> {
+        let Stood { agreed, keys_to_caller, keys_to_callee, left_at } = stood;
+        if self.agreements != left_at {
+            return None;
+        }
+        (self.keys_to_caller, self.keys_to_callee) = (keys_to_caller, keys_to_callee);
+        agreed
     }
 
     /// Returns the line that a recording is made of: the first audio line that both have.

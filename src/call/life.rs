@@ -15,7 +15,7 @@ use bytes::Bytes;
 use super::anchor::{self, Session};
 use super::announce::Telling;
 use super::desk::Desk;
-use super::dialog::{Agreed, Dialog, DialogState};
+use super::dialog::{Agreed, Dialog, DialogState, Stood};
 use super::door::{Deed, Done, NotDone, Output, PortPair, RecordedFormat, Suspension};
 use super::keys::{MediaAs, NotSecured, Ours};
 use super::policy::Policy;
@@ -584,6 +584,7 @@ impl Call {
         let lines = agreed.offer.lines().len().min(agreed.answer.lines().len());
         dialog.bridged.resize(lines.max(dialog.bridged.len()), None);
         let before = dialog.agreed.replace(agreed.clone());
+        dialog.agreements = dialog.agreements.wrapping_add(1);
         let audio = dialog.audio();
         if self.recorded.is_some_and(|recorded| recorded == (at, recorded.1) && audio != Some(recorded.1)) {
             // What comes now is no plain audio, or comes on another line: the recording ends before the first packet of it.
@@ -631,6 +632,13 @@ impl Call {
             desk.out(Output::Formats { call: self.id, slot: self.slot, formats });
         }
         self.announce(desk, now);
+    }
+
+    /// A re-INVITE was refused after it had changed something: all is as it was before.
+    pub(super) fn go_back(&mut self, at: usize, stood: Stood, desk: &mut Desk, now: Moment) {
+        if let Some(agreed) = self.dialogs.get_mut(at).and_then(|dialog| dialog.take_back(stood)) {
+            self.agree(at, agreed, desk, now);
+        }
     }
 
     /// Has the dialog's first audio line watched, whoever encrypts it, where silence is to be told. A bridge that is watched already goes

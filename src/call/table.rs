@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::anchor::{self, Session};
 use super::desk::{Desk, Within};
-use super::dialog::{Agreed, Dialog};
+use super::dialog::{Agreed, Dialog, Stood};
 use super::door::{Config, Deed, Input, Live, NotDone, Output, Silence, Tallies, WhenDead};
 use super::hangup;
 use super::life::{Beginning, Call, NotAnchored, Role, State};
@@ -56,6 +56,8 @@ struct Pending {
     offer: Option<Session>,
     /// The description that each dialog's responses brought last, as it came.
     described: Vec<(usize, Bytes)>,
+    /// How the dialog stood before a provisional answer changed it.
+    before: Option<Stood>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -315,7 +317,15 @@ impl Table {
                 let to = self.desk.target(request, direction.caller().other(), Some(trunk_at), Within::Nothing);
                 self.pending.insert(
                     server,
-                    Pending { call: id, dialog: None, from: direction.caller(), kind: Kind::First, offer, described: Vec::new() },
+                    Pending {
+                        call: id,
+                        dialog: None,
+                        from: direction.caller(),
+                        kind: Kind::First,
+                        offer,
+                        described: Vec::new(),
+                        before: None,
+                    },
                 );
                 self.desk.stack.handle(sip::Input::Forward { server, to, body }, now);
             }
@@ -423,7 +433,8 @@ impl Table {
         } else {
             Kind::Other
         };
-        self.pending.insert(server, Pending { call: id, dialog: Some(dialog), from: sender, kind, offer, described: Vec::new() });
+        let pending = Pending { call: id, dialog: Some(dialog), from: sender, kind, offer, described: Vec::new(), before: None };
+        self.pending.insert(server, pending);
         let to = self.desk.target(request, sender.other(), Some(trunk_at), Within::Dialog);
         self.desk.stack.handle(sip::Input::Forward { server, to, body }, now);
         self.keep(slot, before, now);
@@ -504,6 +515,7 @@ impl Table {
                 let pending = self.pending.get(&server);
                 let is_again = pending.is_some_and(|pending| pending.knows(at, description));
                 let offer = pending.and_then(|pending| pending.offer.clone());
+                let stood = (kind == Kind::Invite && status < 200).then(|| call.dialogs.get(at).map(Dialog::stands)).flatten();
                 match call.anchor(from, Some(at), &sdp, Role::after(offer.as_ref(), is_again), &mut self.desk) {
                     Ok(anchored) => {
                         let pending = self.pending.get_mut(&server);
@@ -511,7 +523,13 @@ impl Table {
                         body = Some(with(&response, place, anchored));
                         let answer = call.session(&sdp, &self.desk);
                         match news {
-                            Some(Some(offer)) => call.agree(at, Agreed { offerer: from, offer, answer }, &mut self.desk, now),
+                            Some(Some(offer)) => {
+                                call.agree(at, Agreed { offerer: from, offer, answer }, &mut self.desk, now);
+                                if let (Some(pending), Some(stood)) = (self.pending.get_mut(&server), stood) {
+                                    let agreements = call.dialogs.get(at).map_or(0, |dialog| dialog.agreements);
+                                    pending.before.get_or_insert(stood).left_at(agreements);
+                                }
+                            }
                             Some(None) => {
                                 if let Some(dialog) = call.dialogs.get_mut(at) {
                                     dialog.late_offer = Some(answer);
@@ -532,6 +550,12 @@ impl Table {
             }
         }
         self.desk.stack.handle(sip::Input::PassResponse { server, response, body }, now);
+        if status >= 300
+            && let Some(Some(call)) = self.calls.get_mut(slot as usize)
+            && let Some((at, stood)) = known.zip(self.pending.get_mut(&server).and_then(|pending| pending.before.take()))
+        {
+            call.go_back(at, stood, &mut self.desk, now);
+        }
         if let Some(before) = before {
             self.keep(slot, before, now);
         }
@@ -566,6 +590,9 @@ impl Table {
     fn on_failed(&mut self, server: ServerKey, status: u16, now: Moment) {
         let Some(pending) = self.pending.remove(&server) else { return };
         let Some(&slot) = self.by_id.get(&pending.call) else { return };
+        if let (Some(at), Some(stood)) = (pending.dialog, pending.before) {
+            self.with_slot(slot, now, |call, desk| call.go_back(at, stood, desk, now));
+        }
         match pending.kind {
             Kind::First => self.end_call(slot, Reason::of_status(status), EndReason::CallFailed, now),
             Kind::Bye => self.end_dialog(slot, pending.dialog, pending.from, now),

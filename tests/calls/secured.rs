@@ -271,6 +271,32 @@ fn an_answer_that_is_refused_leaves_the_keys_as_they_were() {
 }
 
 #[test]
+fn a_re_invite_that_is_refused_after_an_early_answer_leaves_all_as_it_was() {
+    let trunk = secure("198.51.100.20", 6000, &[key(3, CM, 1)]);
+    let mut world = World::secured(MediaAs::Srtp, MediaAs::Srtp);
+    world.pbx_calls(&secure("192.0.2.10", 4000, &[key(1, CM, 2)]));
+    world.trunk_answers(200, "b", &trunk);
+    world.pbx_acks("b");
+    let first = keys(&world.to_pbx("200"))[0].clone();
+
+    let body = "Content-Type: application/sdp\r\n";
+    world.pbx_sends("INVITE", 2, "b", body, &secure("192.0.2.77", 4444, &[key(1, CM, 5)]));
+    world.trunk_answers(183, "b", &trunk.replace("6000", "6600"));
+    assert!(!opens(&world.srtp(Leg::Pbx).unwrap(), &key(1, CM, 2), &first));
+    world.trunk_answers(488, "b", "");
+
+    assert!(opens(&world.srtp(Leg::Pbx).unwrap(), &key(1, CM, 2), &first));
+    let places: Vec<_> = world
+        .orders()
+        .filter_map(|order| match order {
+            Order::Describe { leg, remote, .. } => Some((*leg, remote.rtp)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(places[places.len() - 2..], [(Leg::Pbx, addr("192.0.2.10:4000")), (Leg::Trunk, addr("198.51.100.20:6000"))]);
+}
+
+#[test]
 fn what_is_refused_takes_no_key_to_the_other_side() {
     let secret = key(9, CM, 1);
     let wrong = secure("198.51.100.20", 6000, &[secret.clone()]);
