@@ -121,6 +121,8 @@ pub(super) enum NotAnchored {
 pub(super) enum Role<'s> {
     /// It begins one.
     Offer,
+    /// It begins one, with a party of the dialog that has asked for it by an INVITE without a description.
+    OfferAsked,
     /// It answers this offer.
     Answer(&'s Session),
     /// It did so before, and comes again: it is to say what it said.
@@ -437,7 +439,7 @@ impl Call {
         let (its, others) = (rule(rules, to), rule(rules, to.other()));
         for (at, line) in session.lines().iter().enumerate() {
             match role {
-                Role::Offer => {
+                Role::Offer | Role::OfferAsked => {
                     others.chosen(line)?;
                     if its == MediaAs::Srtp && line.is_wanted() && line.profile().is_none() {
                         return Err(NotSecured::WantsSrtp);
@@ -469,9 +471,15 @@ impl Call {
         let mut secured = Vec::new();
         for (at, line) in session.lines().iter().enumerate() {
             let said = match role {
-                Role::Offer => {
+                Role::Offer | Role::OfferAsked => {
                     let was_secure = before(at).is_some_and(anchor::Line::is_secure);
-                    self.ours_mut(to, dialog, at).and_then(|ours| its.offers(line, was_secure, ours, &mut desk.config.keys))
+                    self.ours_mut(to, dialog, at).and_then(|ours| {
+                        // So a PBX asks that puts another phone through: it shall not have the key of the one before.
+                        if matches!(role, Role::OfferAsked) {
+                            ours.clear();
+                        }
+                        its.offers(line, was_secure, ours, &mut desk.config.keys)
+                    })
                 }
                 Role::Answer(offer) | Role::Again(offer) => {
                     let offered = offer.line(at);

@@ -516,7 +516,12 @@ impl Table {
                 let is_again = pending.is_some_and(|pending| pending.knows(at, description));
                 let offer = pending.and_then(|pending| pending.offer.clone());
                 let stood = (kind == Kind::Invite && status < 200).then(|| call.dialogs.get(at).map(Dialog::stands)).flatten();
-                match call.anchor(from, Some(at), &sdp, Role::after(offer.as_ref(), is_again), &mut self.desk) {
+                let role = match Role::after(offer.as_ref(), is_again) {
+                    // One that comes again, or that came in a provisional response, says what it said.
+                    Role::Offer if kind == Kind::Invite && status >= 200 && !is_again => Role::OfferAsked,
+                    role @ (Role::Offer | Role::OfferAsked | Role::Answer(_) | Role::Again(_)) => role,
+                };
+                match call.anchor(from, Some(at), &sdp, role, &mut self.desk) {
                     Ok(anchored) => {
                         let pending = self.pending.get_mut(&server);
                         let news = pending.and_then(|pending| pending.is_news(at, description).then(|| pending.offer.clone()));

@@ -297,6 +297,28 @@ fn a_re_invite_that_is_refused_after_an_early_answer_leaves_all_as_it_was() {
 }
 
 #[test]
+fn who_asks_for_an_offer_within_the_call_may_be_somebody_else_and_gets_a_key_of_its_own() {
+    let mut world = World::secured(MediaAs::Srtp, MediaAs::Srtp);
+    world.pbx_calls(&secure("192.0.2.10", 4000, &[key(1, CM, 2)]));
+    world.trunk_answers(200, "b", &secure("198.51.100.20", 6000, &[key(3, CM, 1)]));
+    world.pbx_acks("b");
+    let before = keys(&world.to_pbx("200"))[0].clone();
+
+    let to_trunk = world.srtp(Leg::Trunk).unwrap();
+    world.pbx_sends("INVITE", 2, "b", "", "");
+    world.trunk_answers(200, "b", &secure("198.51.100.20", 6000, &[key(1, CM, 1)]));
+    let offered = keys(&world.to_pbx("200"));
+    world.trunk_answers(200, "b", &secure("198.51.100.20", 6000, &[key(1, CM, 1)]));
+    assert_eq!(keys(&world.to_pbx("200")), offered, "what comes again says what it said");
+    assert!(offered.len() == 3 && offered.iter().all(|ours| ours.keys() != before.keys()));
+
+    world.pbx_sends("ACK", 2, "b", "Content-Type: application/sdp\r\n", &secure("192.0.2.77", 4444, &[key(3, CM, 5)]));
+    assert!(opens(&world.srtp(Leg::Pbx).unwrap(), &key(3, CM, 5), &offered[2]));
+    assert!(opens(&world.srtp(Leg::Trunk).unwrap(), &key(1, CM, 1), &keys(&world.to_trunk("ACK"))[0]));
+    assert!(opens(&to_trunk, &key(1, CM, 1), &keys(&world.to_trunk("ACK"))[0]), "the trunk's is as it was");
+}
+
+#[test]
 fn what_is_refused_takes_no_key_to_the_other_side() {
     let secret = key(9, CM, 1);
     let wrong = secure("198.51.100.20", 6000, &[secret.clone()]);
