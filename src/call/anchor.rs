@@ -24,6 +24,8 @@ pub struct Line {
     is_secure: bool,
     /// SRTP ends here, if it is SRTP: what is said is ours to hear.
     ends_here: bool,
+    /// The transport as it came.
+    proto: String,
     /// The profile of RTP, where it is one that can be had both plain and secure.
     profile: Option<Profile>,
     /// Keys that the party says it sends with.
@@ -67,6 +69,7 @@ impl Line {
             is_rtp: media.is_rtp(),
             is_secure: media.is_secure(),
             ends_here,
+            proto: media.proto.clone(),
             profile: media.profile(),
             keys: media.keys.clone(),
             has_keys: media.crypto || media.fingerprint,
@@ -106,6 +109,12 @@ impl Line {
     /// Returns the keys that the party says it sends with.
     pub(super) fn keys(&self) -> &[Crypto] {
         &self.keys
+    }
+
+    /// Returns how it is said where we have nothing to say about it, such as one that answers no line: as it came, without its keys. Not
+    /// of what is no RTP, where DTLS is between the parties.
+    pub(super) fn keyless(&self) -> Option<Secured> {
+        (self.is_rtp || !self.is_wanted).then(|| Secured { proto: self.proto.clone(), keys: Vec::new() })
     }
 
     /// Returns whether keys stand in it, readable or not, or how they are to be agreed upon.

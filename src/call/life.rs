@@ -498,7 +498,7 @@ impl Call {
                     })
                 }
             };
-            secured.push(said);
+            secured.push(said.or_else(|| line.keyless()));
         }
         secured
     }

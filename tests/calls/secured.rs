@@ -2,8 +2,117 @@
 
 use mitschnitt::media::Srtp;
 use mitschnitt::wire::sdp::Crypto;
+use proptest::prelude::*;
 
 use super::*;
+
+proptest! {
+    /// Whatever the two offer and answer, and in whatever order: no key of the one is said to the other, and where SRTP is wanted the
+    /// media plane is never told of a place that it may send to, or take from, in the open.
+    #[test]
+    fn keys_stay_on_their_side_and_srtp_is_never_left_out(
+        rules in (any_rule(), any_rule()),
+        first in said(),
+        steps in prop::collection::vec((0..6_usize, said()), 0..8),
+    ) {
+        let mut world = World::secured(rules.0, rules.1);
+        world.pbx_calls(&first.of_pbx());
+        let body = "Content-Type: application/sdp\r\n";
+        for (nth, (step, said)) in (2..).zip(&steps) {
+            match step {
+                0 => world.pbx_sends("INVITE", nth, "b", body, &said.of_pbx()),
+                1 => world.pbx_sends("UPDATE", nth, "b", body, &said.of_pbx()),
+                2 => world.trunk_sends("INVITE", nth, "b", body, &said.of_trunk()),
+                3 => world.pbx_sends("ACK", nth, "b", body, &said.of_pbx()),
+                step => {
+                    let status = [183, 200, 200, 488][said.port as usize % 4];
+                    let tag = if said.port % 16 == 0 { "c" } else { "b" };
+                    let last = world.out.iter().rev().find_map(|output| match output {
+                        Output::Send { to, bytes } => Message::parse_datagram(bytes.clone()).ok().filter(|message| message.is_request()).map(|_| *to),
+                        _ => None,
+                    });
+                    if world.asked.is_none() || last.is_none() {
+                        continue;
+                    }
+                    if last == Some(addr(TRUNK)) {
+                        let answer = world.answer(status, tag, &said.of_trunk());
+                        world.datagram(TRUNK, &answer);
+                    } else {
+                        let answer = world.answer(status, "a", &said.of_pbx());
+                        world.datagram(PBX, &answer);
+                    }
+                    if *step == 5 {
+                        world.pbx_acks(tag);
+                    }
+                }
+            }
+        }
+
+        for (to, others) in [(PBX, BYTES_OF_TRUNK), (TRUNK, BYTES_OF_PBX)] {
+            for message in world.messages(to) {
+                let text = String::from_utf8_lossy(message.as_bytes()).into_owned();
+                for byte in others {
+                    prop_assert!(!text.contains(&material(byte)), "{text}");
+                }
+            }
+        }
+        for order in world.orders() {
+            if let Order::Describe { leg, remote, srtp: None, .. } = order {
+                let rule = if *leg == Leg::Pbx { rules.0 } else { rules.1 };
+                prop_assert!(rule != MediaAs::Srtp || remote.rtp.port() == 0, "{leg:?}");
+            }
+        }
+    }
+}
+
+fn any_rule() -> impl Strategy<Value = MediaAs> {
+    prop_oneof![Just(MediaAs::Rtp), Just(MediaAs::Srtp), Just(MediaAs::Either)]
+}
+
+/// A description, whoever says it.
+#[derive(Clone, Debug)]
+struct Said {
+    port: u16,
+    /// Transport, whether it is rejected, and the keys: tag, suite, which of the party's, and whether in capitals.
+    lines: Vec<(&'static str, bool, Vec<(u32, usize, usize, bool)>)>,
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    let proto = prop_oneof![
+        4 => prop::sample::select(vec!["RTP/AVP", "RTP/SAVP"]),
+        1 => prop::sample::select(vec!["RTP/SAVPF", "rtp/savp", "UDP/TLS/RTP/SAVP", "UDP/RTP/AVP", "RTP/AVPF"]),
+    ];
+    let keys = prop::collection::vec((1..4_u32, 0..4_usize, 0..BYTES_OF_PBX.len(), prop::bool::weighted(0.1)), 0..3);
+    let lines = prop::collection::vec((proto, prop::bool::weighted(0.1), keys), 0..3);
+    (4000..4064_u16, lines).prop_map(|(port, lines)| Said { port, lines })
+}
+
+impl Said {
+    fn of_pbx(&self) -> String {
+        self.of("192.0.2.10", BYTES_OF_PBX)
+    }
+
+    fn of_trunk(&self) -> String {
+        self.of("198.51.100.20", BYTES_OF_TRUNK)
+    }
+
+    fn of(&self, ip: &str, bytes: [u8; 3]) -> String {
+        let suites = [CM, GCM, GCM256, "F8_128_HMAC_SHA1_80"];
+        let mut sdp = format!("v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\n");
+        for (nth, (proto, is_rejected, keys)) in (0..).zip(&self.lines) {
+            let port = if *is_rejected { 0 } else { self.port + 2 * nth };
+            sdp.push_str(&format!("m=audio {port} {proto} 0\r\n"));
+            for &(tag, suite, byte, is_shouted) in keys {
+                let line = line(&key(tag, suites[suite], bytes[byte]));
+                sdp.push_str(&if is_shouted { line.replace("crypto", "CRYPTO") } else { line });
+            }
+        }
+        sdp
+    }
+}
+
+const BYTES_OF_PBX: [u8; 3] = [1, 2, 3];
+const BYTES_OF_TRUNK: [u8; 3] = [101, 102, 103];
 
 /// What stands in the base64 of every key whose bytes are all this.
 fn material(byte: u8) -> String {
