@@ -52,7 +52,8 @@ pub(super) struct Call {
     pub(super) life: u32,
     pub(super) caller: Leg,
     caller_tag: String,
-    pub(super) cseq: u32,
+    /// Its INVITEs without a To tag: more than one where the box, started again, knows nothing of a challenge in between.
+    invites: Vec<Invite>,
     pub(super) policy: Option<Policy>,
     /// How many INVITEs the box may take for a call of its own.
     pub(super) attempts: u32,
@@ -60,13 +61,9 @@ pub(super) struct Call {
     pub(super) passed_on: bool,
     /// Two INVITEs at once: the requirements do not say whose media is whose.
     pub(super) muddled: bool,
-    /// What the INVITE offered, and the port by which the box offered it.
-    offer: Option<Media>,
-    offer_port: Option<u16>,
     pub(super) dialogs: Vec<Dialog>,
-    /// When the INVITE was refused.
+    /// When the latest INVITE was refused: an earlier one does not end what a later one asks for.
     pub(super) refused: Option<Moment>,
-    pub(super) was_refused: bool,
     /// Every address that an SDP of each side ever named.
     pub(super) named: [Vec<SocketAddr>; 2],
     /// What comes before this is not judged: something changed shortly before.
@@ -81,6 +78,14 @@ pub(super) struct Call {
     pub(super) lost: Option<Lost>,
 }
 
+/// An INVITE that asks for a call, by its number.
+struct Invite {
+    cseq: u32,
+    /// What it offered, and the port by which the box offered it.
+    offer: Option<Media>,
+    port: Option<u16>,
+}
+
 /// How the box that had the call went away.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Lost {
@@ -93,6 +98,8 @@ pub(super) enum Lost {
 #[derive(Default)]
 pub(super) struct Dialog {
     tag: String,
+    /// The number of the INVITE that made it.
+    pub(super) cseq: u32,
     /// When its 2xx came in, when it went out, and when the ACK of it came.
     pub(super) accepted: Option<Moment>,
     pub(super) passed_on: Option<Moment>,
@@ -231,16 +238,13 @@ impl Call {
             life,
             caller,
             caller_tag: invite.from.tag.to_owned(),
-            cseq: invite.cseq,
+            invites: Vec::new(),
             policy,
             attempts: 1,
             passed_on: false,
             muddled: false,
-            offer: None,
-            offer_port: None,
             dialogs: Vec::new(),
             refused: None,
-            was_refused: false,
             named: [Vec::new(), Vec::new()],
             quiet: at,
             replaced: [at; 2],
@@ -305,9 +309,10 @@ impl Call {
     pub(super) fn request_in(&mut self, at: Moment, leg: Leg, message: &Message<'_>, rules: &Rules) {
         let described = self.described(at, leg, message, rules);
         let Some(index) = self.dialog(leg, message) else {
-            // A later one counts: the box may have been started again between a challenge and what it asks for, and know of neither.
-            if message.method == "INVITE" && message.to.tag.is_empty() && message.cseq >= self.cseq {
-                (self.cseq, self.offer) = (message.cseq, described);
+            // Each counts for what it is answered with (RFC 3261 §13.2.1): the box may have been started again between a challenge and
+            // what it asks for, and know of neither.
+            if message.method == "INVITE" && message.to.tag.is_empty() {
+                self.invites.push(Invite { cseq: message.cseq, offer: described, port: None });
             }
             return;
         };
@@ -410,13 +415,14 @@ impl Call {
     ) -> Result<Vec<u16>, Broken> {
         let sender = if message.is_request() { to.other() } else { to };
         let index = self.dialog(sender, message);
-        let initial = message.method == "INVITE" && message.cseq == self.cseq && sender == self.caller;
+        let of_this = |invite: &Invite| message.method == "INVITE" && sender == self.caller && invite.cseq == message.cseq;
+        let initial = self.invites.iter().any(of_this);
+        let latest = initial && self.invites.iter().all(|invite| invite.cseq <= message.cseq);
         match message.start {
             Start::Request { .. } => self.passed_on |= initial && message.to.tag.is_empty(),
             Start::Response { status } if status >= 300 => {
-                if initial && index.is_none_or(|index| self.dialogs[index].accepted.is_none()) {
+                if latest && index.is_none_or(|index| self.dialogs[index].accepted.is_none()) {
                     self.refused.get_or_insert(at);
-                    self.was_refused = true;
                     self.disturb(at, rules);
                 }
                 if let Some(index) = index {
@@ -456,7 +462,10 @@ impl Call {
                 Some(index) if self.dialogs[index].ports[to.index()].last() != Some(&port) => {
                     self.dialogs[index].ports[to.index()].push(port);
                 }
-                None if initial => self.offer_port = Some(port),
+                None if initial => {
+                    let this = self.invites.iter_mut().filter(|invite| invite.cseq == message.cseq);
+                    this.for_each(|invite| invite.port = Some(port));
+                }
                 _ => {}
             }
         }
@@ -495,14 +504,16 @@ impl Call {
         }
     }
 
-    /// A fork of the INVITE, by the tag of its first response.
+    /// A fork of the INVITE that this answers, by the tag of its first response.
     fn forked(&self, response: &Message<'_>) -> Dialog {
-        let mut dialog = Dialog { tag: response.to.tag.to_owned(), ..Dialog::default() };
-        dialog.ports[self.caller.other().index()].extend(self.offer_port);
-        dialog.highest[self.caller.index()] = self.cseq;
-        dialog.proposed.extend(self.offer.map(|media| Proposed {
+        let cseq = response.cseq;
+        let mut dialog = Dialog { tag: response.to.tag.to_owned(), cseq, ..Dialog::default() };
+        let invite = self.invites.iter().find(|invite| invite.cseq == cseq);
+        dialog.ports[self.caller.other().index()].extend(invite.and_then(|invite| invite.port));
+        dialog.highest[self.caller.index()] = cseq;
+        dialog.proposed.extend(invite.and_then(|invite| invite.offer).map(|media| Proposed {
             by: self.caller,
-            cseq: self.cseq,
+            cseq,
             method: "INVITE".to_owned(),
             media,
             in_response: false,

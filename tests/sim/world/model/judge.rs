@@ -48,10 +48,13 @@ fn swallowed(model: &Model, at: Moment, talk: &Talk) -> Result<(), Broken> {
     }
     for call in talk.calls.iter().map(|&call| &model.calls[call]) {
         // One that comes after the box has given up is a stray (RFC 6026 §7.2), and so is the answer to what an earlier run passed on.
-        let is_of_earlier =
-            |request: &Request| request.method == "INVITE" && request.cseq == call.cseq && request.life < call.life;
-        let may_be_stray = call.was_refused || talk.requests.iter().any(is_of_earlier);
-        let lost = |dialog: &&Dialog| dialog.accepted.is_some_and(read) && dialog.passed_on.is_none() && !may_be_stray;
+        let may_be_stray = |dialog: &Dialog| {
+            let invite =
+                |request: &&Request| request.method == "INVITE" && request.leg == call.caller && request.cseq == dialog.cseq;
+            let is_given_up = |request: &Request| request.life == call.life && request.refused.is_some();
+            talk.requests.iter().filter(invite).any(|request| request.life < call.life || is_given_up(request))
+        };
+        let lost = |dialog: &&Dialog| dialog.accepted.is_some_and(read) && dialog.passed_on.is_none() && !may_be_stray(dialog);
         if let Some(dialog) = call.accepted().find(lost) {
             let what = format!("the 2xx of {:?} was not passed on to the {}", dialog.accepted, call.caller);
             return Err(broken("swallowed", call.number, format!("{what}; {}", story(call))));

@@ -44,6 +44,41 @@ fn a_call_that_nobody_agreed_to_has_a_row_and_no_file() {
 }
 
 #[test]
+fn the_first_of_two_invites_may_be_answered_when_the_second_has_come() {
+    let both = || {
+        let mut stage = Stage::new("+49301555");
+        stage.invites(1);
+        stage.invites(2);
+        stage.is_answered(1);
+        stage
+    };
+
+    let mut stage = both();
+    stage.announces();
+    stage.talks(20);
+    stage.hangs_up(Leg::Pbx);
+    stage.passes();
+
+    let mut stage = both();
+    stage.grants();
+    stage.talks(20);
+    stage.hangs_up(Leg::Pbx);
+    stage.breaks("stored-before-grant");
+}
+
+#[test]
+fn an_answer_to_the_first_of_two_invites_that_is_lost_in_the_box_is_caught() {
+    let mut stage = Stage::new("+49301555");
+    stage.invites(1);
+    stage.invites(2);
+    let ok = stage.response(200, "INVITE", 1, Leg::Pbx, &sdp(TRUNK_PARTY));
+    stage.sip(Way::In, Leg::Trunk, &ok);
+    stage.rows("ended-before-consent", false);
+
+    stage.breaks("swallowed");
+}
+
+#[test]
 fn a_file_without_the_key_is_caught() {
     let mut stage = Stage::calls("+49303555");
     stage.announces();
@@ -284,7 +319,7 @@ fn a_pressed_key_in_the_file_is_caught() {
 #[test]
 fn a_refused_call_has_a_row_and_is_not_live() {
     let mut stage = Stage::new("+49301555");
-    stage.invites();
+    stage.invites(1);
     assert_eq!((stage.model.live(), stage.model.live_at_most(stage.now)), (0, 1));
 
     let busy = stage.response(486, "INVITE", 1, Leg::Pbx, "");
@@ -378,20 +413,25 @@ impl Stage {
     /// The PBX calls, the carrier answers, the ACK passes.
     fn calls(far: &'static str) -> Self {
         let mut stage = Self::new(far);
-        stage.invites();
-        let ok = |address| stage.response(200, "INVITE", 1, Leg::Pbx, &sdp(address));
-        let (came, went) = (ok(TRUNK_PARTY), ok(PBX_PORT));
-        let ack = stage.request("ACK", Leg::Pbx, 1, "");
-        stage.sip(Way::In, Leg::Trunk, &came);
-        stage.sip(Way::Out, Leg::Pbx, &went);
-        stage.rests(5);
-        stage.sip(Way::In, Leg::Pbx, &ack);
-        stage.sip(Way::Out, Leg::Trunk, &ack);
+        stage.invites(1);
+        stage.is_answered(1);
         stage
     }
 
-    fn invites(&mut self) {
-        let invite = |address| self.request("INVITE", Leg::Pbx, 1, &sdp(address)).replace(";tag=b7", "");
+    /// The carrier answers this INVITE, and the ACK passes.
+    fn is_answered(&mut self, cseq: u32) {
+        let ok = |address| self.response(200, "INVITE", cseq, Leg::Pbx, &sdp(address));
+        let (came, went) = (ok(TRUNK_PARTY), ok(PBX_PORT));
+        let ack = self.request("ACK", Leg::Pbx, cseq, "");
+        self.sip(Way::In, Leg::Trunk, &came);
+        self.sip(Way::Out, Leg::Pbx, &went);
+        self.rests(5);
+        self.sip(Way::In, Leg::Pbx, &ack);
+        self.sip(Way::Out, Leg::Trunk, &ack);
+    }
+
+    fn invites(&mut self, cseq: u32) {
+        let invite = |address| self.request("INVITE", Leg::Pbx, cseq, &sdp(address)).replace(";tag=b7", "");
         let (came, went) = (invite(PBX_PARTY), invite(TRUNK_PORT));
         self.sip(Way::In, Leg::Pbx, &came);
         self.sip(Way::Out, Leg::Trunk, &went);
