@@ -25,6 +25,7 @@ use mitschnitt::call::{
 };
 use mitschnitt::consent::{By, Cut, Mode, Player, Refusal, SentAs, Standing, Terms, WithoutConsent};
 use mitschnitt::ids::{CallId, Leg, TrunkName};
+use mitschnitt::limits::PORT_STOCK;
 use mitschnitt::media::{Announcing, BridgeId, Content, Event, LatchRule, Latching, Order, PairIds, PortId};
 use mitschnitt::network::Network;
 use mitschnitt::time::{Moment, Wall};
@@ -423,6 +424,18 @@ fn a_call_for_which_no_port_is_left_gets_503() {
     let refused = world.to_pbx_any("503");
     assert_eq!(refused.value(Name::RetryAfter), Some(&b"5"[..]));
     assert_eq!(world.last_story().reason, Reason::PortsExhausted);
+}
+
+#[test]
+fn no_more_ports_are_asked_for_than_make_the_stock_full() {
+    let mut world = World::with(Mode::Announce);
+    assert_eq!(world.stocked, 2 * PORT_STOCK);
+
+    for number in 0..20 {
+        world.pbx_call_number(number, &offer("192.0.2.10", 4000, "0"));
+    }
+
+    assert!(world.stocked <= 2 * (PORT_STOCK + 20), "{}", world.stocked);
 }
 
 #[test]
@@ -1259,7 +1272,7 @@ impl World {
             media: media.map(|ip| ip.parse().unwrap()),
             policies,
             emergency: vec!["112".to_owned()],
-            port_stock: 64,
+            port_stock: PORT_STOCK,
             dead,
             keys: KeySource::new(Zeroizing::new([7; 32])),
             clocks: (Moment::START, Wall::from_unix_micros(1_795_512_600_000_000)),

@@ -94,12 +94,13 @@ impl Desk {
         self.out(Output::GiveBack { call, pair });
     }
 
-    /// Asks for ports once a quarter of a leg's stock is gone.
+    /// Asks for ports once a quarter of a leg's stock is gone, and not again before somebody has heard that.
     pub(super) fn restock(&mut self) {
         for leg in Leg::BOTH {
             let have = self.stock_of(leg).len();
             let stock = self.config.port_stock;
-            if have <= stock * 3 / 4 && have < stock {
+            let is_asked_for = || self.out.iter().any(|output| matches!(output, Output::WantPorts { leg: of, .. } if *of == leg));
+            if have <= stock * 3 / 4 && have < stock && !is_asked_for() {
                 self.out(Output::WantPorts { leg, count: stock - have });
             }
         }
