@@ -5,7 +5,7 @@
 mod sip_scene;
 
 use bytes::Bytes;
-use mitschnitt::limits::ACKS_HELD;
+use mitschnitt::limits::{ACKS_HELD, SIP_HEADER_LINES};
 use mitschnitt::sip::{Config, Input, Output, Stack, Tally};
 use mitschnitt::time::Moment;
 use mitschnitt::wire::sip::{Message, Name, Via, reply};
@@ -220,6 +220,23 @@ fn a_malformed_request_is_told_so_and_a_malformed_response_is_not() {
     scene.arrive(PBX, "\r\n\r\n");
     assert_eq!(scene.lines(), Vec::<String>::new());
     assert_eq!((scene.stack.tallies().of(Tally::KeepAlive), scene.stack.tallies().of(Tally::Malformed)), (1, 6));
+}
+
+#[test]
+fn a_request_with_more_lines_than_may_be_is_400_and_nothing_is_kept() {
+    let with = |lines: usize| {
+        let more = "X-More: 1\r\n".repeat(lines + 3 - INVITE.matches("\r\n").count());
+        INVITE.replace("Content-Length:", &format!("{more}Content-Length:"))
+    };
+    let mut scene = Scene::new();
+
+    scene.arrive(PBX, &with(SIP_HEADER_LINES + 1));
+
+    assert_eq!(scene.lines(), [format!("{PBX} 400 Bad Request")]);
+    assert_eq!(scene.stack.transactions(), 0);
+    // Two of ours come to those that it has.
+    scene.arrive(PBX, &with(SIP_HEADER_LINES - 2));
+    assert_eq!(scene.lines(), [format!("{PBX} 100 Trying"), format!("{TRUNK} INVITE")]);
 }
 
 #[test]

@@ -328,7 +328,11 @@ impl Message {
                 },
             }
             if lines.len() > SIP_HEADER_LINES {
-                return Err(Malformed::bad("header", "has too many lines"));
+                if frame == Frame::Whole {
+                    return Err(Malformed::bad("header", "has too many lines"));
+                }
+                lines.truncate(SIP_HEADER_LINES);
+                break data.len();
             }
         };
         Ok(Self { bytes, start, lines, body_at })
