@@ -1,13 +1,14 @@
 //! The media plane from its door: what two parties hear, what is kept, and what is refused.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
+#[path = "support/heap.rs"]
+#[allow(dead_code, unreachable_pub, clippy::cast_possible_wrap, reason = "each file of tests uses its part")]
+mod heap;
 #[path = "media_plane/secured.rs"]
 mod secured;
 #[path = "media_plane/tones.rs"]
 mod tones;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -624,7 +625,7 @@ fn a_packet_is_decided_on_without_an_allocation() {
     let report = sender_report(1, 1, 2, 3);
     let mut buffer = [0; 2048];
 
-    let before = ALLOCATIONS.with(Cell::get);
+    let before = heap::allocations();
     let mut kept = 0;
     let mut forwarded = 0;
     let mut receive = |port: PortId, source: SocketAddr, bytes: &[u8]| {
@@ -645,7 +646,7 @@ fn a_packet_is_decided_on_without_an_allocation() {
         receive(PORTS[0].rtcp, pbx_rtcp, &report);
         receive(PORTS[0].rtp, stranger, packet);
     }
-    let after = ALLOCATIONS.with(Cell::get);
+    let after = heap::allocations();
 
     assert_eq!(after - before, 0);
     assert_eq!(kept, 1000);
@@ -679,9 +680,9 @@ fn a_packet_is_opened_and_sealed_again_without_an_allocation() {
         // The first packet of a stream may allocate: it is remembered.
         relay(0);
 
-        let before = ALLOCATIONS.with(Cell::get);
+        let before = heap::allocations();
         (1..1000).for_each(&mut relay);
-        let after = ALLOCATIONS.with(Cell::get);
+        let after = heap::allocations();
 
         assert_eq!(after - before, 0, "{suite:?}");
     }
@@ -892,7 +893,7 @@ fn a_party_is_learned_without_an_allocation() {
     let mut lab = Lab::behind_nat();
     let mut packets: Vec<Vec<u8>> = (0..100).map(|nth| packet(audio(1, nth, u32::from(nth) * 160))).collect();
 
-    let before = ALLOCATIONS.with(Cell::get);
+    let before = heap::allocations();
     let mut forwarded = 0;
     for packet in &mut packets {
         lab.now = lab.now + Duration::from_millis(20);
@@ -902,7 +903,7 @@ fn a_party_is_learned_without_an_allocation() {
             forwarded += usize::from(verdict.forward.is_some());
         }
     }
-    let after = ALLOCATIONS.with(Cell::get);
+    let after = heap::allocations();
 
     assert_eq!((after - before, forwarded), (0, 97));
 }
@@ -1561,28 +1562,6 @@ fn permit(played: Vec<mitschnitt::consent::Played>, now: Moment) -> Permit {
     }
 }
 
-// ── allocations, counted for each thread, so that tests beside this one do not matter ─────────────────────────────────
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
+/// Counts allocations, so that the packet path can be seen to have none.
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-#[expect(unsafe_code, reason = "an allocator cannot be had without; it passes everything to the system's")]
-// SAFETY: every call goes to `System` with the same arguments, and the counter is neither allocated nor dropped.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the pointer came from `System.alloc` above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+static ALLOCATOR: heap::Counting = heap::Counting;

@@ -314,7 +314,7 @@ fn a_secured_packet_costs_no_allocation() {
     let from_trunk: Vec<_> = packets.iter().map(|packet| sealed(&mut theirs, packet)).collect();
     let mut buffer = [0; 2048];
 
-    let before = ALLOCATIONS.with(Cell::get);
+    let before = heap::allocations();
     let mut sent = 0;
     for (plain, secured) in packets.iter().zip(&from_trunk) {
         for (port, source, bytes) in [(PORTS[0].rtp, at(PBX), plain), (PORTS[1].rtp, at(TRUNK), secured)] {
@@ -324,7 +324,7 @@ fn a_secured_packet_costs_no_allocation() {
             sent += usize::from(lab.plane.prepare(&forward, &mut buffer).is_some());
         }
     }
-    let allocations = ALLOCATIONS.with(Cell::get) - before;
+    let allocations = heap::allocations() - before;
 
     assert_eq!((sent, allocations), (100, 2), "but for the two streams that begin");
 }
