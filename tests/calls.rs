@@ -25,7 +25,7 @@ use mitschnitt::call::{
 };
 use mitschnitt::consent::{By, Cut, Mode, Player, Refusal, SentAs, Standing, Terms, WithoutConsent};
 use mitschnitt::ids::{CallId, Leg, TrunkName};
-use mitschnitt::limits::PORT_STOCK;
+use mitschnitt::limits::{CALLS, DIALOGS_PER_CALL, MEDIA_LINES, PORT_STOCK, SDP_LINES};
 use mitschnitt::media::{Announcing, BridgeId, Content, Event, LatchRule, Latching, Order, PairIds, PortId};
 use mitschnitt::network::Network;
 use mitschnitt::time::{Moment, Wall};
@@ -436,6 +436,55 @@ fn no_more_ports_are_asked_for_than_make_the_stock_full() {
     }
 
     assert!(world.stocked <= 2 * (PORT_STOCK + 20), "{}", world.stocked);
+}
+
+#[test]
+fn a_call_beyond_all_that_there_may_be_gets_503_and_when_to_try_again() {
+    let mut world = World::with(Mode::Announce);
+    for number in 0..CALLS {
+        assert!(world.pbx_call_number(number, ""), "call {number}");
+        world.out.clear();
+    }
+
+    assert!(!world.pbx_call_number(CALLS, ""));
+
+    assert_eq!(world.to_pbx_any("503").value(Name::RetryAfter), Some(&b"5"[..]));
+    assert_eq!((world.last_story().reason, world.table.count()), (Reason::Overload, CALLS));
+}
+
+#[test]
+fn a_fork_beyond_those_of_a_call_has_its_media_refused() {
+    let mut world = World::with(Mode::Announce);
+    world.pbx_calls(&offer("192.0.2.10", 4000, "0"));
+    let mut port_of = |fork: usize| {
+        let answer = offer("198.51.100.20", 6000 + 2 * u16::try_from(fork).unwrap(), "0");
+        world.trunk_answers(183, &format!("fork{fork}"), &answer);
+        let port = world.sdp(&world.to_pbx_any("183")).media()[0].port;
+        (port, world.table.tallies().forks_refused)
+    };
+
+    for fork in 0..DIALOGS_PER_CALL {
+        let (port, refused) = port_of(fork);
+        assert!(port > 0 && refused == 0, "fork {fork}");
+    }
+
+    assert_eq!(port_of(DIALOGS_PER_CALL), (0, 1));
+}
+
+#[test]
+fn a_description_with_more_lines_or_more_media_than_may_be_gets_488() {
+    let own = offer("192.0.2.10", 4000, "0");
+    let lines = |count: usize| format!("{own}{}", "a=x\r\n".repeat(count - own.lines().count()));
+    let media = |count: usize| format!("{own}{}", "m=audio 4002 RTP/AVP 0\r\n".repeat(count - 1));
+    for (most, beyond) in [(lines(SDP_LINES), lines(SDP_LINES + 1)), (media(MEDIA_LINES), media(MEDIA_LINES + 1))] {
+        let mut world = World::with(Mode::Announce);
+
+        assert!(world.pbx_call_number(0, &most));
+        assert!(!world.pbx_call_number(1, &beyond));
+
+        world.to_pbx_any("488");
+        assert_eq!(world.last_story().reason, Reason::BadOffer);
+    }
 }
 
 #[test]

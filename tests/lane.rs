@@ -162,6 +162,35 @@ fn silence_is_told_at_its_deadline_and_what_a_closed_bridge_carried_even_as_the_
     assert_eq!((tallies.quality[0].received, tallies.quality[1].received), (1, 0));
 }
 
+#[test]
+fn what_finds_no_place_on_the_way_to_the_disk_is_a_gap() {
+    let mut lab = Lab::recording();
+    lab.says(Leg::Pbx, 1);
+    lab.passes(20);
+    lab.says(Leg::Pbx, 2);
+    lab.outside.is_full = true;
+    lab.passes(480);
+    lab.outside.is_full = false;
+    lab.says(Leg::Pbx, 3);
+
+    let file = lab.ends(EndReason::HungUp(Leg::Pbx));
+
+    assert_eq!(lab.outside.sent, [1, 2, 3]);
+    assert_eq!((file.kept, file.gaps), (vec![3], vec![(Some(Leg::Pbx), GapReason::LaneFull, 0, 20)]));
+}
+
+#[test]
+fn a_recording_that_finds_no_place_on_the_way_to_the_disk_does_not_begin_and_its_call_goes_on() {
+    let mut lab = Lab::connected();
+    lab.outside.is_full = true;
+    let permit = permit(lab.now);
+    lab.obeys(Down::Record { id: ID, slot: SLOT, permit, formats: Vec::new() });
+    lab.says(Leg::Pbx, 1);
+
+    assert!(matches!(*lab.outside.told, [Up::NotRecorded(call)] if call == ID.call), "{:?}", lab.outside.told);
+    assert_eq!((lab.lane.recordings(), lab.outside.work.len(), &*lab.outside.sent), (0, 0, &[1][..]));
+}
+
 const ID: BridgeId = BridgeId { call: CallId::from_u64(1), dialog: 0, line: 0 };
 const SLOT: u32 = 5;
 const PORTS: [PairIds; 2] = [PairIds { rtp: PortId(10), rtcp: PortId(11) }, PairIds { rtp: PortId(12), rtcp: PortId(13) }];
@@ -186,6 +215,14 @@ struct File {
 impl Lab {
     /// A call that is recorded from this moment on.
     fn recording() -> Self {
+        let mut lab = Self::connected();
+        let permit = permit(lab.now);
+        lab.obeys(Down::Record { id: ID, slot: SLOT, permit, formats: Vec::new() });
+        lab
+    }
+
+    /// A call that is up.
+    fn connected() -> Self {
         let mut lab = Self { lane: Lane::new(7), outside: Wires::default(), now: Moment::from_millis(1000) };
         let bridging = Bridging { id: ID, slot: SLOT, ports: PORTS, content: Content::Audio, latching: Default::default() };
         lab.obeys(Down::Order(Order::Bridge(Box::new(bridging))));
@@ -195,8 +232,6 @@ impl Lab {
             let remote = Remote { rtp, rtcp: None, rtcp_mux: false, receives: true, formats, ptime_ms: 20 };
             lab.obeys(Down::Order(Order::Describe { id: ID, leg, remote, srtp: None }));
         }
-        let permit = permit(lab.now);
-        lab.obeys(Down::Record { id: ID, slot: SLOT, permit, formats: Vec::new() });
         lab
     }
 
@@ -257,6 +292,8 @@ struct Wires {
     /// The last byte of each packet that was sent.
     sent: Vec<u8>,
     work: Vec<Work>,
+    /// Nothing more finds a place in `work`.
+    is_full: bool,
     told: Vec<Up>,
 }
 
@@ -275,11 +312,16 @@ impl Outside for Wires {
     }
 
     fn begin(&mut self, evidence: Evidence) -> bool {
-        self.work.push(Work::Begin(Box::new(evidence)));
-        true
+        if !self.is_full {
+            self.work.push(Work::Begin(Box::new(evidence)));
+        }
+        !self.is_full
     }
 
     fn chunk(&mut self, recording: RecordingId, chunk: PlainChunk) -> Result<(), PlainChunk> {
+        if self.is_full {
+            return Err(chunk);
+        }
         self.work.push(Work::Chunk(recording, chunk));
         Ok(())
     }

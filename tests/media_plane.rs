@@ -17,6 +17,7 @@ use mitschnitt::codec::Codec;
 use mitschnitt::consent::{Clip, Consent, Cut, Fact, Facts, How, Mode, Output, Parties, Permit, Terms, WithoutConsent};
 use mitschnitt::digit::Digit;
 use mitschnitt::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
+use mitschnitt::limits::{BRIDGES_PER_PORT, MEDIA_CLOCKS, MEDIA_SOCKETS};
 use mitschnitt::media::srtp::{Keying, Opener, Sealer};
 use mitschnitt::media::{
     Announcing, BridgeId, BridgeTallies, Bridging, Content, Event, LatchRule, Latching, Order, PairIds, Payload, PayloadFormat,
@@ -613,6 +614,49 @@ fn sockets_of_one_call_are_not_given_to_another() {
     assert_eq!((lab.plane.tallies().bridges, lab.plane.tallies().misdirected), (1, 2));
     lab.bridge(other, [free, PairIds { rtp: PortId(60), rtcp: PortId(61) }], Content::Audio);
     assert_eq!(lab.plane.tallies().bridges, 2, "what was refused left nothing behind");
+}
+
+#[test]
+fn a_bridge_on_a_socket_beyond_what_a_thread_knows_is_not_built() {
+    let beyond = u32::try_from(MEDIA_SOCKETS).unwrap();
+    let pair = |rtp| PairIds { rtp: PortId(rtp), rtcp: PortId(rtp + 1) };
+    let other = BridgeId { call: CallId::from_u64(2), ..ID };
+    let mut lab = Lab::new();
+
+    lab.bridge(ID, [PORTS[0], pair(beyond - 2)], Content::Audio);
+    lab.bridge(other, [pair(50), pair(beyond - 1)], Content::Audio);
+
+    assert_eq!((lab.plane.tallies().bridges, lab.plane.tallies().misdirected), (1, 1));
+}
+
+#[test]
+fn a_bridge_beyond_the_dialogs_of_its_offer_is_not_built() {
+    let pair = |rtp| PairIds { rtp: PortId(rtp), rtcp: PortId(rtp + 1) };
+    let bound = u16::try_from(BRIDGES_PER_PORT).unwrap();
+    let mut lab = Lab::new();
+
+    for dialog in 0..=bound {
+        lab.bridge(BridgeId { dialog, ..ID }, [pair(100 + 2 * u32::from(dialog)), PORTS[1]], Content::Audio);
+    }
+
+    assert_eq!((lab.plane.tallies().bridges, lab.plane.tallies().misdirected), (bound.into(), 1));
+}
+
+#[test]
+fn no_jitter_is_told_of_a_clock_that_no_sound_has() {
+    let jitter = |clock| {
+        let mut lab = Lab::answered();
+        for (leg, party) in Leg::BOTH.into_iter().zip([PBX, TRUNK]) {
+            let formats = vec![PayloadFormat { payload_type: 96, payload: Payload::Other { clock } }];
+            lab.describe(leg, Remote { formats, ..remote(party) });
+        }
+        lab.talk(Leg::Pbx, Header { payload_type: 96, ..audio(1, 1, 0) }, 5);
+        lab.close().quality[0].jitter
+    };
+    let (slowest, fastest) = MEDIA_CLOCKS.into_inner();
+
+    assert!(jitter(slowest).is_some() && jitter(fastest).is_some());
+    assert_eq!((jitter(slowest - 1), jitter(fastest + 1)), (None, None));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use mitschnitt::limits::{SRTP_OLD_KEY, SRTP_OLD_KEY_LATE, SRTP_REPLAY_WINDOW, SRTP_SOURCES};
+use mitschnitt::limits::{SRTP_OLD_KEY, SRTP_OLD_KEY_LATE, SRTP_REPLAY_WINDOW, SRTP_ROLLOVERS_MISSED, SRTP_SOURCES};
 use mitschnitt::media::srtp::{Keying, NotSealed, Opener, Refused, Sealer};
 use mitschnitt::time::Moment;
 use mitschnitt::wire::rtp::{Header, Rtp};
@@ -301,6 +301,25 @@ fn a_stream_is_understood_though_it_rolled_over_before_its_first_packet_came() {
         assert!(opener.open_rtp(&mut before, NOW).is_ok());
         assert!(opener.open_rtp(&mut next, NOW).is_ok());
     }
+}
+
+#[test]
+fn a_stream_that_rolled_over_more_often_without_us_is_not_understood_until_the_next_key() {
+    let (mut sealer, mut opener) = pair(&Suite::AeadAes128Gcm);
+    for _ in 0..=SRTP_ROLLOVERS_MISSED {
+        for sequence in [5, 20_000, 40_000, 60_000] {
+            sealed_rtp(&mut sealer, &rtp(1, sequence, b"lost")).unwrap();
+        }
+    }
+    let mut first = sealed_rtp(&mut sealer, &rtp(1, 5, b"sound")).unwrap();
+
+    assert_eq!(opener.open_rtp(&mut first, NOW).unwrap_err(), Refused::Tag);
+
+    // A party that counts from 0 under each key.
+    let mut sealer = Sealer::new(key(&Suite::AeadAes128Gcm, 2));
+    opener.succeed(key(&Suite::AeadAes128Gcm, 2), NOW);
+    let mut next = sealed_rtp(&mut sealer, &rtp(1, 6, b"sound")).unwrap();
+    assert!(opener.open_rtp(&mut next, NOW).is_ok());
 }
 
 // ── new keys ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -373,6 +373,20 @@ mod tests {
     }
 
     #[test]
+    fn of_more_sources_than_are_counted_the_one_of_which_least_is_known_is_forgotten() {
+        let mut latch = learning();
+        latch.hears(NAT, 7, 1..4);
+        let others: Vec<_> = (0..LATCH_CANDIDATES).map(|nth| format!("203.0.113.9:{}", 5000 + nth)).collect();
+
+        // As many others push out the first of themselves, never the one that has been heard three times.
+        others.iter().for_each(|other| assert_eq!(latch.hears(other, 9, [1]), [false]));
+        let first = latch.hears(&others[0], 9, 2..5);
+
+        assert_eq!(first, [false; 3], "it was forgotten, so that its second packet was its first");
+        assert_eq!(latch.hears(NAT, 7, [4]), [true]);
+    }
+
+    #[test]
     fn who_is_learned_keeps_the_place_from_who_fits_no_better() {
         let mut latch = learning();
         latch.hears(NAT, 7, 1..5);

@@ -526,6 +526,25 @@ mod tests {
     }
 
     #[test]
+    fn a_jump_beyond_what_may_be_missing_is_a_source_that_counts_anew() {
+        let missing = numbers(&[1, MEDIA_DROPOUT, MEDIA_DROPOUT + 1]);
+        assert_eq!((missing.received, missing.lost()), (3, u64::from(MEDIA_DROPOUT) - 2));
+
+        let anew = numbers(&[1, MEDIA_DROPOUT + 1, MEDIA_DROPOUT + 2]);
+        assert_eq!((anew.received, anew.lost()), (3, 0));
+    }
+
+    #[test]
+    fn a_packet_behind_what_may_be_late_is_a_source_that_counts_anew() {
+        let behind = MEDIA_MISORDER.unsigned_abs();
+        let late = numbers(&[1000, 1001, 1001 - behind, 1002]);
+        assert_eq!((late.received, late.reordered), (4, 1));
+
+        let anew = numbers(&[1000, 1001, 1000 - behind, 1001 - behind]);
+        assert_eq!((anew.received, anew.reordered, anew.lost()), (4, 0, 0));
+    }
+
+    #[test]
     fn each_source_is_counted_by_itself_and_the_last_of_the_old_one_may_come_late() {
         let mut quality = Quality::new();
         for (ssrc, sequence) in [(1, 100), (1, 101), (2, 5000), (1, 102), (2, 5001), (3, 9), (3, 11), (2, 5002)] {

@@ -145,3 +145,75 @@ fn quality(leg: &LegQuality, other: &LegQuality) -> Quality {
 fn hundredths(score: f64) -> u16 {
     (score * 100.0).round() as u16
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::catalogue::{Access, Entry, Filter, Reason};
+    use crate::ids::RecordingId;
+
+    #[test]
+    fn a_row_beyond_those_that_may_wait_is_lost_and_counted() {
+        let metrics = Arc::new(Metrics::new());
+        let (began, begins) = mpsc::channel();
+        let (go_on, waits) = mpsc::channel();
+        let store = Box::new(Slow { began, waits });
+        let alive = Alive::new("ledger", tokio::sync::mpsc::channel(1).0);
+        let (ledger, thread) = start(store, Arc::clone(&metrics), alive).unwrap();
+        let lines =
+            |count: usize| (0..count).for_each(|_| ledger.send(Write::Torn(RecordingId::from_bytes([1; 16]), Reason::Torn)));
+
+        lines(1);
+        begins.recv().unwrap();
+        lines(LEDGER_ROWS_WAITING);
+        assert_eq!(metrics.ledger_errors.get(), 0);
+        lines(1);
+
+        assert_eq!(metrics.ledger_errors.get(), 1);
+        drop(go_on);
+        drop(ledger);
+        thread.join().unwrap();
+    }
+
+    /// A store whose first write lasts until it may go on.
+    struct Slow {
+        began: mpsc::Sender<()>,
+        waits: mpsc::Receiver<()>,
+    }
+
+    impl Store for Slow {
+        fn write(&mut self, _: &[Write]) -> Result<(), StoreError> {
+            // Nobody waits for the later ones to begin, and nothing keeps them.
+            let _nobody = self.began.send(());
+            let _hung_up = self.waits.recv();
+            Ok(())
+        }
+
+        fn mark_torn(&mut self) -> Result<[u64; 2], StoreError> {
+            Ok([0, 0])
+        }
+
+        fn list(&self, _: &Filter) -> Result<Vec<Entry>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        fn recording(&self, _: RecordingId) -> Result<Option<Entry>, StoreError> {
+            Ok(None)
+        }
+
+        fn call(&self, _: CallId) -> Result<Option<Entry>, StoreError> {
+            Ok(None)
+        }
+
+        fn record_access(&mut self, _: &Access) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn accesses(&self, _: RecordingId) -> Result<Vec<Access>, StoreError> {
+            Ok(Vec::new())
+        }
+    }
+}

@@ -355,6 +355,7 @@ const _: () = assert!(FORMATS * FORMAT_BYTES + 18 * GAP_BYTES + RTP_OVERHEAD + M
 #[allow(clippy::unwrap_used, clippy::unwrap_in_result, clippy::indexing_slicing, reason = "a test may panic")]
 mod tests {
     use super::*;
+    use crate::limits::CHUNK_BUFFERS_RESTING;
     use crate::vault::fixture::{GRANTED, at, packet, permit};
     use crate::vault::{Record, Records};
 
@@ -502,6 +503,15 @@ mod tests {
 
         assert_eq!(rested, vec![0; written]);
         assert_eq!((again.as_ptr(), again.len()), (place, 0));
+    }
+
+    #[test]
+    fn no_more_buffers_rest_than_may() {
+        let buffers = Buffers::new();
+
+        (0..=CHUNK_BUFFERS_RESTING).for_each(|_| buffers.give(Vec::new()));
+
+        assert_eq!(buffers.resting().len(), CHUNK_BUFFERS_RESTING);
     }
 
     #[test]

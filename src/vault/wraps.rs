@@ -308,6 +308,18 @@ mod tests {
     }
 
     #[test]
+    fn a_key_file_with_more_entries_than_may_be_is_refused() {
+        let [a, _] = keys();
+        let mut file = made(&[&a]);
+        file.wraps.resize(KEY_FILE_ENTRIES, file.wraps[0].clone());
+        assert!(KeyFile::parse(&file.to_bytes()).is_ok());
+
+        file.wraps.push(file.wraps[0].clone());
+
+        assert!(KeyFile::parse(&file.to_bytes()).is_err());
+    }
+
+    #[test]
     fn an_entry_of_a_later_kind_is_passed_over() {
         let [a, b] = keys();
         let mut file = made(&[&a, &b]);

@@ -8,6 +8,7 @@ use super::parse::SECTIONS;
 use super::*;
 use crate::call::{DeadMedia, MediaAs, WhenDead};
 use crate::ids::Leg;
+use crate::limits::RECIPIENTS;
 
 #[test]
 fn a_right_configuration_says_what_it_means() {
@@ -565,6 +566,21 @@ fn no_text_makes_the_reader_panic() {
         let _one = parse(&BASE[..cut]);
         let _other = parse(&BASE[cut..]);
     }
+}
+
+#[test]
+fn more_recipients_than_a_recording_can_have_are_refused() {
+    let with = |recipients: usize| {
+        let more: String = (1..recipients)
+            .map(|nth| format!("[[recipient]]\nname = \"desk{nth}\"\npurposes = [\"quality\"]\npublic_key = \"{nth}.pub.pem\"\n"))
+            .collect();
+        shown(&BASE.replace("\n[[policy]]", &format!("\n{more}[[policy]]")))
+    };
+
+    assert_eq!(with(RECIPIENTS), "");
+    let said = with(RECIPIENTS + 1);
+    assert!(said.contains("17 recipients may listen to what policy `all` records"), "{said}");
+    assert!(said.contains("16 are possible: let some share a key"), "{said}");
 }
 
 #[test]

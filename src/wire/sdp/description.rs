@@ -454,6 +454,18 @@ mod tests {
     }
 
     #[test]
+    fn further_keys_than_may_be_are_as_if_they_were_not_there() {
+        let lines = |count: usize| {
+            let line =
+                |tag| format!("a=crypto:{tag} AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\n");
+            let lines: String = (1..=count).map(line).collect();
+            parse(&format!("v=0\r\nm=audio 4 RTP/SAVP 8\r\n{lines}")).media()[0].keys.len()
+        };
+
+        assert_eq!((lines(CRYPTO_LINES), lines(CRYPTO_LINES + 1)), (CRYPTO_LINES, CRYPTO_LINES));
+    }
+
+    #[test]
     fn empty_and_unknown_lines_do_not_matter() {
         let sdp = parse("\r\nv=0\r\n\r\nhello\r\n=\r\n\u{fc}=\r\na=\r\na=:\r\nm=audio 4  RTP/AVP  0\t8 300 x\r\n\r\n");
 

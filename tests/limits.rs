@@ -1,0 +1,171 @@
+//! Every bound of the system has a test that shows what happens when it is reached: a list that a bound without one cannot pass.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may panic, and this one reads the source")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+/// Each bound of `src/limits.rs`, and who shows its consequence: file and test.
+const SHOWN: [(&str, &[(&str, &str)]); 38] = [
+    ("SIP_MESSAGE_BYTES", &[("tests/bad_input.rs", "the_longest_datagram_there_is_does_no_harm")]),
+    ("SIP_HEADER_LINES", &[("tests/sip_stack.rs", "a_request_with_more_lines_than_may_be_is_400_and_nothing_is_kept")]),
+    (
+        "TRANSACTIONS",
+        &[
+            ("tests/sip_stack.rs", "at_the_limit_a_new_invite_is_503_and_a_bye_still_passes"),
+            ("tests/sip_stack.rs", "at_the_limit_other_requests_are_dropped_and_a_cancel_is_answered_and_obeyed"),
+        ],
+    ),
+    ("ACKS_HELD", &[("tests/sip_stack.rs", "acks_that_the_call_leaves_lying_push_out_the_oldest")]),
+    ("CALLS", &[("tests/calls.rs", "a_call_beyond_all_that_there_may_be_gets_503_and_when_to_try_again")]),
+    ("DIALOGS_PER_CALL", &[("tests/calls.rs", "a_fork_beyond_those_of_a_call_has_its_media_refused")]),
+    ("MEDIA_LINES", &[("tests/calls.rs", "a_description_with_more_lines_or_more_media_than_may_be_gets_488")]),
+    ("SDP_LINES", &[("tests/calls.rs", "a_description_with_more_lines_or_more_media_than_may_be_gets_488")]),
+    (
+        "ANNOUNCEMENT_RESTARTS",
+        &[
+            ("tests/announcement_fails.rs", "who_is_put_on_hold_too_often_is_told_no_more"),
+            ("tests/announcement_fails.rs", "media_that_keeps_moving_ends_the_announcement_for_good"),
+        ],
+    ),
+    (
+        "MEDIA_PACKET_BYTES",
+        &[
+            ("tests/media_plane.rs", "a_packet_that_is_too_long_or_no_rtp_is_dropped"),
+            (
+                "src/node/ring.rs",
+                "a_datagram_longer_than_a_packet_may_be_is_seen_to_be_longer_and_one_too_long_to_send_finds_no_place",
+            ),
+        ],
+    ),
+    (
+        "PORT_REST",
+        &[
+            ("src/media/ports.rs", "a_port_rests_after_its_call"),
+            ("tests/bad_input.rs", "without_a_free_port_a_call_is_refused_with_503"),
+        ],
+    ),
+    ("LATCH_PACKETS", &[("src/media/latch.rs", "four_packets_in_sequence_make_a_source_the_partys")]),
+    ("LATCH_SPAN", &[("src/media/latch.rs", "a_burst_is_not_speech_until_it_has_lasted")]),
+    ("LATCH_WINDOW", &[("tests/media_plane.rs", "nobody_is_learned_five_seconds_after_the_answer_before_the_next")]),
+    (
+        "LATCH_CANDIDATES",
+        &[("src/media/latch.rs", "of_more_sources_than_are_counted_the_one_of_which_least_is_known_is_forgotten")],
+    ),
+    (
+        "PORT_STOCK",
+        &[
+            ("tests/calls.rs", "no_more_ports_are_asked_for_than_make_the_stock_full"),
+            ("tests/calls.rs", "a_call_for_which_no_port_is_left_gets_503"),
+        ],
+    ),
+    ("MEDIA_SOCKETS", &[("tests/media_plane.rs", "a_bridge_on_a_socket_beyond_what_a_thread_knows_is_not_built")]),
+    ("BRIDGES_PER_PORT", &[("tests/media_plane.rs", "a_bridge_beyond_the_dialogs_of_its_offer_is_not_built")]),
+    (
+        "MEDIA_MISORDER",
+        &[
+            ("src/media/splice.rs", "a_source_that_counts_anew_is_carried_on"),
+            ("src/media/quality.rs", "a_packet_behind_what_may_be_late_is_a_source_that_counts_anew"),
+        ],
+    ),
+    ("MEDIA_DROPOUT", &[("src/media/quality.rs", "a_jump_beyond_what_may_be_missing_is_a_source_that_counts_anew")]),
+    ("MEDIA_CLOCKS", &[("tests/media_plane.rs", "no_jitter_is_told_of_a_clock_that_no_sound_has")]),
+    ("MEDIA_EVENTS", &[("src/media/event.rs", "keys_that_nobody_fetches_are_counted_and_not_stored")]),
+    ("CRYPTO_LINES", &[("src/wire/sdp/description.rs", "further_keys_than_may_be_are_as_if_they_were_not_there")]),
+    ("SRTP_SOURCES", &[("tests/srtp.rs", "streams_are_bounded_and_a_forged_one_is_not_counted")]),
+    ("SRTP_REPLAY_WINDOW", &[("src/media/srtp/window.rs", "the_window_is_as_long_as_it_says")]),
+    (
+        "SRTP_ROLLOVERS_MISSED",
+        &[("tests/srtp.rs", "a_stream_that_rolled_over_more_often_without_us_is_not_understood_until_the_next_key")],
+    ),
+    ("SRTP_OLD_KEY", &[("tests/srtp.rs", "the_old_key_ends_though_nothing_comes_under_the_new")]),
+    (
+        "SRTP_OLD_KEY_LATE",
+        &[("tests/srtp.rs", "packets_under_the_old_key_are_taken_until_shortly_after_the_first_under_the_new")],
+    ),
+    ("CHUNK_BYTES", &[("src/vault/record.rs", "a_full_chunk_is_handed_out_and_its_buffer_has_not_grown")]),
+    ("CHUNK_AGE", &[("src/vault/record.rs", "a_chunk_is_handed_out_at_half_a_second_and_not_before")]),
+    (
+        "CHUNKS_WAITING",
+        &[
+            ("tests/threads.rs", "no_more_wait_than_the_bound_allows_however_many_give"),
+            ("tests/lane.rs", "what_finds_no_place_on_the_way_to_the_disk_is_a_gap"),
+            ("tests/lane.rs", "a_recording_that_finds_no_place_on_the_way_to_the_disk_does_not_begin_and_its_call_goes_on"),
+        ],
+    ),
+    (
+        "RECIPIENTS",
+        &[
+            ("src/control/config/tests.rs", "more_recipients_than_a_recording_can_have_are_refused"),
+            ("src/vault/seal.rs", "the_recipients_are_one_to_sixteen_and_each_named_once"),
+        ],
+    ),
+    (
+        "CHUNK_BYTES_READ",
+        &[
+            ("src/vault/format.rs", "a_frame_is_never_empty_never_zero_and_never_longer_than_a_reader_takes"),
+            ("src/vault/seal.rs", "evidence_that_is_longer_than_a_reader_takes_begins_no_recording"),
+        ],
+    ),
+    ("CHUNK_BUFFERS_RESTING", &[("src/vault/record.rs", "no_more_buffers_rest_than_may")]),
+    ("FORMATS", &[("src/vault/record.rs", "formats_beyond_the_limit_push_out_the_oldest")]),
+    ("FORMAT_NAME_BYTES", &[("src/vault/record.rs", "formats_beyond_the_limit_push_out_the_oldest")]),
+    ("KEY_FILE_ENTRIES", &[("src/vault/wraps.rs", "a_key_file_with_more_entries_than_may_be_is_refused")]),
+    ("LEDGER_ROWS_WAITING", &[("src/node/ledger.rs", "a_row_beyond_those_that_may_wait_is_lost_and_counted")]),
+];
+
+#[test]
+fn every_bound_has_a_test_that_shows_what_happens_when_it_is_reached() {
+    let text = read("src/limits.rs");
+    let bounds: BTreeSet<&str> = text.lines().filter_map(bound).collect();
+    let shown: BTreeMap<&str, &[(&str, &str)]> = SHOWN.into_iter().collect();
+
+    let without: Vec<_> = bounds.iter().filter(|bound| !shown.contains_key(*bound)).collect();
+    let gone: Vec<_> = shown.keys().filter(|bound| !bounds.contains(*bound)).collect();
+    assert!(without.is_empty(), "these bounds have no entry here, and so no test that shows their consequence: {without:?}");
+    assert!(gone.is_empty(), "these are no bounds of `src/limits.rs`: {gone:?}");
+    assert_eq!(SHOWN.len(), shown.len(), "a bound has one entry");
+}
+
+#[test]
+fn every_test_that_is_named_here_is_there() {
+    let missing: Vec<_> = SHOWN
+        .into_iter()
+        .flat_map(|(bound, tests)| tests.iter().map(move |&(file, test)| (bound, file, test)))
+        .filter(|(_, file, test)| !has_test(&read(file), test))
+        .collect();
+
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(SHOWN.iter().all(|(_, tests)| !tests.is_empty()));
+}
+
+#[test]
+fn a_function_that_is_no_test_is_not_taken_for_one() {
+    let text = "#[test]\nfn one() {}\n\nfn two() {}\n    #[test]\n    /// Why.\n    fn three_and_more(\n";
+
+    assert!(has_test(text, "one") && has_test(text, "three_and_more"));
+    assert!(!has_test(text, "two") && !has_test(text, "three"));
+    assert_eq!(["pub const A_B: usize = 1;", "const C: u8 = 1;", "/// pub const D: u8"].map(bound), [Some("A_B"), None, None]);
+}
+
+/// The bound that a line declares.
+fn bound(line: &str) -> Option<&str> {
+    line.strip_prefix("pub const ")?.split_once(':').map(|(name, _)| name)
+}
+
+/// Whether a file has this function, with `#[test]` before it.
+fn has_test(text: &str, name: &str) -> bool {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let Some(at) = lines.iter().position(|line| {
+        line.strip_prefix("fn ").and_then(|rest| rest.strip_prefix(name)).is_some_and(|rest| rest.starts_with('('))
+    }) else {
+        return false;
+    };
+    let above = lines.get(..at).unwrap_or_default().iter().rev();
+    above.take_while(|line| line.starts_with("#[") || line.starts_with("///")).any(|line| *line == "#[test]")
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
