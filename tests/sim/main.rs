@@ -56,7 +56,7 @@ fn every_world_holds() {
             if seed >= first + count {
                 return;
             }
-            let plan = shrink::kept(Plan::drawn(seed, calls));
+            let plan = shrink::kept(drawn(seed, calls));
             match holds(&plan) {
                 Ok(report) => *total.lock().unwrap() += report,
                 // `ALL=1`: go on, and say of each world that fails only how.
@@ -86,7 +86,13 @@ fn every_world_holds() {
     assert_eq!(total.calls > 0, count > 0, "a world without calls proves nothing");
 }
 
-/// Worlds that failed once, with what they showed: two of them defects of the box (3893, 3913), the others mistakes of the model.
+/// The world of a seed; with `AMID=0` one in which nobody dies in the middle of what the disk is given, as all were at first.
+fn drawn(seed: u64, calls: u32) -> Plan {
+    let is_spared = std::env::var("AMID").is_ok_and(|amid| amid == "0");
+    if is_spared { Plan::drawn_between_deeds(seed, calls) } else { Plan::drawn(seed, calls) }
+}
+
+/// Worlds that failed once, drawn as with `AMID=0`, with what they showed: two of them defects of the box (3893, 3913), the others mistakes of the model.
 const KEPT: [(u64, &str); 28] = [
     (1280, "a packet that the first after a re-INVITE has overtaken"),
     (1309, "a BYE that lost its last byte on the way"),
@@ -121,8 +127,8 @@ const KEPT: [(u64, &str); 28] = [
 #[test]
 fn every_world_that_failed_once_holds() {
     for (seed, shows) in KEPT {
-        if let Err(failure) = holds(&Plan::drawn(seed, CALLS)) {
-            panic!("SEED={seed}, {shows}: {failure}");
+        if let Err(failure) = holds(&Plan::drawn_between_deeds(seed, CALLS)) {
+            panic!("AMID=0 SEED={seed}, {shows}: {failure}");
         }
     }
 }

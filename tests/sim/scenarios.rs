@@ -127,6 +127,20 @@ fn process_that_is_killed_leaves_all_but_the_last_half_second() {
 }
 
 #[test]
+fn process_that_dies_in_the_middle_of_any_write_or_sync_leaves_what_it_had_written() {
+    for power in [false, true] {
+        let dies = |deeds| play(vec![call(Policy::Announce)], vec![(ms(2), Fault::Amid { deeds, power, down: ms(300) })]);
+        let reports: Vec<Report> = (0..30).map(dies).collect();
+
+        let deeds = reports.iter().take_while(|report| report.deaths == 1).count();
+        assert!((12..30).contains(&deeds), "keys, a sync, a head, chunks and their syncs, the end: {deeds}");
+        assert!(reports[deeds..].iter().all(|report| report.deaths == 0 && report.recordings == 1));
+        assert!(reports[..2].iter().all(|report| report.recordings == 0), "before its head is written there is none");
+        assert!(reports[..deeds].iter().any(|report| report.recordings == 1 && report.packets < 100));
+    }
+}
+
+#[test]
 fn power_that_is_lost_leaves_what_was_synced() {
     let report = play(vec![call(Policy::Announce).talks(ms(4000))], vec![(ms(3500), Fault::LosePower { down: ms(300) })]);
     assert_eq!(report.recordings, 1);

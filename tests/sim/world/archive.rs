@@ -11,7 +11,8 @@ use super::disk::Disk;
 use super::model::{File, FileState, Row};
 use super::node::KEYS;
 
-/// Reads every recording but those of which the power took so much that they do not say whose they are. Of one that an operator
+/// Reads every recording but those that do not say whose they are, since the power took so much of them, or since the process died before
+/// it had written that. Of one that an operator
 /// erased the judge has kept the keys: what was recorded was right or wrong all the same. `granted` says when each began, as
 /// the box said when it began it; evidence has the time of day only.
 pub fn read(disk: &Disk, granted: &BTreeMap<RecordingId, Moment>) -> Vec<File> {
@@ -22,7 +23,10 @@ pub fn read(disk: &Disk, granted: &BTreeMap<RecordingId, Moment>) -> Vec<File> {
             let keys = keys.or_else(|| disk.erased(id)).unwrap_or_default();
             (id, file(id, rec, keys, since, node.public(), secret))
         })
-        .filter(|(id, file)| !(file.call_id.is_empty() && disk.has_crumbled(*id)))
+        .filter(|(id, file)| {
+            let has_no_head = file.state == FileState::Torn && disk.is_headless(*id);
+            !(file.call_id.is_empty() && (has_no_head || disk.has_crumbled(*id)))
+        })
         .map(|(_, file)| file)
         .collect()
 }

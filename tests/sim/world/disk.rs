@@ -78,12 +78,14 @@ struct File {
     is_doomed: bool,
     /// Something of it went with the power.
     has_crumbled: bool,
+    /// The process died before it had written what the file begins with.
+    is_headless: bool,
 }
 
 impl File {
     fn new(bytes: &[u8], is_open: bool) -> Self {
         let bytes = bytes.to_vec();
-        Self { bytes, durable: 0, promised: 0, is_open, is_cut: false, is_doomed: false, has_crumbled: false }
+        Self { bytes, durable: 0, promised: 0, is_open, is_cut: false, is_doomed: false, has_crumbled: false, is_headless: false }
     }
 
     /// The power is lost: what was not durable is there in part, as it happens.
@@ -130,7 +132,21 @@ pub struct Disk {
     /// Keys that an operator destroyed: no part of the disk any more, kept for the judge.
     erased: BTreeMap<RecordingId, File>,
     has_lied: bool,
+    /// How many deeds more its user does before it dies in the middle of one; none where it is not to die.
+    fuse: Option<u32>,
+    /// The user died at its disk, and does nothing any more.
+    is_dead: bool,
     broken: Option<String>,
+}
+
+/// What becomes of a deed of the disk's user.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    Done,
+    /// It dies in it.
+    Half,
+    /// It is dead.
+    Never,
 }
 
 impl Disk {
@@ -142,6 +158,8 @@ impl Disk {
             keys: BTreeMap::new(),
             erased: BTreeMap::new(),
             has_lied: false,
+            fuse: None,
+            is_dead: false,
             broken: None,
         }
     }
@@ -199,14 +217,36 @@ impl Disk {
         keys.is_none_or(|file| file.has_crumbled) || self.recordings.get(&recording).is_some_and(|file| file.has_crumbled)
     }
 
-    /// The process dies: what was written stays, and nobody writes on.
+    /// Lets its user die in the middle of a deed, so many deeds from here: of what it writes then a part is written.
+    pub const fn light(&mut self, deeds: u32) {
+        self.fuse = Some(deeds);
+    }
+
+    /// Lets its user live on, if it has not died yet.
+    pub const fn spare(&mut self) {
+        self.fuse = None;
+    }
+
+    /// Whether its user died at it, and whoever owns it has not seen that yet.
+    pub const fn is_dead(&self) -> bool {
+        self.is_dead
+    }
+
+    /// Whether the process died before it had written what a recording's file begins with: who reads it cannot know whose it is.
+    pub fn is_headless(&self, recording: RecordingId) -> bool {
+        self.recordings.get(&recording).is_some_and(|file| file.is_headless)
+    }
+
+    /// The process dies, or ends: what was written stays, and nobody writes on until the next begins.
     pub fn kill(&mut self) {
+        (self.fuse, self.is_dead) = (None, false);
         self.recordings.values_mut().for_each(|file| file.is_open = false);
     }
 
     /// The power is lost: of what was not durable some is there, some is zeros, and some is not there, in each file as it
     /// happens.
     pub fn lose_power(&mut self, chance: &mut Chance) {
+        (self.fuse, self.is_dead) = (None, false);
         self.has_lied = self.lied();
         for file in self.recordings.values_mut().chain(self.keys.values_mut()) {
             file.lose_power(chance);
@@ -244,6 +284,27 @@ impl Disk {
         Some(id)
     }
 
+    /// What becomes of the next deed.
+    const fn deed(&mut self) -> Deed {
+        match self.fuse {
+            _ if self.is_dead => Deed::Never,
+            None => Deed::Done,
+            Some(0) => {
+                self.is_dead = true;
+                Deed::Half
+            }
+            Some(deeds) => {
+                self.fuse = Some(deeds - 1);
+                Deed::Done
+            }
+        }
+    }
+
+    /// What is written of these bytes by whoever dies while it writes them.
+    fn half<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        &bytes[..self.chance.below(bytes.len() as u64 + 1) as usize]
+    }
+
     /// Takes as many bytes as there is room for.
     fn room(&mut self, wanted: usize) -> (usize, io::Result<()>) {
         match &mut self.trouble {
@@ -264,8 +325,18 @@ fn input_output() -> io::Error {
     io::Error::other("Input/output error")
 }
 
+/// What nobody hears, since nobody is there.
+fn dead() -> io::Error {
+    io::Error::other("the process is dead")
+}
+
 impl Volume for Disk {
     fn create_keys(&mut self, recording: RecordingId, bytes: &[u8]) -> io::Result<()> {
+        let bytes = match self.deed() {
+            Deed::Done => bytes,
+            Deed::Half => self.half(bytes),
+            Deed::Never => return Err(dead()),
+        };
         if self.keys.contains_key(&recording) {
             self.breaks(format!("the keys of {recording} are made twice"));
             return Err(io::ErrorKind::AlreadyExists.into());
@@ -281,6 +352,12 @@ impl Volume for Disk {
     }
 
     fn create_recording(&mut self, recording: RecordingId, head: &[u8]) -> io::Result<()> {
+        let whole = head.len();
+        let head = match self.deed() {
+            Deed::Done => head,
+            Deed::Half => self.half(head),
+            Deed::Never => return Err(dead()),
+        };
         if self.recordings.contains_key(&recording) {
             self.breaks(format!("{recording} is made twice"));
             return Err(io::ErrorKind::AlreadyExists.into());
@@ -294,12 +371,18 @@ impl Volume for Disk {
         }
         let (fits, result) = self.room(head.len());
         if self.trouble != Trouble::Gone {
-            self.recordings.insert(recording, File::new(&head[..fits], result.is_ok()));
+            let is_headless = head.len() < whole;
+            self.recordings.insert(recording, File { is_headless, ..File::new(&head[..fits], result.is_ok()) });
         }
         result
     }
 
     fn append(&mut self, recording: RecordingId, bytes: &[u8]) -> io::Result<()> {
+        let bytes = match self.deed() {
+            Deed::Done => bytes,
+            Deed::Half => self.half(bytes),
+            Deed::Never => return Err(dead()),
+        };
         let wrong = match self.recordings.get(&recording) {
             None => Some("is written and does not exist"),
             Some(file) if file.is_doomed => Some("is written after its sync has failed"),
@@ -320,6 +403,9 @@ impl Volume for Disk {
     }
 
     fn close(&mut self, recording: RecordingId) {
+        if self.deed() == Deed::Never {
+            return;
+        }
         match self.recordings.get_mut(&recording) {
             Some(file) if file.is_open => file.is_open = false,
             Some(_) | None => self.breaks(format!("{recording} is closed and was not open")),
@@ -327,13 +413,19 @@ impl Volume for Disk {
     }
 
     fn remove(&mut self, recording: RecordingId) -> io::Result<()> {
+        let deed = self.deed();
+        if deed == Deed::Never {
+            return Err(dead());
+        }
         if self.recordings.get(&recording).is_some_and(|file| file.is_open) {
             self.breaks(format!("{recording} is removed while it is open"));
         }
         if self.trouble == Trouble::Gone {
             return if self.recordings.contains_key(&recording) { Err(input_output()) } else { Ok(()) };
         }
-        let gone = [self.keys.remove(&recording), self.recordings.remove(&recording)];
+        // The keys first, and who dies in between leaves the other.
+        let recordings = if deed == Deed::Half { None } else { self.recordings.remove(&recording) };
+        let gone = [self.keys.remove(&recording), recordings];
         if let Trouble::Full(left) = &mut self.trouble {
             *left += gone.into_iter().flatten().map(|file| file.bytes.len() as u64).sum::<u64>();
         }
@@ -341,6 +433,10 @@ impl Volume for Disk {
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        // Who dies in a sync has not heard that anything is durable; whether it is, the loss of the power says.
+        if self.deed() != Deed::Done {
+            return Err(dead());
+        }
         let files = self.recordings.values_mut().chain(self.keys.values_mut());
         match self.trouble {
             Trouble::Gone | Trouble::FailsToSync => {

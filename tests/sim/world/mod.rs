@@ -57,6 +57,8 @@ pub struct Report {
     pub packets: u64,
     /// What went wrong on purpose, lost datagrams included.
     pub faults: u64,
+    /// Boxes that died in the middle of what their disk was given.
+    pub deaths: u64,
 }
 
 impl std::ops::AddAssign for Report {
@@ -66,6 +68,7 @@ impl std::ops::AddAssign for Report {
         self.recordings += other.recordings;
         self.packets += other.packets;
         self.faults += other.faults;
+        self.deaths += other.deaths;
     }
 }
 
@@ -130,6 +133,8 @@ pub struct World<'p> {
     chance: Chance,
     report: Report,
     starts: u64,
+    /// How the box will die at its disk, whether of power, and how long it is down then.
+    amid: Option<(bool, Duration)>,
     out: Vec<Datagram>,
     granted: BTreeMap<RecordingId, Moment>,
     pauses: BTreeMap<u32, Moment>,
@@ -211,6 +216,7 @@ impl<'p> World<'p> {
             chance: chance.split(4),
             report: Report::default(),
             starts: 0,
+            amid: None,
             out: Vec::new(),
             granted: BTreeMap::new(),
             pauses: BTreeMap::new(),
@@ -357,7 +363,32 @@ impl<'p> World<'p> {
     fn run_box(&mut self) -> Result<(), Broken> {
         let Some(node) = &mut self.node else { return Ok(()) };
         node.wake(self.now, &mut self.disk, &mut self.rows);
-        self.heard()
+        self.heard()?;
+        if self.disk.is_dead()
+            && let Some((power, down)) = self.amid.take()
+        {
+            self.ladder.note(self.now, "it dies at its disk".into());
+            self.report.deaths += 1;
+            self.die(power, down);
+        }
+        Ok(())
+    }
+
+    /// The process is gone from one moment to the next, and up again after some time.
+    fn die(&mut self, power: bool, down: Duration) {
+        if self.node.take().is_none() {
+            return;
+        }
+        self.amid = None;
+        let told = if power {
+            self.disk.lose_power(&mut self.chance);
+            model::Fault::PowerLost
+        } else {
+            self.disk.kill();
+            model::Fault::Killed
+        };
+        self.model.fault(self.now, told);
+        self.happens(self.now + down, Event::Up);
     }
 
     /// What the box did is shown to the model, and goes out.
@@ -426,19 +457,13 @@ impl<'p> World<'p> {
         self.report.faults += 1;
         self.ladder.note(self.now, fault.to_string());
         match fault {
-            Fault::Kill { down } | Fault::LosePower { down } => {
-                if self.node.take().is_none() {
-                    return Ok(());
+            Fault::Kill { down } => self.die(false, *down),
+            Fault::LosePower { down } => self.die(true, *down),
+            Fault::Amid { deeds, power, down } => {
+                if self.node.is_some() {
+                    self.amid = Some((*power, *down));
+                    self.disk.light(*deeds);
                 }
-                let told = if matches!(fault, Fault::Kill { .. }) {
-                    self.disk.kill();
-                    model::Fault::Killed
-                } else {
-                    self.disk.lose_power(&mut self.chance);
-                    model::Fault::PowerLost
-                };
-                self.model.fault(self.now, told);
-                self.happens(self.now + *down, Event::Up);
             }
             Fault::Stop { down } => {
                 if self.node.is_none() {
@@ -479,6 +504,8 @@ impl<'p> World<'p> {
 
     /// Stops the box in order; what it still holds can be looked at.
     fn halt(&mut self) -> Result<(), Broken> {
+        self.amid = None;
+        self.disk.spare();
         if let Some(node) = &mut self.node {
             self.model.fault(self.now, model::Fault::Stopped);
             node.stop(self.now, &mut self.disk, &mut self.rows);

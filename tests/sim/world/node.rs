@@ -578,6 +578,10 @@ impl Node {
             self.writer.sync(disk, now);
             self.writer.synced(now);
         }
+        // It died in the middle of that: nobody is told of it any more.
+        if disk.is_dead() {
+            return;
+        }
         self.hear_disk(now, disk);
         // A slow disk: nothing more is looked at before it is done with this.
         let done = now + disk.takes();

@@ -67,6 +67,16 @@ pub enum Fault {
         /// How long it is down.
         down: Duration,
     },
+    /// The process is killed, or the power goes, in the middle of what the disk is given: so many writes and syncs from then on, in a batch
+    /// or between two.
+    Amid {
+        /// How many are done whole before the one in which it dies.
+        deeds: u32,
+        /// The power goes.
+        power: bool,
+        /// How long it is down.
+        down: Duration,
+    },
     /// The box is stopped in order, and started again.
     Stop {
         /// How long it is down.
@@ -94,6 +104,10 @@ impl fmt::Display for Fault {
         match self {
             Self::Kill { down } => write!(f, "the process is killed, for {down:?}"),
             Self::LosePower { down } => write!(f, "the power goes, for {down:?}"),
+            Self::Amid { deeds, power, down } => {
+                let how = if *power { "the power goes" } else { "the process is killed" };
+                write!(f, "{how} {deeds} deeds of the disk later, for {down:?}")
+            }
             Self::Stop { down } => write!(f, "the box is stopped, for {down:?}"),
             Self::Disk(trouble) => write!(f, "the disk: {trouble:?}"),
             Self::Jump(micros) => write!(f, "the wall clock jumps by {micros} µs"),
@@ -103,6 +117,9 @@ impl fmt::Display for Fault {
         }
     }
 }
+
+/// The label of the chance by which a box dies in the middle of what the disk is given.
+const AMID: u64 = 2000;
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -126,6 +143,15 @@ impl Plan {
 
     /// Draws a world of so many calls.
     pub fn drawn(seed: u64, calls: u32) -> Self {
+        let mut plan = Self::drawn_between_deeds(seed, calls);
+        let mut chance = Chance::new(seed).split(AMID);
+        let deaths = chance.below(3);
+        plan.dies_amid(&mut chance, deaths);
+        plan
+    }
+
+    /// Draws it as [`Plan::drawn`], but that nobody dies in the middle of what the disk is given.
+    pub fn drawn_between_deeds(seed: u64, calls: u32) -> Self {
         let mut plan = Self::of(&mut Chance::new(seed), calls, Pace::Usual);
         plan.seed = seed;
         plan
@@ -134,12 +160,16 @@ impl Plan {
     /// Reads a small world from bytes: every decision in it is one of them, as long as there are any.
     pub fn read(bytes: &[u8]) -> Self {
         let mut tape = Chance::tape(bytes);
-        let (calls, pace) = match tape.below(16) {
+        let first = tape.below(256);
+        let (calls, pace) = match first % 16 {
             0 => (1, Pace::Usual),
             1 => (2, Pace::Brisk),
             _ => (1, Pace::Brisk),
         };
         let mut plan = Self::of(&mut tape, calls, pace);
+        if (1..4).contains(&(first / 16)) {
+            plan.dies_amid(&mut tape, 1);
+        }
         for planned in &mut plan.calls {
             planned.plan = Some(phones::Plan::drawn(&mut tape).at(pace));
         }
@@ -181,7 +211,7 @@ impl Plan {
                 Planned { number, begins, plan: None }
             })
             .collect();
-        let until = begins + pace.span(ms(4000));
+        let until = pace.until(begins);
         let faults = match chance.below(4) {
             0 => 0,
             1 => 1,
@@ -190,6 +220,22 @@ impl Plan {
         let mut faults: Vec<_> = (0..faults).flat_map(|_| Fault::drawn(chance, calls, until, pace)).collect();
         faults.sort_by_key(|&(at, _)| at);
         Self { seed: 0, calls: planned, faults, wire, timing, pace, tape: None }
+    }
+
+    /// Lets the box die so often in the middle of what the disk is given.
+    fn dies_amid(&mut self, chance: &mut Chance, deaths: u64) {
+        let until = self.pace.until(self.calls.last().map_or(ms(10), |planned| planned.begins));
+        let most = match self.pace {
+            Pace::Usual => 60,
+            Pace::Brisk => 12,
+        };
+        for _ in 0..deaths {
+            let at = Duration::from_millis(chance.below(until.as_millis() as u64));
+            let deeds = chance.below(most) as u32;
+            let power = chance.below(3) == 0;
+            self.faults.push((at, Fault::Amid { deeds, power, down: self.pace.span(ms(chance.between(10, 3000))) }));
+        }
+        self.faults.sort_by_key(|&(at, _)| at);
     }
 
     /// Returns the plan without all other calls and faults (by their places).
@@ -228,6 +274,11 @@ impl Pace {
             Self::Usual => usual,
             Self::Brisk => usual / 5,
         }
+    }
+
+    /// Until when something goes wrong in a world whose last call begins at this time.
+    fn until(self, last: Duration) -> Duration {
+        last + self.span(ms(4000))
     }
 
     /// Frames of the announcement: even a brisk one has a beginning and an end.
