@@ -24,6 +24,8 @@
     reason = "a test; the fuzzer mounts the same modules and needs others of them"
 )]
 
+#[path = "../support/heap.rs"]
+mod heap;
 mod scenarios;
 mod shrink;
 mod world;
@@ -158,8 +160,13 @@ fn the_worlds_of_the_fuzzers_corpus_hold() {
     }
 }
 
+/// Weighs what the boxes hold.
+#[global_allocator]
+static ALLOCATOR: heap::Counting = heap::Counting;
+
 /// Plays a plan; a panic of the box is a failure like any other.
 fn holds(plan: &Plan) -> Result<Report, String> {
+    world::SCALE.get_or_init(|| heap::live);
     match catch_unwind(AssertUnwindSafe(|| World::run(plan))) {
         Ok(Ok(report)) => Ok(report),
         Ok(Err(failure)) => Err(failure.to_string()),

@@ -9,9 +9,11 @@ use std::time::Duration;
 use mitschnitt::call::Deed;
 use mitschnitt::ids::Leg;
 
+use super::heap;
 use super::world::disk::Trouble;
 use super::world::phones::{By, Deviation, Forger, Hold, Plan as Call, Policy};
-use super::world::{Fault, Plan, Report, World};
+use super::world::plan::Planned;
+use super::world::{Fault, Plan, Report, SCALE, World};
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -138,6 +140,25 @@ fn process_that_dies_in_the_middle_of_any_write_or_sync_leaves_what_it_had_writt
         assert!(reports[..2].iter().all(|report| report.recordings == 0), "before its head is written there is none");
         assert!(reports[..deeds].iter().any(|report| report.recordings == 1 && report.packets < 100));
     }
+}
+
+#[test]
+fn box_holds_no_more_after_many_calls_than_after_few() {
+    SCALE.get_or_init(|| heap::live);
+    let after = |calls: u32| {
+        let planned = |number| {
+            let plan = Some(call(Policy::Announce).talks(ms(300)));
+            Planned { number, begins: ms(1000) * number, plan }
+        };
+        let plan = Plan { calls: (0..calls).map(planned).collect(), ..Plan::quiet(Vec::new()) };
+        World::run(&plan).unwrap_or_else(|failure| panic!("{failure}"))
+    };
+
+    // A transaction is over 32 s after its call: from then on one goes for each that comes.
+    let (few, many) = (after(100), after(500));
+
+    assert_eq!((few.recordings, many.recordings), (100, 500));
+    assert!(few.heap_bytes > 0 && many.heap_bytes <= few.heap_bytes + few.heap_bytes / 16, "{few:?}, {many:?}");
 }
 
 #[test]

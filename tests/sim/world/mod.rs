@@ -27,6 +27,7 @@ use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use mitschnitt::call::Done;
@@ -59,6 +60,8 @@ pub struct Report {
     pub faults: u64,
     /// Boxes that died in the middle of what their disk was given.
     pub deaths: u64,
+    /// Bytes of the heap that the box's cores held at the end, with every call over and every timer run; of several worlds the most.
+    pub heap_bytes: u64,
 }
 
 impl std::ops::AddAssign for Report {
@@ -69,6 +72,7 @@ impl std::ops::AddAssign for Report {
         self.packets += other.packets;
         self.faults += other.faults;
         self.deaths += other.deaths;
+        self.heap_bytes = self.heap_bytes.max(other.heap_bytes);
     }
 }
 
@@ -144,6 +148,18 @@ pub struct World<'p> {
 
 /// How long a world may last: 64·T1 after the last call, and a recording's rest, are far below it.
 const LONGEST: Duration = Duration::from_secs(600);
+
+/// The bytes of the heap that a box at rest may hold, and those by which each call may have made its lists, and its stock of chunk
+/// buffers, longer.
+const HEAP_AT_REST: u64 = 384 * 1024;
+const HEAP_AFTER_A_CALL: u64 = 24 * 1024;
+
+/// How the heap is weighed, where somebody does: the bytes that this thread has of it.
+pub static SCALE: OnceLock<fn() -> i64> = OnceLock::new();
+
+fn weighed() -> i64 {
+    SCALE.get().map_or(0, |scale| scale())
+}
 
 thread_local! {
     /// What the box of this thread's world logged since it was last looked at.
@@ -531,7 +547,14 @@ impl<'p> World<'p> {
         if !left.is_empty() {
             return Err(broken("left-over", left.join(", ")));
         }
-        self.node = None;
+        if let Some(node) = self.node.take() {
+            let held = node.dismantle(&weighed);
+            self.report.heap_bytes = held.iter().map(|&(_, bytes)| bytes).sum();
+            let most = HEAP_AT_REST + HEAP_AFTER_A_CALL * self.report.calls;
+            if self.report.heap_bytes > most {
+                return Err(broken("heap-at-rest", format!("the box at rest holds {held:?} bytes, of at most {most}")));
+            }
+        }
         let files = archive::read(&self.disk, &self.granted);
         self.report.recordings = files.len() as u64;
         self.report.packets = files.iter().map(|file| file.packets.len() as u64).sum();

@@ -69,6 +69,8 @@ const WALL: i64 = 1_795_512_600_000_000;
 const SOCKET_HOLDS: usize = 256;
 /// The box's media threads.
 const LANES: usize = 2;
+/// Pairs of ports kept in stock for each side.
+const STOCK: usize = 16;
 /// SIP datagrams read before anything else is looked at, as the shell does.
 const SIP_ROUND: usize = 64;
 
@@ -98,6 +100,8 @@ pub struct Node {
     /// What operators asked for and had, by the call's number in the world.
     pub done: Vec<(u32, Done)>,
     asked_for: BTreeMap<CallId, u32>,
+    /// The most calls that there were at once.
+    calls_most: usize,
     /// What the box itself did wrong, by name.
     pub broken: Option<(&'static str, String)>,
 }
@@ -219,7 +223,7 @@ fn config(pace: Pace, clocks: (Moment, Wall)) -> Config {
         media: box_media(),
         policies: policies.to_vec(),
         emergency: Vec::new(),
-        port_stock: 16,
+        port_stock: STOCK,
         // No world is silent for minutes, and who is on hold is not dead.
         dead: None,
         keys: mitschnitt::call::KeySource::new(zeroize::Zeroizing::new([7; 32])),
@@ -274,6 +278,7 @@ impl Node {
             ended: Vec::new(),
             done: Vec::new(),
             asked_for: BTreeMap::new(),
+            calls_most: 0,
             broken: None,
         };
         node.drain(now);
@@ -623,11 +628,27 @@ impl Node {
     }
 
     fn check(&mut self, _now: Moment) {
+        self.calls_most = self.calls_most.max(self.table.count());
         if self.table.count() > mitschnitt::limits::CALLS {
             self.breaks("limit", format!("{} calls", self.table.count()));
         }
         if self.table.stack().transactions() > mitschnitt::limits::TRANSACTIONS {
             self.breaks("limit", format!("{} transactions", self.table.stack().transactions()));
+        }
+        for thread in &self.lanes {
+            if thread.ports.len() > mitschnitt::limits::MEDIA_SOCKETS {
+                let what = format!("{} sockets of a thread", thread.ports.len());
+                self.broken.get_or_insert(("limit", what));
+            }
+        }
+        let (bridges, recorders) = self.held();
+        let most = self.calls_most * mitschnitt::limits::DIALOGS_PER_CALL;
+        if bridges > most || recorders > self.calls_most {
+            let what = format!("{bridges} bridges and {recorders} recorders, and never more than {} calls", self.calls_most);
+            self.breaks("limit", what);
+        }
+        if self.rows.len() > mitschnitt::limits::LEDGER_ROWS_WAITING {
+            self.breaks("limit", format!("{} rows wait for the ledger", self.rows.len()));
         }
         // An end always finds a place beyond the bound: one for each recording.
         let chunks = self.works.iter().filter(|work| !matches!(work, Work::End(..))).count();
@@ -646,23 +667,36 @@ impl Node {
         self.table.live().into_iter().find(|live| live.parties.call_id.reveal() == call_id).map(|live| live.call)
     }
 
+    /// Bridges and recorders that there are.
+    fn held(&self) -> (usize, usize) {
+        let bridges: u64 = self.lanes.iter().map(|thread| thread.lane.bridges()).sum();
+        (bridges as usize, self.lanes.iter().map(|thread| thread.lane.recordings()).sum())
+    }
+
     /// The table, to look at.
     pub const fn table(&self) -> &Table {
         &self.table
+    }
+
+    /// Takes it apart, and returns how many bytes of the heap each of its cores held.
+    pub fn dismantle(self, weigh: &dyn Fn() -> i64) -> [(&'static str, u64); 3] {
+        let Self { table, lanes, writer, .. } = self;
+        let lanes: Vec<Lane> = lanes.into_iter().map(|thread| thread.lane).collect();
+        [("signalling", heft(table, weigh)), ("media", heft(lanes, weigh)), ("writer", heft(writer, weigh))]
     }
 
     /// What is left once every call is over and every timer has run, though it should not be.
     pub fn left_over(&self) -> Vec<String> {
         let stock: usize = self.sockets.waiting.len() / 2;
         let lent = self.sockets.lent.len();
-        let bridges: u64 = self.lanes.iter().map(|thread| thread.lane.bridges()).sum();
-        let recordings: usize = self.lanes.iter().map(|thread| thread.lane.recordings()).sum();
+        let (bridges, recordings) = self.held();
         [
             ("transactions", self.table.stack().transactions()),
             ("calls", self.table.count()),
-            ("bridges", bridges as usize),
+            ("bridges", bridges),
             ("recorders", recordings),
             ("port pairs that no call has and no stock", lent.saturating_sub(stock)),
+            ("port pairs in stock beyond what may be", stock.saturating_sub(2 * STOCK)),
             ("work for the disk", self.works.len()),
             ("rows for the ledger", self.rows.len()),
         ]
@@ -671,6 +705,13 @@ impl Node {
         .map(|(what, count)| format!("{count} {what}"))
         .collect()
     }
+}
+
+/// Drops something, and returns how many bytes of the heap come free.
+fn heft<T>(it: T, weigh: &dyn Fn() -> i64) -> u64 {
+    let before = weigh();
+    drop(it);
+    u64::try_from(before - weigh()).unwrap_or(0)
 }
 
 fn thread_of(call: CallId) -> usize {
