@@ -170,7 +170,7 @@ fn every_test_that_a_document_names_is_there() {
             found += 1;
             let is_there = match &target {
                 Some(target) => tests.iter().any(|source| source.is_of_test(target) && source.has_test(&filter)),
-                None => library.iter().any(|source| source.module().contains(&filter) && source.has_test("")),
+                None => library.iter().any(|source| source.has_test(&filter)),
             };
             if !is_there {
                 wrong.push(format!("{}: no test of {target:?} has `{filter}` in its name", page.display()));
@@ -215,8 +215,12 @@ fn the_tests_that_a_document_names_are_found_however_they_are_written() {
     assert_eq!(found, [test("one", ""), test("two", "name_of"), (None, "vault::writer".into()), test("sim", "every")]);
     let source = Source::new("tests/two.rs", "#[test]\n#[cfg(unix)]\nfn a_name_of_it() {}\nfn a_helper() {}");
     assert!(source.is_of_test("two") && source.has_test("name_of") && !source.has_test("helper") && !source.is_of_test("tw"));
-    assert_eq!(Source::new("src/vault/writer.rs", "").module(), "vault::writer");
-    assert_eq!(Source::new("src/vault/mod.rs", "").module(), "vault");
+    let module = |name: &str| Source::new(name, "").module();
+    assert_eq!([module("src/vault/writer.rs"), module("src/vault/mod.rs")], ["vault::writer", "vault"]);
+    assert_eq!([module("tests/calls.rs"), module("tests/calls/secured.rs"), module("tests/sim/main.rs")], ["", "secured", ""]);
+    let source = Source::new("src/vault/writer.rs", "#[test]\nfn a_name() {}");
+    assert!(source.has_test("vault::writer") && source.has_test("writer::a_n") && !source.has_test("keys"));
+    assert!(!Source::new("src/vault/writer.rs", "").has_test("vault"), "a module without a test");
 }
 
 #[test]
@@ -290,10 +294,12 @@ impl Source {
         begin.into_iter().chain(with_lints).min().map_or(usize::MAX, |at| at + 1)
     }
 
-    /// The module that it is, without the crate: `vault::writer`.
+    /// The module that it is, without its crate, which is `src` or one target among the tests: `vault::writer`.
     fn module(&self) -> String {
-        let inside = self.name.trim_start_matches("src/").trim_end_matches(".rs");
-        inside.trim_end_matches("/mod").replace('/', "::")
+        let in_tests = || self.name.strip_prefix("tests/").map(|inside| inside.split_once('/').map_or("", |(_, inside)| inside));
+        let inside = self.name.strip_prefix("src/").or_else(in_tests).unwrap_or(&self.name);
+        let inside = inside.trim_end_matches(".rs").trim_end_matches("/mod");
+        if inside == "main" { String::new() } else { inside.replace('/', "::") }
     }
 
     /// Whether it belongs to this target among the tests, `tests/sim.rs` or anything in `tests/sim`.
@@ -302,14 +308,15 @@ impl Source {
         rest.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
     }
 
-    /// Whether a test in it has this in its name.
+    /// Whether a test in it has this in its name, of which its module is the beginning.
     fn has_test(&self, part: &str) -> bool {
+        let module = self.module();
         let mut is_test = false;
         self.code.lines().map(str::trim).any(|line| {
             is_test |= line == "#[test]";
             let Some(name) = line.strip_prefix("fn ").filter(|_| is_test) else { return false };
             is_test = false;
-            name.split('(').next().is_some_and(|name| name.contains(part))
+            name.split('(').next().is_some_and(|name| format!("{module}::{name}").contains(part))
         })
     }
 
