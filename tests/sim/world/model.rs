@@ -376,7 +376,7 @@ impl Model {
         };
         talk.request_in(at, leg, message, self.life, call);
         // The ACK of a refusal is between two neighbours, and says nothing of a dialog (RFC 3261 §17.1.1.3).
-        let invite = |request: &&call::Request| request.method == "INVITE" && request.leg == leg && request.cseq == message.cseq;
+        let invite = |request: &&call::Request| request.method == "INVITE" && request.is_sent_with(leg, message);
         let refused = |request: &call::Request| request.refused.is_some() && request.call == call;
         let acknowledges_refusal = message.method == "ACK" && talk.requests.iter().rev().find(invite).is_some_and(refused);
         if let Some(call) = call.filter(|_| !acknowledges_refusal) {

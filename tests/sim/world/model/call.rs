@@ -25,7 +25,8 @@ pub(super) struct Request {
     pub(super) leg: Leg,
     pub(super) cseq: u32,
     pub(super) method: String,
-    /// The tag of the To: what dialog it is in.
+    /// The tags of From and To: what dialog it is in. Which of the two tells the forks of a call apart depends on who sends it.
+    from_tag: String,
     to_tag: String,
     pub(super) at: Moment,
     pub(super) life: u32,
@@ -177,6 +178,7 @@ impl Talk {
             leg,
             cseq: message.cseq,
             method: message.method.to_owned(),
+            from_tag: message.from.tag.to_owned(),
             to_tag: message.to.tag.to_owned(),
             at,
             life,
@@ -225,7 +227,12 @@ impl Request {
     /// Requests in two dialogs of a call may have the same number; a response has the tag where an initial request has none yet.
     pub(super) fn is(&self, leg: Leg, message: &Message<'_>) -> bool {
         let is_in = self.to_tag == message.to.tag || self.to_tag.is_empty() && !message.is_request();
-        self.leg == leg && self.cseq == message.cseq && self.method == message.method && is_in
+        self.is_sent_with(leg, message) && self.method == message.method && is_in
+    }
+
+    /// Whether it has the number of this message, by the same sender: an ACK has that of its INVITE.
+    pub(super) fn is_sent_with(&self, leg: Leg, message: &Message<'_>) -> bool {
+        self.leg == leg && self.cseq == message.cseq && self.from_tag == message.from.tag
     }
 }
 
