@@ -375,9 +375,12 @@ impl Model {
             _ => talk.calls.iter().rev().copied().find(|&call| self.calls[call].dialog(leg, message).is_some()),
         };
         talk.request_in(at, leg, message, self.life, call);
-        // The ACK of a refusal is between two neighbours, and says nothing of a dialog (RFC 3261 §17.1.1.3).
+        // The ACK of a refusal is between two neighbours, and says nothing of a dialog (RFC 3261 §17.1.1.3). It has the refusal's tag: one
+        // with that of a dialog which was accepted is for the 2xx, though its number be that of another INVITE that was refused.
         let invite = |request: &&call::Request| request.method == "INVITE" && request.is_sent_with(leg, message);
-        let refused = |request: &call::Request| request.refused.is_some() && request.call == call;
+        let is_for_a_2xx = call.is_some_and(|call| self.calls[call].has_accepted(leg, message));
+        let refused =
+            |request: &call::Request| request.refused.is_some() && request.call == call && !(request.initial && is_for_a_2xx);
         let acknowledges_refusal = message.method == "ACK" && talk.requests.iter().rev().find(invite).is_some_and(refused);
         if let Some(call) = call.filter(|_| !acknowledges_refusal) {
             self.calls[call].request_in(at, leg, message, &self.rules);

@@ -40,7 +40,7 @@ pub(super) struct Request {
     pub(super) refused: Option<u16>,
     pub(super) call: Option<usize>,
     /// It begins a call.
-    initial: bool,
+    pub(super) initial: bool,
     /// It carried an SDP.
     described: bool,
 }
@@ -311,6 +311,11 @@ impl Call {
             return None;
         }
         self.dialogs.iter().position(|dialog| dialog.tag == theirs)
+    }
+
+    /// Whether the dialog of a request was accepted.
+    pub(super) fn has_accepted(&self, sender: Leg, message: &Message<'_>) -> bool {
+        self.dialog(sender, message).is_some_and(|index| self.dialogs[index].accepted.is_some())
     }
 
     pub(super) fn request_in(&mut self, at: Moment, leg: Leg, message: &Message<'_>, rules: &Rules) {

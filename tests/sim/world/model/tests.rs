@@ -67,6 +67,22 @@ fn the_first_of_two_invites_may_be_answered_when_the_second_has_come() {
 }
 
 #[test]
+fn an_ack_of_the_2xx_to_the_first_of_two_invites_confirms_it_though_it_has_the_number_of_the_second() {
+    let mut stage = Stage::new("+49301555");
+    stage.invites(1);
+    stage.invites(2);
+    let refused = stage.response(482, "INVITE", 2, Leg::Pbx, "").replace(";tag=b7", ";tag=n7");
+    stage.sip(Way::In, Leg::Trunk, &refused);
+    stage.sip(Way::Out, Leg::Pbx, &refused);
+    stage.is_answered_and_acknowledged(1, 2);
+    stage.announces();
+    stage.talks(20);
+    stage.hangs_up(Leg::Pbx);
+
+    stage.passes();
+}
+
+#[test]
 fn an_answer_to_the_first_of_two_invites_that_is_lost_in_the_box_is_caught() {
     let mut stage = Stage::new("+49301555");
     stage.invites(1);
@@ -420,9 +436,14 @@ impl Stage {
 
     /// The carrier answers this INVITE, and the ACK passes.
     fn is_answered(&mut self, cseq: u32) {
+        self.is_answered_and_acknowledged(cseq, cseq);
+    }
+
+    /// The carrier answers this INVITE, and an ACK with this number passes.
+    fn is_answered_and_acknowledged(&mut self, cseq: u32, acknowledged: u32) {
         let ok = |address| self.response(200, "INVITE", cseq, Leg::Pbx, &sdp(address));
         let (came, went) = (ok(TRUNK_PARTY), ok(PBX_PORT));
-        let ack = self.request("ACK", Leg::Pbx, cseq, "");
+        let ack = self.request("ACK", Leg::Pbx, acknowledged, "");
         self.sip(Way::In, Leg::Trunk, &came);
         self.sip(Way::Out, Leg::Pbx, &went);
         self.rests(5);
