@@ -514,11 +514,12 @@ impl Table {
                 let description = response.body().get(place.clone()).unwrap_or_default();
                 let pending = self.pending.get(&server);
                 let is_again = pending.is_some_and(|pending| pending.knows(at, description));
+                let is_first = pending.is_some_and(|pending| pending.described.iter().all(|&(of, _)| of != at));
                 let offer = pending.and_then(|pending| pending.offer.clone());
                 let stood = (kind == Kind::Invite && status < 200).then(|| call.dialogs.get(at).map(Dialog::stands)).flatten();
                 let role = match Role::after(offer.as_ref(), is_again) {
-                    // One that comes again, or that came in a provisional response, says what it said.
-                    Role::Offer if kind == Kind::Invite && status >= 200 && !is_again => Role::OfferAsked,
+                    // One that comes again, or after a provisional response had one, says what that said.
+                    Role::Offer if kind == Kind::Invite && status >= 200 && is_first => Role::OfferAsked,
                     role @ (Role::Offer | Role::OfferAsked | Role::Answer(_) | Role::Again(_)) => role,
                 };
                 match call.anchor(from, Some(at), &sdp, role, &mut self.desk) {

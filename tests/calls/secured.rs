@@ -428,6 +428,27 @@ fn who_asks_for_an_offer_within_the_call_may_be_somebody_else_and_gets_a_key_of_
 }
 
 #[test]
+fn an_offer_that_was_answered_by_prack_is_not_said_with_other_keys_in_the_2xx() {
+    let mut world = World::secured(MediaAs::Srtp, MediaAs::Srtp);
+    world.pbx_calls(&secure("192.0.2.10", 4000, &[key(1, CM, 2)]));
+    world.trunk_answers(200, "b", &secure("198.51.100.20", 6000, &[key(3, CM, 1)]));
+    world.pbx_acks("b");
+    world.pbx_sends("INVITE", 2, "b", "", "");
+    let invite = world.asked.clone();
+    let trunk = secure("198.51.100.20", 6000, &[key(1, CM, 1)]);
+    world.trunk_answers(183, "b", &trunk);
+    let offered = keys(&world.to_pbx("183"));
+    let body = "RAck: 1 2 INVITE\r\nContent-Type: application/sdp\r\n";
+    world.pbx_sends("PRACK", 3, "b", body, &secure("192.0.2.10", 4000, &[key(1, CM, 2)]));
+
+    world.asked = invite;
+    world.trunk_answers(200, "b", &trunk.replace("o=- 7 9", "o=- 7 10"));
+
+    assert_eq!(keys(&world.to_pbx("200")), offered);
+    assert!(opens(&world.srtp(Leg::Pbx).unwrap(), &key(1, CM, 2), &offered[0]));
+}
+
+#[test]
 fn what_is_refused_takes_no_key_to_the_other_side() {
     let secret = key(9, CM, 1);
     let wrong = secure("198.51.100.20", 6000, &[secret.clone()]);
