@@ -5,6 +5,70 @@ use mitschnitt::media::srtp::Refused;
 
 use super::*;
 
+proptest! {
+    /// Two forks of one offer, and so one key of ours: whatever comes and whatever is agreed, closed and built anew, no two packets that
+    /// are sealed under it have one source and number (RFC 3711 §9.1).
+    #[test]
+    fn no_two_packets_are_sealed_under_one_source_and_number(
+        kinds in uniform2(any::<bool>()),
+        steps in prop::collection::vec((0..2_usize, 0..9_u8, 1..3_u32, 0..400_u16), 1..120),
+    ) {
+        let mut lab = Lab::new();
+        let mut contents = kinds.map(|is_sound| if is_sound { Content::Audio } else { Content::OtherRtp });
+        let forks = [(ID, PORTS), (BridgeId { dialog: 1, ..ID }, [PairIds { rtp: PortId(20), rtcp: PortId(21) }, PORTS[1]])];
+        let describe = |lab: &mut Lab, fork: usize, trunk: &str, keys: Option<Box<Srtp>>| {
+            let id = forks[fork].0;
+            lab.order(Order::Describe { id, leg: Leg::Pbx, remote: remote(PBX), srtp: None });
+            lab.order(Order::Describe { id, leg: Leg::Trunk, remote: remote(trunk), srtp: keys });
+        };
+        let keys = |fork: usize| srtp([THEIRS, 8][fork], OURS);
+        for fork in 0..2 {
+            lab.bridge(forks[fork].0, forks[fork].1, contents[fork]);
+            describe(&mut lab, fork, TRUNK, keys(fork));
+        }
+
+        for (fork, step, ssrc, sequence) in steps {
+            let (id, ports) = forks[fork];
+            match step {
+                0 | 1 => lab.receive(ports[0].rtp, at(PBX), &packet(audio(ssrc, sequence, 160 * u32::from(sequence)))),
+                2 | 3 => lab.receive(ports[0].rtcp, at(PBX_RTCP), &sender_report(ssrc, 1, 2, 3)),
+                4 => describe(&mut lab, fork, if ssrc == 1 { TRUNK } else { "198.51.100.2:5000" }, keys(fork)),
+                5 => describe(&mut lab, fork, "0.0.0.0:0", None),
+                6 => describe(&mut lab, fork, TRUNK, None),
+                7 => {
+                    lab.announce(Leg::Trunk, 40);
+                    lab.outcome = if sequence % 4 == 0 { Sent::Failed } else { Sent::Out };
+                    lab.run(u64::from(sequence % 64));
+                }
+                _ => {
+                    contents[fork] = if ssrc == 1 { Content::Audio } else { Content::OtherRtp };
+                    lab.order(Order::Close { id });
+                    lab.bridge(id, ports, contents[fork]);
+                    describe(&mut lab, fork, TRUNK, keys(fork));
+                }
+            }
+        }
+
+        // By GCM each is longer by its tag, and RTCP by its index, which stands last.
+        let plain = packet(audio(1, 1, 1)).len();
+        let mut numbers = BTreeSet::new();
+        for sent in lab.sent.iter().filter(|sent| sent.port == PORTS[1].rtp && sent.bytes.len() == plain + 16) {
+            let (ssrc, sequence) = header(&sent.bytes);
+            prop_assert!(numbers.insert((Channel::Rtp, ssrc, u32::from(sequence))));
+        }
+        for sent in lab.sent.iter().filter(|sent| sent.port == PORTS[1].rtcp && sent.bytes.len() == 52 + 20) {
+            let word = |at: usize| u32::from_be_bytes(sent.bytes[at..at + 4].try_into().unwrap());
+            prop_assert!(numbers.insert((Channel::Rtcp, word(4), word(sent.bytes.len() - 4))));
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Channel {
+    Rtp,
+    Rtcp,
+}
+
 #[test]
 fn srtp_of_the_trunk_is_plain_to_the_pbx_and_to_the_recording() {
     let mut lab = Lab::secured();
