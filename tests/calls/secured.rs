@@ -73,9 +73,12 @@ fn any_rule() -> impl Strategy<Value = MediaAs> {
 #[derive(Clone, Debug)]
 struct Said {
     port: u16,
-    /// Transport, whether it is rejected, and the keys: tag, suite, which of the party's, and whether in capitals.
-    lines: Vec<(&'static str, bool, Vec<(u32, usize, usize, bool)>)>,
+    /// Transport, whether it is rejected, and the keys.
+    lines: Vec<(&'static str, bool, Vec<SaidKey>)>,
 }
+
+/// Tag, suite, which of the party's, and whether in capitals.
+type SaidKey = (u32, usize, usize, bool);
 
 fn said() -> impl Strategy<Value = Said> {
     let proto = prop_oneof![
@@ -450,8 +453,7 @@ fn an_offer_that_was_answered_by_prack_is_not_said_with_other_keys_in_the_2xx() 
 
 #[test]
 fn what_is_refused_takes_no_key_to_the_other_side() {
-    let secret = key(9, CM, 1);
-    let wrong = secure("198.51.100.20", 6000, &[secret.clone()]);
+    let wrong = secure("198.51.100.20", 6000, &[key(9, CM, 1)]);
     for status in [200, 488] {
         let mut world = World::secured(MediaAs::Srtp, MediaAs::Srtp);
         world.pbx_calls(&secure("192.0.2.10", 4000, &[key(1, CM, 2)]));
