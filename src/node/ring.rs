@@ -34,7 +34,7 @@ const BUFFERS: u16 = 1024;
 /// Datagrams that may be on their way out at once. The next is sent by itself, with a system call of its own.
 const SLOTS: u16 = 512;
 
-/// Requests that are handed over at once at most.
+/// Requests that are handed over at once at most: those of a round of all slots and as many receives. More: they are handed over in two.
 const REQUESTS: u32 = 1024;
 
 /// Completions that find room: one for each buffer and each slot, and some to spare. The kernel keeps what finds none.

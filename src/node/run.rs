@@ -38,7 +38,7 @@ pub(super) fn run(setup: Setup) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| format!("the runtime cannot start: {error}"))?;
+        .map_err(|error| format!("the runtime cannot start: {error}\n  the system gives no epoll or no file descriptor: raise LimitNOFILE= of the service, or `ulimit -Hn`"))?;
     runtime.block_on(serve(setup))
 }
 
@@ -134,7 +134,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
             send,
             Alive::new("media", ended.clone()),
         )
-        .map_err(|error| format!("a media thread cannot start: {error}"))?;
+        .map_err(|error| format!("a media thread cannot start: {error}\n  with too few threads or file descriptors: TasksMax= and LimitNOFILE= of the service; or fewer with `threads` in [media]"))?;
         lanes.push(lane);
         lane_threads.push(thread);
     }
@@ -275,7 +275,7 @@ impl Shell {
                 Some(up) = events.recv() => self.hear(up),
                 Some((call, left_a_file)) = failures.recv() => self.input(Input::VaultFailed { call, left_a_file }),
                 ready = self.socket.readable() => {
-                    ready.map_err(|error| format!("the SIP socket failed: {error}"))?;
+                    ready.map_err(|error| format!("the SIP socket failed: {error}\n  its interface or address may be gone; `ip address` shows those that are there, and the log what came before"))?;
                     self.receive(&mut buffer);
                 }
                 () = due => {}
