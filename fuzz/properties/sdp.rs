@@ -65,6 +65,14 @@ fn moved(mut media: Media, old: &Media, new: &Media, here: Here) -> Media {
     if old.addr.is_some_and(|addr| !addr.is_unspecified()) || (old.addr.is_none() && new.addr.is_some()) {
         media.addr = Some(here.ip);
     }
+    // Of whichever version: that of the place, unless others rely on the line.
+    if let (Some(was), Some(is)) = (old.addr, new.addr)
+        && was.is_unspecified()
+        && is.is_unspecified()
+        && is.is_ipv4() == here.ip.is_ipv4()
+    {
+        media.addr = Some(is);
+    }
     // A malformed a=rtcp line is mended on the way: some reader might have read a port out of it.
     media.rtcp = new.rtcp;
     assert!(old.rtcp.is_none() || new.rtcp.is_some());

@@ -23,9 +23,9 @@ impl Sdp {
     /// Returns the description with each media at its place `here`, in the order of the `m=` lines.
     ///
     /// The port of the `m=` line, the address in `c=` and `a=rtcp` are replaced; every other byte stays. A media with `None`, with port 0,
-    /// or that is not anchorable, stays as it is, and so does an address of zeroes, by which RFC 2543 puts a call on hold, unless it is of the other
-    /// version of IP than the place. Where the session's `c=` line cannot
-    /// serve all media that relied on it, those that it no longer fits get one of their own.
+    /// or that is not anchorable, stays as it is. An address of zeroes, by which RFC 2543 puts a call on hold, stays one, of the place's
+    /// version of IP where all media that rely on it have that. Where the session's `c=` line cannot serve all media that relied on it,
+    /// those that it no longer fits get one of their own.
     #[must_use]
     pub fn anchored(&self, here: &[Option<Here>]) -> Vec<u8> {
         let place = |media: usize| {
@@ -54,11 +54,14 @@ impl Sdp {
             let here = line.media.and_then(place);
             match (line.what, line.media) {
                 (What::Connection, None) => {
-                    let new = session_ip.and_then(|ip| self.connection(line, ip));
+                    // An address of zeroes may be of another version only if all that rely on it are moved to that.
+                    let turns =
+                        |ip: IpAddr| relying().all(|media| place(media).is_some_and(|here| here.ip.is_ipv4() == ip.is_ipv4()));
+                    let new = session_ip.and_then(|ip| self.connection(line, ip, turns(ip)));
                     self.replace(&mut out, &mut copied, line, new);
                 }
                 (What::Connection, Some(_)) => {
-                    self.replace(&mut out, &mut copied, line, here.and_then(|here| self.connection(line, here.ip)));
+                    self.replace(&mut out, &mut copied, line, here.and_then(|here| self.connection(line, here.ip, true)));
                 }
                 (What::Media, Some(media)) => {
                     self.replace(&mut out, &mut copied, line, here.and_then(|here| self.port(line, here)));
@@ -115,8 +118,8 @@ impl Sdp {
         }
     }
 
-    /// Returns the place of the address in a `c=` line, and the new one.
-    fn connection(&self, line: &Line, ip: IpAddr) -> Option<(Range<usize>, String)> {
+    /// Returns the place of the address in a `c=` line, and the new one. `turns` says whether zeroes may become those of the other version.
+    fn connection(&self, line: &Line, ip: IpAddr, turns: bool) -> Option<(Range<usize>, String)> {
         let connection = Connection::parse(self.text(line), 2)?;
         if !connection.is_zero() {
             return Some((connection.place, address(ip)));
@@ -124,7 +127,7 @@ impl Sdp {
         // On hold by an address of zeroes, and it must be of a version that the reader knows.
         let nowhere = if ip.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
         let is_another = connection.addr.is_some_and(|addr| addr.is_ipv4() != ip.is_ipv4());
-        is_another.then(|| (connection.place, address(nowhere)))
+        (is_another && turns).then(|| (connection.place, address(nowhere)))
     }
 
     /// Returns the place of the port in an `m=` line, and the new one.
