@@ -358,6 +358,11 @@ impl Bridge {
         self.side_mut(leg).tallies.strangers += 1;
     }
 
+    /// Whether what comes from the party on this leg is SRTP.
+    pub(super) const fn is_secured(&self, leg: Leg) -> bool {
+        self.side(leg).secure.is_some()
+    }
+
     /// Opens in place what came from a source of the party on this leg, and returns how long it is then. What is not the party's own is
     /// refused, and nothing is remembered of it.
     pub(super) fn open(&mut self, leg: Leg, channel: Channel, packet: &mut [u8], now: Moment) -> Result<usize, Refused> {

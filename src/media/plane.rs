@@ -101,29 +101,37 @@ impl Plane {
             self.tallies.unowned += 1;
             return Verdict::default();
         };
-        let mut refused = None;
+        // Of forks behind one gateway, the one whose key opens it; only if none does, one that has no key.
+        let (mut party, mut refused) = (None, None);
         for &candidate in candidates {
-            if let Some(Some(bridge)) = self.bridges.get_mut(candidate as usize)
-                && bridge.is_from_party(facing, channel, &source)
-            {
-                let len = match bridge.open(facing, channel, packet, now) {
-                    Ok(len) => len,
-                    // Two forks behind one gateway: it may be of the other, whose key is another.
-                    Err(why) => {
-                        refused.get_or_insert((candidate, why));
-                        continue;
-                    }
-                };
-                let packet = packet.get(..len).unwrap_or_default();
-                if bridge.is_to_be_proved(facing) {
-                    let settled = bridge.prove(facing, channel, packet, now);
-                    settle(settled, bridge.id(), facing, candidate, &mut self.told, &mut self.due);
-                }
-                let verdict = bridge.packet(facing, channel, packet, &mut self.told, now);
-                self.tallies.forwarded += u64::from(verdict.forward.is_some());
-                self.tallies.kept += u64::from(verdict.keep.is_some());
-                return verdict;
+            let Some(Some(bridge)) = self.bridges.get_mut(candidate as usize) else { continue };
+            if !bridge.is_from_party(facing, channel, &source) {
+                continue;
             }
+            if !bridge.is_secured(facing) {
+                party = party.or(Some((candidate, packet.len())));
+                continue;
+            }
+            match bridge.open(facing, channel, packet, now) {
+                Ok(len) => {
+                    party = Some((candidate, len));
+                    break;
+                }
+                Err(why) => refused = refused.or(Some((candidate, why))),
+            }
+        }
+        if let Some((candidate, len)) = party
+            && let Some(Some(bridge)) = self.bridges.get_mut(candidate as usize)
+        {
+            let packet = packet.get(..len).unwrap_or_default();
+            if bridge.is_to_be_proved(facing) {
+                let settled = bridge.prove(facing, channel, packet, now);
+                settle(settled, bridge.id(), facing, candidate, &mut self.told, &mut self.due);
+            }
+            let verdict = bridge.packet(facing, channel, packet, &mut self.told, now);
+            self.tallies.forwarded += u64::from(verdict.forward.is_some());
+            self.tallies.kept += u64::from(verdict.keep.is_some());
+            return verdict;
         }
         if let Some((candidate, why)) = refused {
             if let Some(count) = self.tallies.refused.get_mut(why.index()) {

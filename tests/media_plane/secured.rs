@@ -357,6 +357,25 @@ fn the_packets_of_two_forks_behind_one_gateway_are_told_apart_by_their_keys() {
 }
 
 #[test]
+fn of_two_forks_behind_one_gateway_a_plain_one_does_not_take_what_the_others_key_opens() {
+    let mut lab = Lab::secured();
+    let plain = BridgeId { dialog: 1, ..ID };
+    lab.bridge(plain, [PairIds { rtp: PortId(20), rtcp: PortId(21) }, PORTS[1]], Content::Audio);
+    lab.order(Order::Describe { id: plain, leg: Leg::Pbx, remote: remote(PBX), srtp: None });
+    lab.order(Order::Describe { id: plain, leg: Leg::Trunk, remote: remote(TRUNK), srtp: None });
+    let mut theirs = sealer(THEIRS);
+    let voice = packet(audio(1, 1, 160));
+
+    lab.receive(PORTS[1].rtp, at(TRUNK), &sealed(&mut theirs, &voice));
+    lab.receive(PORTS[1].rtp, at(TRUNK), &voice);
+
+    assert_eq!(
+        lab.sent.iter().map(|sent| (sent.port, &sent.bytes)).collect::<Vec<_>>(),
+        [(PORTS[0].rtp, &voice), (PortId(20), &voice)]
+    );
+}
+
+#[test]
 fn both_sides_may_be_secured_and_neither_knows_the_others_key() {
     let mut lab = Lab::secured();
     lab.order(Order::Describe { id: ID, leg: Leg::Pbx, remote: remote(PBX), srtp: srtp(11, 12) });
