@@ -540,7 +540,7 @@ mod tests {
         let late = numbers(&[1000, 1001, 1001 - behind, 1002]);
         assert_eq!((late.received, late.reordered), (4, 1));
 
-        let anew = numbers(&[1000, 1001, 1000 - behind, 1001 - behind]);
+        let anew = numbers(&[1000, 1001, 999 - behind, 1000 - behind]);
         assert_eq!((anew.received, anew.reordered, anew.lost()), (4, 0, 0));
     }
 
