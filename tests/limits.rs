@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each bound of `src/limits.rs`, and who shows its consequence: file and test.
-const SHOWN: [(&str, &[(&str, &str)]); 38] = [
+const SHOWN: [(&str, &[(&str, &str)]); 39] = [
     ("SIP_MESSAGE_BYTES", &[("tests/bad_input.rs", "the_longest_datagram_there_is_does_no_harm")]),
     ("SIP_HEADER_LINES", &[("tests/sip_stack.rs", "a_request_with_more_lines_than_may_be_is_400_and_nothing_is_kept")]),
     (
@@ -53,6 +53,7 @@ const SHOWN: [(&str, &[(&str, &str)]); 38] = [
         "LATCH_CANDIDATES",
         &[("src/media/latch.rs", "of_more_sources_than_are_counted_the_one_of_which_least_is_known_is_forgotten")],
     ),
+    ("SESSION_TIMER_GRACE", &[("tests/calls/session_timer.rs", "a_call_that_nobody_refreshes_and_nobody_is_heard_in_is_ended")]),
     (
         "PORT_STOCK",
         &[
