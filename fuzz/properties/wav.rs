@@ -13,7 +13,7 @@ pub(crate) fn check(data: &[u8]) {
         Ok(sound) => sound,
         Err(error) => {
             assert!(!error.to_string().chars().chain(error.remedy().chars()).any(char::is_control), "{error}");
-            assert!(Codec::ALL.into_iter().all(|codec| encode_wav(data, codec) == Err(error)));
+            assert!(Codec::TELEPHONE.into_iter().all(|codec| encode_wav(data, codec) == Err(error)));
             return;
         }
     };
@@ -32,7 +32,7 @@ pub(crate) fn check(data: &[u8]) {
 
 /// The payload is as long as the sound: at 8,000 bytes a second, whatever the codec.
 fn check_encoded(data: &[u8], frames: usize, rate: u32) {
-    for codec in Codec::ALL {
+    for codec in Codec::TELEPHONE {
         // Another rate costs a thousand times as much; one file in 1,024 is enough.
         let is_chosen =
             data.iter().fold(7_u32, |sum, &byte| sum * 31 % 1021 + u32::from(byte)).is_multiple_of(1024) && frames < 64;

@@ -118,7 +118,7 @@ impl Offer {
 
     /// Returns the description that offers this at `rtp`.
     pub(super) fn print(&self, rtp: SocketAddr, session: u64, version: u64) -> String {
-        let formats = self.codecs.iter().map(|codec| (codec.payload_type(), *codec));
+        let formats = self.codecs.iter().filter_map(|codec| Some((codec.payload_type()?, *codec)));
         print(rtp, session, version, formats, self.keys, self)
     }
 
@@ -224,7 +224,7 @@ impl Audio {
     fn read(value: &str) -> Option<Self> {
         let mut words = value.split_ascii_whitespace().skip(1);
         let port = words.next()?.split('/').next()?.parse().ok()?;
-        let named = |pt: u8| Codec::ALL.into_iter().find(|codec| codec.payload_type() == pt).map_or("", Codec::name).to_owned();
+        let named = |pt: u8| Codec::from_payload_type(pt).map_or("", Codec::name).to_owned();
         let formats = words.skip(1).filter_map(|word| word.parse().ok()).map(|pt| (pt, named(pt))).collect();
         Some(Self { port, formats, ..Self::default() })
     }

@@ -37,13 +37,15 @@ impl Codings {
     }
 }
 
+fn name(name: &str, clock: u32, channels: u8) -> String {
+    if channels > 1 { format!("{name}/{clock}/{channels}") } else { format!("{name}/{clock}") }
+}
+
 fn dynamic(format: &Format) -> Coding {
-    match (Codec::from_name(&format.name), format.clock, format.channels) {
-        // All three run on a clock of 8 kHz, G.722 for historical reasons too (RFC 3551 §4.5.2).
-        (Some(codec), 8000, 0 | 1) => Coding::Sound(codec),
-        _ if ["CN", "telephone-event"].iter().any(|name| format.name.eq_ignore_ascii_case(name)) => Coding::Silence,
-        (Some(_) | None, clock, 0 | 1) => Coding::Unknown(format!("{}/{clock}", format.name)),
-        (Some(_) | None, clock, channels) => Coding::Unknown(format!("{}/{clock}/{channels}", format.name)),
+    match Codec::from_rtpmap(&format.name, format.clock, format.channels) {
+        Some(codec) => Coding::Sound(codec),
+        None if ["CN", "telephone-event"].iter().any(|name| format.name.eq_ignore_ascii_case(name)) => Coding::Silence,
+        None => Coding::Unknown(name(&format.name, format.clock, format.channels)),
     }
 }
 
@@ -56,12 +58,11 @@ fn fixed(payload_type: u8) -> Coding {
         4 => "G723",
         5 | 6 | 16 | 17 => "DVI4",
         7 => "LPC",
-        10 | 11 => "L16",
         12 => "QCELP",
         14 => "MPA",
         15 => "G728",
         18 => "G729",
-        other => match Codec::ALL.into_iter().find(|codec| codec.payload_type() == other) {
+        other => match Codec::from_payload_type(other) {
             Some(codec) => return Coding::Sound(codec),
             None => return Coding::Unknown(format!("payload type {other}")),
         },
@@ -87,6 +88,10 @@ mod tests {
         codings.learn(&format(97, "opus", 48_000, 2));
         codings.learn(&format(98, "telephone-event", 8000, 1));
         codings.learn(&format(99, "PCMU", 16_000, 1));
+        codings.learn(&format(100, "l16", 16_000, 0));
+        codings.learn(&format(101, "L16", 48_000, 2));
+        codings.learn(&format(102, "L16", 8123, 1));
+        codings.learn(&format(103, "L16", 48_000, 6));
         codings.learn(&format(200, "PCMU", 8000, 1));
 
         assert_eq!(codings.of(0), Coding::Sound(Codec::Pcma));
@@ -94,13 +99,19 @@ mod tests {
         assert_eq!(codings.of(97), Coding::Unknown("opus/48000/2".into()));
         assert_eq!(codings.of(98), Coding::Silence);
         assert_eq!(codings.of(99), Coding::Unknown("PCMU/16000".into()));
+        assert_eq!(codings.of(100), Coding::Sound(Codec::L16 { rate: 16_000, channels: 1 }));
+        assert_eq!(codings.of(101), Coding::Sound(Codec::L16 { rate: 48_000, channels: 2 }));
+        assert_eq!(codings.of(102), Coding::Unknown("L16/8123".into()));
+        assert_eq!(codings.of(103), Coding::Unknown("L16/48000/6".into()));
     }
 
     #[test]
     fn without_a_word_the_static_table_holds() {
         let codings = Codings::new();
 
-        assert_eq!([0, 8, 9].map(|kind| codings.of(kind)), Codec::ALL.map(Coding::Sound));
+        assert_eq!([0, 8, 9].map(|kind| codings.of(kind)), Codec::TELEPHONE.map(Coding::Sound));
+        assert_eq!(codings.of(10), Coding::Sound(Codec::L16 { rate: 44_100, channels: 2 }));
+        assert_eq!(codings.of(11), Coding::Sound(Codec::L16 { rate: 44_100, channels: 1 }));
         assert_eq!(codings.of(13), Coding::Silence);
         assert_eq!(codings.of(18), Coding::Unknown("G729".into()));
         assert_eq!(codings.of(111), Coding::Unknown("payload type 111".into()));

@@ -1,12 +1,13 @@
 //! Both legs on one timeline: takes packets as they came, gives stereo sound as it is settled, and holds no more than [`KEEP`] of it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use crate::codec::Codec;
 use crate::export::coding::{Coding, Codings};
-use crate::export::stream::{HOLD, LATEST, MS, Sink, Stream, Taken, Tick, per_tick};
+use crate::export::stream::{HOLD, LATEST, MS, Sink, Step, Stream, TICKS, Taken, Tick, per_step};
 use crate::ids::Leg;
-use crate::sound::resample::Doubler;
+use crate::sound::resample::Riser;
 use crate::vault::Format;
 use crate::wire::rtp::{self, Rtp};
 
@@ -19,23 +20,44 @@ const STREAMS: usize = 16;
 /// Names of codings that are counted apart. More are counted as one.
 const NAMES: usize = 32;
 
-/// Ticks that the doubler must see ahead.
-#[expect(clippy::cast_possible_wrap, reason = "it is 24")]
-const LAG: Tick = Doubler::LAG as Tick;
-
-/// Samples a second of what is written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Samples a second of what is written. Sound of a lower rate is raised to it, sound of this rate comes out sample for sample.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Rate {
-    /// 8 kHz: all of the sound is G.711, and comes out sample for sample.
+    /// 8 kHz: all of the sound is G.711, or as narrow.
     Narrow,
-    /// 16 kHz: some of it is G.722; G.711 is doubled.
+    /// 16 kHz: the widest of it is G.722, or as wide.
     Wide,
+    /// 48 kHz: some of it is wider.
+    Full,
+}
+
+impl Rate {
+    /// Returns the lowest that has room for sound of so many samples a second.
+    pub(super) const fn above(sample_rate: u32) -> Self {
+        match sample_rate {
+            ..=8000 => Self::Narrow,
+            8001..=16_000 => Self::Wide,
+            16_001.. => Self::Full,
+        }
+    }
+
+    pub(super) const fn hz(self) -> u32 {
+        match self {
+            Self::Narrow => 8000,
+            Self::Wide => 16_000,
+            Self::Full => 48_000,
+        }
+    }
+
+    /// How many samples are before this tick.
+    fn samples(self, ticks: Tick) -> u64 {
+        u64::try_from(ticks).unwrap_or(0).saturating_mul(u64::from(self.hz() / 8000))
+    }
 }
 
 /// Both legs of a recording.
 #[derive(Debug)]
 pub(super) struct Timeline {
-    rate: Rate,
     legs: [Track; 2],
     /// The latest arrival.
     now: Tick,
@@ -45,7 +67,7 @@ pub(super) struct Timeline {
 
 impl Timeline {
     pub(super) fn new(rate: Rate) -> Self {
-        Self { rate, legs: [Track::new(), Track::new()], now: 0, given: 0 }
+        Self { legs: [Track::new(rate), Track::new(rate)], now: 0, given: 0 }
     }
 
     /// Learns what a payload type means on a leg from here on.
@@ -56,8 +78,7 @@ impl Timeline {
     /// Takes a packet of a leg. What came before it by [`HOLD`] is placed.
     pub(super) fn take(&mut self, leg: Leg, came: Tick, packet: &[u8]) {
         self.pass(came);
-        let rate = self.rate;
-        self.leg(leg).take(rate, came, packet);
+        self.leg(leg).take(came, packet);
     }
 
     /// Lets time pass without a packet.
@@ -87,7 +108,7 @@ impl Timeline {
     pub(super) fn give(&mut self, until: Tick, sound: &mut [Vec<i16>; 2]) {
         for (track, out) in self.legs.iter_mut().zip(sound) {
             out.clear();
-            track.give(self.rate, self.given, until, out);
+            track.lines.give(until, out);
         }
         self.given = self.given.max(until);
     }
@@ -112,9 +133,9 @@ impl Timeline {
 pub(super) struct Tally {
     pub(super) packets: u64,
     pub(super) ignored: u64,
-    pub(super) sounding: Tick,
-    pub(super) stretched: Tick,
-    pub(super) shortened: Tick,
+    pub(super) sounding: Duration,
+    pub(super) stretched: Duration,
+    pub(super) shortened: Duration,
     pub(super) anchors: u64,
     pub(super) undecoded: BTreeMap<String, u64>,
 }
@@ -125,15 +146,14 @@ struct Track {
     codings: Codings,
     streams: Vec<Stream>,
     lines: Lines,
-    doubler: Doubler,
 }
 
 impl Track {
-    fn new() -> Self {
-        Self { codings: Codings::new(), streams: Vec::new(), lines: Lines::default(), doubler: Doubler::new() }
+    fn new(rate: Rate) -> Self {
+        Self { codings: Codings::new(), streams: Vec::new(), lines: Lines::new(rate) }
     }
 
-    fn take(&mut self, rate: Rate, came: Tick, packet: &[u8]) {
+    fn take(&mut self, came: Tick, packet: &[u8]) {
         let tally = &mut self.lines.tally;
         tally.packets += 1;
         let rtp = if rtp::is_rtcp(packet) { None } else { Rtp::parse(packet) };
@@ -144,10 +164,12 @@ impl Track {
         match self.codings.of(rtp.payload_type()) {
             Coding::Silence => {}
             // The survey heard none of it, so that the rate has no room for it.
-            Coding::Sound(Codec::G722) if rate == Rate::Narrow => tally.not_decoded("G722".to_owned()),
+            Coding::Sound(codec) if Rate::above(codec.sample_rate()) > self.lines.rate => {
+                tally.not_decoded(codec.name().to_owned())
+            }
             Coding::Unknown(name) => tally.not_decoded(name),
             Coding::Sound(codec) => {
-                let place = self.stream(&rtp);
+                let place = self.stream(&rtp, codec);
                 let stream = self.streams.get_mut(place);
                 if stream.map(|stream| stream.take(&rtp, codec, came, &mut self.lines)) != Some(Taken::Held) {
                     self.lines.tally.ignored += 1;
@@ -157,8 +179,8 @@ impl Track {
     }
 
     /// The place of the stream that a packet is of: of two, since a sender began anew, the one that was heard last; or a new one.
-    fn stream(&mut self, rtp: &Rtp<'_>) -> usize {
-        let known = self.streams.iter().enumerate().filter(|(_, stream)| stream.is_of(rtp));
+    fn stream(&mut self, rtp: &Rtp<'_>, codec: Codec) -> usize {
+        let known = self.streams.iter().enumerate().filter(|(_, stream)| stream.is_of(rtp, codec));
         if let Some((place, _)) = known.max_by_key(|(_, stream)| stream.heard()) {
             return place;
         }
@@ -167,7 +189,7 @@ impl Track {
         {
             self.streams.remove(place).release(Tick::MAX, &mut self.lines);
         }
-        self.streams.push(Stream::begin(rtp));
+        self.streams.push(Stream::begin(rtp, codec));
         self.streams.len() - 1
     }
 
@@ -176,57 +198,92 @@ impl Track {
     }
 
     fn end(&self) -> Tick {
-        let Lines { narrow, wide, .. } = &self.lines;
-        // Half a tick of sound counts as a whole one.
-        narrow.end().max((wide.end() + 1) / 2)
+        // A part of a tick of sound counts as a whole one.
+        self.lines
+            .lanes
+            .iter()
+            .map(|(&rate, lane)| (lane.line.end() * TICKS + i64::from(rate) - 1) / i64::from(rate))
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+/// The sound of one leg that is not settled.
+#[derive(Debug)]
+struct Lines {
+    /// Of what is given.
+    rate: Rate,
+    /// How many samples have been given.
+    given: u64,
+    /// Those of one sampling rate, by that rate.
+    lanes: BTreeMap<u32, Lane>,
+    tally: Tally,
+}
+
+/// Sound of one sampling rate, and how it becomes what is given.
+#[derive(Debug)]
+struct Lane {
+    line: Line,
+    /// Nothing where it has that rate already.
+    riser: Option<Riser>,
+}
+
+impl Lines {
+    fn new(rate: Rate) -> Self {
+        Self { rate, given: 0, lanes: BTreeMap::new(), tally: Tally::default() }
     }
 
-    fn give(&mut self, rate: Rate, from: Tick, until: Tick, out: &mut Vec<i16>) {
-        let Lines { narrow, wide, .. } = &mut self.lines;
-        match rate {
-            Rate::Narrow => narrow.give(until, out),
-            Rate::Wide => {
+    /// Appends the sound up to there.
+    fn give(&mut self, until: Tick, out: &mut Vec<i16>) {
+        let until = self.rate.samples(until);
+        out.resize(usize::try_from(until.saturating_sub(self.given)).unwrap_or(0), 0);
+        let mut sound = Vec::new();
+        for lane in self.lanes.values_mut() {
+            sound.clear();
+            lane.give(until, &mut sound);
+            for (sample, &more) in out.iter_mut().zip(&sound) {
+                *sample = sample.saturating_add(more);
+            }
+        }
+        self.given = self.given.max(until);
+    }
+}
+
+impl Lane {
+    /// One whose first sample will be the one that is given next.
+    fn new(from: u32, to: Rate, given: u64) -> Self {
+        let riser = (from != to.hz()).then(|| Riser::new(from, to.hz(), given));
+        let base = i64::try_from(riser.as_ref().map_or(given, Riser::taken)).unwrap_or(i64::MAX);
+        Self { line: Line { base, samples: VecDeque::new(), span: Line::SPAN * i64::from(from) / TICKS }, riser }
+    }
+
+    fn give(&mut self, until: u64, out: &mut Vec<i16>) {
+        match &mut self.riser {
+            None => self.line.give(i64::try_from(until).unwrap_or(i64::MAX), out),
+            Some(riser) => {
                 let mut ahead = Vec::new();
-                narrow.give(until + LAG, &mut ahead);
-                self.doubler.double(&ahead, out);
-                // Its first outputs are of before the beginning.
-                let unborn = if from == 0 { (2 * Doubler::LAG).min(out.len()) } else { 0 };
-                out.drain(..unborn);
-                let mut sound = Vec::new();
-                wide.give(2 * until, &mut sound);
-                for (sample, more) in out.iter_mut().zip(sound) {
-                    *sample = sample.saturating_add(more);
-                }
+                self.line.give(i64::try_from(riser.reach(until)).unwrap_or(i64::MAX), &mut ahead);
+                riser.rise(&ahead, until, out);
             }
         }
     }
 }
 
-/// The sound of one leg that is not settled: G.711 at 8 kHz, G.722 at 16 kHz.
-#[derive(Debug, Default)]
-struct Lines {
-    narrow: Line,
-    wide: Line,
-    tally: Tally,
-}
-
 impl Sink for Lines {
-    fn put(&mut self, at: Tick, codec: Codec, samples: &[i16]) {
-        let line = match codec {
-            Codec::Pcmu | Codec::Pcma => &mut self.narrow,
-            Codec::G722 => &mut self.wide,
-        };
-        let per_tick = per_tick(codec);
-        let put = line.put(at * width(per_tick), samples);
-        self.tally.sounding += width(put / per_tick);
+    fn put(&mut self, at: Step, codec: Codec, samples: &[i16]) {
+        let (rate, given) = (self.rate, self.given);
+        let from = codec.sample_rate();
+        let lane = self.lanes.entry(from).or_insert_with(|| Lane::new(from, rate, given));
+        let put = lane.line.put(at * width(per_step(codec)), samples);
+        self.tally.sounding += span(width(put), from);
         if put == 0 && !samples.is_empty() {
             self.tally.ignored += 1;
         }
     }
 
-    fn moved(&mut self, by: Tick) {
-        self.tally.stretched += by.max(0);
-        self.tally.shortened += (-by).max(0);
+    fn moved(&mut self, by: Step, codec: Codec) {
+        self.tally.stretched += span(by.max(0), codec.clock());
+        self.tally.shortened += span((-by).max(0), codec.clock());
     }
 
     fn anchored(&mut self) {
@@ -242,16 +299,18 @@ impl Tally {
 }
 
 /// Samples from a place on, silence where none has been put.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Line {
     /// The place of the first sample, counted in samples.
     base: i64,
     samples: VecDeque<i16>,
+    /// The most that may be ahead of what was given: bounds the memory, whatever is put.
+    span: i64,
 }
 
 impl Line {
-    /// The most that may be ahead of what was given: bounds the memory, whatever is put.
-    const SPAN: i64 = 4 * KEEP;
+    /// So much as time.
+    const SPAN: Tick = 4 * KEEP;
 
     /// Puts samples at a place, and returns how many found room: not before what was given away, not far ahead of it. Where there
     /// is sound already, from another stream of the leg, both are heard.
@@ -260,7 +319,7 @@ impl Line {
         let before = usize::try_from(-first).unwrap_or(0);
         let samples = samples.get(before..).unwrap_or(&[]);
         let first = first.max(0);
-        if first > Self::SPAN {
+        if first > self.span {
             return 0;
         }
         let first = usize::try_from(first).unwrap_or(0);
@@ -286,6 +345,11 @@ impl Line {
         out.extend(std::iter::repeat_n(0, count - there));
         self.base = self.base.max(until);
     }
+}
+
+/// How long so many steps or samples last.
+fn span(count: i64, rate: u32) -> Duration {
+    Duration::from_micros(u64::try_from(count).unwrap_or(0).saturating_mul(1_000_000) / u64::from(rate.max(1)))
 }
 
 fn width(count: usize) -> i64 {

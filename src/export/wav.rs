@@ -4,7 +4,6 @@ use std::fmt;
 use std::io::{self, Seek, Write};
 use std::time::Duration;
 
-use crate::codec::Codec;
 use crate::export::coding::{Coding, Codings};
 use crate::export::stream::{MS, Tick};
 use crate::export::timeline::{Rate, Tally, Timeline};
@@ -27,13 +26,10 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Returns the sampling rate of the file: 16,000 Hz where there is G.722 in it, otherwise 8,000.
+    /// Returns the sampling rate of the file: 8,000, 16,000 or 48,000 Hz, the lowest that its widest sound needs.
     #[must_use]
     pub const fn rate(&self) -> u32 {
-        match self.rate {
-            Rate::Narrow => 8000,
-            Rate::Wide => 16_000,
-        }
+        self.rate.hz()
     }
 }
 
@@ -50,9 +46,7 @@ pub fn survey<P: AsRef<[u8]>, E>(records: impl IntoIterator<Item = Result<Record
             Record::Rtp { leg, came, packet } => {
                 survey.packets += 1;
                 survey.duration = survey.duration.max(came);
-                if is_wide(of(&mut codings, leg), packet.as_ref()) {
-                    survey.rate = Rate::Wide;
-                }
+                survey.rate = survey.rate.max(rate(of(&mut codings, leg), packet.as_ref()));
             }
             Record::End(totals) => survey.duration = survey.duration.max(totals.ended),
             Record::Evidence(_) | Record::Gap(_) | Record::Quality(_) | Record::Other { .. } => {}
@@ -187,10 +181,10 @@ impl LegExport {
         Self {
             packets: tally.packets,
             ignored: tally.ignored,
-            sounding: span(tally.sounding),
-            silence: span(end - tally.sounding),
-            stretched: span(tally.stretched),
-            shortened: span(tally.shortened),
+            sounding: tally.sounding,
+            silence: span(end).saturating_sub(tally.sounding),
+            stretched: tally.stretched,
+            shortened: tally.shortened,
             anchors: tally.anchors,
         }
     }
@@ -225,7 +219,7 @@ impl<E> fmt::Display for ExportError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Recording(_) => f.write_str("read the recording"),
-            Self::Disk(_) => f.write_str("write the sound file"),
+            Self::Disk(_) => f.write_str("write the file"),
             Self::TooLong { duration } => write!(f, "fit {} h of sound into a WAV file of 4 GiB", duration.as_secs() / 3600),
         }
     }
@@ -249,14 +243,20 @@ fn of(codings: &mut [Codings; 2], leg: Leg) -> &mut Codings {
     }
 }
 
-fn is_wide(codings: &Codings, packet: &[u8]) -> bool {
+/// The rate that a packet's sound needs.
+fn rate(codings: &Codings, packet: &[u8]) -> Rate {
     let rtp = if rtp::is_rtcp(packet) { None } else { Rtp::parse(packet) };
-    rtp.is_some_and(|rtp| codings.of(rtp.payload_type()) == Coding::Sound(Codec::G722))
+    match rtp.map(|rtp| codings.of(rtp.payload_type())) {
+        Some(Coding::Sound(codec)) => Rate::above(codec.sample_rate()),
+        Some(Coding::Silence | Coding::Unknown(_)) | None => Rate::Narrow,
+    }
 }
 
 /// A tick is 125 µs.
 fn tick(since_beginning: Duration) -> Tick {
-    Tick::try_from(since_beginning.as_micros() / 125).unwrap_or(Tick::MAX / 4).min(Tick::MAX / 4)
+    /// 34 years: on a clock of 48 kHz still far from the end of the numbers.
+    const LAST: Tick = Tick::MAX >> 20;
+    Tick::try_from(since_beginning.as_micros() / 125).unwrap_or(LAST).min(LAST)
 }
 
 fn span(ticks: Tick) -> Duration {
@@ -310,6 +310,67 @@ mod tests {
         assert_same(&heard.trunk[..16_000], &expected, "the sound");
         let kept: Vec<i16> = heard.pbx.iter().copied().step_by(2).skip(800).take(8000).collect();
         assert_same(&kept, &decoded(&left), "every other sample");
+    }
+
+    #[test]
+    fn linear_samples_keep_their_places_and_values_in_a_file_of_48_khz() {
+        let format = |payload_type, clock, channels| {
+            let (leg, since, name) = (Leg::Trunk, Duration::ZERO, "L16".to_owned());
+            Record::Format(Format { leg, since, payload_type, clock, channels, name })
+        };
+        for (clock, channels, step) in [(48_000_u32, 1_u8, 960_u32), (48_000, 2, 960), (44_100, 2, 441), (16_000, 1, 320)] {
+            let song: Vec<i16> = (0..clock).map(|at| (i32::from(at as u16).rem_euclid(200) * 50 - 5000) as i16).collect();
+            let mut trunk = phone(Leg::Trunk, 0, &vec![0; 160 * (clock / step) as usize]);
+            for ((packet, sound), index) in trunk.iter_mut().zip(song.chunks(step as usize)).zip(0_u32..) {
+                packet.header.payload_type = 96;
+                packet.header.timestamp = 0xffff_0000_u32.wrapping_add(index * step);
+                packet.came = u64::from(index * step) * 1_000_000 / u64::from(clock);
+                packet.payload = sound.iter().flat_map(|s| s.to_be_bytes().repeat(usize::from(channels))).collect();
+            }
+            let mut records = records([phone(Leg::Pbx, 100_000, &voice(1, 20)), trunk].concat());
+            records.insert(0, format(96, clock, channels));
+
+            let heard = hear(records);
+
+            let rate = heard.exported.rate;
+            assert_eq!(rate, if clock == 16_000 { 16_000 } else { 48_000 });
+            assert_eq!(heard.exported.trunk.silence, Duration::ZERO, "{clock}");
+            assert_eq!(heard.exported.trunk.anchors, 1);
+            let whole = |rate: u32| (0..song.len()).step_by((clock / rate) as usize).map(|at| song[at]).collect::<Vec<_>>();
+            if clock == rate {
+                assert_same(&heard.trunk[..song.len()], &song, "the sound");
+            } else {
+                // 44,100 and 48,000 meet every 147 and 160 samples.
+                let met: Vec<i16> = heard.trunk.iter().copied().step_by(160).take(300).collect();
+                assert_same(&met, &whole(300)[..300], "where both rates meet");
+            }
+            let kept: Vec<i16> = heard.pbx.iter().copied().step_by(rate as usize / 8000).skip(800).take(3200).collect();
+            assert_same(&kept, &decoded(&voice(1, 20)), "the other side");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_changes_its_clock_is_placed_by_arrival() {
+        let l16 = |since| {
+            Record::Format(Format { leg: Leg::Pbx, since, payload_type: 96, clock: 16_000, channels: 1, name: "L16".into() })
+        };
+        let sound = voice(8, 60);
+        let mut sent = phone(Leg::Pbx, 0, &sound);
+        for (packet, index) in sent[20..40].iter_mut().zip(0_u32..) {
+            packet.header.payload_type = 96;
+            packet.header.timestamp = index * 320;
+            packet.payload = [0x40, 0].repeat(320);
+        }
+        let mut records = records(sent);
+        records.insert(0, l16(Duration::ZERO));
+
+        let heard = hear(records);
+
+        assert_eq!(heard.exported.pbx.silence, Duration::ZERO);
+        let narrow = |from: usize| heard.pbx.iter().copied().step_by(2).skip(from * FRAME).take(20 * FRAME).collect::<Vec<_>>();
+        assert_same(&narrow(0), &decoded(&sound)[..20 * FRAME], "before");
+        assert_same(&heard.pbx[20 * 320 + 60..40 * 320 - 60], &[0x4000; 20 * 320 - 120], "between");
+        assert_same(&narrow(40), &decoded(&sound)[40 * FRAME..], "after");
     }
 
     #[test]

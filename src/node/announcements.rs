@@ -18,7 +18,7 @@ pub(super) fn clips(path: &Path, language: &str) -> Result<Vec<Clip>, String> {
     let bytes = fs::read(path)
         .map_err(|error| named(&error, "name a WAV file that the service's user can read in the policy's `announcement`"))?;
     let sha256: [u8; 32] = Sha256::digest(&bytes).into();
-    Codec::ALL
+    Codec::TELEPHONE
         .into_iter()
         .map(|codec| {
             let payload = sound::encode_wav(&bytes, codec)

@@ -3,6 +3,7 @@
 //! Everything is arithmetic on samples, without I/O of its own: integers where a Recommendation gives bit-exact results, and
 //! elsewhere only operations that IEEE 754 rounds exactly, so that the same input gives the same bytes on every machine.
 
+mod decode;
 mod encode;
 pub mod g711;
 pub mod g722;
@@ -12,6 +13,7 @@ pub mod resample;
 mod sine;
 pub mod wav;
 
+pub use decode::Decoder;
 pub use encode::encode_wav;
 pub use melody::{MELODY_RATE, Voice, melody};
 pub use wav::BadWav;

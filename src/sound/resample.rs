@@ -1,6 +1,6 @@
 //! Band-limited resampling between any two rates from 4 to 192 kHz: a windowed sinc, evaluated at each output sample's own place.
 //!
-//! Made for sound that is converted once (announcements) and, as [`Doubler`], for an export of 8 kHz beside 16 kHz.
+//! Made for sound that is converted once (announcements) and, as [`Riser`], for an export of one rate beside another.
 
 use super::sine::sine;
 
@@ -86,11 +86,7 @@ struct Kernel(Vec<f64>);
 impl Kernel {
     fn new() -> Self {
         let points = CROSSINGS * STEPS;
-        let value = |point: usize| {
-            let crossing = point as f64 / STEPS as f64;
-            let sinc = if point == 0 { 1.0 } else { sine(crossing / 2.0) / (std::f64::consts::PI * crossing) };
-            sinc * kaiser(point as f64 / points as f64)
-        };
+        let value = |point: usize| windowed_sinc(point as f64 / STEPS as f64, CROSSINGS as f64);
         Self((0..points).map(value).chain([0.0, 0.0]).collect())
     }
 
@@ -122,54 +118,110 @@ fn bessel(x: f64) -> f64 {
     sum
 }
 
-/// Doubles the rate of an endless sound: every other output sample is an input sample unchanged, the ones between are interpolated.
+/// Raises the rate of an endless sound: where an output sample falls on an input sample it is that sample unchanged, the others are
+/// interpolated.
 #[derive(Clone, Debug)]
-pub struct Doubler {
-    /// The last samples, oldest first: as many before the place that is being interpolated as after it.
-    line: [i16; 2 * Self::LAG],
-    taps: [i64; Self::LAG],
+pub struct Riser {
+    /// Input and output rate without their common factor.
+    from: u64,
+    to: u64,
+    /// For each place between two input samples in `to`ths, the weights of those around it, oldest first; in Q30.
+    taps: Vec<[i32; 2 * Self::LAG]>,
+    /// The last input samples, oldest first.
+    line: Vec<i16>,
+    /// How many input samples have been taken.
+    taken: u64,
+    /// How many output samples have been given.
+    given: u64,
 }
 
-impl Doubler {
-    /// Input samples by which the output lags behind.
+impl Riser {
+    /// Input samples that must be known on either side of an output sample.
     pub const LAG: usize = 24;
 
-    /// Returns one that has heard silence.
+    /// Returns one from `from` to `to` Hz that has heard nothing but silence and whose next output is the one with this number. Its input
+    /// goes on from where [`Self::taken`] says.
+    ///
+    /// `to` is the higher rate; where it is not, what the lower rate cannot carry comes out as what it is not.
     #[must_use]
-    pub fn new() -> Self {
-        // A sinc through all input samples, at the places half-way between them, under the same window; in Q30.
-        let weight = |tap: usize| {
-            let crossing = tap as f64 + 0.5;
-            sine(crossing / 2.0) / (std::f64::consts::PI * crossing) * kaiser(crossing / Self::LAG as f64)
+    pub fn new(from: u32, to: u32, next: u64) -> Self {
+        let common = common_factor(u64::from(from.max(1)), u64::from(to.max(1)));
+        let (from, to) = (u64::from(from.max(1)) / common, u64::from(to.max(1)) / common);
+        // A sinc through all input samples, under a window of LAG samples on either side.
+        let weights = |phase: u64| {
+            let share = phase as f64 / to as f64;
+            let place = |tap: usize| ((tap + 1) as f64 - Self::LAG as f64 - share).abs();
+            let raw: [f64; 2 * Self::LAG] = std::array::from_fn(|tap| windowed_sinc(place(tap), Self::LAG as f64));
+            let sum: f64 = raw.iter().sum();
+            raw.map(|weight| fixed(weight / sum))
         };
-        let sum: f64 = (0..Self::LAG).map(weight).sum::<f64>() * 2.0;
-        Self { line: [0; 2 * Self::LAG], taps: std::array::from_fn(|tap| fixed(weight(tap) / sum)) }
+        let taps = (0..to).map(weights).collect();
+        Self { from, to, taps, line: vec![0; Self::LAG - 1], taken: next * from / to, given: next }
     }
 
-    /// Appends two samples for each one, [`Self::LAG`] input samples later.
-    pub fn double(&mut self, samples: &[i16], out: &mut Vec<i16>) {
-        for &sample in samples {
-            self.line.copy_within(1.., 0);
-            let [.., newest] = &mut self.line;
-            *newest = sample;
-            let (past, future) = self.line.split_at(Self::LAG);
-            out.extend(past.last());
-            let pairs = past.iter().rev().zip(future);
-            let sum: i64 = pairs.zip(&self.taps).map(|((&a, &b), tap)| (i64::from(a) + i64::from(b)) * tap).sum();
-            out.push(rounded(sum));
+    /// Returns how many input samples have been taken, those of the silence before the beginning as well.
+    #[must_use]
+    pub const fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Returns how many input samples must have been taken before the outputs up to this number can be given.
+    #[must_use]
+    pub const fn reach(&self, outputs: u64) -> u64 {
+        match outputs.checked_sub(1) {
+            Some(last) => last * self.from / self.to + 1 + Self::LAG as u64,
+            None => 0,
+        }
+    }
+
+    /// Takes input samples, and appends what outputs can be had by now, up to the one with this number.
+    pub fn rise(&mut self, samples: &[i16], until: u64, out: &mut Vec<i16>) {
+        self.line.extend_from_slice(samples);
+        self.taken += samples.len() as u64;
+        let is_silent = self.line.iter().all(|&sample| sample == 0);
+        // Of the outputs that are due, those whose input is here.
+        while self.given < until && self.reach(self.given + 1) <= self.taken {
+            out.push(if is_silent { 0 } else { self.at(self.given) });
+            self.given += 1;
+        }
+        let needed = self.taken + Self::LAG as u64 - 1 - (self.given * self.from / self.to).min(self.taken);
+        let spare = self.line.len().saturating_sub(usize::try_from(needed).unwrap_or(usize::MAX));
+        self.line.drain(..spare);
+    }
+
+    /// One output, all of whose input is here.
+    fn at(&self, output: u64) -> i16 {
+        let place = output * self.from;
+        let (whole, phase) = (place / self.to, place % self.to);
+        let begin = whole + 1 + self.line.len() as u64 - Self::LAG as u64 - self.taken;
+        let within = usize::try_from(begin).ok().and_then(|begin| self.line.get(begin..)).unwrap_or_default();
+        let taps = usize::try_from(phase).ok().and_then(|phase| self.taps.get(phase));
+        match taps {
+            // On an input sample.
+            Some(_) if phase == 0 => within.get(Self::LAG - 1).copied().unwrap_or(0),
+            Some(taps) => rounded(within.iter().zip(taps).map(|(&sample, &tap)| i64::from(sample) * i64::from(tap)).sum()),
+            None => 0,
         }
     }
 }
 
-impl Default for Doubler {
-    fn default() -> Self {
-        Self::new()
-    }
+/// Half of a sinc with zero crossings at whole numbers, under a Kaiser window that ends at `reach`.
+fn windowed_sinc(crossing: f64, reach: f64) -> f64 {
+    let sinc = if crossing == 0.0 { 1.0 } else { sine(crossing / 2.0) / (std::f64::consts::PI * crossing) };
+    sinc * kaiser((crossing / reach).min(1.0))
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a weight is below 1, so that Q30 fits with 33 bits to spare")]
-fn fixed(weight: f64) -> i64 {
-    (weight * f64::from(1 << 30)).round() as i64
+const fn common_factor(a: u64, b: u64) -> u64 {
+    let (mut a, mut b) = (a, b);
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a weight is 1 at most, which in Q30 has 31 bits")]
+fn fixed(weight: f64) -> i32 {
+    (weight * f64::from(1 << 30)).round() as i32
 }
 
 fn rounded(sum: i64) -> i16 {
@@ -240,25 +292,67 @@ mod tests {
     }
 
     #[test]
-    fn a_doubled_sound_holds_the_sound_itself() {
+    fn a_raised_sound_holds_the_sound_itself() {
         let samples: Vec<i16> = (0..4000_i32).map(|at| i16::try_from(at * 7919 % 20_011 - 10_000).unwrap()).collect();
-        let mut out = Vec::new();
-        Doubler::new().double(&samples, &mut out);
+        for times in [1, 2, 6] {
+            let mut out = Vec::new();
+            Riser::new(8000, 8000 * times, 0).rise(&samples, u64::MAX, &mut out);
 
-        let kept: Vec<i16> = out.iter().copied().step_by(2).skip(Doubler::LAG).collect();
-        assert_eq!(kept, samples[..4000 - Doubler::LAG]);
+            let kept: Vec<i16> = out.iter().copied().step_by(times as usize).collect();
+            assert_eq!(kept, samples[..4000 - Riser::LAG]);
+        }
     }
 
     #[test]
-    fn a_doubled_tone_is_the_tone_at_the_double_rate() {
-        for hz in [300.0, 1000.0, 3000.0] {
-            let mut out = Vec::new();
-            Doubler::new().double(&to_i16(&tone(hz, 8000, 4000)), &mut out);
-            let out: Vec<f32> = out[2 * Doubler::LAG..].iter().map(|&s| f32::from(s) / 32_768.0).collect();
-            let ideal = tone(hz, 16_000, 8000);
+    fn a_raised_tone_is_the_tone_at_the_higher_rate() {
+        for (from, to) in [(8000, 16_000), (8000, 48_000), (16_000, 48_000), (11_025, 16_000), (22_050, 48_000), (44_100, 48_000)]
+        {
+            for hz in [300.0, 1000.0, 3000.0] {
+                let mut out = Vec::new();
+                Riser::new(from, to, 0).rise(&to_i16(&tone(hz, from, from / 2)), u64::MAX, &mut out);
+                let out: Vec<f32> = out.iter().map(|&s| f32::from(s) / 32_768.0).collect();
+                let ideal = tone(hz, to, to / 2 - 200);
 
-            assert!(snr(&out, &ideal) > 70.0, "{hz} Hz: {} dB", snr(&out, &ideal));
+                assert!(snr(&out, &ideal) > 70.0, "{from} to {to}, {hz} Hz: {} dB", snr(&out, &ideal));
+            }
         }
+    }
+
+    #[test]
+    fn pieces_of_any_length_come_out_as_the_whole_does() {
+        let samples = to_i16(&tone(700.0, 11_025, 5000));
+        let mut whole = Vec::new();
+        Riser::new(11_025, 48_000, 0).rise(&samples, u64::MAX, &mut whole);
+
+        let mut riser = Riser::new(11_025, 48_000, 0);
+        let mut pieces = Vec::new();
+        let mut at = 0;
+        for piece in 0_u64.. {
+            let length = (piece * 37 % 101) as usize;
+            if at + length > samples.len() {
+                break;
+            }
+            riser.rise(&samples[at..at + length], piece * 211, &mut pieces);
+            at += length;
+        }
+
+        assert!(pieces.len() > 15_000);
+        assert!(pieces == whole[..pieces.len()], "a piece differs");
+    }
+
+    #[test]
+    fn what_begins_later_lies_where_it_would_have_lain() {
+        let samples = to_i16(&tone(700.0, 44_100, 44_100));
+        let (mut all, mut late) = (Vec::new(), Vec::new());
+        Riser::new(44_100, 48_000, 0).rise(&samples, 40_000, &mut all);
+
+        let mut riser = Riser::new(44_100, 48_000, 20_001);
+        let from = usize::try_from(riser.taken()).unwrap();
+        riser.rise(&samples[from..], 40_000, &mut late);
+
+        // The first still hear the silence before.
+        assert_eq!(late.len(), 40_000 - 20_001);
+        assert!(late[60..] == all[20_061..], "it is shifted");
     }
 
     fn tone(hz: f64, rate: u32, length: u32) -> Vec<f32> {

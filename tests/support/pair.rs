@@ -180,7 +180,12 @@ pub(crate) fn is_sound(payload: &[u8]) -> bool {
 
 /// What was sent of sound, without keys.
 pub(crate) fn sound_sent(call: &Call) -> Vec<Sent> {
-    call.line().expect("it is up").sent().into_iter().filter(|sent| sent.payload_type == Codec::Pcma.payload_type()).collect()
+    call.line()
+        .expect("it is up")
+        .sent()
+        .into_iter()
+        .filter(|sent| Some(sent.payload_type) == Codec::Pcma.payload_type())
+        .collect()
 }
 
 /// Waits until the disk has begun so many recordings since the proxy was started.

@@ -152,7 +152,7 @@ struct Socket {
 }
 
 fn policies(pace: Pace) -> Vec<Arc<Policy>> {
-    let clips: Vec<Clip> = Codec::ALL
+    let clips: Vec<Clip> = Codec::TELEPHONE
         .into_iter()
         .filter(|codec| [Codec::Pcmu, Codec::Pcma].contains(codec))
         .map(|codec| {
