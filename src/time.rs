@@ -83,6 +83,37 @@ impl fmt::Display for Wall {
     }
 }
 
+/// Reads what `Display` writes: RFC 3339 in UTC with milliseconds.
+impl std::str::FromStr for Wall {
+    type Err = NotAWall;
+
+    fn from_str(text: &str) -> Result<Self, NotAWall> {
+        let shape = b"dddd-dd-ddTdd:dd:dd.dddZ";
+        let fits = |(byte, shape): (u8, u8)| if shape == b'd' { byte.is_ascii_digit() } else { byte == shape };
+        if text.len() != shape.len() || !text.bytes().zip(*shape).all(fits) {
+            return Err(NotAWall);
+        }
+        let number = |from: usize, to: usize| text.get(from..to).and_then(|digits| digits.parse::<i64>().ok()).ok_or(NotAWall);
+        let days = days(number(0, 4)?, number(5, 7)?, number(8, 10)?);
+        let seconds = days * 86_400 + number(11, 13)? * 3600 + number(14, 16)? * 60 + number(17, 19)?;
+        let wall = Self(seconds * 1_000_000 + number(20, 23)? * 1000);
+        // No 30 February, no 25 o'clock.
+        if wall.to_string() == text { Ok(wall) } else { Err(NotAWall) }
+    }
+}
+
+/// It is no time of day as [`Wall`] is printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotAWall;
+
+impl fmt::Display for NotAWall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it is no time in UTC as 2026-11-24T09:30:00.250Z")
+    }
+}
+
+impl std::error::Error for NotAWall {}
+
 impl fmt::Debug for Wall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -105,6 +136,16 @@ const fn civil(days: i64) -> (i64, i64, i64) {
     (year, month, day)
 }
 
+/// The day number of a date: the other way round.
+const fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let of_era = year.rem_euclid(400);
+    let from_march = if month > 2 { month - 3 } else { month + 9 };
+    let of_year = (153 * from_march + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +156,18 @@ mod tests {
         assert_eq!(Wall::from_unix_micros(951_782_400_000_000).to_string(), "2000-02-29T00:00:00.000Z");
         assert_eq!(Wall::from_unix_micros(1_795_512_600_250_000).to_string(), "2026-11-24T09:30:00.250Z");
         assert_eq!(Wall::from_unix_micros(-1).to_string(), "1969-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn a_wall_time_that_was_printed_is_read_again_and_nothing_else_is() {
+        for micros in [0, 951_782_400_000_000, 1_795_512_600_250_000, -1_000, 4_102_444_799_999_000] {
+            assert_eq!(Wall::from_unix_micros(micros).to_string().parse(), Ok(Wall::from_unix_micros(micros)));
+        }
+        let wrong =
+            ["", "2026-11-24T09:30:00Z", "2026-02-30T09:30:00.250Z", "2026-11-24T25:30:00.250Z", "2026-13-24T09:30:00.250Z"];
+        for text in wrong {
+            assert_eq!(text.parse::<Wall>(), Err(NotAWall), "{text}");
+        }
     }
 
     #[test]

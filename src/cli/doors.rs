@@ -104,16 +104,10 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
             let which = if all { verify::Which::All } else { verify::Which::These(ids) };
             verify::verify(&site.config, &verify::Wanted { which, key, node, json: form.json }, doors, term)
         }
-        Verb::Recordings(Recordings::Export {
-            id,
-            key,
-            purpose,
-            format: crate::cli::words::Format::Wav,
-            out,
-            node,
-            site,
-            form,
-        }) => export::export(&site.config, &export::Wanted { id, key, purpose, out, node, json: form.json }, doors, term),
+        Verb::Recordings(Recordings::Export { id, key, purpose, format, out, node, site, form }) => {
+            let wanted = export::Wanted { id, key, purpose, format, out, node, json: form.json };
+            export::export(&site.config, &wanted, doors, term)
+        }
         Verb::Recordings(Recordings::Erase { id, reason, yes, site, form }) => {
             erase::erase(&site.config, &erase::Wanted { id, reason, is_meant: yes, json: form.json }, doors, term)
         }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -19,9 +19,11 @@ use crate::cli::table::pairs;
 use crate::cli::term::Term;
 use crate::cli::verify::{Word, finding, log, missing, read_secret, unopened};
 use crate::cli::who;
+use crate::cli::words::Format;
 use crate::control::Trouble;
-use crate::export::{self, ExportError, Exported, LegExport};
+use crate::export::{self, ExportError, Exported, HandedOver, LegExport, Origin, PayloadFiles, Survey};
 use crate::ids::RecordingId;
+use crate::time::Wall;
 use crate::vault::{self, OpenError, OwnedRecords, RecipientSecret, Record, Recording, Torn, Verdict};
 
 /// What is wanted.
@@ -29,6 +31,7 @@ pub(super) struct Wanted {
     pub(super) id: RecordingId,
     pub(super) key: PathBuf,
     pub(super) purpose: String,
+    pub(super) format: Format,
     pub(super) out: PathBuf,
     pub(super) node: Option<PathBuf>,
     pub(super) json: bool,
@@ -36,9 +39,16 @@ pub(super) struct Wanted {
 
 /// What came of it.
 struct Made {
-    exported: Exported,
+    what: What,
     torn: Option<Torn>,
-    sha256: String,
+    /// The files and their SHA-256.
+    files: Vec<(PathBuf, String)>,
+}
+
+/// What was written.
+enum What {
+    Sound(Exported),
+    Undecoded(HandedOver),
 }
 
 /// Exports a recording.
@@ -76,7 +86,7 @@ pub(super) fn export(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
     })?;
     match made {
         Ok(made) => {
-            say(wanted, &made, term)?;
+            say(config, wanted, &made, term)?;
             // What came out is less than what was recorded.
             if word == Word::Cut { Err(Stop::Said(Exit::NotSo)) } else { Ok(()) }
         }
@@ -154,62 +164,116 @@ fn verified(site: &Site, entry: &Entry, wanted: &Wanted, term: &mut Term<'_>) ->
 
 fn make(site: &Site, wanted: &Wanted, secret: &RecipientSecret) -> Result<Made, Refused> {
     let key_file = site.wrapped(wanted.id)?;
-    let mut torn = None;
-    let survey = {
+    let (survey, began) = {
         let mut input = Records::open(site, wanted.id, &key_file, secret, "reading")?;
         let mut evidence = None;
         let records = input.by_ref().inspect(|record| {
             if let (None, Ok(Record::Evidence(json))) = (&evidence, record) {
-                evidence = Some(purpose_of(json));
+                evidence = Some(serde_json::from_slice(json).unwrap_or_default());
             }
         });
         let survey = export::survey(records).map_err(|error| unopened(wanted.id, &error))?;
-        let own = evidence.flatten().unwrap_or_default();
+        let evidence = evidence.unwrap_or_default();
+        let own = purpose_of(&evidence).unwrap_or_default();
         if own != wanted.purpose {
             return Err(Refused::Purpose(own));
         }
-        survey
+        (survey, began_of(&evidence).unwrap_or(Wall::from_unix_micros(0)))
     };
 
+    let open = || Records::open(site, wanted.id, &key_file, secret, "exporting");
+    let made = match wanted.format {
+        Format::Wav => write_sound(wanted, &survey, open),
+        Format::Pcapng => {
+            let origin = Origin { recording: wanted.id, purpose: wanted.purpose.clone(), began };
+            write_capture(wanted, &origin, open)
+        }
+        Format::Payload => write_payloads(wanted, open),
+    };
+    Ok(made?)
+}
+
+fn write_sound(wanted: &Wanted, survey: &Survey, open: impl FnOnce() -> Result<Records, Stop>) -> Result<Made, Stop> {
     let file = create(&wanted.out)?;
-    let written = (|| {
-        let mut input = Records::open(site, wanted.id, &key_file, secret, "exporting")?;
+    whole_or_not_at_all(std::slice::from_ref(&wanted.out), || {
+        let mut input = open()?;
         let mut out = BufWriter::with_capacity(256 * 1024, &file);
         // How far it is, the reader knows.
-        let exported = export::wav(&survey, input.by_ref(), &mut out, &mut |_| ()).map_err(|error| failed(wanted, &error))?;
+        let exported = export::wav(survey, input.by_ref(), &mut out, &mut |_| ()).map_err(|error| failed(wanted, &error))?;
         out.flush().and_then(|()| file.sync_all()).map_err(|error| failed(wanted, &ExportError::Disk(error)))?;
-        torn = input.torn;
-        Ok(exported)
-    })();
-    let exported = match written {
-        Ok(exported) => exported,
-        Err(stop) => {
-            // Half a file must not be taken for a whole one.
-            drop(fs::remove_file(&wanted.out));
-            return Err(Refused::Stop(stop));
+        Ok((What::Sound(exported), input.torn))
+    })
+}
+
+fn write_capture(wanted: &Wanted, origin: &Origin, open: impl FnOnce() -> Result<Records, Stop>) -> Result<Made, Stop> {
+    let file = create(&wanted.out)?;
+    whole_or_not_at_all(std::slice::from_ref(&wanted.out), || {
+        let mut input = open()?;
+        let out = BufWriter::with_capacity(256 * 1024, &file);
+        let handed = export::pcapng(origin, input.by_ref(), out).map_err(|error| failed(wanted, &error))?;
+        file.sync_all().map_err(|error| failed(wanted, &ExportError::Disk(error)))?;
+        Ok((What::Undecoded(handed), input.torn))
+    })
+}
+
+fn write_payloads(wanted: &Wanted, open: impl FnOnce() -> Result<Records, Stop>) -> Result<Made, Stop> {
+    fs::DirBuilder::new().mode(0o700).create(&wanted.out).map_err(|error| not_written(&wanted.out, &error))?;
+    let paths = ["pbx.payload", "trunk.payload", "index.csv"].map(|name| wanted.out.join(name));
+    let made = whole_or_not_at_all(&paths, || {
+        let [pbx, trunk, index] = &paths;
+        let [pbx, trunk, index] = [create(pbx)?, create(trunk)?, create(index)?];
+        let buffered = |file| BufWriter::with_capacity(64 * 1024, file);
+        let mut files = PayloadFiles { pbx: buffered(&pbx), trunk: buffered(&trunk), index: buffered(&index) };
+        let mut input = open()?;
+        let handed = export::payloads(input.by_ref(), &mut files).map_err(|error| failed(wanted, &error))?;
+        for file in [&pbx, &trunk, &index] {
+            file.sync_all().map_err(|error| failed(wanted, &ExportError::Disk(error)))?;
         }
-    };
-    Ok(Made { exported, torn, sha256: hash(wanted)? })
+        Ok((What::Undecoded(handed), input.torn))
+    });
+    if made.is_err() {
+        drop(fs::remove_dir(&wanted.out));
+    }
+    made
+}
+
+/// Half a file must not be taken for a whole one: where something goes wrong, all of them are removed.
+fn whole_or_not_at_all(paths: &[PathBuf], write: impl FnOnce() -> Result<(What, Option<Torn>), Stop>) -> Result<Made, Stop> {
+    let written = write().and_then(|(what, torn)| {
+        let files = paths.iter().map(|path| Ok((path.clone(), hash(path)?))).collect::<Result<_, Stop>>()?;
+        Ok(Made { what, torn, files })
+    });
+    if written.is_err() {
+        paths.iter().for_each(|path| drop(fs::remove_file(path)));
+    }
+    written
 }
 
 /// The purpose that the evidence names.
-fn purpose_of(evidence: &[u8]) -> Option<String> {
-    let evidence: serde_json::Value = serde_json::from_slice(evidence).ok()?;
+fn purpose_of(evidence: &serde_json::Value) -> Option<String> {
     Some(evidence.get("policy")?.get("purpose")?.as_str()?.to_owned())
+}
+
+/// When the recording began, as the evidence says.
+fn began_of(evidence: &serde_json::Value) -> Option<Wall> {
+    evidence.get("granted_at")?.as_str()?.parse().ok()
 }
 
 fn create(path: &Path) -> Result<File, Stop> {
     // It is a voice in the clear: for whoever exports it alone.
-    OpenOptions::new().write(true).read(true).create_new(true).mode(0o600).open(path).map_err(|error| {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-        let folder = folder.display();
-        let remedy = if error.kind() == io::ErrorKind::NotFound {
-            format!("there is no folder `{folder}`: make it first")
-        } else {
-            format!("this runs as {}; `ls -ld {folder}` shows who may write there", who::user())
-        };
-        Stop::cannot(format!("cannot write `{}`: {error}", path.display()), remedy)
-    })
+    let file = OpenOptions::new().write(true).read(true).create_new(true).mode(0o600).open(path);
+    file.map_err(|error| not_written(path, &error))
+}
+
+fn not_written(path: &Path, error: &io::Error) -> Stop {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let folder = folder.display();
+    let remedy = if error.kind() == io::ErrorKind::NotFound {
+        format!("there is no folder `{folder}`: make it first")
+    } else {
+        format!("this runs as {}; `ls -ld {folder}` shows who may write there", who::user())
+    };
+    Stop::cannot(format!("cannot write `{}`: {error}", path.display()), remedy)
 }
 
 fn failed(wanted: &Wanted, error: &ExportError<OpenError>) -> Stop {
@@ -219,16 +283,14 @@ fn failed(wanted: &Wanted, error: &ExportError<OpenError>) -> Stop {
             format!("cannot write `{}`: {cause}", wanted.out.display()),
             "is there room? `df -h` shows how much; half a file was removed",
         ),
-        ExportError::TooLong { .. } => {
-            Stop::cannot(format!("cannot {error}"), "a recording of that length cannot be exported as WAV")
-        }
+        ExportError::TooLong { .. } => Stop::cannot(format!("cannot {error}"), "export what came, undecoded: `--format pcapng`"),
     }
 }
 
-fn hash(wanted: &Wanted) -> Result<String, Stop> {
+fn hash(path: &Path) -> Result<String, Stop> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 256 * 1024];
-    let read = File::open(&wanted.out).and_then(|mut file| {
+    let read = File::open(path).and_then(|mut file| {
         loop {
             let read = file.read(&mut buffer)?;
             if read == 0 {
@@ -237,13 +299,70 @@ fn hash(wanted: &Wanted) -> Result<String, Stop> {
             hasher.update(buffer.get(..read).unwrap_or_default());
         }
     });
-    read.map_err(|error| Stop::cannot(format!("cannot read `{}` again: {error}", wanted.out.display()), "look at the disk"))?;
+    read.map_err(|error| Stop::cannot(format!("cannot read `{}` again: {error}", path.display()), "look at the disk"))?;
     Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn say(wanted: &Wanted, made: &Made, term: &mut Term<'_>) -> Result<(), Stop> {
-    let Made { exported, torn, sha256 } = made;
+fn say(config: &Path, wanted: &Wanted, made: &Made, term: &mut Term<'_>) -> Result<(), Stop> {
+    match &made.what {
+        What::Sound(exported) => say_sound(config, wanted, made, exported, term),
+        What::Undecoded(handed) => say_undecoded(wanted, made, handed, term),
+    }
+}
+
+fn say_undecoded(wanted: &Wanted, made: &Made, handed: &HandedOver, term: &mut Term<'_>) -> Result<(), Stop> {
     let out = wanted.out.display().to_string();
+    let [pbx, trunk] = handed.packets;
+    if wanted.json {
+        let codings: Vec<_> = handed
+            .codings
+            .iter()
+            .map(|((leg, coding), packets)| json!({ "leg": leg.as_str(), "coding": coding, "packets": packets }))
+            .collect();
+        let files: Vec<_> =
+            made.files.iter().map(|(path, sha256)| json!({ "file": path.display().to_string(), "sha256": sha256 })).collect();
+        return Ok(term.out.line(json!({
+            "recording": wanted.id.to_string(),
+            "files": files,
+            "torn": made.torn.is_some(),
+            "duration_s": handed.duration.as_secs_f64(),
+            "pbx": { "packets": pbx },
+            "trunk": { "packets": trunk },
+            "ignored": handed.ignored,
+            "codings": codings,
+        }))?);
+    }
+    let kind = match wanted.format {
+        Format::Pcapng => "RTP in pcapng",
+        Format::Payload | Format::Wav => "RTP payloads",
+    };
+    let mut lines = vec![
+        ("packets", format!("{}, {kind}", length(handed.duration))),
+        ("from", format!("PBX: {pbx} packets; trunk: {trunk} packets")),
+    ];
+    lines.extend(
+        handed
+            .codings
+            .iter()
+            .map(|((leg, coding), packets)| ("coding", format!("{packets} packets of the {leg} side: {coding}"))),
+    );
+    if handed.ignored > 0 {
+        lines.push(("left out", format!("{} packets: no RTP, or longer than a datagram", handed.ignored)));
+    }
+    match made.files.as_slice() {
+        [(_, sha256)] => lines.push(("sha256", sha256.clone())),
+        files => lines.extend(files.iter().map(|(path, sha256)| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            ("sha256", format!("{sha256}  {name}"))
+        })),
+    }
+    term.out.text(&format!("{out}\n{}", pairs(lines, term.out.colour(), 2)))?;
+    Ok(())
+}
+
+fn say_sound(config: &Path, wanted: &Wanted, made: &Made, exported: &Exported, term: &mut Term<'_>) -> Result<(), Stop> {
+    let out = wanted.out.display().to_string();
+    let sha256 = made.files.first().map_or("", |(_, sha256)| sha256);
     if wanted.json {
         let leg = |leg: &LegExport| json!({ "packets": leg.packets, "ignored": leg.ignored, "sounding_s": leg.sounding.as_secs_f64(), "silence_s": leg.silence.as_secs_f64() });
         let undecoded: Vec<_> = exported
@@ -255,7 +374,7 @@ fn say(wanted: &Wanted, made: &Made, term: &mut Term<'_>) -> Result<(), Stop> {
             "recording": wanted.id.to_string(),
             "file": out,
             "sha256": sha256,
-            "torn": torn.is_some(),
+            "torn": made.torn.is_some(),
             "rate": exported.rate,
             "frames": exported.frames,
             "duration_s": exported.duration.as_secs_f64(),
@@ -280,9 +399,31 @@ fn say(wanted: &Wanted, made: &Made, term: &mut Term<'_>) -> Result<(), Stop> {
     lines.extend(exported.undecoded.iter().map(|undecoded| {
         ("silent", format!("{} packets of the {} side: {} is not decoded here", undecoded.packets, undecoded.leg, undecoded.name))
     }));
-    lines.push(("sha256", sha256.clone()));
+    if !exported.undecoded.is_empty() {
+        lines.push(("whole", format!("for other decoders: {}", undecoded_command(config, wanted))));
+    }
+    lines.push(("sha256", sha256.to_owned()));
     term.out.text(&format!("{out}\n{}", pairs(lines, term.out.colour(), 2)))?;
     Ok(())
+}
+
+/// The command that exports what is not decoded here.
+fn undecoded_command(config: &Path, wanted: &Wanted) -> String {
+    let word = |text: std::path::Display<'_>| quoted(&text.to_string());
+    format!(
+        "mitschnitt recordings export {} --key {} --purpose {} --format pcapng --out {} --config {}",
+        wanted.id,
+        word(wanted.key.display()),
+        quoted(&wanted.purpose),
+        word(wanted.out.with_extension("pcapng").display()),
+        word(config.display())
+    )
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte));
+    if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 /// The records of a recording, up to where it is torn.

@@ -173,11 +173,15 @@ pub(super) enum Recordings {
         #[command(flatten)]
         form: Form,
     },
-    /// Export a recording as sound: the PBX's side left, the trunk's side right
-    #[command(long_about = "Export a recording as sound: the PBX's side left, the trunk's side right.\n\n\
+    /// Export a recording as sound: the PBX's side left, the trunk's side right; or as the packets that came
+    #[command(
+        long_about = "Export a recording as sound: the PBX's side left, the trunk's side right; or as the packets that came.\n\n\
         The recording is verified first. The purpose must be the one it was made for; every\n\
         export, and every refusal, is written to the access log. The same recording gives the\n\
-        same bytes each time.")]
+        same bytes each time.\n\n\
+        `wav` decodes G.711, G.722 and L16; what else came is silence, and is named. `pcapng` and\n\
+        `payload` decode nothing and hold everything: for tshark, Wireshark, and other decoders."
+    )]
     Export {
         /// The recording: 32 hexadecimal digits
         #[arg(value_name = "ID")]
@@ -191,7 +195,7 @@ pub(super) enum Recordings {
         /// The file's format
         #[arg(long, value_enum, default_value_t = Format::Wav)]
         format: Format,
-        /// The file; never overwritten
+        /// The file, for `payload` the folder; never overwritten
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
         /// The node's public key [default: beside the configured private one, as *.pub.pem]
@@ -262,11 +266,15 @@ pub(super) struct Numbers {
     pub(super) numbers: bool,
 }
 
-/// The format of exported sound.
+/// The format of an export.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Format {
-    /// Stereo, 16 bits, 8 or 16 kHz
+    /// Sound: stereo, 16 bits, 8, 16 or 48 kHz
     Wav,
+    /// A network capture: the RTP packets as they came
+    Pcapng,
+    /// A folder: the payloads of each party in a file, and an index
+    Payload,
 }
 
 /// A mean opinion score, in hundredths.

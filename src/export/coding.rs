@@ -1,7 +1,10 @@
 //! What the payload types of one leg mean: as the recording says, or else as RFC 3551 does.
 
+use std::collections::BTreeMap;
+
 use crate::codec::Codec;
 use crate::vault::Format;
+use crate::wire::rtp::{self, Rtp};
 
 /// What a payload is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,6 +37,40 @@ impl Codings {
     pub(super) fn of(&self, payload_type: u8) -> Coding {
         let known = self.0.get(usize::from(payload_type)).and_then(Option::as_ref);
         known.cloned().unwrap_or_else(|| fixed(payload_type))
+    }
+}
+
+/// What the recording says of the payload types of one leg, for those who decode elsewhere.
+#[derive(Debug, Default)]
+pub(super) struct Formats(BTreeMap<u8, Format>);
+
+impl Formats {
+    /// Learns what a payload type means from here on.
+    pub(super) fn learn(&mut self, format: &Format) {
+        if format.payload_type < 128 {
+            self.0.insert(format.payload_type, format.clone());
+        }
+    }
+
+    /// Returns what has been said, by payload type.
+    pub(super) fn said(&self) -> impl Iterator<Item = &Format> {
+        self.0.values()
+    }
+
+    /// Returns what comes in a packet, by the name its users know: encoding, clock, channels if more than one.
+    pub(super) fn name_in(&self, packet: &[u8]) -> String {
+        let rtp = if rtp::is_rtcp(packet) { None } else { Rtp::parse(packet) };
+        match rtp.map(|rtp| rtp.payload_type()) {
+            None => "no RTP".to_owned(),
+            Some(payload_type) => match (self.0.get(&payload_type), Codec::from_payload_type(payload_type)) {
+                (Some(format), _) => name(&format.name, format.clock, format.channels),
+                (None, Some(codec)) => name(codec.name(), codec.clock(), codec.channels()),
+                (None, None) => match fixed(payload_type) {
+                    Coding::Unknown(name) => name,
+                    Coding::Sound(_) | Coding::Silence => "CN".to_owned(),
+                },
+            },
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! A recording made audible: the packets of both legs, decoded, on one timeline, as a stereo WAV file.
+//! A recording made audible: the packets of both legs, decoded, on one timeline, as a stereo WAV file; or handed over as they came, to
+//! those who decode what is not decoded here.
 //!
 //! ```text
 //!  Record ─▶ coding ──▶ stream ───────────────▶ timeline ────────────▶ wav
@@ -6,10 +7,15 @@
 //!            type means decoding; one an SSRC    between, one rate      trunk right
 //! ```
 //!
-//! A recording is read twice: [`survey`] finds out how long it is and at which rate it must be written, [`wav()`] writes it. Neither holds
+//! [`pcapng()`] and [`payloads`] leave all of that to others and write what came, when it came, and what it is.
+//!
+//! For sound a recording is read twice: [`survey`] finds out how long it is and at which rate it must be written, [`wav()`] writes it. Neither holds
 //! more than some seconds of it.
 
 mod coding;
+mod handed;
+mod payload;
+mod pcapng;
 mod stream;
 mod timeline;
 mod wav;
@@ -18,4 +24,7 @@ mod wav;
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "a test may panic")]
 mod fixture;
 
+pub use handed::HandedOver;
+pub use payload::{PayloadFiles, payloads};
+pub use pcapng::{Origin, pcapng};
 pub use wav::{ExportError, Exported, LegExport, Survey, Undecoded, survey, wav};

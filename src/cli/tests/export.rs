@@ -26,6 +26,52 @@ fn a_recording_is_exported_for_its_purpose_to_the_same_bytes_each_time() {
 }
 
 #[test]
+fn a_recording_is_handed_over_as_it_came_in_a_capture_and_as_payloads() {
+    let site = Site::with_recordings();
+    let as_format = |format: &'static str, out: &'static str| {
+        let mut words = site.export("quality", "one.wav");
+        (words[8], words[10]) = (format, out);
+        site.run(&words)
+    };
+
+    let (capture, payloads) = (as_format("pcapng", "HOME/one.pcapng"), as_format("payload", "HOME/one"));
+
+    assert_eq!((capture.exit, payloads.exit), (Exit::Well, Exit::Well), "{}{}", capture.err, payloads.err);
+    assert!(capture.out.starts_with("HOME/one.pcapng\n  packets  0:00, RTP in pcapng\n  from     PBX: "), "{}", capture.out);
+    assert!(payloads.out.starts_with("HOME/one\n  packets  0:00, RTP payloads\n"), "{}", payloads.out);
+    let pcapng = fs::read(site.home().join("one.pcapng")).unwrap();
+    assert_eq!(pcapng[..4], [0x0a, 0x0d, 0x0d, 0x0a]);
+    assert!(String::from_utf8_lossy(&pcapng).contains("made for `quality`, begun 20"));
+    let index = fs::read_to_string(site.home().join("one/index.csv")).unwrap();
+    let bytes: u64 = index.lines().skip(1).map(|line| line.rsplit(',').next().unwrap().parse::<u64>().unwrap()).sum();
+    let sizes = ["pbx.payload", "trunk.payload"].map(|name| fs::metadata(site.home().join("one").join(name)).unwrap().len());
+    assert_eq!(sizes.iter().sum::<u64>(), bytes);
+    let modes = ["one", "one/index.csv", "one/pbx.payload"]
+        .map(|name| fs::metadata(site.home().join(name)).unwrap().permissions().mode() & 0o777);
+    assert_eq!(modes, [0o700, 0o600, 0o600]);
+    let done = [(Deed::Export, Outcome::Granted), (Deed::Export, Outcome::Done)];
+    assert_eq!(site.outcomes(), [done, done].concat());
+
+    let again = as_format("payload", "HOME/one");
+    assert!(again.err.contains("`HOME/one` is there already"), "{}", again.err);
+    let refused = site.run(&[
+        "recordings",
+        "export",
+        "ID",
+        "--key",
+        "HOME/recipient.pem",
+        "--purpose",
+        "marketing",
+        "--format",
+        "payload",
+        "--out",
+        "HOME/two",
+    ]);
+    assert_eq!(refused.exit, Exit::Refused);
+    assert!(!site.home().join("two").exists());
+}
+
+#[test]
 fn an_export_for_another_purpose_is_refused_and_logged() {
     let site = Site::with_recordings();
 
