@@ -16,6 +16,8 @@ pub enum Codec {
         /// 1, or 2: left and right in turn.
         channels: u8,
     },
+    /// Opus, whose RTP clock is 48 kHz and whose description says two channels, whatever is in it (RFC 7587 §4.1, §7).
+    Opus,
 }
 
 impl Codec {
@@ -37,6 +39,7 @@ impl Codec {
             Self::Pcma => "PCMA",
             Self::G722 => "G722",
             Self::L16 { .. } => "L16",
+            Self::Opus => "opus",
         }
     }
 
@@ -54,6 +57,9 @@ impl Codec {
             let is_known = Self::L16_RATES.contains(&clock) && channels <= 2;
             return is_known.then_some(Self::L16 { rate: clock, channels });
         }
+        if name.eq_ignore_ascii_case("opus") {
+            return (clock == 48_000).then_some(Self::Opus);
+        }
         Self::from_name(name).filter(|_| (clock, channels) == (8000, 1))
     }
 
@@ -66,7 +72,7 @@ impl Codec {
             Self::G722 => Some(9),
             Self::L16 { rate: 44_100, channels: 2 } => Some(10),
             Self::L16 { rate: 44_100, channels: 1 } => Some(11),
-            Self::L16 { .. } => None,
+            Self::L16 { .. } | Self::Opus => None,
         }
     }
 
@@ -90,6 +96,7 @@ impl Codec {
             Self::Pcmu | Self::Pcma => 8000,
             Self::G722 => 16_000,
             Self::L16 { rate, .. } => rate,
+            Self::Opus => 48_000,
         }
     }
 
@@ -99,26 +106,29 @@ impl Codec {
         match self {
             Self::Pcmu | Self::Pcma | Self::G722 => 8000,
             Self::L16 { rate, .. } => rate,
+            Self::Opus => 48_000,
         }
     }
 
-    /// Returns how many channels the sound has.
+    /// Returns how many channels its description says the sound has.
     #[must_use]
     pub const fn channels(self) -> u8 {
         match self {
             Self::Pcmu | Self::Pcma | Self::G722 => 1,
             Self::L16 { channels, .. } => channels,
+            Self::Opus => 2,
         }
     }
 
     /// Returns the byte that pads a last frame: silence in G.711 and in linear samples, a zero codeword pair of the lowest energy in G.722.
+    /// Frames of Opus are whole by themselves.
     #[must_use]
     pub const fn silence(self) -> u8 {
         match self {
             Self::Pcmu => 0xff,
             Self::Pcma => 0xd5,
             Self::G722 => 0xfa,
-            Self::L16 { .. } => 0,
+            Self::L16 { .. } | Self::Opus => 0,
         }
     }
 }

@@ -40,5 +40,5 @@ fn main() -> ExitCode {
 /// How long an announcement is: all codecs have the same bytes for a millisecond, so one will do.
 fn announcement(wav: &[u8]) -> Result<Duration, Trouble> {
     let payload = sound::encode_wav(wav, Codec::Pcma).map_err(|error| Trouble::new(error.to_string(), error.remedy()))?;
-    Ok(Duration::from_micros(payload.len() as u64 * 1000 / Codec::BYTES_PER_MS as u64))
+    Ok(Duration::from_micros(payload.into_bytes().len() as u64 * 1000 / Codec::BYTES_PER_MS as u64))
 }

@@ -364,7 +364,7 @@ fn say_sound(config: &Path, wanted: &Wanted, made: &Made, exported: &Exported, t
     let out = wanted.out.display().to_string();
     let sha256 = made.files.first().map_or("", |(_, sha256)| sha256);
     if wanted.json {
-        let leg = |leg: &LegExport| json!({ "packets": leg.packets, "ignored": leg.ignored, "sounding_s": leg.sounding.as_secs_f64(), "silence_s": leg.silence.as_secs_f64() });
+        let leg = |leg: &LegExport| json!({ "packets": leg.packets, "ignored": leg.ignored, "sounding_s": leg.sounding.as_secs_f64(), "concealed_s": leg.concealed.as_secs_f64(), "silence_s": leg.silence.as_secs_f64() });
         let undecoded: Vec<_> = exported
             .undecoded
             .iter()
@@ -384,8 +384,10 @@ fn say_sound(config: &Path, wanted: &Wanted, made: &Made, exported: &Exported, t
         }))?);
     }
     let side = |leg: &LegExport| {
+        let concealed = leg.concealed.as_secs_f64();
+        let concealed = if concealed > 0.0 { format!(", {concealed:.2} s made up for lost packets") } else { String::new() };
         format!(
-            "{} packets; {:.1} s of sound, {:.1} s of silence",
+            "{} packets; {:.1} s of sound{concealed}, {:.1} s of silence",
             leg.packets,
             leg.sounding.as_secs_f64(),
             leg.silence.as_secs_f64()

@@ -179,7 +179,7 @@ pub(super) enum Recordings {
         The recording is verified first. The purpose must be the one it was made for; every\n\
         export, and every refusal, is written to the access log. The same recording gives the\n\
         same bytes each time.\n\n\
-        `wav` decodes G.711, G.722 and L16; what else came is silence, and is named. `pcapng` and\n\
+        `wav` decodes G.711, G.722, Opus and L16; what else came is silence, and is named. `pcapng` and\n\
         `payload` decode nothing and hold everything: for tshark, Wireshark, and other decoders."
     )]
     Export {

@@ -42,7 +42,8 @@ impl Stage {
         let text = configuration(proxy, metrics, (pbx, carrier), media, &directory);
         fs::write(&config, text).map_err(cannot("write the configuration"))?;
         let announcement = encode_wav(ANNOUNCEMENT, Codec::Pcmu);
-        let announcement = announcement.map_err(|error| DemoFailed::step(&format!("encode the announcement ({error})")))?;
+        let announcement =
+            announcement.map_err(|error| DemoFailed::step(&format!("encode the announcement ({error})")))?.into_bytes();
         let secret_key = directory.join("keys/listener.secret.pem");
         Ok(Self { directory, config, proxy, metrics, secret_key, announcement })
     }

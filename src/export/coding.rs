@@ -133,7 +133,7 @@ mod tests {
 
         assert_eq!(codings.of(0), Coding::Sound(Codec::Pcma));
         assert_eq!(codings.of(96), Coding::Sound(Codec::G722));
-        assert_eq!(codings.of(97), Coding::Unknown("opus/48000/2".into()));
+        assert_eq!(codings.of(97), Coding::Sound(Codec::Opus));
         assert_eq!(codings.of(98), Coding::Silence);
         assert_eq!(codings.of(99), Coding::Unknown("PCMU/16000".into()));
         assert_eq!(codings.of(100), Coding::Sound(Codec::L16 { rate: 16_000, channels: 1 }));

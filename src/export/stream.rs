@@ -121,6 +121,12 @@ pub(super) trait Sink {
     /// Counts steps that were put in (positive) or taken out, so that both clocks agree.
     fn moved(&mut self, by: Step, codec: Codec);
 
+    /// Counts samples of what was put that no packet brought: they were made up for what was lost.
+    fn concealed(&mut self, codec: Codec, samples: usize);
+
+    /// Counts a packet whose payload is none of its codec.
+    fn spoiled(&mut self);
+
     /// Counts a place that was found by arrival and not by the stream's own clock.
     fn anchored(&mut self);
 }
@@ -209,12 +215,18 @@ impl Stream {
 
     fn place(&mut self, sequence: i64, packet: &Packet, sink: &mut impl Sink) {
         self.clock.note(packet.came, packet.transit());
-        let mut samples = self.decode(packet);
+        let mut concealed = self.conceal(sequence, packet);
+        let mut samples = self.decode(packet, sink);
         let per_step = per_step(packet.codec);
-        let (offset, step) = match self.last {
+        let off = self.last.map(|last| (last, self.off(packet, last)));
+        if !matches!(off, Some((_, Off::Little))) {
+            concealed.clear();
+        }
+        let start = packet.timestamp - steps(concealed.len() / per_step);
+        let (offset, step) = match off {
             None => (self.anchor(packet, sink), 0),
-            Some(last) => match self.off(packet, last) {
-                Off::Little => (last.offset, self.correction(packet, last, &samples)),
+            Some((last, off)) => match off {
+                Off::Little => (last.offset, self.correction(start, last, &samples)),
                 Off::Marked { to } => {
                     sink.anchored();
                     (self.after(last, packet, to), 0)
@@ -226,8 +238,13 @@ impl Stream {
                 }
             },
         };
+        if !concealed.is_empty() {
+            sink.concealed(packet.codec, concealed.len());
+            concealed.append(&mut samples);
+            samples = concealed;
+        }
         let offset = offset + step;
-        let mut at = packet.timestamp + offset;
+        let mut at = start + offset;
         if step != 0 {
             sink.moved(step, packet.codec);
         }
@@ -292,15 +309,15 @@ impl Stream {
     }
 
     /// By how many steps to move a packet, so that the stream comes nearer to the recorder's clock.
-    fn correction(&self, packet: &Packet, last: Last, samples: &[i16]) -> Step {
+    fn correction(&self, start: Step, last: Last, samples: &[i16]) -> Step {
         let Some(least) = self.clock.least() else { return 0 };
         let off = least - last.offset;
         let [slack, drift] = [SLACK, DRIFT].map(|span| span.on(self.rate));
-        let is_apart = packet.timestamp + last.offset - last.end >= Millis(10).on(self.rate);
+        let is_apart = start + last.offset - last.end >= Millis(10).on(self.rate);
         let is_quiet = samples.iter().all(|sample| sample.unsigned_abs() < QUIET);
         if off.abs() > slack && is_apart {
             // Earlier only as far as there is room.
-            off.max(last.end - packet.timestamp - last.offset)
+            off.max(last.end - start - last.offset)
         } else if off.abs() > slack && is_quiet {
             off.clamp(-slack, slack)
         } else if off.abs() > drift {
@@ -310,11 +327,28 @@ impl Stream {
         }
     }
 
-    fn decode(&mut self, packet: &Packet) -> Vec<i16> {
+    fn decode(&mut self, packet: &Packet, sink: &mut impl Sink) -> Vec<i16> {
         let mut samples = Vec::new();
-        let decoder = self.decoder.take().filter(|decoder| decoder.codec() == packet.codec);
-        self.decoder.insert(decoder.unwrap_or_else(|| Decoder::new(packet.codec))).decode(&packet.payload, &mut samples);
+        if self.decoder(packet.codec).decode(&packet.payload, &mut samples).is_err() {
+            sink.spoiled();
+        }
         samples
+    }
+
+    /// What the decoder makes of packets that were lost just before this one. Where none was, its sender was silent.
+    fn conceal(&mut self, sequence: i64, packet: &Packet) -> Vec<i16> {
+        let mut samples = Vec::new();
+        if let Some(last) = self.last.filter(|last| sequence > last.sequence + 1) {
+            let missing = packet.timestamp + last.offset - last.end;
+            let missing = usize::try_from(missing).unwrap_or(0).saturating_mul(per_step(packet.codec));
+            self.decoder(packet.codec).conceal(missing, &packet.payload, &mut samples);
+        }
+        samples
+    }
+
+    fn decoder(&mut self, codec: Codec) -> &mut Decoder {
+        let decoder = self.decoder.take().filter(|decoder| decoder.codec() == codec);
+        self.decoder.insert(decoder.unwrap_or_else(|| Decoder::new(codec)))
     }
 
     /// The offset `to`, put off as far as it must be so that the packet does not lie over the sound before it.
@@ -403,7 +437,7 @@ impl Clock {
 /// Samples for each step of the RTP clock.
 pub(super) const fn per_step(codec: Codec) -> usize {
     match codec {
-        Codec::Pcmu | Codec::Pcma | Codec::L16 { .. } => 1,
+        Codec::Pcmu | Codec::Pcma | Codec::L16 { .. } | Codec::Opus => 1,
         Codec::G722 => 2,
     }
 }

@@ -134,6 +134,7 @@ pub(super) struct Tally {
     pub(super) packets: u64,
     pub(super) ignored: u64,
     pub(super) sounding: Duration,
+    pub(super) concealed: Duration,
     pub(super) stretched: Duration,
     pub(super) shortened: Duration,
     pub(super) anchors: u64,
@@ -284,6 +285,14 @@ impl Sink for Lines {
     fn moved(&mut self, by: Step, codec: Codec) {
         self.tally.stretched += span(by.max(0), codec.clock());
         self.tally.shortened += span((-by).max(0), codec.clock());
+    }
+
+    fn concealed(&mut self, codec: Codec, samples: usize) {
+        self.tally.concealed += span(width(samples), codec.sample_rate());
+    }
+
+    fn spoiled(&mut self) {
+        self.tally.ignored += 1;
     }
 
     fn anchored(&mut self) {

@@ -162,10 +162,12 @@ pub struct Exported {
 pub struct LegExport {
     /// Packets of this leg in the recording.
     pub packets: u64,
-    /// Those that gave no sound: they came twice, after more than two seconds, over full memory, or are no RTP.
+    /// Those that gave no sound: they came twice, after more than two seconds, over full memory, are no RTP or nothing of their codec.
     pub ignored: u64,
     /// How much of the channel is decoded sound.
     pub sounding: Duration,
+    /// How much of it the decoder made up for packets that are missing, of the codecs that do.
+    pub concealed: Duration,
     /// How much of it is silence for want of packets.
     pub silence: Duration,
     /// Put in, since the sender's clock was slower than the recorder's.
@@ -181,7 +183,8 @@ impl LegExport {
         Self {
             packets: tally.packets,
             ignored: tally.ignored,
-            sounding: tally.sounding,
+            sounding: tally.sounding.saturating_sub(tally.concealed),
+            concealed: tally.concealed,
             silence: span(end).saturating_sub(tally.sounding),
             stretched: tally.stretched,
             shortened: tally.shortened,
@@ -270,8 +273,9 @@ mod tests {
     use std::io::Cursor;
 
     use super::*;
+    use crate::codec::Codec;
     use crate::export::fixture::{FRAME, Sent, assert_same, hear, phone, records, trimmed, voice};
-    use crate::sound::{MELODY_RATE, Voice, g711, g722, melody};
+    use crate::sound::{Encoded, MELODY_RATE, Voice, encode_wav, g711, g722, melody};
     use crate::vault::Format;
     use crate::wire::rtp::Header;
 
@@ -287,8 +291,8 @@ mod tests {
             assert_same(trimmed(side).1, &decoded(sound), "a side");
         }
         assert_eq!((heard.exported.rate, heard.exported.frames), (8000, 16_001));
-        let LegExport { packets, ignored, sounding, silence, stretched, shortened, anchors } = heard.exported.trunk;
-        assert_eq!((packets, ignored, anchors), (60, 0, 1));
+        let LegExport { packets, ignored, sounding, concealed, silence, stretched, shortened, anchors } = heard.exported.trunk;
+        assert_eq!((packets, ignored, concealed, anchors), (60, 0, Duration::ZERO, 1));
         assert_eq!((sounding, silence), (Duration::from_millis(1200), Duration::from_micros(800_125)));
         assert_eq!((stretched, shortened), (Duration::ZERO, Duration::ZERO));
     }
@@ -347,6 +351,44 @@ mod tests {
             let kept: Vec<i16> = heard.pbx.iter().copied().step_by(rate as usize / 8000).skip(800).take(3200).collect();
             assert_same(&kept, &decoded(&voice(1, 20)), "the other side");
         }
+    }
+
+    #[test]
+    fn opus_is_decoded_at_its_own_rate_and_what_was_lost_is_made_up_for() {
+        // 1 s of a tone of 400 Hz.
+        let tone: Vec<u8> =
+            (0..48_000).flat_map(|at: i32| (if at % 120 < 60 { 4000_i16 } else { -4000 }).to_le_bytes()).collect();
+        let mut file = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\xbb\0\0\0\x77\x01\0\x02\0\x10\0data".to_vec();
+        file.extend_from_slice(&u32::try_from(tone.len()).unwrap().to_le_bytes());
+        file.extend_from_slice(&tone);
+        let Encoded::Packets(packets) = encode_wav(&file, Codec::Opus).unwrap() else { panic!("packets") };
+        let mut sent = phone(Leg::Trunk, 0, &vec![0; 160 * packets.len()]);
+        for ((packet, payload), index) in sent.iter_mut().zip(packets).zip(0_u32..) {
+            packet.header.payload_type = 111;
+            packet.header.timestamp = 0xffff_fff0_u32.wrapping_add(index * 960);
+            packet.payload = payload;
+        }
+        // Two in a row, one alone; and one that is nothing of Opus.
+        sent[40].payload = vec![0xff, 0xff, 0xff];
+        for at in [30, 21, 20] {
+            sent.remove(at);
+        }
+        let (leg, since, name) = (Leg::Trunk, Duration::ZERO, "OPUS".to_owned());
+        let mut records = records(sent);
+        records.insert(0, Record::Format(Format { leg, since, payload_type: 111, clock: 48_000, channels: 2, name }));
+
+        let heard = hear(records);
+
+        let LegExport { packets, ignored, sounding, concealed, silence, anchors, .. } = heard.exported.trunk;
+        assert_eq!((heard.exported.rate, packets, ignored, anchors), (48_000, 48, 1, 1));
+        // What is spoiled is followed by no loss of a number, so that it stays silent.
+        assert_eq!((concealed, silence), (Duration::from_millis(60), Duration::from_millis(20)));
+        assert_eq!(sounding + concealed + silence, heard.exported.duration);
+        let loudest = |frame: usize| heard.trunk[frame * 960..(frame + 1) * 960].iter().map(|s| s.unsigned_abs()).max().unwrap();
+        let silent: Vec<(usize, u16)> =
+            (2..50).map(|frame| (frame, loudest(frame))).filter(|(_, loudest)| *loudest < 500).collect();
+        assert_eq!(silent, [(40, 0)]);
+        assert!(heard.exported.undecoded.is_empty());
     }
 
     #[test]

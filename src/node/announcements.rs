@@ -23,7 +23,7 @@ pub(super) fn clips(path: &Path, language: &str) -> Result<Vec<Clip>, String> {
         .map(|codec| {
             let payload = sound::encode_wav(&bytes, codec)
                 .map_err(|error| named(&error, "any uncompressed WAV will do: sox IN.mp3 -b 16 -r 16000 -c 1 OUT.wav"))?;
-            Clip::new(codec, &payload, sha256, language).map_err(|error| named(&error, "record it again"))
+            Clip::new(codec, &payload.into_bytes(), sha256, language).map_err(|error| named(&error, "record it again"))
         })
         .collect()
 }
