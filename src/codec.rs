@@ -25,6 +25,18 @@ impl Codec {
     /// (RFC 3551 §4.5.2, §4.5.14).
     pub const TELEPHONE: [Self; 3] = [Self::Pcmu, Self::Pcma, Self::G722];
 
+    /// Those that an announcement is made in: of linear samples the rates that telephones and studios have, in one channel.
+    pub const ANNOUNCED: [Self; 8] = [
+        Self::Pcmu,
+        Self::Pcma,
+        Self::G722,
+        Self::Opus,
+        Self::L16 { rate: 8000, channels: 1 },
+        Self::L16 { rate: 16_000, channels: 1 },
+        Self::L16 { rate: 44_100, channels: 1 },
+        Self::L16 { rate: 48_000, channels: 1 },
+    ];
+
     /// The rates of linear samples that RFC 3551 §4.1 wants used, in Hz.
     pub const L16_RATES: [u32; 8] = [8000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000];
 

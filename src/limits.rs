@@ -84,6 +84,10 @@ pub const MEDIA_MISORDER: i16 = 100;
 /// and a second packet follows it: the source has begun to count anew, and nothing is taken for lost.
 pub const MEDIA_DROPOUT: u16 = 3000;
 
+/// Payload bytes of an announcement's packet: what goes through every link in one piece (1500 bytes of Ethernet, less IPv6, UDP, RTP and
+/// what SRTP or a tunnel adds). More: packets of linear samples are shorter; one that was made longer cannot be played.
+pub const ANNOUNCEMENT_PACKET_BYTES: usize = 1300;
+
 /// Hz of an RTP clock that jitter is measured by; RFC 3551 has 8,000 to 90,000, and L16 may have 192,000. Others: no jitter is told.
 pub const MEDIA_CLOCKS: std::ops::RangeInclusive<u32> = 1000..=192_000;
 

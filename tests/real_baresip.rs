@@ -40,6 +40,21 @@ fn announce_records_both_and_tells_both() {
 }
 
 #[test]
+fn a_call_in_opus_is_announced_recorded_and_decoded() {
+    let call = Call::place(policy("announce"), "opus", None);
+
+    let id = call.site.recorded();
+    assert_each_on_its_side(&call.site.export(&id));
+    for (heard, other) in [(&call.employee_heard, CUSTOMER), (&call.customer_heard, EMPLOYEE)] {
+        let quarters: Vec<_> = heard.channels[0].chunks_exact(heard.rate as usize / 4).collect();
+        let told = quarters.iter().filter(|quarter| share_of(ANNOUNCEMENT, quarter, heard.rate) > 0.9).count();
+        let talked = quarters.iter().filter(|quarter| share_of(other, quarter, heard.rate) > 0.9).count();
+        assert!((3..=4).contains(&told), "the announcement of one second is heard whole: {told} quarters of a second");
+        assert!(talked >= 10, "and then the other party: {talked} quarters of a second");
+    }
+}
+
+#[test]
 fn opt_out_by_the_key_is_not_recorded_and_they_talk_on() {
     let call = Call::place(policy("opt-out"), "pcmu", Some('1'));
 

@@ -196,15 +196,16 @@ impl Line {
         }
     }
 
-    /// Returns the codec in which this party can be spoken to, with its own payload type for it.
+    /// Returns the codec in which this party can be spoken to, with its own payload type for it; `can` says in which an announcement is to
+    /// be had.
     ///
     /// The answer's order is the preference of the one who answered (RFC 3264 §6.1); what the offer does not name is not taken.
-    pub(super) fn speech(&self, offer: &Self, answer: &Self) -> Option<(Codec, u8)> {
+    pub(super) fn speech(&self, offer: &Self, answer: &Self, can: impl Fn(Codec) -> bool) -> Option<(Codec, u8)> {
         answer
             .formats
             .iter()
             .filter_map(codec)
-            .filter(|&wanted| offer.formats.iter().any(|format| codec(format) == Some(wanted)))
+            .filter(|&wanted| can(wanted) && offer.formats.iter().any(|format| codec(format) == Some(wanted)))
             .find_map(|wanted| {
                 self.formats.iter().find(|format| codec(format) == Some(wanted)).map(|format| (wanted, format.payload_type))
             })
@@ -249,9 +250,9 @@ fn payload(format: &Format) -> Payload {
     }
 }
 
-/// The codec of ours that a format is; the RTP clock of all three is 8000 (RFC 3551 §4.5.2 for G.722).
+/// The codec of ours that a format is.
 fn codec(format: &Format) -> Option<Codec> {
-    Codec::from_name(&format.name).filter(|_| format.clock == 8000 && format.channels <= 1)
+    Codec::from_rtpmap(&format.name, format.clock, format.channels)
 }
 
 /// Reads a description, or says why it cannot be anchored.

@@ -760,9 +760,10 @@ impl Call {
             if !this.receives() {
                 continue;
             }
-            let clip = this.speech(offer, answer).and_then(|(codec, payload_type)| {
-                policy.clips.iter().find(|clip| Clip::codec(clip) == codec).map(|clip| (clip.clone(), payload_type))
-            });
+            let clip_in = |codec| policy.clips.iter().find(|clip| Clip::codec(clip) == codec);
+            let clip = this
+                .speech(offer, answer, |codec| clip_in(codec).is_some())
+                .and_then(|(codec, payload_type)| Some((clip_in(codec)?.clone(), payload_type)));
             match clip {
                 Some((clip, payload_type)) => {
                     self.telling.begun(leg);

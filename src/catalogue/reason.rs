@@ -69,7 +69,7 @@ reasons! {
     /// The agreeing key was not pressed in time.
     ConsentTimeout = "consent-timeout", "The agreeing key was not pressed in time; silence is a no.";
     /// The announcement cannot be had in the codec that was negotiated.
-    AnnouncementCodec = "announcement-codec", "The announcement cannot be played in the call's codec: PCMU, PCMA and G.722 can.";
+    AnnouncementCodec = "announcement-codec", "The announcement cannot be played in the call's codec: in PCMU, PCMA, G.722, Opus and L16 it can.";
     /// A party was on hold.
     AnnouncementHeld = "announcement-held", "A party was on hold, so that the announcement was not played to its end.";
     /// The media moved too often while the announcement was played.

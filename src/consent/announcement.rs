@@ -5,27 +5,66 @@ use std::time::Duration;
 
 use crate::codec::Codec;
 use crate::ids::Leg;
+use crate::limits::ANNOUNCEMENT_PACKET_BYTES;
 use crate::time::Moment;
 
 /// An announcement in one codec, ready to be sent; cheap to clone.
 #[derive(Clone)]
 pub struct Clip {
     codec: Codec,
-    payload: Arc<[u8]>,
+    sound: Sound,
     sha256: [u8; 32],
     language: Arc<str>,
 }
 
+#[derive(Clone)]
+enum Sound {
+    /// Packets are cut out of it as the party likes them.
+    Stream { payload: Arc<[u8]>, bytes_per_tick: usize },
+    /// Packets as they are, each where the one before it ends, and all of so many ticks of the RTP clock.
+    Packets { payload: Arc<[u8]>, ends: Arc<[usize]>, ticks: u32 },
+}
+
 impl Clip {
-    /// Takes the whole announcement encoded by `codec`, and the SHA-256 of the file it was made from.
+    /// Takes the whole announcement encoded by `codec`, out of which packets of any length may be cut, and the SHA-256 of the file it was
+    /// made from.
     ///
     /// # Errors
-    /// An announcement without sound tells nobody anything, so it cannot be had.
+    /// An announcement without sound tells nobody anything, so it cannot be had; nor can one of Opus without its packets.
     pub fn new(codec: Codec, payload: &[u8], sha256: [u8; 32], language: &str) -> Result<Self, EmptyClip> {
+        let bytes_per_tick = match codec {
+            Codec::Pcmu | Codec::Pcma | Codec::G722 => 1,
+            Codec::L16 { channels, .. } => 2 * usize::from(channels),
+            Codec::Opus => return Err(EmptyClip),
+        };
         if payload.is_empty() {
             return Err(EmptyClip);
         }
-        Ok(Self { codec, payload: payload.into(), sha256, language: language.into() })
+        Ok(Self { codec, sound: Sound::Stream { payload: payload.into(), bytes_per_tick }, sha256, language: language.into() })
+    }
+
+    /// Takes an announcement whose packets must be sent as they are, each `ticks` of the codec's RTP clock long.
+    ///
+    /// # Errors
+    /// There is no packet, or one that is empty or longer than [`ANNOUNCEMENT_PACKET_BYTES`], or packets without length: nothing that could
+    /// be played.
+    pub fn of_packets(
+        codec: Codec,
+        packets: &[Vec<u8>],
+        ticks: u32,
+        sha256: [u8; 32],
+        language: &str,
+    ) -> Result<Self, EmptyClip> {
+        let is_good = |packet: &Vec<u8>| (1..=ANNOUNCEMENT_PACKET_BYTES).contains(&packet.len());
+        if packets.is_empty() || ticks == 0 || !packets.iter().all(is_good) {
+            return Err(EmptyClip);
+        }
+        let ends = packets.iter().scan(0, |end, packet| {
+            *end += packet.len();
+            Some(*end)
+        });
+        let sound = Sound::Packets { ends: ends.collect(), payload: packets.concat().into(), ticks };
+        Ok(Self { codec, sound, sha256, language: language.into() })
     }
 
     /// Returns the codec it is in.
@@ -37,7 +76,24 @@ impl Clip {
     /// Returns how long it lasts.
     #[must_use]
     pub fn duration(&self) -> Duration {
-        Duration::from_micros(self.payload.len() as u64 * 1000 / Codec::BYTES_PER_MS as u64)
+        let ticks = match &self.sound {
+            Sound::Stream { payload, bytes_per_tick } => (payload.len() / bytes_per_tick) as u64,
+            Sound::Packets { ends, ticks, .. } => ends.len() as u64 * u64::from(*ticks),
+        };
+        time_of(ticks, self.codec)
+    }
+
+    /// Returns how many ticks each packet has to a party that likes `ptime_ms` milliseconds best.
+    fn ticks(&self, ptime_ms: u8) -> u32 {
+        match self.sound {
+            Sound::Packets { ticks, .. } => ticks,
+            Sound::Stream { bytes_per_tick, .. } => {
+                let ticks = self.codec.clock() * u32::from(ptime_ms) / 1000;
+                // Linear samples of 60 ms fit into no datagram: half as long, or a quarter, is what many send then.
+                let longest = u32::try_from(ANNOUNCEMENT_PACKET_BYTES / bytes_per_tick).unwrap_or(u32::MAX);
+                (0..8).map(|halved| ticks >> halved).find(|&ticks| ticks <= longest).unwrap_or(longest)
+            }
+        }
     }
 
     /// Returns the SHA-256 of the file it was made from.
@@ -71,6 +127,10 @@ impl std::fmt::Display for EmptyClip {
 
 impl std::error::Error for EmptyClip {}
 
+fn time_of(ticks: u64, codec: Codec) -> Duration {
+    Duration::from_micros(ticks * 1_000_000 / u64::from(codec.clock()))
+}
+
 /// Plays one clip to one leg: hands out a frame, is told what it was sent as, and bears witness at the end.
 ///
 /// ```text
@@ -82,7 +142,9 @@ impl std::error::Error for EmptyClip {}
 pub struct Player {
     leg: Leg,
     clip: Clip,
-    frame_bytes: usize,
+    /// Ticks of the RTP clock in each packet.
+    ticks: u32,
+    /// How many packets were sent.
     at: usize,
     range: Option<OwnRange>,
 }
@@ -123,11 +185,12 @@ pub struct OwnRange {
 }
 
 impl Player {
-    /// Takes a clip for a leg whose packets carry `ptime_ms` milliseconds (10 to 60; others are taken for 20).
+    /// Takes a clip for a leg whose packets carry `ptime_ms` milliseconds (10 to 60; others are taken for 20). Those of a clip that has its
+    /// own packets carry what they do.
     #[must_use]
-    pub const fn new(leg: Leg, clip: Clip, ptime_ms: u8) -> Self {
-        let ptime_ms = if ptime_ms >= 10 && ptime_ms <= 60 { ptime_ms } else { 20 };
-        Self { leg, clip, frame_bytes: ptime_ms as usize * Codec::BYTES_PER_MS, at: 0, range: None }
+    pub fn new(leg: Leg, clip: Clip, ptime_ms: u8) -> Self {
+        let ticks = clip.ticks(if (10..=60).contains(&ptime_ms) { ptime_ms } else { 20 });
+        Self { leg, clip, ticks, at: 0, range: None }
     }
 
     /// Returns the leg it plays to.
@@ -144,16 +207,36 @@ impl Player {
 
     /// Returns how long one frame lasts.
     #[must_use]
-    pub const fn ptime(&self) -> Duration {
-        Duration::from_millis((self.frame_bytes / Codec::BYTES_PER_MS) as u64)
+    pub fn ptime(&self) -> Duration {
+        time_of(u64::from(self.ticks), self.clip.codec)
     }
 
-    /// Returns the frame to send next; the same one until [`Player::sent`] is called.
+    /// Returns how many ticks of the RTP clock one frame has.
+    #[must_use]
+    pub const fn ticks(&self) -> u32 {
+        self.ticks
+    }
+
+    /// Returns the frame to send next, of at most [`ANNOUNCEMENT_PACKET_BYTES`]; the same one until [`Player::sent`] is called.
     #[must_use]
     pub fn frame(&self) -> Frame<'_> {
-        let left = self.clip.payload.get(self.at..).unwrap_or_default();
-        let bytes = left.get(..self.frame_bytes).unwrap_or(left);
-        Frame { bytes, padding: self.frame_bytes - bytes.len() }
+        match &self.clip.sound {
+            Sound::Stream { payload, bytes_per_tick } => {
+                let whole = self.frame_bytes(*bytes_per_tick);
+                let left = payload.get(self.at * whole..).unwrap_or_default();
+                let bytes = left.get(..whole).unwrap_or(left);
+                Frame { bytes, padding: whole - bytes.len() }
+            }
+            Sound::Packets { payload, ends, .. } => {
+                let begin = self.at.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0);
+                let end = ends.get(self.at).copied().unwrap_or(begin);
+                Frame { bytes: payload.get(begin..end).unwrap_or_default(), padding: 0 }
+            }
+        }
+    }
+
+    fn frame_bytes(&self, bytes_per_tick: usize) -> usize {
+        usize::try_from(self.ticks).unwrap_or(0) * bytes_per_tick
     }
 
     /// Takes note that the frame went out, and returns the witness once it was the last.
@@ -163,8 +246,12 @@ impl Player {
         range.ended = now;
         range.packets += 1;
         let range = *range;
-        self.at += self.frame_bytes;
-        (self.at >= self.clip.payload.len()).then(|| Played(Witness { leg: self.leg, clip: self.clip.clone(), range }))
+        self.at += 1;
+        let is_over = match &self.clip.sound {
+            Sound::Stream { payload, bytes_per_tick } => self.at * self.frame_bytes(*bytes_per_tick) >= payload.len(),
+            Sound::Packets { ends, .. } => self.at >= ends.len(),
+        };
+        is_over.then(|| Played(Witness { leg: self.leg, clip: self.clip.clone(), range }))
     }
 }
 
@@ -256,6 +343,52 @@ mod tests {
 
         assert_eq!([10, 30, 60].map(lasts), [10, 30, 60].map(Duration::from_millis));
         assert_eq!([0, 9, 61, 255].map(lasts), [20; 4].map(Duration::from_millis));
+    }
+
+    #[test]
+    fn packets_of_their_own_are_sent_as_they_are_however_the_party_likes_them() {
+        let packets = [vec![1; 40], vec![2; 3], vec![3; 77]];
+        let clip = Clip::of_packets(Codec::Opus, &packets, 960, [7; 32], "de").expect("it has sound");
+        let sent = |sequence| SentAs { ssrc: 9, sequence, timestamp: u32::from(sequence) * 960 };
+        assert_eq!(clip.duration(), Duration::from_millis(60));
+
+        let mut player = Player::new(Leg::Trunk, clip, 60);
+
+        assert_eq!((player.ptime(), player.ticks()), (Duration::from_millis(20), 960));
+        for (sequence, packet) in (0..2).zip(&packets) {
+            assert_eq!((player.frame().bytes, player.frame().padding), (&packet[..], 0));
+            assert!(player.sent(sent(sequence), Moment::START).is_none());
+        }
+        assert_eq!(player.frame().bytes, [3; 77]);
+        assert_eq!(player.sent(sent(2), Moment::START).expect("it was the last").range().packets, 3);
+        assert_eq!(player.frame().bytes, [0; 0], "there is no more");
+    }
+
+    #[test]
+    fn packets_that_cannot_be_played_are_no_announcement() {
+        let made = |packets: &[Vec<u8>], ticks| Clip::of_packets(Codec::Opus, packets, ticks, [0; 32], "de").err();
+
+        assert_eq!(made(&[vec![1; ANNOUNCEMENT_PACKET_BYTES]], 960), None);
+        let bad = [(vec![], 960), (vec![vec![]], 960), (vec![vec![1; ANNOUNCEMENT_PACKET_BYTES + 1]], 960), (vec![vec![1]], 0)];
+        for (packets, ticks) in bad {
+            assert_eq!(made(&packets, ticks), Some(EmptyClip));
+        }
+        assert_eq!(Clip::new(Codec::Opus, &[1; 160], [0; 32], "de").err(), Some(EmptyClip));
+    }
+
+    #[test]
+    fn linear_samples_are_cut_so_that_they_fit_into_a_datagram() {
+        let frame = |rate, channels, ptime_ms| {
+            let clip = Clip::new(Codec::L16 { rate, channels }, &vec![1; 400_000], [7; 32], "de").expect("it has sound");
+            let player = Player::new(Leg::Pbx, clip, ptime_ms);
+            (player.frame().bytes.len(), player.ticks())
+        };
+
+        assert_eq!(frame(8000, 1, 20), (320, 160));
+        assert_eq!(frame(16_000, 1, 60), (960, 480));
+        assert_eq!(frame(44_100, 1, 20), (882, 441));
+        assert_eq!(frame(44_100, 2, 20), (880, 220));
+        assert_eq!(frame(48_000, 2, 60), (720, 180));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::media::inject::{Injection, LONGEST, Step};
 use crate::media::latch::Fit;
 use crate::media::secure::Protocol;
 use crate::media::side::{Channel, Meaning, Meanings, Side};
-use crate::media::splice::{Kind, Offset, Pass};
+use crate::media::splice::{Hz, Kind, Offset, Pass};
 use crate::media::srtp::{NotSealed, Refused, Sealer};
 use crate::media::verdict::Change;
 use crate::media::{
@@ -419,6 +419,7 @@ impl Bridge {
         let (from, to) = pair(&mut self.sides, leg);
         from.tallies.packets += 1;
         from.tallies.bytes += packet.len() as u64;
+        let clock = from.meanings.clock_of(rtp.payload_type());
         let (kind, keep) = match from.meanings.of_type(rtp.payload_type()) {
             Meaning::Audio => {
                 let heard = from.hear(&rtp);
@@ -428,7 +429,7 @@ impl Bridge {
                 let is_key = heard.is_some_and(|heard| heard.is_tone);
                 from.tallies.withheld += u64::from(is_key);
                 let permit = self.permit.as_ref().filter(|_| !is_key);
-                (Kind::Media, permit.and_then(|permit| permit.cover(leg, now, packet)))
+                (Kind::Media(clock.and_then(Hz::new)), permit.and_then(|permit| permit.cover(leg, now, packet)))
             }
             Meaning::TelephoneEvent => {
                 from.tallies.withheld += 1;
@@ -440,10 +441,10 @@ impl Bridge {
             }
             Meaning::Unlisted => {
                 from.tallies.unlisted += 1;
-                (Kind::Media, None)
+                (Kind::Media(None), None)
             }
         };
-        from.quality.packet(&rtp, from.meanings.clock_of(rtp.payload_type()), now);
+        from.quality.packet(&rtp, clock, now);
         from.tallies.kept += u64::from(keep.is_some());
         let keep = keep.map(|covered| (self.slot, covered));
         let Some(&address) = to.takes() else {
@@ -598,11 +599,9 @@ fn mapping(heard: Option<&Offset>, reported: Option<&Offset>) -> Option<rtcp::Ma
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::consent::SentAs;
-    use crate::media::splice::Splice;
+    use crate::media::splice::{Hz, Splice};
     use crate::media::verdict::Place;
     use crate::wire::rtp::Header;
 
@@ -631,10 +630,10 @@ mod tests {
         let mut splice = Splice::new();
         let due = splice.begin(Moment::START);
         let Place { ssrc, sequence, timestamp, .. } = splice.place(&mut Chance::new(1), due);
-        splice.sent_ours(SentAs { ssrc, sequence, timestamp }, Duration::from_millis(20), due);
+        splice.sent_ours(SentAs { ssrc, sequence, timestamp }, 160, Hz::TELEPHONE, due);
         splice.end();
         let packet = Header { payload_type: 8, marker: false, sequence: 500, timestamp: 9, ssrc: 7 }.to_bytes();
-        let pass = splice.pass(&Rtp::parse(&packet).unwrap(), Kind::Media, Moment::from_millis(20));
+        let pass = splice.pass(&Rtp::parse(&packet).unwrap(), Kind::Media(Some(Hz::TELEPHONE)), Moment::from_millis(20));
         assert!(matches!(pass, Pass::At(place) if place.ssrc == ssrc));
         splice
     }

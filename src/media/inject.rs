@@ -1,9 +1,10 @@
 //! Pacing of an announcement: one frame at its time, never two at once, and a witness only for what was sent.
 
 use crate::consent::{Played, Player, SentAs};
+use crate::limits::ANNOUNCEMENT_PACKET_BYTES;
 use crate::media::Sent;
 use crate::media::chance::Chance;
-use crate::media::splice::Splice;
+use crate::media::splice::{Hz, Splice};
 use crate::media::verdict::{Place, Talkspurt};
 use crate::time::Moment;
 use crate::wire::rtp::{self, Header};
@@ -59,7 +60,8 @@ impl Injection {
             Sent::Failed => Step::NotSent,
             Sent::Out => {
                 let as_ = SentAs { ssrc: place.ssrc, sequence: place.sequence, timestamp: place.timestamp };
-                splice.sent_ours(as_, self.player.ptime(), now);
+                let clock = Hz::new(self.player.clip().codec().clock()).unwrap_or(Hz::TELEPHONE);
+                splice.sent_ours(as_, self.player.ticks(), clock, now);
                 match self.player.sent(as_, now) {
                     Some(played) => Step::Played(played),
                     None => Step::Next(self.next_due(now)),
@@ -79,7 +81,7 @@ impl Injection {
     fn packet<'b>(&self, place: &Place, buffer: &'b mut [u8; LONGEST]) -> &'b [u8] {
         let frame = self.player.frame();
         let length = Header::LEN + frame.bytes.len() + frame.padding;
-        let packet = buffer.get_mut(..length).expect("a frame lasts 60 ms at most: see `Player::new`");
+        let packet = buffer.get_mut(..length).expect("no frame is longer: see `Player::frame`");
         let (header, payload) = packet.split_first_chunk_mut().expect("the length counts a header");
         let &Place { ssrc, sequence, timestamp, talkspurt } = place;
         let (payload_type, marker) = (self.payload_type, talkspurt == Talkspurt::Begins);
@@ -91,8 +93,8 @@ impl Injection {
     }
 }
 
-/// 60 ms of 64 kbit/s and a header.
-pub(super) const LONGEST: usize = Header::LEN + 60 * crate::codec::Codec::BYTES_PER_MS;
+/// The longest packet of an announcement.
+pub(super) const LONGEST: usize = Header::LEN + ANNOUNCEMENT_PACKET_BYTES;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
@@ -147,10 +149,17 @@ mod tests {
 
     #[test]
     fn the_longest_frame_fits() {
-        let mut played = Playing::new(480, 60);
+        let packets = [vec![1; ANNOUNCEMENT_PACKET_BYTES], vec![2; 5]];
+        let mut played = Playing::of(Clip::of_packets(Codec::Opus, &packets, 960, [0; 32], "de").unwrap(), 60);
 
-        assert!(matches!(played.frame(ms(0)), Step::Played(_)));
+        assert_eq!(played.next_due(ms(0)), ms(20));
+        assert!(matches!(played.frame(ms(20)), Step::Played(_)));
+
         assert_eq!(played.sent[0].len(), LONGEST);
+        let [first, last] = &played.sent[..] else { panic!("two frames") };
+        let (first, last) = (Rtp::parse(first).unwrap(), Rtp::parse(last).unwrap());
+        assert_eq!(last.timestamp().wrapping_sub(first.timestamp()), 960, "20 ms on a clock of 48 kHz");
+        assert_eq!(last.payload(), [2; 5]);
     }
 
     struct Playing {
@@ -163,7 +172,10 @@ mod tests {
 
     impl Playing {
         fn new(bytes: usize, ptime_ms: u8) -> Self {
-            let clip = Clip::new(Codec::Pcma, &vec![1; bytes], [0; 32], "de").unwrap();
+            Self::of(Clip::new(Codec::Pcma, &vec![1; bytes], [0; 32], "de").unwrap(), ptime_ms)
+        }
+
+        fn of(clip: Clip, ptime_ms: u8) -> Self {
             let mut splice = Splice::new();
             let due = splice.begin(ms(0));
             let injection = Injection::new(Player::new(Leg::Pbx, clip, ptime_ms), 8, due);

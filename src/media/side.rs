@@ -275,23 +275,22 @@ impl Meanings {
             for format in &remote.formats {
                 let bit = bit(format.payload_type);
                 let fresh = bit & !listed;
-                match format.payload {
+                let clock = match format.payload {
                     Payload::TelephoneEvent => {
                         events |= fresh;
                         any_event |= bit;
+                        continue;
                     }
-                    Payload::Speech(_) | Payload::Other { clock: 8000 } => {
-                        mu |= if format.payload == Payload::Speech(Codec::Pcmu) { fresh } else { 0 };
-                        a |= if format.payload == Payload::Speech(Codec::Pcma) { fresh } else { 0 };
-                        audio |= fresh;
-                        at_8_khz |= fresh;
-                    }
-                    Payload::Other { clock } => {
-                        audio |= fresh;
-                        if fresh != 0 && MEDIA_CLOCKS.contains(&clock) {
-                            clocks.push((format.payload_type & 0x7f, clock));
-                        }
-                    }
+                    Payload::Speech(codec) => codec.clock(),
+                    Payload::Other { clock } => clock,
+                };
+                audio |= fresh;
+                if clock == 8000 {
+                    mu |= if format.payload == Payload::Speech(Codec::Pcmu) { fresh } else { 0 };
+                    a |= if format.payload == Payload::Speech(Codec::Pcma) { fresh } else { 0 };
+                    at_8_khz |= fresh;
+                } else if fresh != 0 && MEDIA_CLOCKS.contains(&clock) {
+                    clocks.push((format.payload_type & 0x7f, clock));
                 }
             }
         }

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use crate::codec::Codec;
 use crate::consent::SentAs;
-use crate::limits::MEDIA_MISORDER;
+use crate::limits::{MEDIA_CLOCKS, MEDIA_MISORDER};
 use crate::media::chance::Chance;
 use crate::media::verdict::{Place, Talkspurt};
 use crate::time::Moment;
@@ -61,9 +60,15 @@ struct Track {
     timestamp: u32,
     /// Clock ticks of one packet.
     step: u32,
+    /// Clock ticks of a second.
+    clock: Hz,
     /// When the newest timestamp was first seen.
     at: Moment,
 }
+
+/// Ticks of an RTP clock in a second, at least one in a millisecond.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Hz(u32);
 
 /// What lies between a source's own numbers and those that the receiver sees. Wraps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,9 +101,9 @@ pub(super) enum Pass {
 /// What kind of packet it is, as far as continuity goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
-    /// Its timestamp is the time of its sound.
-    Media,
-    /// Its timestamp is the beginning of the event, however long ago.
+    /// Its timestamp is the time of its sound, on this clock; on that of the sound before it where none is known.
+    Media(Option<Hz>),
+    /// Its timestamp is the beginning of the event, however long ago, on the clock of the sound around it (RFC 4733 §2.1).
     TelephoneEvent,
 }
 
@@ -133,16 +138,16 @@ impl Splice {
     pub(super) fn pass(&mut self, rtp: &Rtp<'_>, kind: Kind, now: Moment) -> Pass {
         match &mut self.state {
             State::Plain { seen: Some(seen) } => {
-                seen.follow(rtp, now);
+                seen.follow(rtp, kind, now);
                 Pass::AsItCame
             }
-            State::Plain { seen: None } if self.carry.is_some() => self.set_out(rtp, now),
+            State::Plain { seen: None } if self.carry.is_some() => self.set_out(rtp, kind, now),
             State::Plain { seen } => {
-                *seen = Some(Track::begin(rtp, TYPICAL_STEP, now));
+                *seen = Some(Track::begin(rtp, kind, None, now));
                 Pass::AsItCame
             }
             State::Announcing(interrupted) => {
-                interrupted.look_on(rtp, now);
+                interrupted.look_on(rtp, kind, now);
                 Pass::Replaced
             }
             State::Resuming(interrupted) => {
@@ -155,7 +160,7 @@ impl Splice {
                     if !is_after(carried, offset.floor) {
                         return Pass::Late;
                     }
-                    source.follow(rtp, now);
+                    source.follow(rtp, kind, now);
                     Pass::At(Place {
                         ssrc: offset.ssrc,
                         sequence: low_half(carried),
@@ -182,7 +187,7 @@ impl Splice {
             }
         };
         self.state = State::Announcing(interrupted);
-        interrupted.sent.map_or(now, |sent| now.max(sent.at + ticks(sent.step)))
+        interrupted.sent.map_or(now, |sent| now.max(sent.at + sent.clock.time_of(sent.step)))
     }
 
     /// Returns the place of our next frame, which is due at `due`, and whether it begins a talkspurt.
@@ -202,16 +207,15 @@ impl Splice {
         }
     }
 
-    /// Takes note that a frame of ours, which lasts `length`, was sent.
-    pub(super) fn sent_ours(&mut self, as_: SentAs, length: Duration, now: Moment) {
+    /// Takes note that a frame of ours, which has `step` ticks of its clock, was sent.
+    pub(super) fn sent_ours(&mut self, as_: SentAs, step: u32, clock: Hz, now: Moment) {
         match &mut self.state {
             State::Announcing(interrupted) => {
                 let sequence = match interrupted.sent {
                     Some(sent) => sent.sequence.wrapping_add(1),
                     None => u32::from(as_.sequence),
                 };
-                interrupted.sent =
-                    Some(Track { ssrc: as_.ssrc, sequence, timestamp: as_.timestamp, step: length_in_ticks(length), at: now });
+                interrupted.sent = Some(Track { ssrc: as_.ssrc, sequence, timestamp: as_.timestamp, step, clock, at: now });
             }
             State::Plain { .. } | State::Resuming(_) | State::Carried { .. } => {
                 unreachable!("a frame is sent between `begin` and `end` only")
@@ -239,8 +243,8 @@ impl Splice {
     }
 
     /// Carries this packet as the first that the receiver sees.
-    fn set_out(&mut self, rtp: &Rtp<'_>, now: Moment) -> Pass {
-        let source = Track::begin(rtp, TYPICAL_STEP, now);
+    fn set_out(&mut self, rtp: &Rtp<'_>, kind: Kind, now: Moment) -> Pass {
+        let source = Track::begin(rtp, kind, None, now);
         let sequence = rtp.sequence() & FIRST_SEQUENCE;
         let first = u32::from(sequence);
         let ssrc = self.carry.unwrap_or(source.ssrc);
@@ -277,17 +281,17 @@ impl Splice {
             timestamp: place.timestamp.wrapping_sub(rtp.timestamp()),
             floor: sent.sequence,
         };
-        let step = source.map_or(sent.step, |source| source.step);
-        self.state = State::Carried { source: Track { sequence, ..Track::begin(rtp, step, now) }, offset };
+        let before = source.unwrap_or(sent);
+        self.state = State::Carried { source: Track { sequence, ..Track::begin(rtp, kind, Some(before), now) }, offset };
         Pass::At(place)
     }
 }
 
 impl Interrupted {
-    fn look_on(&mut self, rtp: &Rtp<'_>, now: Moment) {
+    fn look_on(&mut self, rtp: &Rtp<'_>, kind: Kind, now: Moment) {
         match &mut self.source {
-            Some(source) => source.follow(rtp, now),
-            None => self.source = Some(Track::begin(rtp, TYPICAL_STEP, now)),
+            Some(source) => source.follow(rtp, kind, now),
+            None => self.source = Some(Track::begin(rtp, kind, None, now)),
         }
     }
 }
@@ -303,8 +307,15 @@ enum Order {
 }
 
 impl Track {
-    fn begin(rtp: &Rtp<'_>, step: u32, now: Moment) -> Self {
-        Self { ssrc: rtp.ssrc(), sequence: u32::from(rtp.sequence()), timestamp: rtp.timestamp(), step, at: now }
+    /// The stream that begins with this packet, after one whose packets were as long as these will be, if there was one.
+    fn begin(rtp: &Rtp<'_>, kind: Kind, before: Option<Self>, now: Moment) -> Self {
+        let clock = match kind {
+            Kind::Media(clock) => clock,
+            Kind::TelephoneEvent => None,
+        };
+        let clock = clock.or_else(|| before.map(|before| before.clock)).unwrap_or(Hz::TELEPHONE);
+        let step = before.filter(|before| before.clock == clock).map_or_else(|| clock.typical_step(), |before| before.step);
+        Self { ssrc: rtp.ssrc(), sequence: u32::from(rtp.sequence()), timestamp: rtp.timestamp(), step, clock, at: now }
     }
 
     fn order_of(&self, rtp: &Rtp<'_>) -> Order {
@@ -319,12 +330,17 @@ impl Track {
         }
     }
 
-    fn follow(&mut self, rtp: &Rtp<'_>, now: Moment) {
+    fn follow(&mut self, rtp: &Rtp<'_>, kind: Kind, now: Moment) {
         match self.order_of(rtp) {
             Order::Next(sequence) => {
+                if let Kind::Media(Some(clock)) = kind
+                    && clock != self.clock
+                {
+                    (self.clock, self.step) = (clock, clock.typical_step());
+                }
                 let step = rtp.timestamp().wrapping_sub(self.timestamp);
                 if step.cast_signed() > 0 {
-                    if sequence == self.sequence.wrapping_add(1) && STEPS.contains(&step) {
+                    if sequence == self.sequence.wrapping_add(1) && self.clock.is_a_packet(step) {
                         self.step = step;
                     }
                     self.timestamp = rtp.timestamp();
@@ -333,7 +349,7 @@ impl Track {
                 self.sequence = sequence;
             }
             Order::Earlier(_) => {}
-            Order::Anew => *self = Self::begin(rtp, self.step, now),
+            Order::Anew => *self = Self::begin(rtp, kind, Some(*self), now),
         }
     }
 
@@ -344,13 +360,14 @@ impl Track {
             sequence: self.sequence.wrapping_add(offset.sequence),
             timestamp: self.timestamp.wrapping_add(offset.timestamp),
             step: self.step,
+            clock: self.clock,
             at: self.at,
         }
     }
 
     /// The place of a packet that goes out at `at` as the next one: one step on, or as many whole steps as time has passed.
     fn place_after(&self, at: Moment) -> Place {
-        let micros = u64::from(self.step.max(1)) * MICROS_PER_TICK;
+        let micros = u64::try_from(self.clock.time_of(self.step).as_micros()).unwrap_or(u64::MAX).max(1);
         let passed = u64::try_from(at.since(self.at).as_micros()).unwrap_or(u64::MAX) / micros;
         let steps = u32::try_from(passed).unwrap_or(u32::MAX).max(1);
         Place {
@@ -365,21 +382,28 @@ impl Track {
 /// What a first sequence number may be: below 2^15 (RFC 3711 §3.3.1).
 const FIRST_SEQUENCE: u16 = 0x7fff;
 
-/// 1 s / 8000: every codec that is announced in has 8 ticks a millisecond.
-const MICROS_PER_TICK: u64 = 1000 / Codec::BYTES_PER_MS as u64;
+impl Hz {
+    /// The clock of G.711 and G.722, and of what says nothing of its own.
+    pub(super) const TELEPHONE: Self = Self(8000);
 
-/// 20 ms of 8 ticks, which is what a packet lasts unless two packets in a row show something else.
-const TYPICAL_STEP: u32 = 160;
+    /// The clock of so many ticks a second; nothing where no sound has such a clock.
+    pub(super) fn new(clock: u32) -> Option<Self> {
+        MEDIA_CLOCKS.contains(&clock).then_some(Self(clock))
+    }
 
-/// 5 to 60 ms: what a packet may last. A longer step is a silence.
-const STEPS: std::ops::RangeInclusive<u32> = 40..=480;
+    /// 20 ms, which is what a packet lasts unless two packets in a row show something else.
+    const fn typical_step(self) -> u32 {
+        self.0 / 50
+    }
 
-fn ticks(count: u32) -> Duration {
-    Duration::from_micros(u64::from(count) * MICROS_PER_TICK)
-}
+    /// 5 to 60 ms: what a packet may last. A longer step is a silence.
+    fn is_a_packet(self, step: u32) -> bool {
+        (self.0 / 200..=self.0 / 50 * 3).contains(&step)
+    }
 
-fn length_in_ticks(length: Duration) -> u32 {
-    u32::try_from(length.as_micros() / u128::from(MICROS_PER_TICK)).unwrap_or(TYPICAL_STEP)
+    fn time_of(self, ticks: u32) -> Duration {
+        Duration::from_micros(u64::from(ticks) * 1_000_000 / u64::from(self.0.max(1)))
+    }
 }
 
 /// Whether `a` comes after `b` on a circle of 2^32 (RFC 1982 §3.2).
@@ -440,6 +464,60 @@ mod tests {
         assert_eq!(stream.splice.begin(ms(30)), ms(60));
 
         assert_eq!(stream.ours(60), place(1, 3, 480));
+    }
+
+    #[test]
+    fn packets_on_a_clock_of_48_khz_are_followed_by_frames_of_ours_and_go_on_after_them() {
+        let opus = Kind::Media(Hz::new(48_000));
+        let mut stream = Stream::new();
+        stream.pass(opus, 0, 1, 1, 0);
+        stream.pass(opus, 10, 1, 2, 480);
+
+        assert_eq!(stream.splice.begin(ms(12)), ms(20), "10 ms after the last");
+        assert_eq!(stream.ours_on(20, 960, 48_000), place(1, 3, 960));
+        assert_eq!(stream.ours_on(40, 960, 48_000), place(1, 4, 1920));
+        stream.splice.end();
+
+        assert_eq!(stream.pass(opus, 60, 1, 6, 2400), Pass::At(place(1, 5, 2880)));
+        assert_eq!(stream.pass(opus, 70, 1, 7, 2880), Pass::At(place(1, 6, 3360)));
+    }
+
+    #[test]
+    fn frames_of_ours_may_have_another_clock_than_the_packets_around_them() {
+        let mut stream = Stream::new();
+        stream.media(0, 1, 1, 0);
+        stream.media(20, 1, 2, 160);
+
+        assert_eq!(stream.splice.begin(ms(25)), ms(40));
+        assert_eq!(stream.ours_on(40, 960, 48_000), place(1, 3, 320));
+        assert_eq!(stream.ours_on(60, 960, 48_000), place(1, 4, 1280));
+        stream.splice.end();
+
+        assert_eq!(stream.media(80, 1, 5, 640), Pass::At(place(1, 5, 2240)));
+        assert_eq!(stream.media(100, 1, 6, 800), Pass::At(place(1, 6, 2400)));
+    }
+
+    #[test]
+    fn a_key_amid_sound_of_48_khz_does_not_change_its_clock() {
+        let opus = Kind::Media(Hz::new(48_000));
+        let mut stream = Stream::new();
+        stream.pass(opus, 0, 1, 1, 0);
+        stream.pass(opus, 20, 1, 2, 960);
+        stream.pass(Kind::TelephoneEvent, 40, 1, 3, 1920);
+
+        assert_eq!(stream.splice.begin(ms(41)), ms(60));
+    }
+
+    #[test]
+    fn what_has_no_known_clock_goes_on_with_that_of_the_sound_before_it() {
+        let opus = Kind::Media(Hz::new(48_000));
+        let mut stream = Stream::new();
+        stream.pass(opus, 0, 1, 1, 0);
+        stream.pass(opus, 10, 1, 2, 480);
+        stream.pass(Kind::Media(None), 20, 1, 3, 960);
+
+        assert_eq!(stream.splice.begin(ms(21)), ms(30));
+        assert_eq!([0, 999, 192_001, u32::MAX].map(Hz::new), [None; 4]);
     }
 
     #[test]
@@ -610,7 +688,7 @@ mod tests {
         }
 
         fn media(&mut self, at_ms: u64, ssrc: u32, sequence: u16, timestamp: u32) -> Pass {
-            self.pass(Kind::Media, at_ms, ssrc, sequence, timestamp)
+            self.pass(Kind::Media(Some(Hz::TELEPHONE)), at_ms, ssrc, sequence, timestamp)
         }
 
         fn event(&mut self, at_ms: u64, ssrc: u32, sequence: u16, timestamp: u32) -> Pass {
@@ -623,9 +701,13 @@ mod tests {
         }
 
         fn ours(&mut self, due_ms: u64) -> Place {
+            self.ours_on(due_ms, 160, 8000)
+        }
+
+        fn ours_on(&mut self, due_ms: u64, step: u32, clock: u32) -> Place {
             let place = self.splice.place(&mut self.chance, ms(due_ms));
             let as_ = SentAs { ssrc: place.ssrc, sequence: place.sequence, timestamp: place.timestamp };
-            self.splice.sent_ours(as_, Duration::from_millis(20), ms(due_ms));
+            self.splice.sent_ours(as_, step, Hz::new(clock).unwrap(), ms(due_ms));
             place
         }
     }

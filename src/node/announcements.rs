@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::codec::Codec;
 use crate::consent::Clip;
-use crate::sound;
+use crate::sound::{self, Encoded};
 
 /// Reads an announcement and encodes it for every codec.
 ///
@@ -18,12 +18,17 @@ pub(super) fn clips(path: &Path, language: &str) -> Result<Vec<Clip>, String> {
     let bytes = fs::read(path)
         .map_err(|error| named(&error, "name a WAV file that the service's user can read in the policy's `announcement`"))?;
     let sha256: [u8; 32] = Sha256::digest(&bytes).into();
-    Codec::TELEPHONE
+    Codec::ANNOUNCED
         .into_iter()
         .map(|codec| {
-            let payload = sound::encode_wav(&bytes, codec)
+            let encoded = sound::encode_wav(&bytes, codec)
                 .map_err(|error| named(&error, "any uncompressed WAV will do: sox IN.mp3 -b 16 -r 16000 -c 1 OUT.wav"))?;
-            Clip::new(codec, &payload.into_bytes(), sha256, language).map_err(|error| named(&error, "record it again"))
+            let clip = match encoded {
+                Encoded::Stream(payload) => Clip::new(codec, &payload, sha256, language),
+                // Each of 20 ms.
+                Encoded::Packets(packets) => Clip::of_packets(codec, &packets, codec.clock() / 50, sha256, language),
+            };
+            clip.map_err(|error| named(&error, "record it again"))
         })
         .collect()
 }

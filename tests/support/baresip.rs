@@ -33,7 +33,7 @@ pub(crate) struct Speaks {
     pub(crate) hertz: f64,
     /// For how long; then it hangs up.
     pub(crate) ms: u32,
-    /// The codec's name for baresip: `pcma`, `pcmu` or `g722`.
+    /// The codec's name for baresip: `pcma`, `pcmu`, `g722` or `opus`.
     pub(crate) codec: &'static str,
     /// Its `mediaenc`: `srtp` (RTP/AVP with keys) or `srtp-mand` (RTP/SAVP).
     pub(crate) encryption: Option<&'static str>,
@@ -54,7 +54,7 @@ impl Baresip {
             "poll_method epoll\nsip_listen {at}\nnet_interface 127.0.0.1\ncall_max_calls 4\n\
              audio_source aufile,{tone}\nausrc_srate 8000\nausrc_channels 1\nrtp_ports {low}-{high}\njitter_buffer_delay 5-10\n\
              ringback_disabled yes\nmodule_path /usr/lib/baresip/modules\n\
-             module g711.so\nmodule g722.so\nmodule aufile.so\nmodule sndfile.so\nmodule srtp.so\nsnd_path {heard}\n\
+             module g711.so\nmodule g722.so\nmodule opus.so\nmodule aufile.so\nmodule sndfile.so\nmodule srtp.so\nsnd_path {heard}\n\
              module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen {control}\n",
             tone = tone.display(),
             heard = home.join("heard").display(),
