@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mitschnitt::call::{
-    Config, DeadMedia, Deed, Done, Input, KeySource, MediaAs, NotDone, Output, Peer, Peers, Policy, PortPair, Reason, Silence,
-    Story, Strangers, Suspension, Table, WhenDead,
+    Codecs, Config, DeadMedia, Deed, Done, Input, KeySource, MediaAs, NotDone, Output, Peer, Peers, Policy, PortPair, Reason,
+    Silence, Story, Strangers, Suspension, Table, WhenDead,
 };
 use mitschnitt::consent::{By, Cut, Mode, Player, Refusal, SentAs, Standing, Terms, WithoutConsent};
 use mitschnitt::ids::{CallId, Leg, TrunkName};
@@ -227,6 +227,43 @@ fn an_announcement_that_cannot_be_had_in_the_codec_leaves_the_call_unrecorded() 
     assert_eq!(world.announced(), []);
     assert_eq!(world.last_story().reason, Reason::AnnouncementCodec);
     assert!(world.recorded().is_none());
+}
+
+#[test]
+fn codecs_that_cannot_be_announced_are_taken_out_of_each_offer_where_the_policy_says_so() {
+    let mut world = World::new(restricted());
+    let sdp = offer("192.0.2.10", 4000, "18 8 101");
+
+    world.pbx_calls(&sdp);
+
+    let invite = world.to_trunk("INVITE");
+    let here = world.sdp(&invite).media()[0].port;
+    let expected = sdp
+        .replace("c=IN IP4 192.0.2.10", "c=IN IP4 203.0.113.1")
+        .replace("m=audio 4000 RTP/AVP 18 8 101", &format!("m=audio {here} RTP/AVP 8 101"));
+    assert_eq!(String::from_utf8_lossy(invite.body()), expected);
+
+    world.trunk_answers(200, "b", &offer("198.51.100.20", 6000, "8 101"));
+    world.pbx_acks("b");
+    assert_eq!(world.announced().len(), 2);
+
+    // The trunk offers anew, and then the PBX answers: an answer is passed on as it is.
+    world.trunk_sends("INVITE", 7, "b", "Content-Type: application/sdp\r\n", &offer("198.51.100.20", 6000, "18 96 8 101"));
+    let again = world.to_pbx("INVITE");
+    assert!(String::from_utf8_lossy(again.body()).contains("RTP/AVP 8 101\r\n"));
+}
+
+#[test]
+fn an_offer_without_a_codec_that_can_be_announced_passes_whole_and_the_call_goes_on_unrecorded() {
+    let mut world = World::new(restricted());
+
+    world.pbx_calls(&offer("192.0.2.10", 4000, "18 4 101"));
+
+    let invite = world.to_trunk("INVITE");
+    assert!(String::from_utf8_lossy(invite.body()).contains("RTP/AVP 18 4 101\r\n"));
+    world.trunk_answers(200, "b", &offer("198.51.100.20", 6000, "18 101"));
+    world.pbx_acks("b");
+    assert_eq!(world.last_story().reason, Reason::AnnouncementCodec);
 }
 
 #[test]
@@ -1233,6 +1270,12 @@ fn a_party_that_was_told_where_it_is_not_is_told_again_while_it_is_asked() {
 /// One policy for all calls.
 fn all_by(mode: Mode, without_consent: WithoutConsent) -> Vec<Arc<Policy>> {
     for_all(Terms { without_consent, ..terms(mode) })
+}
+
+/// One policy for all calls that takes out of offers what cannot be announced.
+fn restricted() -> Vec<Arc<Policy>> {
+    let policies = all_by(Mode::Announce, WithoutConsent::GoOn);
+    policies.iter().map(|policy| Arc::new(Policy { codecs: Codecs::Restrict, ..(**policy).clone() })).collect()
 }
 
 struct World {

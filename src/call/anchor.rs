@@ -8,6 +8,7 @@ use crate::media::{Content, Payload, PayloadFormat, Remote};
 use crate::wire::sdp::{Crypto, Flow, Format, Here, Kind, Media, Profile, Sdp, Secured};
 
 use super::door::PortPair;
+use super::policy::Policy;
 
 /// One party's session description, as far as the recorder cares.
 #[derive(Clone, Debug)]
@@ -253,6 +254,12 @@ fn payload(format: &Format) -> Payload {
 /// The codec of ours that a format is.
 fn codec(format: &Format) -> Option<Codec> {
     Codec::from_rtpmap(&format.name, format.clock, format.channels)
+}
+
+/// Takes what the policy does not let be offered out of an offer; nothing where all of it may be.
+pub(super) fn restricted(offer: &Sdp, policy: &Policy) -> Option<Sdp> {
+    let left = offer.with_only(|format| policy.lets(codec(format)))?;
+    Sdp::parse(&left).ok()
 }
 
 /// Reads a description, or says why it cannot be anchored.

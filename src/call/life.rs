@@ -422,9 +422,14 @@ impl Call {
         // A line that cannot be anchored, such as a rejected one, keeps what it says even where it once had ports.
         let here: Vec<Option<PortPair>> =
             session.lines().iter().zip(facing.iter()).map(|(line, pair)| pair.filter(|_| line.can_be_anchored(theirs))).collect();
+        let policy = self.policy.as_ref().filter(|policy| policy.terms.is_some() && !self.is_emergency);
+        let restricted = match role {
+            Role::Offer | Role::OfferAsked => policy.and_then(|policy| anchor::restricted(sdp, policy)),
+            Role::Answer(_) | Role::Again(_) => None,
+        };
         // Last, for nothing fails from here on: what is refused leaves the keys as they were.
         let secured = rules.map(|rules| self.secure(to, dialog, &session, role, rules, desk));
-        Ok(anchor::rewrite(sdp, &here, ip, secured.as_deref()))
+        Ok(anchor::rewrite(restricted.as_ref().unwrap_or(sdp), &here, ip, secured.as_deref()))
     }
 
     /// Sees whether the rules of both sides allow what a description says.

@@ -24,6 +24,6 @@ pub use door::{
 };
 pub use keys::{KeySource, MediaAs};
 pub use peers::{Peer, Peers, Source};
-pub use policy::{Policy, Selector};
+pub use policy::{Codecs, Policy, Selector};
 pub use story::{Reason, Story};
 pub use table::Table;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::codec::Codec;
 use crate::consent::{Clip, Terms};
 use crate::ids::{Direction, TrunkName};
 
@@ -16,6 +17,28 @@ pub struct Policy {
     pub terms: Option<Terms>,
     /// The announcement in each codec it can be had in.
     pub clips: Vec<Clip>,
+    /// Which codecs may be offered.
+    pub codecs: Codecs,
+}
+
+/// Which codecs may be offered in a call that is to be announced.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Codecs {
+    /// All; a call in one that cannot be announced goes the way of a call without consent.
+    AsOffered,
+    /// Those that can be announced: the others are taken out of each offer that has one of these.
+    Restrict,
+}
+
+impl Codecs {
+    /// Returns the operator's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AsOffered => "as-offered",
+            Self::Restrict => "restrict",
+        }
+    }
 }
 
 /// Which calls a policy is for; what is not named matches every call.
@@ -43,6 +66,14 @@ impl Selector {
 }
 
 impl Policy {
+    /// Returns whether the policy lets this codec be offered.
+    pub(super) fn lets(&self, codec: Option<Codec>) -> bool {
+        match self.codecs {
+            Codecs::AsOffered => true,
+            Codecs::Restrict => codec.is_some_and(|codec| self.clips.iter().any(|clip| Clip::codec(clip) == codec)),
+        }
+    }
+
     /// Returns the first policy that matches.
     #[must_use]
     pub fn first<'p>(
@@ -61,7 +92,7 @@ mod tests {
     use super::*;
 
     fn policy(name: &str, selector: Selector) -> Arc<Policy> {
-        Arc::new(Policy { selector, name: name.into(), terms: None, clips: Vec::new() })
+        Arc::new(Policy { selector, name: name.into(), terms: None, clips: Vec::new(), codecs: Codecs::AsOffered })
     }
 
     #[test]

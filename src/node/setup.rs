@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::call::{self, DeadMedia, Deed, Live, Peer, Peers, Policy, Selector, Strangers, Table};
+use crate::call::{self, Codecs, DeadMedia, Deed, Live, Peer, Peers, Policy, Selector, Strangers, Table};
 use crate::catalogue::Store;
 use crate::consent::{Mode, Standing, Terms, WithoutConsent};
 use crate::control::config;
@@ -131,11 +131,14 @@ fn policy(policy: &config::Policy) -> Result<Policy, Trouble> {
         calling_prefix: policy.calling_prefix.clone(),
     };
     let name: Arc<str> = policy.name.as_str().into();
-    let Some(terms) = &policy.terms else { return Ok(Policy { selector, name, terms: None, clips: Vec::new() }) };
+    let Some(terms) = &policy.terms else {
+        return Ok(Policy { selector, name, terms: None, clips: Vec::new(), codecs: Codecs::AsOffered });
+    };
     let clips = match terms.announcement() {
         Some(path) => announcements::clips(path, &terms.language).map_err(Trouble::from)?,
         None => Vec::new(),
     };
+    let codecs = terms.codecs;
     let terms = Terms {
         policy: Arc::clone(&name),
         policy_hash: policy.sha256(),
@@ -157,7 +160,7 @@ fn policy(policy: &config::Policy) -> Result<Policy, Trouble> {
         },
         longest_pause: terms.longest_pause,
     };
-    Ok(Policy { selector, name, terms: Some(terms), clips })
+    Ok(Policy { selector, name, terms: Some(terms), clips, codecs })
 }
 
 const UNUSED_KEY: Digit = match Digit::from_event(0) {

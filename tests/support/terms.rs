@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mitschnitt::call::{Policy, Selector};
+use mitschnitt::call::{Codecs, Policy, Selector};
 use mitschnitt::codec::Codec;
 use mitschnitt::consent::{Clip, Facts, Mode, Parties, Terms, WithoutConsent};
 use mitschnitt::digit::Digit;
@@ -46,5 +46,11 @@ pub(crate) fn facts(call: CallId) -> Facts {
 pub(crate) fn for_all(terms: Terms) -> Vec<Arc<Policy>> {
     let clip = |codec| Clip::new(codec, &[1; 160], [9; 32], "de").expect("one frame");
     let clips = Codec::TELEPHONE.into_iter().map(clip).collect();
-    vec![Arc::new(Policy { selector: Selector::default(), name: "all".into(), terms: Some(terms), clips })]
+    vec![Arc::new(Policy {
+        selector: Selector::default(),
+        name: "all".into(),
+        terms: Some(terms),
+        clips,
+        codecs: Codecs::AsOffered,
+    })]
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::call::Codecs;
 use crate::control::config::parse::{each, is_word, name, word};
 use crate::control::config::section::{Found, Notes, Section, printable};
 use crate::control::config::similar::similar;
@@ -13,7 +14,7 @@ use crate::ids::{Direction, Leg, TrunkName};
 use crate::limits;
 
 /// The settings of a policy.
-pub(super) const SETTINGS: [&str; 15] = [
+pub(super) const SETTINGS: [&str; 16] = [
     "name",
     "trunk",
     "direction",
@@ -27,6 +28,7 @@ pub(super) const SETTINGS: [&str; 15] = [
     "must_agree",
     "key",
     "answer_s",
+    "codecs",
     "without_consent",
     "longest_pause_s",
 ];
@@ -147,6 +149,8 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
     let must_agree = must_agree(section, notes);
     let key = key(section, mode, notes);
     let answer = answer(section, mode, notes);
+    let codecs = [Codecs::AsOffered, Codecs::Restrict].map(|codecs| (codecs.as_str(), codecs));
+    let codecs = section.word("codecs", &codecs, notes).map_or(Codecs::AsOffered, |found| found.value);
     let ways = [("go-on", WithoutConsent::GoOn), ("hang-up", WithoutConsent::HangUp)];
     let without_consent = section.word("without_consent", &ways, notes).map_or(WithoutConsent::GoOn, |found| found.value);
     let longest_pause =
@@ -164,6 +168,7 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
             .into_iter()
             .map(|(name, found)| (name, (PathBuf::from(found.value), found.line)))
             .collect(),
+        codecs,
         without_consent,
         longest_pause: Duration::from_secs(longest_pause),
     })

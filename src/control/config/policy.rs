@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::call::Codecs;
 use crate::digit::Digit;
 use crate::ids::{Direction, Leg, TrunkName};
 
@@ -46,6 +47,8 @@ pub struct PolicyTerms {
     pub language: String,
     /// The announcement in each language, and where the configuration names it.
     pub announcements: BTreeMap<String, (PathBuf, usize)>,
+    /// Which codecs may be offered.
+    pub codecs: Codecs,
     /// What becomes of a call that may not be recorded.
     pub without_consent: WithoutConsent,
     /// The longest pause.
@@ -142,6 +145,7 @@ impl Policy {
         for (language, (path, _)) in &terms.announcements {
             line(&format!("announcement.{language}"), &path.to_string_lossy());
         }
+        line("codecs", terms.codecs.as_str());
         line("without_consent", terms.without_consent.as_str());
         line("longest_pause_s", &terms.longest_pause.as_secs().to_string());
         text

@@ -7,6 +7,7 @@ mod format;
 mod media;
 mod multipart;
 mod profile;
+mod restrict;
 
 pub use anchor::Here;
 pub use crypto::{Crypto, CryptoFault, FecOrder, Inline, KeyParam, Lifetime, MalformedCrypto, Mki, SessionParam, Suite};

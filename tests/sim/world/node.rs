@@ -14,7 +14,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use mitschnitt::call::{Config, Deed, Done, Input, Output, Peer, Peers, Policy, PortPair, Selector, Strangers, Table};
+use mitschnitt::call::{Codecs, Config, Deed, Done, Input, Output, Peer, Peers, Policy, PortPair, Selector, Strangers, Table};
 use mitschnitt::catalogue::{Store, Write};
 use mitschnitt::codec::Codec;
 use mitschnitt::consent::{Clip, Evidence, Mode, Terms, WithoutConsent};
@@ -193,7 +193,13 @@ fn policies(pace: Pace) -> Vec<Arc<Policy>> {
         let outbound = Selector { direction: Some(Direction::Outbound), called_prefix: prefix.clone(), ..Selector::default() };
         let inbound = Selector { direction: Some(Direction::Inbound), calling_prefix: prefix, ..Selector::default() };
         for selector in [outbound, inbound] {
-            policies.push(Arc::new(Policy { selector, name: Arc::clone(&name), terms: terms.clone(), clips: clips.clone() }));
+            policies.push(Arc::new(Policy {
+                selector,
+                name: Arc::clone(&name),
+                terms: terms.clone(),
+                clips: clips.clone(),
+                codecs: Codecs::AsOffered,
+            }));
         }
     }
     policies
