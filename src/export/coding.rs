@@ -13,6 +13,8 @@ pub(super) enum Coding {
     Sound(Codec),
     /// Comfort noise (RFC 3389) or a telephone event (RFC 4733): no one's voice, silence on the timeline.
     Silence,
+    /// Several payloads of other types in one, the newest last (RFC 2198).
+    Redundant,
     /// Something that is not decoded here, by the name its users know.
     Unknown(String),
 }
@@ -30,6 +32,17 @@ impl Codings {
     pub(super) fn learn(&mut self, format: &Format) {
         if let Some(coding) = self.0.get_mut(usize::from(format.payload_type)) {
             *coding = Some(dynamic(format));
+        }
+    }
+
+    /// Returns what a packet's own sound is, and where it lies: of a packet with redundancy, the newest payload in it.
+    pub(super) fn of_packet<'p>(&self, rtp: &Rtp<'p>) -> (Coding, &'p [u8]) {
+        match self.of(rtp.payload_type()) {
+            Coding::Redundant => match newest(rtp.payload()).map(|(payload_type, payload)| (self.of(payload_type), payload)) {
+                Some((Coding::Redundant, _)) | None => (Coding::Unknown("red that is damaged".to_owned()), &[]),
+                Some(found) => found,
+            },
+            coding => (coding, rtp.payload()),
         }
     }
 
@@ -67,7 +80,7 @@ impl Formats {
                 (None, Some(codec)) => name(codec.name(), codec.clock(), codec.channels()),
                 (None, None) => match fixed(payload_type) {
                     Coding::Unknown(name) => name,
-                    Coding::Sound(_) | Coding::Silence => "CN".to_owned(),
+                    Coding::Sound(_) | Coding::Silence | Coding::Redundant => "CN".to_owned(),
                 },
             },
         }
@@ -82,7 +95,23 @@ fn dynamic(format: &Format) -> Coding {
     match Codec::from_rtpmap(&format.name, format.clock, format.channels) {
         Some(codec) => Coding::Sound(codec),
         None if ["CN", "telephone-event"].iter().any(|name| format.name.eq_ignore_ascii_case(name)) => Coding::Silence,
+        None if format.name.eq_ignore_ascii_case("red") => Coding::Redundant,
         None => Coding::Unknown(name(&format.name, format.clock, format.channels)),
+    }
+}
+
+/// The payload of a packet with redundancy that is not repeated from before, and its type (RFC 2198 §3).
+fn newest(payload: &[u8]) -> Option<(u8, &[u8])> {
+    let (mut rest, mut before) = (payload, 0);
+    loop {
+        let (&first, after) = rest.split_first()?;
+        if first & 0x80 == 0 {
+            return Some((first, after.get(before..)?));
+        }
+        // Of an older block 14 bits of time and 10 bits of length follow its type.
+        let (&[_, middle, low], after) = after.split_first_chunk()?;
+        before += usize::from(middle & 3) << 8 | usize::from(low);
+        rest = after;
     }
 }
 
@@ -140,6 +169,27 @@ mod tests {
         assert_eq!(codings.of(101), Coding::Sound(Codec::L16 { rate: 48_000, channels: 2 }));
         assert_eq!(codings.of(102), Coding::Unknown("L16/8123".into()));
         assert_eq!(codings.of(103), Coding::Unknown("L16/48000/6".into()));
+    }
+
+    #[test]
+    fn of_a_packet_with_redundancy_the_newest_payload_counts() {
+        let mut codings = Codings::new();
+        codings.learn(&format(121, "RED", 8000, 1));
+        let of = |payload: &[u8]| {
+            let packet = [&[0x80, 121, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3], payload].concat();
+            let (coding, found) = codings.of_packet(&Rtp::parse(&packet).unwrap());
+            (coding, found.to_vec())
+        };
+        let damaged = (Coding::Unknown("red that is damaged".into()), vec![]);
+
+        // Two bytes of A-law from 160 ticks before, one from 80, and then three of µ-law.
+        let two = [0x80 | 8, 0x02, 0x80, 2, 0x80 | 8, 0x01, 0x40, 1, 0, 1, 2, 3, 7, 8, 9];
+        assert_eq!(of(&two), (Coding::Sound(Codec::Pcmu), vec![7, 8, 9]));
+        assert_eq!(of(&[13, 60]), (Coding::Silence, vec![60]));
+        assert_eq!(of(&[18, 1, 2]), (Coding::Unknown("G729".into()), vec![1, 2]));
+        for wrong in [&two[..10], &two[..8], &two[..3], &[][..], &[121, 0, 1]] {
+            assert_eq!(of(wrong), damaged);
+        }
     }
 
     #[test]

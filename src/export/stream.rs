@@ -173,8 +173,8 @@ impl Stream {
         self.heard
     }
 
-    /// Takes a packet of this stream, and holds it.
-    pub(super) fn take(&mut self, rtp: &Rtp<'_>, codec: Codec, came: Tick, sink: &mut impl Sink) -> Taken {
+    /// Takes a packet of this stream, and holds the payload that is its sound.
+    pub(super) fn take(&mut self, rtp: &Rtp<'_>, payload: &[u8], codec: Codec, came: Tick, sink: &mut impl Sink) -> Taken {
         self.heard = came;
         let (highest, newest) = self.top;
         let sequence = highest + i64::from(self.ahead(rtp));
@@ -186,7 +186,7 @@ impl Stream {
             return Taken::Ignored;
         }
         let steps = came * self.rate / TICKS;
-        let packet = Packet { came: steps, timestamp, marker: rtp.marker(), codec, payload: rtp.payload().to_vec() };
+        let packet = Packet { came: steps, timestamp, marker: rtp.marker(), codec, payload: payload.to_vec() };
         self.held.insert(sequence, packet);
         self.arrivals.push_back((came, sequence));
         while self.held.len() > HELD {

@@ -162,8 +162,10 @@ impl Track {
             tally.ignored += 1;
             return;
         };
-        match self.codings.of(rtp.payload_type()) {
+        let (coding, payload) = self.codings.of_packet(&rtp);
+        match coding {
             Coding::Silence => {}
+            Coding::Redundant => tally.not_decoded("red".to_owned()),
             // The survey heard none of it, so that the rate has no room for it.
             Coding::Sound(codec) if Rate::above(codec.sample_rate()) > self.lines.rate => {
                 tally.not_decoded(codec.name().to_owned())
@@ -172,7 +174,7 @@ impl Track {
             Coding::Sound(codec) => {
                 let place = self.stream(&rtp, codec);
                 let stream = self.streams.get_mut(place);
-                if stream.map(|stream| stream.take(&rtp, codec, came, &mut self.lines)) != Some(Taken::Held) {
+                if stream.map(|stream| stream.take(&rtp, payload, codec, came, &mut self.lines)) != Some(Taken::Held) {
                     self.lines.tally.ignored += 1;
                 }
             }

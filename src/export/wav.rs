@@ -249,9 +249,9 @@ fn of(codings: &mut [Codings; 2], leg: Leg) -> &mut Codings {
 /// The rate that a packet's sound needs.
 fn rate(codings: &Codings, packet: &[u8]) -> Rate {
     let rtp = if rtp::is_rtcp(packet) { None } else { Rtp::parse(packet) };
-    match rtp.map(|rtp| codings.of(rtp.payload_type())) {
+    match rtp.map(|rtp| codings.of_packet(&rtp).0) {
         Some(Coding::Sound(codec)) => Rate::above(codec.sample_rate()),
-        Some(Coding::Silence | Coding::Unknown(_)) | None => Rate::Narrow,
+        Some(Coding::Silence | Coding::Redundant | Coding::Unknown(_)) | None => Rate::Narrow,
     }
 }
 
@@ -442,6 +442,26 @@ mod tests {
         assert!(heard.trunk[10 * FRAME..25 * FRAME].iter().all(|&sample| sample == 0));
         assert!(heard.trunk[25 * FRAME..].iter().all(|&sample| sample != 0));
         assert_eq!(heard.exported.undecoded, [Undecoded { leg: Leg::Trunk, name: "G729".into(), packets: 10 }]);
+    }
+
+    #[test]
+    fn sound_that_comes_with_redundancy_is_heard_once_at_its_own_place() {
+        let sound = voice(9, 20);
+        let mut sent = phone(Leg::Pbx, 0, &sound);
+        let frames: Vec<Vec<u8>> = sent.iter().map(|packet| packet.payload.clone()).collect();
+        for (packet, before) in sent[1..].iter_mut().zip(&frames) {
+            packet.header.payload_type = 121;
+            // The frame before, of 160 ticks and 160 bytes, and then this one; both are payload type 0.
+            packet.payload = [&[0x80, 0x02, 0x80, 0xa0, 0][..], before, &packet.payload].concat();
+        }
+        let (leg, since, name) = (Leg::Pbx, Duration::ZERO, "red".to_owned());
+        let mut records = records(sent);
+        records.insert(0, Record::Format(Format { leg, since, payload_type: 121, clock: 8000, channels: 1, name }));
+
+        let heard = hear(records);
+
+        assert_same(&heard.pbx, &decoded(&sound), "the sound");
+        assert!(heard.exported.undecoded.is_empty());
     }
 
     #[test]
