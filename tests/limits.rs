@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each bound of `src/limits.rs`, and who shows its consequence: file and test.
-const SHOWN: [(&str, &[(&str, &str)]); 39] = [
+const SHOWN: [(&str, &[(&str, &str)]); 40] = [
     ("SIP_MESSAGE_BYTES", &[("tests/bad_input.rs", "the_longest_datagram_there_is_does_no_harm")]),
     ("SIP_HEADER_LINES", &[("tests/sip_stack.rs", "a_request_with_more_lines_than_may_be_is_400_and_nothing_is_kept")]),
     (
@@ -46,6 +46,7 @@ const SHOWN: [(&str, &[(&str, &str)]); 39] = [
             ("tests/bad_input.rs", "without_a_free_port_a_call_is_refused_with_503"),
         ],
     ),
+    ("ANNOUNCEMENT_PACKET_BYTES", &[("src/consent/announcement.rs", "packets_that_cannot_be_played_are_no_announcement")]),
     ("LATCH_PACKETS", &[("src/media/latch.rs", "four_packets_in_sequence_make_a_source_the_partys")]),
     ("LATCH_SPAN", &[("src/media/latch.rs", "a_burst_is_not_speech_until_it_has_lasted")]),
     ("LATCH_WINDOW", &[("tests/media_plane.rs", "nobody_is_learned_five_seconds_after_the_answer_before_the_next")]),
