@@ -42,7 +42,7 @@ impl Codings {
                 Some((Coding::Redundant, _)) | None => (Coding::Unknown("red that is damaged".to_owned()), &[]),
                 Some(found) => found,
             },
-            coding => (coding, rtp.payload()),
+            coding @ (Coding::Sound(_) | Coding::Silence | Coding::Unknown(_)) => (coding, rtp.payload()),
         }
     }
 
