@@ -149,9 +149,9 @@ pub struct World<'p> {
 /// How long a world may last: 64·T1 after the last call, and a recording's rest, are far below it.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// The bytes of the heap that a box at rest may hold, and those by which each call may have made its lists, and its stock of chunk
-/// buffers, longer.
-const HEAP_AT_REST: u64 = 384 * 1024;
+/// The bytes of the heap by which a box at rest may hold more than a new one, and those by which each call may have made its lists, and its
+/// stock of chunk buffers, longer.
+const HEAP_AT_REST: u64 = 64 * 1024;
 const HEAP_AFTER_A_CALL: u64 = 24 * 1024;
 
 /// How the heap is weighed, where somebody does: the bytes that this thread has of it.
@@ -550,7 +550,9 @@ impl<'p> World<'p> {
         if let Some(node) = self.node.take() {
             let held = node.dismantle(&weighed);
             self.report.heap_bytes = held.iter().map(|&(_, bytes)| bytes).sum();
-            let most = HEAP_AT_REST + HEAP_AFTER_A_CALL * self.report.calls;
+            let new = Node::start(Chance::new(1), self.plan.timing, self.plan.pace, &mut Rows::default(), self.now);
+            let new = new.dismantle(&weighed).iter().map(|&(_, bytes)| bytes).sum::<u64>();
+            let most = new + HEAP_AT_REST + HEAP_AFTER_A_CALL * self.report.calls;
             if self.report.heap_bytes > most {
                 return Err(broken("heap-at-rest", format!("the box at rest holds {held:?} bytes, of at most {most}")));
             }
