@@ -247,6 +247,7 @@ fn payload(format: &Format) -> Payload {
     match codec(format) {
         Some(codec) => Payload::Speech(codec),
         None if format.name.eq_ignore_ascii_case("telephone-event") => Payload::TelephoneEvent,
+        None if format.name.eq_ignore_ascii_case("red") => Payload::Redundant { clock: format.clock },
         None => Payload::Other { clock: format.clock },
     }
 }

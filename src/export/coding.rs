@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::codec::Codec;
 use crate::vault::Format;
+use crate::wire::red;
 use crate::wire::rtp::{self, Rtp};
 
 /// What a payload is.
@@ -38,7 +39,8 @@ impl Codings {
     /// Returns what a packet's own sound is, and where it lies: of a packet with redundancy, the newest payload in it.
     pub(super) fn of_packet<'p>(&self, rtp: &Rtp<'p>) -> (Coding, &'p [u8]) {
         match self.of(rtp.payload_type()) {
-            Coding::Redundant => match newest(rtp.payload()).map(|(payload_type, payload)| (self.of(payload_type), payload)) {
+            Coding::Redundant => match red::newest(rtp.payload()).map(|(payload_type, payload)| (self.of(payload_type), payload))
+            {
                 Some((Coding::Redundant, _)) | None => (Coding::Unknown("red that is damaged".to_owned()), &[]),
                 Some(found) => found,
             },
@@ -97,21 +99,6 @@ fn dynamic(format: &Format) -> Coding {
         None if ["CN", "telephone-event"].iter().any(|name| format.name.eq_ignore_ascii_case(name)) => Coding::Silence,
         None if format.name.eq_ignore_ascii_case("red") => Coding::Redundant,
         None => Coding::Unknown(name(&format.name, format.clock, format.channels)),
-    }
-}
-
-/// The payload of a packet with redundancy that is not repeated from before, and its type (RFC 2198 §3).
-fn newest(payload: &[u8]) -> Option<(u8, &[u8])> {
-    let (mut rest, mut before) = (payload, 0);
-    loop {
-        let (&first, after) = rest.split_first()?;
-        if first & 0x80 == 0 {
-            return Some((first, after.get(before..)?));
-        }
-        // Of an older block 14 bits of time and 10 bits of length follow its type.
-        let (&[_, middle, low], after) = after.split_first_chunk()?;
-        before += usize::from(middle & 3) << 8 | usize::from(low);
-        rest = after;
     }
 }
 

@@ -421,19 +421,30 @@ impl Bridge {
         from.tallies.bytes += packet.len() as u64;
         let clock = from.meanings.clock_of(rtp.payload_type());
         let (kind, keep) = match from.meanings.of_type(rtp.payload_type()) {
-            Meaning::Audio => {
-                let heard = from.hear(&rtp);
-                if let Some(digit) = heard.and_then(|heard| heard.key) {
-                    told.tell_digit(id, leg, digit, How::KeyBySound);
+            Meaning::Audio => match from.meanings.redundant_key(&rtp) {
+                None => {
+                    let heard = from.hear(&rtp);
+                    if let Some(digit) = heard.and_then(|heard| heard.key) {
+                        told.tell_digit(id, leg, digit, How::KeyBySound);
+                    }
+                    let is_key = heard.is_some_and(|heard| heard.is_tone);
+                    from.tallies.withheld += u64::from(is_key);
+                    let permit = self.permit.as_ref().filter(|_| !is_key);
+                    (Kind::Media(clock.and_then(Hz::new)), permit.and_then(|permit| permit.cover(leg, now, packet)))
                 }
-                let is_key = heard.is_some_and(|heard| heard.is_tone);
-                from.tallies.withheld += u64::from(is_key);
-                let permit = self.permit.as_ref().filter(|_| !is_key);
-                (Kind::Media(clock.and_then(Hz::new)), permit.and_then(|permit| permit.cover(leg, now, packet)))
-            }
+                // A key among the payloads of one packet: it goes as a whole, for it is never taken apart.
+                Some(newest) => {
+                    from.tallies.withheld += 1;
+                    if let Some(digit) = newest.and_then(|payload| from.press(&rtp, payload, now)) {
+                        told.tell_digit(id, leg, digit, How::KeyByRtp);
+                    }
+                    let kind = if newest.is_some() { Kind::TelephoneEvent } else { Kind::Media(clock.and_then(Hz::new)) };
+                    (kind, None)
+                }
+            },
             Meaning::TelephoneEvent => {
                 from.tallies.withheld += 1;
-                if let Some(digit) = from.press(&rtp, now) {
+                if let Some(digit) = from.press(&rtp, rtp.payload(), now) {
                     told.tell_digit(id, leg, digit, How::KeyByRtp);
                 }
                 let keep = self.permit.as_ref().filter(|_| cfg!(sabotage = "keep-the-keys"));

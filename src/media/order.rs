@@ -171,6 +171,11 @@ pub enum Payload {
     Speech(Codec),
     /// Keys (RFC 4733): passed on, told, never kept.
     TelephoneEvent,
+    /// Several payloads of other types in one (RFC 2198): kept as it came, unless a key is among them.
+    Redundant {
+        /// Its RTP clock in Hz.
+        clock: u32,
+    },
     /// Anything else: another speech codec, or comfort noise.
     Other {
         /// Its RTP clock in Hz, as its description says.

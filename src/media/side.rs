@@ -16,8 +16,8 @@ use crate::media::{Announcing, Latching, LegTallies, PairIds, Payload, PayloadFo
 use crate::sound::g711::{decode_alaw, decode_ulaw};
 use crate::sound::inband::{Heard, Listener};
 use crate::time::Moment;
-use crate::wire::dtmf;
 use crate::wire::rtp::{self, Rtp};
+use crate::wire::{dtmf, red};
 
 /// One side of a bridge.
 #[derive(Debug)]
@@ -174,9 +174,9 @@ impl Side {
         can.then_some(to).ok_or(Cut::Codec)
     }
 
-    /// Returns the key that this telephone-event is the first packet of.
-    pub(super) fn press(&mut self, rtp: &Rtp<'_>, now: Moment) -> Option<crate::digit::Digit> {
-        let digit = dtmf::parse_rfc4733(rtp.payload())?.digit;
+    /// Returns the key that this telephone-event, the payload of the packet or one of them, is the first of.
+    pub(super) fn press(&mut self, rtp: &Rtp<'_>, payload: &[u8], now: Moment) -> Option<crate::digit::Digit> {
+        let digit = dtmf::parse_rfc4733(payload)?.digit;
         let press = Press { ssrc: rtp.ssrc(), timestamp: rtp.timestamp() };
         let is_new = self.pressed.is_none_or(|last| {
             press.ssrc != last.ssrc || !(0..=LATE_PRESS).contains(&last.timestamp.wrapping_sub(press.timestamp))
@@ -243,6 +243,8 @@ pub(super) struct Meanings {
     clocks: Vec<(u8, u32)>,
     /// The types of G.711, each of its law, where no type is of telephone-events: keys come as tones then.
     tones: [u128; 2],
+    /// The types of packets with redundancy.
+    redundant: u128,
 }
 
 /// The two laws of G.711.
@@ -264,11 +266,11 @@ pub(super) enum Meaning {
 }
 
 impl Meanings {
-    pub(super) const NONE: Self = Self { audio: 0, events: 0, at_8_khz: 0, clocks: Vec::new(), tones: [0, 0] };
+    pub(super) const NONE: Self = Self { audio: 0, events: 0, at_8_khz: 0, clocks: Vec::new(), tones: [0, 0], redundant: 0 };
 
     pub(super) fn of(receiver: Option<&Remote>, sender: Option<&Remote>) -> Self {
         let (mut audio, mut events, mut any_event, mut at_8_khz) = (0, 0, 0, 0);
-        let (mut mu, mut a) = (0, 0);
+        let (mut mu, mut a, mut redundant) = (0, 0, 0);
         let mut clocks = Vec::new();
         for remote in [receiver, sender].into_iter().flatten() {
             let listed = audio | events;
@@ -282,6 +284,10 @@ impl Meanings {
                         continue;
                     }
                     Payload::Speech(codec) => codec.clock(),
+                    Payload::Redundant { clock } => {
+                        redundant |= fresh;
+                        clock
+                    }
                     Payload::Other { clock } => clock,
                 };
                 audio |= fresh;
@@ -298,13 +304,23 @@ impl Meanings {
         at_8_khz |= comfort_noise & !audio;
         audio |= comfort_noise;
         let tones = if any_event == 0 { [mu, a] } else { [0, 0] };
-        Self { audio: audio & !any_event, events: events & !audio, at_8_khz, clocks, tones }
+        Self { audio: audio & !any_event, events: events & !audio, at_8_khz, clocks, tones, redundant }
     }
 
     /// Returns whether keys may come as tones that can be heard.
     const fn has_tones(&self) -> bool {
         let [mu, a] = self.tones;
         mu | a != 0
+    }
+
+    /// Returns whether a key is among the payloads of a packet with redundancy, and the newest of them where that is a key.
+    pub(super) fn redundant_key<'p>(&self, rtp: &Rtp<'p>) -> Option<Option<&'p [u8]>> {
+        if self.redundant & bit(rtp.payload_type()) == 0 {
+            return None;
+        }
+        let is_key = |payload_type| self.of_type(payload_type) == Meaning::TelephoneEvent;
+        let newest = red::newest(rtp.payload()).filter(|&(payload_type, _)| is_key(payload_type));
+        red::types(rtp.payload()).any(is_key).then(|| newest.map(|(_, payload)| payload))
     }
 
     /// Returns the law of a payload type in which keys may come as tones.
@@ -420,7 +436,8 @@ mod tests {
             let header = Header { payload_type: 101, marker: false, sequence: 0, timestamp, ssrc: 1 };
             let packet = [&header.to_bytes(), payload].concat();
             let now = Moment::from_millis(u64::from(timestamp) / 8);
-            side.press(&Rtp::parse(&packet).unwrap(), now).map(|digit| digit.event())
+            let rtp = Rtp::parse(&packet).unwrap();
+            side.press(&rtp, rtp.payload(), now).map(|digit| digit.event())
         };
 
         assert_eq!(press(1000, &[1, 10, 0, 160]), Some(1));

@@ -1,6 +1,7 @@
-//! Bytes to values and back: SIP, SDP, RTP, RTCP and DTMF. No state, no time, no I/O; no bytes make it panic.
+//! Bytes to values and back: SIP, SDP, RTP, RTCP, redundancy and DTMF. No state, no time, no I/O; no bytes make it panic.
 
 pub mod dtmf;
+pub mod red;
 pub mod rtcp;
 pub mod rtp;
 pub mod sdp;

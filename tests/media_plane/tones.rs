@@ -56,6 +56,37 @@ fn a_packet_that_comes_twice_or_late_is_listened_to_once() {
     assert_eq!(lab.digits.len(), 1);
 }
 
+#[test]
+fn a_key_among_the_payloads_of_a_packet_with_redundancy_is_told_and_not_kept() {
+    let mut lab = Lab::new();
+    lab.bridge(ID, PORTS, Content::Audio);
+    let event = PayloadFormat { payload_type: 101, payload: Payload::TelephoneEvent };
+    let red = PayloadFormat { payload_type: 97, payload: Payload::Redundant { clock: 8000 } };
+    for (leg, rtp) in [(Leg::Pbx, PBX), (Leg::Trunk, TRUNK)] {
+        lab.describe(leg, Remote { formats: vec![speech(8, Codec::Pcma), event, red], ..remote(rtp) });
+    }
+    let permit = lab.permit_of_another_bridge();
+    lab.order(Order::Record { id: ID, permit });
+    lab.run(1000);
+    let redundant = |nth, payload: &[u8]| {
+        let header = Header { payload_type: 97, ..audio(1, nth, u32::from(nth) * 160) };
+        [&header.to_bytes()[..], payload].concat()
+    };
+
+    // Sound and the sound before it; the key 5 and sound before it; sound, and the key before it.
+    for (nth, payload) in [
+        (1, &[0x88, 0, 0, 2, 8, 1, 1, 2, 2][..]),
+        (2, &[0x88, 0, 0, 2, 101, 1, 1, 5, 10, 0, 160]),
+        (3, &[0xe5, 0, 0, 4, 8, 5, 0x8a, 0, 160, 2, 2]),
+    ] {
+        lab.receive(PORTS[1].rtp, at(TRUNK), &redundant(nth, payload));
+    }
+
+    assert_eq!(lab.digits, [(Leg::Trunk, Digit::from_char('5').unwrap())]);
+    assert_eq!(lab.kept.iter().map(|kept| kept.bytes[3]).collect::<Vec<_>>(), [1], "what has a key in it is not kept");
+    assert_eq!((lab.sent.len(), lab.plane.carried(ID).legs[1].withheld), (3, 2), "and all of it goes on");
+}
+
 impl Lab {
     fn without_events() -> Self {
         let mut lab = Self::new();

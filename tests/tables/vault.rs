@@ -41,7 +41,7 @@ fn a_recorder_is_as_in_its_table() {
         title: "a recorder and the lane to the disk; a chunk that leaves is sealed [its records], or lost where the lane is full",
         new: &|| Desk::new(),
         inputs: &[
-            &[("format", Format), ("packet", Packet), ("88 packets", Fill), ("too long a packet", TooLong), ("gap", Gap)],
+            &[("format", Format), ("packet", Packet), ("87 packets", Fill), ("too long a packet", TooLong), ("gap", Gap)],
             &[("age, too early", AgeEarly), ("age", Age), ("lane full", LaneFull), ("lane free", LaneFree), ("end", End)],
         ],
         states: &states,
@@ -175,7 +175,7 @@ impl Machine for Desk {
             Packet => self.append(160),
             Fill => {
                 let mut words = Vec::new();
-                for _ in 0..88 {
+                for _ in 0..87 {
                     let chunk = self.append(160);
                     words.extend(self.hand_over(chunk));
                 }
