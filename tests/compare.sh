@@ -8,10 +8,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 lab=$(realpath "${LAB:-../shared/lab}")
 [ $# -gt 0 ] || { echo 'usage: tests/compare.sh CALLS…' >&2; exit 2; }
+[ -f "$lab/relay_limit.c" ] || { printf 'error: no relay_limit.c in %s\n  LAB=FOLDER tests/compare.sh CALLS…\n' "$lab" >&2; exit 2; }
+# What was recorded is thrown away after each round: only what these rounds made.
+[ ! -e lab-data ] || { printf 'error: there is a lab-data already\n  move it away: it would be thrown away\n' >&2; exit 2; }
 work=$(mktemp -d)
 other=
 trap '[ -z "$other" ] || kill "$other" 2>/dev/null || true; rm -rf "$work"' EXIT
-gcc -O2 -o "$work/relay" "$lab/relay_limit.c" -luring
+gcc -O2 -o "$work/relay" "$lab/relay_limit.c" -luring || { echo "error: the bare relay needs liburing: apt-get install liburing-dev" >&2; exit 2; }
 gcc -O2 -pthread -o "$work/rtpload" "$lab/rtpload.c"
 SECONDS_OF_LOAD=10
 
@@ -40,7 +43,10 @@ load() {
 for calls in "$@"; do
     "$work/relay" epoll "$calls" "$work/ports" 11000 12000 >"$work/ready" &
     other=$!
-    until [ -s "$work/ready" ]; do :; done
+    until [ -s "$work/ready" ]; do
+        kill -0 "$other" || { echo "error: the bare relay has ended" >&2; exit 1; }
+        sleep 0.1
+    done
     load "$other" "$calls" bare
     if command -v rtpengine >/dev/null; then
         mkdir -p "$work/pcap"
@@ -49,12 +55,12 @@ for calls in "$@"; do
         other=$!
         until python3 "$lab/peer_rtpengine.py" "$calls" "$work/ports" --record >/dev/null 2>&1; do
             kill -0 "$other" || { cat "$work/rtpengine.log" >&2; exit 1; }
+            sleep 0.1
         done
         load "$other" "$calls" rtpengine-pcap
         rm -rf "$work/pcap"
     fi
     for io in epoll io_uring; do
-        rm -rf lab-data
         tests/lab.sh "$calls" "$io" >"$work/lab.log" 2>&1 || { cat "$work/lab.log" >&2; exit 1; }
         line "$calls" "mitschnitt-$io" "$work/lab.log"
         rm -rf lab-data

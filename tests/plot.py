@@ -13,6 +13,8 @@ WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 420, 64, 190, 40, 56
 
 
 def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     found = {}
     for line in open(sys.argv[1], encoding="utf-8"):
         if match := LINE.search(line):

@@ -176,7 +176,8 @@ impl Bridge {
         self.permit = None;
     }
 
-    /// Watches from here on, and returns when to look; nothing where it is watched already.
+    /// Watches from here on, and returns when to look; nothing where it is watched already: then silence is told once more if it is to be
+    /// told `again`.
     pub(super) fn watch(&mut self, patience: Duration, again: bool, now: Moment) -> Option<Moment> {
         if let Some(watch) = &mut self.watch {
             watch.is_dead_told &= !again;

@@ -170,9 +170,9 @@ impl Plane {
         Verdict::default()
     }
 
-    /// Makes the packet ready that the buffer begins with, as its verdict wants it: rewritten, and sealed where its receiver takes SRTP, for
-    /// which the buffer must have [`Sealer::GROWTH_MAX`](crate::media::srtp::Sealer::GROWTH_MAX) bytes more. Returns how long it is then; nothing, and it is counted,
-    /// where it must not be sent.
+    /// Makes the packet ready that the buffer begins with, as its verdict wants it: rewritten, and sealed where its receiver takes SRTP,
+    /// for which the buffer must have [`Sealer::GROWTH_MAX`](crate::media::srtp::Sealer::GROWTH_MAX) bytes more. Returns how long it is
+    /// then; nothing, and it is counted, where it must not be sent.
     pub fn prepare(&mut self, forward: &Forward, buffer: &mut [u8]) -> Option<usize> {
         if let Some(rewrite) = &forward.rewrite {
             rewrite.apply(buffer.get_mut(..forward.len)?);
