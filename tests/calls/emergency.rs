@@ -62,6 +62,29 @@ fn where_no_port_is_left_it_goes_past_us_as_it_came() {
 }
 
 #[test]
+fn the_rules_of_srtp_do_not_keep_a_call_for_help_from_being_heard() {
+    let mut world = World::secured(MediaAs::Srtp, MediaAs::Srtp);
+
+    // Neither party does as its rule wants: both are bridged, in the open.
+    world.calls_for_help("sip:112@192.0.2.1", &offer("192.0.2.10", 4000, "0 101"));
+    assert!(String::from_utf8_lossy(world.to_trunk("INVITE").body()).contains("RTP/SAVP"), "what the trunk understands");
+    world.trunk_answers(200, "b", &offer("198.51.100.20", 6000, "0 101"));
+    world.pbx_acks("b");
+
+    let answer = world.sdp(&world.to_pbx("200"));
+    assert!(answer.media()[0].port != 0 && !answer.media()[0].is_secure() && answer.media()[0].keys.is_empty());
+    let places: Vec<_> = world
+        .orders()
+        .filter_map(|order| match order {
+            Order::Describe { leg, remote, srtp, .. } => Some((*leg, remote.rtp, srtp.is_some())),
+            _ => None,
+        })
+        .collect();
+    assert!(places.contains(&(Leg::Pbx, addr("192.0.2.10:4000"), false)), "{places:?}");
+    assert!(places.contains(&(Leg::Trunk, addr("198.51.100.20:6000"), false)), "{places:?}");
+}
+
+#[test]
 fn a_description_that_nobody_can_read_does_not_stop_it() {
     let mut world = World::with(Mode::Announce);
 

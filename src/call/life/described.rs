@@ -82,8 +82,8 @@ impl Call {
     /// peer's rule wants.
     ///
     /// # Errors
-    /// No port pair is left, it names a port of this call, an address that cannot be given another, or is not as the peers' rules want it: what was taken stays
-    /// with the call, and is given back with it.
+    /// No port pair is left, it names a port of this call, an address that cannot be given another, or is not as the peers' rules want
+    /// it: what was taken stays with the call, and is given back with it.
     pub(in crate::call) fn anchor(
         &mut self,
         to: Leg,
@@ -143,7 +143,7 @@ impl Call {
         role: Role<'_>,
         rules: [MediaAs; 2],
     ) -> Result<(), NotSecured> {
-        let (its, others) = (rule(rules, to), rule(rules, to.other()));
+        let (its, others) = (self.taken(rules, to), self.taken(rules, to.other()));
         for (at, line) in session.lines().iter().enumerate() {
             match role {
                 Role::Offer | Role::OfferAsked => {
@@ -172,7 +172,7 @@ impl Call {
         rules: [MediaAs; 2],
         desk: &mut Desk,
     ) -> Vec<Option<Secured>> {
-        let its = rule(rules, to);
+        let (its, taken) = (rule(rules, to), self.taken(rules, to));
         let before = dialog.and_then(|at| self.dialogs.get(at)).and_then(|dialog| dialog.agreed.clone());
         let before = |line: usize| before.as_ref().and_then(|agreed| agreed.of(to).line(line));
         let mut secured = Vec::new();
@@ -193,7 +193,7 @@ impl Call {
                     // Whoever offers another key, or from elsewhere, may be somebody else, who shall not have what we sealed for the one
                     // before, nor the other way round.
                     let is_another = offered.zip(before(at)).is_some_and(|(offered, before)| {
-                        let key = its.chosen(offered).ok().flatten();
+                        let key = taken.chosen(offered).ok().flatten();
                         offered.is_elsewhere_than(before)
                             || key.is_some_and(|key| !before.keys().iter().any(|known| known.keys() == key.keys()))
                     });
@@ -201,13 +201,19 @@ impl Call {
                         if is_another && matches!(role, Role::Answer(_)) {
                             ours.clear();
                         }
-                        its.answers(offered, ours, &mut desk.config.keys)
+                        taken.answers(offered, ours, &mut desk.config.keys)
                     })
                 }
             };
             secured.push(said.or_else(|| line.keyless()));
         }
         secured
+    }
+
+    /// What is taken from a leg: what its rule allows, and of a call for help whatever can be, for to be heard is worth more there than
+    /// to be encrypted. What is offered is by the rule all the same, since that says what the peer understands.
+    fn taken(&self, rules: [MediaAs; 2], leg: Leg) -> MediaAs {
+        if self.is_emergency { MediaAs::Either } else { rule(rules, leg) }
     }
 
     /// Our keys towards a leg on a line.
@@ -245,14 +251,16 @@ impl Call {
     /// What was agreed is not what the rules allow. An exchange that was let through is never so.
     fn srtp(&self, at: usize, agreed: &Agreed, line: usize, leg: Leg, desk: &Desk) -> Result<Option<Box<Srtp>>, NotSecured> {
         let (Some(rules), Some(said)) = (desk.media_as(self.trunk_at), agreed.of(leg).line(line)) else { return Ok(None) };
-        let Some(ours) = self.ours(leg, Some(at), line) else { return Ok(None) };
+        // Without keys of ours nothing but plain RTP can have been agreed: what says otherwise is an error, and no media.
+        let none = Ours::NONE;
+        let ours = self.ours(leg, Some(at), line).unwrap_or(&none);
         let keys: Option<(&Crypto, &Crypto)> = if leg == agreed.offerer {
-            let theirs = rule(rules, leg).chosen(said)?;
+            let theirs = self.taken(rules, leg).chosen(said)?;
             theirs
                 .map(|theirs| ours.known(theirs.suite()).map(|ours| (theirs, ours)).ok_or(NotSecured::NoUsableKey))
                 .transpose()?
         } else {
-            rule(rules, leg).accepted(said, ours)?
+            self.taken(rules, leg).accepted(said, ours)?
         };
         let keying = |key: &Crypto| Keying::of(key).map_err(|_| NotSecured::NoUsableKey);
         keys.map(|(theirs, ours)| Ok(Box::new(Srtp { theirs: keying(theirs)?, ours: keying(ours)? }))).transpose()
