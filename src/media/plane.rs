@@ -255,15 +255,18 @@ impl Plane {
     /// Returns what a bridge has carried until now; of one that does not exist, nothing.
     #[must_use]
     pub fn carried(&self, id: BridgeId) -> BridgeTallies {
-        let bridge = self.names.get(&id).and_then(|&index| self.bridges.get(index as usize)?.as_ref());
-        bridge.map(|bridge| bridge.tallies(None)).unwrap_or_default()
+        self.carried_by(id, None)
     }
 
     /// Returns the same, as if the bridge ended then: the silence since its last packet is part of its quality.
     #[must_use]
     pub fn carried_until(&self, id: BridgeId, end: Moment) -> BridgeTallies {
+        self.carried_by(id, Some(end))
+    }
+
+    fn carried_by(&self, id: BridgeId, end: Option<Moment>) -> BridgeTallies {
         let bridge = self.names.get(&id).and_then(|&index| self.bridges.get(index as usize)?.as_ref());
-        bridge.map(|bridge| bridge.tallies(Some(end))).unwrap_or_default()
+        bridge.map(|bridge| bridge.tallies(end)).unwrap_or_default()
     }
 
     /// Returns the sockets of a bridge that face the PBX and the trunk.
