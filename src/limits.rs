@@ -13,6 +13,9 @@ pub const SIP_HEADER_LINES: usize = 256;
 /// Server and client transactions at once: 20,000 calls set up within 64·T1. More: a new INVITE gets 503, others are dropped.
 pub const TRANSACTIONS: usize = 100_000;
 
+/// Ends of our own: over UDP, TCP and TLS, on a handful of addresses. More: the configuration is refused.
+pub const SIP_ENDS: usize = 16;
+
 /// ACKs to a 2xx that the call has been told of and has not forwarded: it does so at once, so one is usual. More: the oldest is forgotten,
 /// and the callee sends its 2xx again.
 pub const ACKS_HELD: usize = 64;

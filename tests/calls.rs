@@ -28,6 +28,7 @@ use mitschnitt::ids::{CallId, Leg, TrunkName};
 use mitschnitt::limits::{CALLS, DIALOGS_PER_CALL, MEDIA_LINES, PORT_STOCK, SDP_LINES};
 use mitschnitt::media::{Announcing, BridgeId, Content, Event, LatchRule, Latching, Order, PairIds, PortId};
 use mitschnitt::network::Network;
+use mitschnitt::sip::{Flow, Transport};
 use mitschnitt::time::{Moment, Wall};
 use mitschnitt::vault::EndReason;
 use mitschnitt::wire::sdp::Sdp;
@@ -666,8 +667,8 @@ fn a_2xx_that_comes_after_the_call_was_given_up_describes_no_media() {
     world.datagram(TRUNK, &late);
 
     for output in &world.out[before..] {
-        if let Output::Send { to, bytes } = output
-            && *to == addr(PBX)
+        if let Output::Send { to, or: _, bytes } = output
+            && to.far == addr(PBX)
         {
             assert!(!String::from_utf8_lossy(bytes).contains("m=audio 6000"), "{}", String::from_utf8_lossy(bytes));
         }
@@ -1349,11 +1350,18 @@ impl World {
         let config = Config {
             sip: mitschnitt::sip::Config::new(addr(PROXY)),
             peers: Peers {
-                pbx: Peer { address: addr(PBX), networks: vec![], latching, media_as: media_as.map(|[pbx, _]| pbx) },
+                pbx: Peer {
+                    way: Flow::first(addr(PBX)),
+                    transport: Transport::Udp,
+                    networks: vec![],
+                    latching,
+                    media_as: media_as.map(|[pbx, _]| pbx),
+                },
                 trunks: vec![(
                     TrunkName::new("carrier"),
                     Peer {
-                        address: addr(TRUNK),
+                        way: Flow::first(addr(TRUNK)),
+                        transport: Transport::Udp,
                         networks: vec![Network { address: "198.51.100.0".parse().unwrap(), prefix: 24 }],
                         latching: Default::default(),
                         media_as: media_as.map(|[_, trunk]| trunk),
@@ -1406,12 +1414,12 @@ impl World {
                     self.table.handle(Input::Ports(pairs), self.now);
                 }
                 Output::WantPorts { .. } => {}
-                Output::Send { to, bytes } => {
+                Output::Send { to, or, bytes } => {
                     let message = Message::parse_datagram(bytes.clone()).unwrap();
                     if message.is_request() {
                         self.asked = Some(message);
                     }
-                    self.out.push(Output::Send { to, bytes });
+                    self.out.push(Output::Send { to, or, bytes });
                 }
                 other => self.out.push(other),
             }
@@ -1426,7 +1434,7 @@ impl World {
     }
 
     fn datagram(&mut self, from: &str, text: &str) {
-        self.input(Input::Datagram { from: addr(from), bytes: Bytes::copy_from_slice(text.as_bytes()) });
+        self.input(Input::Message { from: Flow::first(addr(from)), bytes: Bytes::copy_from_slice(text.as_bytes()) });
     }
 
     fn media(&mut self, event: Event) {
@@ -1526,7 +1534,7 @@ impl World {
         self.out
             .iter()
             .filter_map(|output| match output {
-                Output::Send { to: at, bytes } if *at == addr(to) => Message::parse_datagram(bytes.clone()).ok(),
+                Output::Send { to: at, or: _, bytes } if at.far == addr(to) => Message::parse_datagram(bytes.clone()).ok(),
                 _ => None,
             })
             .collect()

@@ -6,7 +6,7 @@ mod sip_scene;
 
 use bytes::Bytes;
 use mitschnitt::limits::{ACKS_HELD, SIP_HEADER_LINES};
-use mitschnitt::sip::{Config, Input, Output, Stack, Tally};
+use mitschnitt::sip::{Config, Flow, Input, Output, Stack, Tally};
 use mitschnitt::time::Moment;
 use mitschnitt::wire::sip::{Message, Name, Via, reply};
 use sip_scene::{INVITE, PBX, Scene, TRUNK, US, ack_to, addr, cancel_of, in_dialog, invite_from, lossy, parse, replaced};
@@ -312,7 +312,7 @@ fn acks_that_the_call_leaves_lying_push_out_the_oldest() {
     let mut acks = Vec::new();
     for number in 0..=u32::try_from(ACKS_HELD).unwrap() {
         let ack = in_dialog("ACK", PBX, number);
-        stack.handle(Input::Datagram { from: addr(PBX), bytes: ack.into() }, Moment::START);
+        stack.handle(Input::Message { from: Flow::first(addr(PBX)), bytes: ack.into() }, Moment::START);
         while let Some(output) = stack.poll() {
             if let Output::Ack { server, .. } = output {
                 acks.push(server);
@@ -322,7 +322,7 @@ fn acks_that_the_call_leaves_lying_push_out_the_oldest() {
     assert_eq!((acks.len(), stack.tallies().of(Tally::Unasked)), (ACKS_HELD + 1, 1));
 
     let mut forward = |server| {
-        stack.handle(Input::Forward { server, to: addr(TRUNK), body: None }, Moment::START);
+        stack.handle(Input::Forward { server, to: Flow::first(addr(TRUNK)), body: None }, Moment::START);
         std::iter::from_fn(|| stack.poll()).filter(|output| matches!(output, Output::Send { .. })).count()
     };
     assert_eq!((forward(acks[0]), forward(acks[1]), forward(acks[ACKS_HELD])), (0, 1, 1));
@@ -407,7 +407,7 @@ fn a_request_of_our_own_has_its_answer() {
     let bye = "BYE sip:al@192.0.2.10:5060 SIP/2.0\r\nFrom: <sip:b@h.test>;tag=b1\r\nTo: <sip:al@192.0.2.10>;tag=a1\r\nCall-ID: call-1\r\n\
         CSeq: 77 BYE\r\nMax-Forwards: 70\r\nReason: SIP;cause=503\r\nContent-Length: 0\r\n\r\n";
     let mut scene = Scene::new();
-    scene.tell(Input::Originate { to: addr(PBX), request: Bytes::from_static(bye.as_bytes()) });
+    scene.tell(Input::Originate { to: Flow::first(addr(PBX)), request: Bytes::from_static(bye.as_bytes()) });
     let sent = scene.last_to(PBX);
     let via = lossy(sent.value(Name::Via).unwrap());
     assert_eq!(lossy(sent.as_bytes()), bye.replacen("\r\n", &format!("\r\nVia: {via}\r\n"), 1));
@@ -418,10 +418,10 @@ fn a_request_of_our_own_has_its_answer() {
     scene.answer(PBX, &sent, 200, None);
     assert_eq!(scene.events(), ["own 200"]);
 
-    scene.tell(Input::Originate { to: addr(TRUNK), request: Bytes::from_static(bye.as_bytes()) });
+    scene.tell(Input::Originate { to: Flow::first(addr(TRUNK)), request: Bytes::from_static(bye.as_bytes()) });
     scene.run_for(32_000);
-    scene.tell(Input::Originate { to: addr(TRUNK), request: Bytes::from_static(bye.as_bytes()) });
-    scene.tell(Input::Unreachable { to: addr(TRUNK) });
+    scene.tell(Input::Originate { to: Flow::first(addr(TRUNK)), request: Bytes::from_static(bye.as_bytes()) });
+    scene.tell(Input::Unreachable { to: Flow::first(addr(TRUNK)) });
     assert_eq!(scene.events(), ["own 200", "own timed out", "own unreachable"]);
     scene.run_for(40_000);
     assert_eq!(scene.stack.transactions(), 0);
@@ -480,7 +480,7 @@ fn the_same_seed_and_the_same_inputs_give_the_same_outputs() {
             scene.arrive(PBX, &INVITE.replace("bKpbx1", &format!("bK{number}")).replace("call-1", &format!("call-{number}")));
         }
         scene.run_for(500);
-        scene.tell(Input::Unreachable { to: addr(TRUNK) });
+        scene.tell(Input::Unreachable { to: Flow::first(addr(TRUNK)) });
         scene.run_for(100_000);
         scene.sent.iter().map(|sent| (sent.at, sent.to, sent.message.as_bytes().clone())).collect::<Vec<_>>()
     };

@@ -4,7 +4,7 @@
 
 mod sip_scene;
 
-use mitschnitt::sip::{Input, Tally};
+use mitschnitt::sip::{Flow, Input, Tally};
 use mitschnitt::wire::sip::{Name, reply};
 use sip_scene::{INVITE, PBX, Scene, TRUNK, ack_to, addr, cancel_of, in_dialog, lossy};
 
@@ -219,7 +219,7 @@ fn a_cancel_before_the_call_has_forwarded_the_invite_is_487_at_once() {
     assert_eq!(scene.lines(), ["100 Trying", "200 OK", "487 Request Terminated"].map(|line| format!("{PBX} {line}")));
     assert_eq!(scene.events(), ["request", "cancelled", "failed 487"]);
 
-    scene.tell(Input::Forward { server, to: addr(TRUNK), body: None });
+    scene.tell(Input::Forward { server, to: Flow::first(addr(TRUNK)), body: None });
     assert_eq!(scene.lines(), Vec::<String>::new(), "too late");
 }
 
@@ -402,7 +402,7 @@ fn an_unreachable_next_hop_is_503() {
     scene.arrive(PBX, &in_dialog("BYE", PBX, 2));
     scene.lines();
 
-    scene.tell(Input::Unreachable { to: addr(TRUNK) });
+    scene.tell(Input::Unreachable { to: Flow::first(addr(TRUNK)) });
 
     assert_eq!(scene.lines(), [format!("{PBX} 503 Service Unavailable"), format!("{PBX} 503 Service Unavailable")]);
     assert_eq!(scene.events(), ["request", "request", "failed 503", "failed 503"]);
@@ -416,8 +416,8 @@ fn an_icmp_error_does_not_end_what_the_next_hop_works_on() {
     scene.answer(TRUNK, &sent, 180, Some("b1"));
     scene.lines();
 
-    scene.tell(Input::Unreachable { to: addr(TRUNK) });
-    scene.tell(Input::Unreachable { to: addr(PBX) });
+    scene.tell(Input::Unreachable { to: Flow::first(addr(TRUNK)) });
+    scene.tell(Input::Unreachable { to: Flow::first(addr(PBX)) });
     assert_eq!(scene.lines(), Vec::<String>::new());
     scene.answer(TRUNK, &sent, 200, Some("b1"));
 

@@ -8,11 +8,12 @@ use bytes::Bytes;
 
 use super::door::{Config, Output, PortPair, Strangers, Tallies};
 use super::keys::MediaAs;
+use super::peers::{Peer, Source};
 use crate::ids::{CallId, Leg, RecordingId};
 use crate::media::{Latching, Order};
-use crate::sip::{self, Stack};
+use crate::sip::{self, EndId, Flow, Stack, Transport};
 use crate::time::{Moment, Wall};
-use crate::wire::sip::{Message, Method, reason_phrase, reply};
+use crate::wire::sip::{Message, Method, Name, NameAddr, reason_phrase, reply};
 
 /// What calls share: the stack, the ports, the way out.
 pub(super) struct Desk {
@@ -120,7 +121,7 @@ impl Desk {
         RecordingId::from_bytes(number.to_be_bytes())
     }
 
-    pub(super) fn refuse_stranger(&mut self, from: SocketAddr, bytes: Bytes) {
+    pub(super) fn refuse_stranger(&mut self, from: Flow, bytes: Bytes) {
         self.tallies.strangers += 1;
         if (self.config.strangers == Strangers::Forbid || cfg!(sabotage = "answer-a-stranger"))
             && let Ok(request) = Message::parse_datagram(bytes)
@@ -128,7 +129,7 @@ impl Desk {
             && request.method() != Method::Ack
         {
             let bytes = reply(&request, 403, reason_phrase(403), Some(b"stranger"), &[]);
-            self.out(Output::Send { to: from, bytes });
+            self.out(Output::Send { to: from, or: None, bytes });
         }
     }
 
@@ -141,34 +142,61 @@ impl Desk {
         is_sos || self.config.emergency.iter().any(|number| number == called)
     }
 
-    /// Returns where a request goes that leaves on this leg: within a dialog where its route set says, if that is the peer's own;
-    /// else to the peer.
-    pub(super) fn target(&self, request: &Message, leg: Leg, trunk: Option<usize>, within: Within) -> SocketAddr {
+    /// Returns who sends this way, or nothing for a stranger.
+    pub(super) fn source(&self, from: Flow) -> Option<Source> {
+        self.config.peers.source(from, self.transport(from.end))
+    }
+
+    /// Returns what an end of ours speaks.
+    pub(super) fn transport(&self, end: EndId) -> Transport {
+        self.config.sip.ends.get(end.index()).map_or(Transport::Udp, |end| end.transport)
+    }
+
+    /// Returns whether this is one of our own values of `Record-Route`.
+    pub(super) fn is_our_route(&self, value: &[u8]) -> bool {
+        let uri = NameAddr::parse(value, Name::RecordRoute.as_str()).ok().and_then(|route| route.sip_address());
+        uri.is_some_and(|uri| self.stack.is_ours(&uri))
+    }
+
+    /// Returns the way of a request that leaves on this leg: within a dialog where its route set says, if that is the peer's own; else
+    /// to the peer.
+    pub(super) fn target(&self, request: &Message, leg: Leg, trunk: Option<usize>, within: Within) -> Flow {
         match self.stack.next_hop(request) {
             Some(hop) if within == Within::Dialog || hop.by != sip::By::RequestUri => self.reach(hop.address(), leg, trunk),
-            Some(_) | None => self.peer(leg, trunk),
+            Some(_) | None => self.peer(leg, trunk).way,
         }
     }
 
-    pub(super) fn reach(&self, address: Option<SocketAddr>, leg: Leg, trunk: Option<usize>) -> SocketAddr {
-        let peer = match leg {
-            Leg::Pbx => Some(&self.config.peers.pbx),
-            Leg::Trunk => self.config.peers.trunks.get(trunk.unwrap_or(0)).map(|(_, peer)| peer),
-        };
-        address
-            .filter(|&to| to != self.config.sip.via_host && peer.is_some_and(|peer| peer.owns(to)))
-            .unwrap_or_else(|| self.peer(leg, trunk))
+    /// Returns the way to an address that a peer has named, if it is the peer's own; else that to the peer.
+    pub(super) fn reach(&self, address: Option<(Transport, SocketAddr)>, leg: Leg, trunk: Option<usize>) -> Flow {
+        let peer = self.peer(leg, trunk);
+        let is_ours = |at: SocketAddr| self.config.sip.ends.iter().any(|end| end.address == at);
+        let Some((transport, far)) = address.filter(|&(_, at)| !is_ours(at) && peer.owns(at)) else { return peer.way };
+        if transport < peer.transport {
+            // What is agreed to be secret is not sent in the clear because a Contact says so.
+            return peer.way;
+        }
+        let end = if transport == peer.transport { Some(peer.way.end) } else { self.end_beside(peer.way.end, transport) };
+        // A transport that is not spoken here is no reason to send nothing.
+        Flow { end: end.unwrap_or(peer.way.end), far }
     }
 
-    fn peer(&self, leg: Leg, trunk: Option<usize>) -> SocketAddr {
+    /// Returns the end that speaks another transport at the same address of ours.
+    fn end_beside(&self, end: EndId, transport: Transport) -> Option<EndId> {
+        let ends = &self.config.sip.ends;
+        let here = ends.get(end.index())?.address.ip();
+        let at = ends.iter().position(|end| end.transport == transport && end.address.ip() == here)?;
+        u8::try_from(at).ok().map(EndId)
+    }
+
+    /// Returns who is on a leg: of the trunks the call's, or the first.
+    pub(super) fn peer(&self, leg: Leg, trunk: Option<usize>) -> &Peer {
         let peers = &self.config.peers;
         match leg {
-            Leg::Pbx => peers.pbx.address,
-            Leg::Trunk => peers
-                .trunks
-                .get(trunk.unwrap_or(0))
-                .or_else(|| peers.trunks.first())
-                .map_or(peers.pbx.address, |(_, trunk)| trunk.address),
+            Leg::Pbx => &peers.pbx,
+            Leg::Trunk => {
+                peers.trunks.get(trunk.unwrap_or(0)).or_else(|| peers.trunks.first()).map_or(&peers.pbx, |(_, trunk)| trunk)
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use super::story::{Reason, Story};
 use crate::consent::{Parties, Permit, Standing};
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::media::{self, BridgeId, Order, PairIds};
-use crate::sip;
+use crate::sip::{self, Flow};
 use crate::time::{Moment, Wall};
 use crate::vault::EndReason;
 
@@ -85,17 +85,17 @@ pub struct PortPair {
 /// What is told to the table.
 #[derive(Debug)]
 pub enum Input {
-    /// A datagram came.
-    Datagram {
-        /// From where.
-        from: SocketAddr,
+    /// A message came: a datagram, or what a stream was parted into.
+    Message {
+        /// Which way.
+        from: Flow,
         /// The whole of it.
         bytes: Bytes,
     },
-    /// A datagram could not be delivered: ICMP, or the socket's error.
+    /// A message could not be delivered: ICMP, or the socket's error, or no connection.
     Unreachable {
-        /// Where it was to go.
-        to: SocketAddr,
+        /// Which way it was to go.
+        to: Flow,
     },
     /// The media plane saw something.
     Media(media::Event),
@@ -124,10 +124,12 @@ pub enum Input {
 /// What the table wants done, in order.
 #[derive(Debug)]
 pub enum Output {
-    /// Send this datagram.
+    /// Send this message.
     Send {
-        /// Where to.
-        to: SocketAddr,
+        /// Which way.
+        to: Flow,
+        /// Where a connection is to be opened to if there is none any more that way; without it, to where that way leads.
+        or: Option<SocketAddr>,
         /// The whole of it.
         bytes: Bytes,
     },

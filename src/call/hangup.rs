@@ -11,8 +11,9 @@ use crate::wire::sip::Name;
 
 /// Makes the BYE for the party on this leg, as if the other had hung up; and the URI of its first hop.
 ///
-/// Nothing where a message that would be needed for it has no Contact.
-pub(super) fn bye(call: &Call, dialog: usize, to: Leg) -> Option<(Vec<u8>, Bytes)> {
+/// `is_ours` knows our own values of `Record-Route`: one, or two where the call goes from one end of ours to another (RFC 5658 §6). Nothing
+/// where a message that would be needed for it has no Contact.
+pub(super) fn bye(call: &Call, dialog: usize, to: Leg, is_ours: impl Fn(&[u8]) -> bool) -> Option<(Vec<u8>, Bytes)> {
     let dialog = call.dialogs.get(dialog)?;
     let (invite, ok) = (&call.invite, dialog.accepted.as_ref()?);
     let (caller, callee) = (invite.value(Name::From)?, ok.value(Name::To)?);
@@ -23,11 +24,12 @@ pub(super) fn bye(call: &Call, dialog: usize, to: Leg) -> Option<(Vec<u8>, Bytes
         // What stands in the INVITE as it came is what lies between the caller and us, the nearest first.
         invite.values(Name::RecordRoute).collect()
     } else {
-        // In the 2xx our own entry lies between the two halves: those before it are beyond us, the farthest first.
+        // In the 2xx our own entries lie between the two halves: those before them are beyond us, the farthest first.
         let upstream = invite.values(Name::RecordRoute).count();
-        let all: Vec<&[u8]> = ok.values(Name::RecordRoute).collect();
-        let beyond = all.len().saturating_sub(upstream + 1);
-        all.into_iter().take(beyond).rev().collect()
+        let mut all: Vec<&[u8]> = ok.values(Name::RecordRoute).collect();
+        all.truncate(all.len().saturating_sub(upstream + 1));
+        all.pop_if(|value| is_ours(value));
+        all.into_iter().rev().collect()
     };
     let [pbx, trunk] = dialog.cseq;
     let seen = if call.caller() == Leg::Pbx { [pbx, trunk] } else { [trunk, pbx] };

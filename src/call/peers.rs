@@ -6,12 +6,15 @@ use super::keys::MediaAs;
 use crate::ids::{Leg, TrunkName};
 use crate::media::Latching;
 use crate::network::Network;
+use crate::sip::{Flow, Transport};
 
 /// The PBX, or one trunk.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    /// Where requests are sent.
-    pub address: SocketAddr,
+    /// The way that requests are sent: by this end of ours, to this address.
+    pub way: Flow,
+    /// What that end speaks. Nothing is taken for the peer's that came over a weaker one: over UDP, say, where TLS is agreed.
+    pub transport: Transport,
     /// From where else its messages may come.
     pub networks: Vec<Network>,
     /// From where else than its descriptions say its media may come.
@@ -21,9 +24,32 @@ pub struct Peer {
     pub media_as: Option<MediaAs>,
 }
 
+/// How well an address fits a peer: the better, the greater.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Fit {
+    /// It lies in one of its networks.
+    Network,
+    /// It is its host; the port of a connection says nothing, and it came to another end of ours.
+    Host,
+    /// It is its host, and came to the end of ours that it is spoken with.
+    HostAtEnd,
+    /// It is the address that requests are sent to.
+    Exactly,
+}
+
 impl Peer {
-    fn is_exactly(&self, source: SocketAddr) -> bool {
-        self.address == source
+    fn fits(&self, from: Flow, over: Transport) -> Option<Fit> {
+        if over < self.transport {
+            return None;
+        }
+        let is_host = over.is_reliable() && self.way.far.ip() == from.far.ip();
+        if self.way.far == from.far {
+            Some(Fit::Exactly)
+        } else if is_host {
+            Some(if self.way.end == from.end { Fit::HostAtEnd } else { Fit::Host })
+        } else {
+            self.may_be(from.far).then_some(Fit::Network)
+        }
     }
 
     fn may_be(&self, source: SocketAddr) -> bool {
@@ -33,7 +59,7 @@ impl Peer {
     /// Returns whether a request may be sent to this address on the peer's behalf: its own host, or one of its networks.
     #[must_use]
     pub fn owns(&self, target: SocketAddr) -> bool {
-        self.address.ip() == target.ip() || self.may_be(target)
+        self.way.far.ip() == target.ip() || self.may_be(target)
     }
 }
 
@@ -67,47 +93,63 @@ impl Source {
 }
 
 impl Peers {
-    /// Returns who sends from this address, or nothing for a stranger. An exact address goes before a network.
+    /// Returns who sends this way, or nothing for a stranger: whom the address fits best, the PBX before a trunk.
     #[must_use]
-    pub fn source(&self, address: SocketAddr) -> Option<Source> {
-        if self.pbx.is_exactly(address) {
-            return Some(Source::Pbx);
+    pub fn source(&self, from: Flow, over: Transport) -> Option<Source> {
+        let pbx = self.pbx.fits(from, over).map(|fit| (fit, Source::Pbx));
+        let trunks = self.trunks.iter().enumerate();
+        let trunks = trunks.filter_map(|(at, (_, trunk))| trunk.fits(from, over).map(|fit| (fit, Source::Trunk(at))));
+        let mut best: Option<(Fit, Source)> = None;
+        for (fit, source) in pbx.into_iter().chain(trunks) {
+            if best.is_none_or(|(known, _)| fit > known) {
+                best = Some((fit, source));
+            }
         }
-        if let Some(at) = self.trunks.iter().position(|(_, trunk)| trunk.is_exactly(address)) {
-            return Some(Source::Trunk(at));
-        }
-        if self.pbx.may_be(address) {
-            return Some(Source::Pbx);
-        }
-        self.trunks.iter().position(|(_, trunk)| trunk.may_be(address)).map(Source::Trunk)
+        best.map(|(_, source)| source)
+    }
+
+    /// Returns whether a connection from this host may be one of theirs.
+    #[must_use]
+    pub fn may_connect(&self, from: Flow, over: Transport) -> bool {
+        self.source(from, over).is_some()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sip::EndId;
 
     fn peers() -> Peers {
-        let at = |text: &str| text.parse().expect("an address");
+        let way = |end, text: &str| Flow { end: EndId(end), far: text.parse().expect("an address") };
         let net = |address: &str, prefix| Network { address: address.parse().expect("an address"), prefix };
+        let peer = |way, transport, networks| Peer { way, transport, networks, latching: Latching::default(), media_as: None };
         Peers {
-            pbx: Peer { address: at("127.0.0.1:5090"), networks: vec![], latching: Latching::default(), media_as: None },
-            trunks: vec![(
-                TrunkName::new("carrier"),
-                Peer {
-                    address: at("127.0.0.1:5080"),
-                    networks: vec![net("192.0.2.0", 24), net("2001:db8::", 32)],
-                    latching: Latching::default(),
-                    media_as: None,
-                },
-            )],
+            pbx: peer(way(0, "127.0.0.1:5090"), Transport::Udp, vec![]),
+            trunks: vec![
+                (
+                    TrunkName::new("carrier"),
+                    peer(
+                        way(0, "127.0.0.1:5080"),
+                        Transport::Udp,
+                        vec![net("192.0.2.0", 24), net("2001:db8::", 32), net("198.51.100.0", 24)],
+                    ),
+                ),
+                (TrunkName::new("secure"), peer(way(1, "198.51.100.7:5061"), Transport::Tls, vec![])),
+            ],
         }
+    }
+
+    fn source(from: &str) -> Option<Source> {
+        over(0, Transport::Udp, from)
+    }
+
+    fn over(end: u8, transport: Transport, from: &str) -> Option<Source> {
+        peers().source(Flow { end: EndId(end), far: from.parse().expect("an address") }, transport)
     }
 
     #[test]
     fn two_peers_on_one_host_are_told_apart_by_port() {
-        let source = |text: &str| peers().source(text.parse().expect("an address"));
-
         assert_eq!(source("127.0.0.1:5090"), Some(Source::Pbx));
         assert_eq!(source("127.0.0.1:5080"), Some(Source::Trunk(0)));
         assert_eq!(source("127.0.0.1:5081"), None);
@@ -115,11 +157,23 @@ mod tests {
 
     #[test]
     fn a_network_admits_its_addresses_and_no_others() {
-        let source = |text: &str| peers().source(text.parse().expect("an address"));
-
         assert_eq!(source("192.0.2.255:40000"), Some(Source::Trunk(0)));
         assert_eq!(source("192.0.3.0:5060"), None);
         assert_eq!(source("[2001:db8:ffff::1]:5060"), Some(Source::Trunk(0)));
         assert_eq!(source("[2001:db9::1]:5060"), None);
+    }
+
+    #[test]
+    fn a_connection_is_known_by_its_host() {
+        assert_eq!(over(1, Transport::Tls, "198.51.100.7:40000"), Some(Source::Trunk(1)), "before the other's network");
+        assert_eq!(over(1, Transport::Tls, "127.0.0.1:40000"), Some(Source::Pbx), "who speaks UDP may do better");
+        assert_eq!(over(1, Transport::Tls, "203.0.113.9:5061"), None);
+    }
+
+    #[test]
+    fn nobody_speaks_for_a_peer_over_less_than_was_agreed() {
+        assert_eq!(over(0, Transport::Udp, "198.51.100.7:5061"), Some(Source::Trunk(0)), "in the other's network, and no more");
+        assert_eq!(over(2, Transport::Tcp, "198.51.100.7:5061"), Some(Source::Trunk(0)));
+        assert!(peers().trunks.iter().skip(1).all(|(_, peer)| peer.fits(peer.way, Transport::Tcp).is_none()));
     }
 }

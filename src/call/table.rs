@@ -1,7 +1,6 @@
 //! All calls, and the door to them: messages and events in; messages, orders and stories out.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -23,7 +22,7 @@ use crate::ids::{CallId, Direction, Leg};
 use crate::limits;
 use crate::media::{self, BridgeId};
 use crate::private::Private;
-use crate::sip::{self, ServerKey, Stack};
+use crate::sip::{self, Flow, ServerKey, Stack, Transport};
 use crate::time::Moment;
 use crate::vault::EndReason;
 use crate::wire::dtmf;
@@ -97,7 +96,7 @@ impl Table {
     /// recording ids from the second.
     #[must_use]
     pub fn new(config: Config, [branches, ids]: [u64; 2], now: Moment) -> Self {
-        let stack = Stack::new(config.sip, branches, now);
+        let stack = Stack::new(config.sip.clone(), branches, now);
         let desk = Desk::new(config, stack, ids);
         let mut table = Self {
             calls: Vec::new(),
@@ -117,9 +116,9 @@ impl Table {
     /// Takes an input; what follows from it is polled.
     pub fn handle(&mut self, input: Input, now: Moment) {
         match input {
-            Input::Datagram { from, bytes } => {
-                if self.desk.config.peers.source(from).is_some() {
-                    self.desk.stack.handle(sip::Input::Datagram { from, bytes }, now);
+            Input::Message { from, bytes } => {
+                if self.desk.source(from).is_some() {
+                    self.desk.stack.handle(sip::Input::Message { from, bytes }, now);
                 } else {
                     self.desk.refuse_stranger(from, bytes);
                 }
@@ -226,7 +225,7 @@ impl Table {
     fn pump(&mut self, now: Moment) {
         while let Some(output) = self.desk.stack.poll() {
             match output {
-                sip::Output::Send { to, bytes } => self.desk.out(Output::Send { to, bytes }),
+                sip::Output::Send { to, or, bytes } => self.desk.out(Output::Send { to, or, bytes }),
                 sip::Output::Request { server, request, from } => self.on_request(server, &request, from, now),
                 sip::Output::Ack { server, request, from } => self.on_ack(server, &request, from, now),
                 sip::Output::Response { server, response, from: _ } => self.on_response(server, response, now),
@@ -237,8 +236,8 @@ impl Table {
         }
     }
 
-    fn on_request(&mut self, server: ServerKey, request: &Message, from: SocketAddr, now: Moment) {
-        let Some(source) = self.desk.config.peers.source(from) else { return };
+    fn on_request(&mut self, server: ServerKey, request: &Message, from: Flow, now: Moment) {
+        let Some(source) = self.desk.source(from) else { return };
         let to_tag = request.to().ok().and_then(|to| to.tag());
         match (request.method(), to_tag) {
             (Method::Invite, None) => self.on_call(server, request, source, now),
@@ -443,8 +442,8 @@ impl Table {
         }
     }
 
-    fn on_ack(&mut self, server: ServerKey, request: &Message, from: SocketAddr, now: Moment) {
-        let Some(source) = self.desk.config.peers.source(from) else { return };
+    fn on_ack(&mut self, server: ServerKey, request: &Message, from: Flow, now: Moment) {
+        let Some(source) = self.desk.source(from) else { return };
         let found = request.to().ok().and_then(|to| to.tag()).and_then(|to_tag| self.find(request, to_tag));
         let Some((slot, dialog, sender)) = found.filter(|&(_, _, sender)| sender == source.leg()) else {
             let to = self.desk.target(request, source.leg().other(), trunk_of(source), Within::Dialog);
@@ -694,8 +693,11 @@ impl Table {
         let Some(Some(call)) = self.calls.get(slot as usize) else { return };
         let State::Up { dialog } = call.state else { return };
         for leg in Leg::BOTH {
-            if let Some((uri, request)) = hangup::bye(call, dialog, leg) {
-                let address = Uri::parse(&uri).ok().and_then(|uri| uri.socket_addr(SIP_PORT));
+            if let Some((uri, request)) = hangup::bye(call, dialog, leg, |route| self.desk.is_our_route(route)) {
+                let address = Uri::parse(&uri).ok().and_then(|uri| {
+                    let transport = Transport::of_uri(&uri)?;
+                    Some((transport, uri.socket_addr(transport.default_port())?))
+                });
                 let to = self.desk.reach(address, leg, Some(call.trunk_at));
                 self.desk.stack.handle(sip::Input::Originate { to, request }, now);
             }
@@ -752,9 +754,6 @@ impl Before {
         Self { deadline: call.deadline(), is_refused: call.is_refused() }
     }
 }
-
-/// Where SIP over UDP is spoken unless a URI says otherwise (RFC 3261 §19.1.2).
-const SIP_PORT: u16 = 5060;
 
 /// Seconds after which a refused call may be tried again: a few calls end in that time, even on a small box.
 const RETRY_AFTER_S: u32 = 5;

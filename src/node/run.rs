@@ -28,6 +28,7 @@ use crate::node::metrics::Metrics;
 use crate::node::scrape;
 use crate::node::setup::{self, Asks, Setup};
 use crate::node::sockets::{self, Sockets};
+use crate::sip::Flow;
 use crate::time::Moment;
 
 /// Runs the proxy until it is told to stop.
@@ -336,7 +337,7 @@ impl Shell {
                 Ok((length, from)) => {
                     self.metrics.sip_received.inc();
                     let bytes = Bytes::copy_from_slice(buffer.get(..length).unwrap_or_default());
-                    self.input(Input::Datagram { from, bytes });
+                    self.input(Input::Message { from: Flow::first(from), bytes });
                     self.drain();
                 }
                 // An ICMP error of an earlier send, which does not say whose: the transactions' timers see to it.
@@ -351,7 +352,7 @@ impl Shell {
         let now = self.clock.now();
         while let Some(output) = self.table.poll() {
             match output {
-                Output::Send { to, bytes } => self.send(to, &bytes),
+                Output::Send { to, or: _, bytes } => self.send(to, &bytes),
                 Output::Media { call, order } => self.order(call, order),
                 Output::Record { id, slot, permit, formats } => {
                     self.metrics.consent.with_label_values(&["granted"]).inc();
@@ -407,8 +408,8 @@ impl Shell {
         }
     }
 
-    fn send(&mut self, to: SocketAddr, bytes: &[u8]) {
-        match self.socket.try_send_to(bytes, to) {
+    fn send(&mut self, to: Flow, bytes: &[u8]) {
+        match self.socket.try_send_to(bytes, to.far) {
             Ok(_) => self.metrics.sip_sent.inc(),
             // The socket's buffer is full: as lost as on the wire, and sent again by the transaction's timer.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.metrics.sip_send_errors.inc(),

@@ -19,6 +19,7 @@ use crate::network::Network;
 use crate::node::announcements;
 use crate::node::clock::{self, Clock};
 use crate::private::Private;
+use crate::sip::{Flow, Transport};
 use crate::time::{Moment, Wall};
 use crate::vault::{NodeKey, Recipient};
 
@@ -116,7 +117,13 @@ fn peer(peer: &config::Peer) -> Peer {
         },
         networks: networks_of(&peer.media_networks).collect(),
     };
-    Peer { address: peer.address, networks: networks_of(&peer.networks).collect(), latching, media_as: peer.media_as }
+    Peer {
+        way: Flow::first(peer.address),
+        transport: Transport::Udp,
+        networks: networks_of(&peer.networks).collect(),
+        latching,
+        media_as: peer.media_as,
+    }
 }
 
 fn networks_of(networks: &[config::Network]) -> impl Iterator<Item = Network> {

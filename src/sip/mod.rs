@@ -4,6 +4,7 @@
 //! changed in a request), then the rest.
 
 mod branch;
+mod flow;
 mod hop;
 mod matching;
 mod proxy;
@@ -15,6 +16,7 @@ mod tally;
 pub mod transaction;
 mod transport;
 
+pub use flow::{End, EndId, Flow, Transport};
 pub use route::{By, Hop};
 pub use stack::{Answer, Config, Input, Output, ServerKey, Stack};
 pub use tally::{Tallies, Tally};

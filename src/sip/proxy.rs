@@ -1,11 +1,10 @@
 //! What a proxy checks in a request and changes in it: RFC 3261 §16.3 to §16.6, for one branch a request.
 
-use std::net::SocketAddr;
-
 use bytes::Bytes;
 
 use super::branch::{Branch, Chance};
-use super::route::{Ours, Way};
+use super::flow::{Ours, Own};
+use super::route::Way;
 use super::transport::{self, Return};
 use crate::wire::sip::{Edit, Message, Method, Name, Via};
 
@@ -24,7 +23,7 @@ impl Refusal {
 }
 
 /// Checks a request as RFC 3261 §16.3 asks, in its order.
-pub(super) fn check(request: &Message, here: SocketAddr, chance: &Chance) -> Result<(), Refusal> {
+pub(super) fn check(request: &Message, ours: Ours<'_>, chance: &Chance) -> Result<(), Refusal> {
     // (1) and (2): syntax and scheme.
     request.validate_request().map_err(|fault| Refusal::of(fault.status))?;
     // (3)
@@ -32,7 +31,7 @@ pub(super) fn check(request: &Message, here: SocketAddr, chance: &Chance) -> Res
         return Err(Refusal::of(483));
     }
     // (4)
-    if has_looped(request, here, chance) {
+    if has_looped(request, ours, chance) {
         return Err(Refusal::of(482));
     }
     // (5): no extension is understood here, so each that is named is unsupported. A CANCEL has none (§9.1), an ACK cannot be refused.
@@ -51,12 +50,12 @@ pub(super) fn check(request: &Message, here: SocketAddr, chance: &Chance) -> Res
 }
 
 /// Returns whether the request has been here before with everything that decides its way unchanged (RFC 3261 §16.3(4)).
-fn has_looped(request: &Message, here: SocketAddr, chance: &Chance) -> bool {
+fn has_looped(request: &Message, ours: Ours<'_>, chance: &Chance) -> bool {
     let mut own = request
         .values(Name::Via)
         .filter(|value| Branch::may_stand_in(value))
         .filter_map(|value| Via::parse(value).ok())
-        .filter(|via| transport::is_ours(via, here))
+        .filter(|via| transport::is_ours(via, ours))
         .filter_map(|via| via.branch.and_then(Branch::parse))
         .peekable();
     if own.peek().is_none() {
@@ -68,13 +67,14 @@ fn has_looped(request: &Message, here: SocketAddr, chance: &Chance) -> bool {
 
 /// What is put into a request that goes on.
 pub(super) struct Passage<'p> {
-    pub(super) ours: Ours,
+    pub(super) ours: Ours<'p>,
     /// What is noted of where it came from.
     pub(super) back: Return,
-    pub(super) via_start: &'p [u8],
+    /// The end that it leaves by.
+    pub(super) out: &'p Own,
+    /// The end that is named in `Record-Route`, where the next hop is to come back by another than the one that it leaves by now.
+    pub(super) facing: &'p Own,
     pub(super) branch: Branch,
-    /// The value of our `Record-Route`.
-    pub(super) record_route: &'p str,
     /// The body instead of its own.
     pub(super) body: Option<&'p [u8]>,
 }
@@ -89,11 +89,15 @@ pub(super) fn forwarded(request: &Message, passage: &Passage<'_>) -> Bytes {
     });
     // (4)
     if is_record_routed(request.method()) {
-        edit = edit.push_record_route(passage.record_route.as_bytes());
+        // RFC 5658 §6: where it leaves by another end than it came by, both are named, so that each side comes back by its own.
+        if let Some(came_by) = passage.ours.get(passage.back.to.end).filter(|own| own.end != passage.facing.end) {
+            edit = edit.push_record_route(came_by.record_route.as_bytes());
+        }
+        edit = edit.push_record_route(passage.facing.record_route.as_bytes());
     }
     // (8), and §18.2.1: what the server transport notes in the Via that came.
     edit = passage.back.note(edit);
-    edit = edit.push_via(&transport::own_via(passage.via_start, passage.branch));
+    edit = edit.push_via(&transport::own_via(&passage.out.via_start, passage.branch));
     if let Some(body) = passage.body {
         edit = edit.body(body);
     }
@@ -136,6 +140,7 @@ pub(super) fn passed(response: &Message, body: Option<&[u8]>) -> Bytes {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 mod tests {
+    use super::super::flow::{End, Flow, Transport};
     use super::*;
 
     const REQUEST: &str = "INVITE sip:b@h.test SIP/2.0\r\nVia: SIP/2.0/UDP h.test:5070;rport;branch=z9hG4bK1\r\nFrom: <sip:a@h.test>;tag=1\r\n\
@@ -153,7 +158,7 @@ mod tests {
     fn a_proxy_require_is_420_with_its_tags_and_no_others() {
         let request = REQUEST.replace("Max-", "Require: uas\r\nProxy-Require: one,\r\n two\r\nProxy-Require: three\r\nMax-");
 
-        let refusal = check(&parse(&request), here(), &Chance::new(1)).unwrap_err();
+        let refusal = check(&parse(&request), Ours(&[own()]), &Chance::new(1)).unwrap_err();
 
         assert_eq!(refusal, Refusal { status: 420, extra: Some(("Unsupported", "one, two, three".into())) });
     }
@@ -172,7 +177,7 @@ mod tests {
         let back = |change: fn(&str) -> String| {
             let text = String::from_utf8(sent.as_bytes().to_vec()).unwrap();
             let text = text.replacen("Via:", "Via: SIP/2.0/UDP p.test;branch=z9hG4bKp\r\nVia:", 1);
-            check(&parse(&change(&text)), here(), &chance).map_err(|refusal| refusal.status)
+            check(&parse(&change(&text)), Ours(&[own()]), &chance).map_err(|refusal| refusal.status)
         };
 
         assert_eq!(back(str::to_owned), Err(482));
@@ -185,13 +190,23 @@ mod tests {
         let sent = pass(&parse(REQUEST), &Chance::new(1));
 
         let branch = Branch { unique: 5, loop_hash: Chance::new(1).loop_hash(&parse(REQUEST)) };
-        let via = String::from_utf8(transport::own_via(&transport::via_start(here()), branch)).unwrap();
+        let via = String::from_utf8(transport::own_via(&own().via_start, branch)).unwrap();
         let expected = REQUEST
             .replace("Via:", &format!("Via: {via}\r\nVia:"))
             .replace("5070;rport;branch=z9hG4bK1", "5070;rport=40000;branch=z9hG4bK1;received=192.0.2.9")
             .replace("From:", &format!("Record-Route: {RECORD_ROUTE}\r\nFrom:"))
             .replace("Forwards: 70", "Forwards: 69");
         assert_eq!(String::from_utf8_lossy(&sent), expected);
+    }
+
+    #[test]
+    fn between_two_ends_both_are_in_the_route() {
+        let sent = pass_by(1, &parse(REQUEST), &Chance::new(1));
+
+        let sent = parse(std::str::from_utf8(&sent).unwrap());
+        let routes: Vec<_> = sent.values(Name::RecordRoute).map(String::from_utf8_lossy).collect();
+        assert_eq!(routes, ["<sip:203.0.113.1:5061;transport=tls;lr>", RECORD_ROUTE], "the end that it left by comes first");
+        assert!(sent.value(Name::Via).unwrap().starts_with(b"SIP/2.0/TLS 203.0.113.1:5061;rport;branch="));
     }
 
     #[test]
@@ -222,23 +237,31 @@ mod tests {
     }
 
     fn pass(request: &Message, chance: &Chance) -> Bytes {
+        pass_by(0, request, chance)
+    }
+
+    /// Passes a request that came by UDP, and leaves by the end of this place.
+    fn pass_by(out: usize, request: &Message, chance: &Chance) -> Bytes {
+        let tls = Own::of(End { transport: Transport::Tls, address: "203.0.113.1:5061".parse().unwrap() });
+        let owns = [own(), tls];
+        let ours = Ours(&owns);
         let passage = Passage {
-            ours: Ours { record_route: here(), via_host: here() },
-            back: Return::of(request, "192.0.2.9:40000".parse().unwrap()),
-            via_start: &transport::via_start(here()),
+            ours,
+            back: Return::of(request, Flow::first("192.0.2.9:40000".parse().unwrap()), ours),
+            out: &owns[out],
+            facing: &owns[out],
             branch: Branch { unique: 5, loop_hash: chance.loop_hash(request) },
-            record_route: RECORD_ROUTE,
             body: None,
         };
         forwarded(request, &passage)
     }
 
     fn verdict(request: &str) -> u16 {
-        check(&parse(request), here(), &Chance::new(1)).err().map_or(0, |refusal| refusal.status)
+        check(&parse(request), Ours(&[own()]), &Chance::new(1)).err().map_or(0, |refusal| refusal.status)
     }
 
-    fn here() -> SocketAddr {
-        "192.0.2.1:5060".parse().unwrap()
+    fn own() -> Own {
+        Own::of(End { transport: Transport::Udp, address: "192.0.2.1:5060".parse().unwrap() })
     }
 
     fn parse(message: &str) -> Message {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::transport::DEFAULT_PORT;
+use super::flow::{Ours, Transport};
 use crate::wire::sip::{Edit, Message, Name, NameAddr, Scheme, Uri};
 
 /// The next hop of a request, once our own part of the route has been taken out.
@@ -26,29 +26,17 @@ pub enum By {
 }
 
 impl Hop<'_> {
-    /// Returns where it is, if the URI has an IP address; names are not looked up.
+    /// Returns where it is, if the URI has an IP address, and over what it is reached; names are not looked up.
     #[must_use]
-    pub fn address(&self) -> Option<SocketAddr> {
-        self.uri.socket_addr(DEFAULT_PORT)
+    pub fn address(&self) -> Option<(Transport, SocketAddr)> {
+        let transport = Transport::of_uri(&self.uri)?;
+        Some((transport, self.uri.socket_addr(transport.default_port())?))
     }
 }
 
-/// Our own addresses, as they may stand in a `Route`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ours {
-    pub(super) record_route: SocketAddr,
-    pub(super) via_host: SocketAddr,
-}
-
-impl Ours {
-    pub(super) fn is_ours(&self, uri: &Uri<'_>) -> bool {
-        uri.socket_addr(DEFAULT_PORT).is_some_and(|address| address == self.record_route || address == self.via_host)
-    }
-
-    /// Returns whether this is a URI that we put into a `Record-Route`: our address, no user, `lr`.
-    fn is_our_record_route(&self, uri: &Uri<'_>) -> bool {
-        uri.user.is_none() && self.is_ours(uri) && uri.param(b"lr").is_some()
-    }
+/// Returns whether this is a URI that we put into a `Record-Route`: our address, no user, `lr`.
+fn is_our_record_route(uri: &Uri<'_>, ours: Ours<'_>) -> bool {
+    uri.user.is_none() && uri.param(b"lr").is_some() && ours.named_by(uri).is_some()
 }
 
 /// What is to be done to Request-URI and `Route` before the request goes on.
@@ -67,23 +55,27 @@ pub(super) struct Way<'m> {
 
 impl<'m> Way<'m> {
     /// Finds the way of a request whose Request-URI and `Route` have been validated.
-    pub(super) fn of(request: &'m Message, ours: Ours) -> Self {
+    pub(super) fn of(request: &'m Message, ours: Ours<'_>) -> Self {
         let mut routes: Vec<&[u8]> = request.values(Name::Route).collect();
         let came = routes.len();
         let mut uri = request.request_uri().unwrap_or_default();
         let mut popped = Some(0);
 
         // §16.4: the element upstream is a strict router. It has put our own value into the Request-URI, and what belongs there last.
-        let strict_upstream = Uri::parse(uri).is_ok_and(|uri| ours.is_our_record_route(&uri));
+        let strict_upstream = Uri::parse(uri).is_ok_and(|uri| is_our_record_route(&uri, ours));
         if let Some(last) = routes.last().filter(|_| strict_upstream).and_then(route_uri) {
             routes.pop();
             uri = last;
             popped = None;
         }
-        // §16.4: the first value, if it is ours; no second one, which would be another passage of a spiral.
-        if routes.first().and_then(parsed).is_some_and(|first| ours.is_ours(&first)) {
-            routes.remove(0);
-            popped = popped.map(|popped| popped + 1);
+        // §16.4: the first value, if it is ours. And the second, if it is ours by another end: that is the other half of one passage
+        // (RFC 5658 §6); by the same end it is another passage of a spiral.
+        let named = |value: Option<&&'m [u8]>| value.and_then(parsed).and_then(|uri| ours.named_by(&uri));
+        if let Some(first) = named(routes.first()) {
+            let both = named(routes.get(1)).is_some_and(|second| second != first);
+            let taken = if both { 2 } else { 1 };
+            routes.drain(..taken);
+            popped = popped.map(|popped| popped + taken);
         }
         // §16.6(6): a strict router downstream finds itself in the Request-URI, and what stood there at the end of the route.
         let next = routes.first().and_then(parsed);
@@ -139,6 +131,7 @@ fn parsed<'m>(value: &&'m [u8]) -> Option<Uri<'m>> {
 mod tests {
     use bytes::Bytes;
 
+    use super::super::flow::{End, Own};
     use super::*;
 
     const US: &str = "sip:192.0.2.1:5060;lr";
@@ -167,6 +160,15 @@ mod tests {
             "the second is another passage"
         );
         assert_eq!(way("sip:b@192.0.2.9", &["<sip:192.0.2.7;lr>", &ours]).1, ["<sip:192.0.2.7;lr>", &ours], "only the first");
+    }
+
+    #[test]
+    fn both_halves_of_a_passage_between_two_ends_are_taken_out() {
+        let (udp, tls, theirs) = (format!("<{US}>"), "<sip:192.0.2.1:5061;transport=tls;lr>", "<sip:192.0.2.7;lr>");
+
+        assert_eq!(way("sip:b@192.0.2.9", &[&udp, tls, theirs]).1, [theirs]);
+        assert_eq!(way("sip:b@192.0.2.9", &[tls, &udp]).1, Vec::<String>::new());
+        assert_eq!(way("sip:b@192.0.2.9", &[tls, &udp, tls, &udp]).1, [tls, &udp], "another passage");
     }
 
     #[test]
@@ -226,8 +228,8 @@ mod tests {
         let routes: String = routes.iter().map(|route| format!("Route: {route}\r\n")).collect();
         let request = format!("BYE {uri} SIP/2.0\r\nVia: SIP/2.0/UDP h.test\r\n{routes}To: <sip:b@h.test>\r\n\r\n");
         let request = Message::parse_datagram(request.into_bytes().into()).unwrap();
-        let here = "192.0.2.1:5060".parse().unwrap();
-        let way = Way::of(&request, Ours { record_route: here, via_host: here });
+        let owns = owns();
+        let way = Way::of(&request, Ours(&owns));
         let hop = way.hop().unwrap();
         let sent = Message::parse_datagram(way.edit(Edit::new(&request)).finish()).unwrap();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
@@ -235,17 +237,21 @@ mod tests {
             text(sent.request_uri().unwrap()),
             sent.values(Name::Route).map(text).collect(),
             hop.by,
-            hop.address().map_or_else(String::new, |address| address.to_string()),
+            hop.address().map_or_else(String::new, |(_, address)| address.to_string()),
         )
+    }
+
+    fn owns() -> Vec<Own> {
+        let end = |transport, address: &str| Own::of(End { transport, address: address.parse().unwrap() });
+        vec![end(Transport::Udp, "192.0.2.1:5060"), end(Transport::Tls, "192.0.2.1:5061")]
     }
 
     #[test]
     fn nothing_else_of_the_request_changes() {
         let request = Bytes::from_static(b"BYE sip:b@h SIP/2.0\r\nroute : <sip:192.0.2.1;lr> ,\r\n <sip:r;lr>\r\nX:  y \r\n\r\n");
         let request = Message::parse_datagram(request).unwrap();
-        let here = "192.0.2.1:5060".parse().unwrap();
 
-        let sent = Way::of(&request, Ours { record_route: here, via_host: here }).edit(Edit::new(&request)).finish();
+        let sent = Way::of(&request, Ours(&owns())).edit(Edit::new(&request)).finish();
 
         assert_eq!(sent, &b"BYE sip:b@h SIP/2.0\r\nroute : <sip:r;lr>\r\nX:  y \r\n\r\n"[..]);
     }

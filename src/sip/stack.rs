@@ -1,4 +1,4 @@
-//! The door of the room: datagrams and the call's decisions in, datagrams and questions to the call out.
+//! The door of the room: messages and the call's decisions in, messages and questions to the call out.
 
 mod downstream;
 mod upstream;
@@ -13,23 +13,23 @@ use bytes::Bytes;
 use self::downstream::Client;
 use self::upstream::{HeldAck, Server};
 use super::branch::Chance;
+use super::flow::{End, EndId, Flow, Ours, Own, Transport};
 use super::queue::{Queue, Who};
-use super::route::{Hop, Ours, Way};
+use super::route::{Hop, Way};
 use super::slab::Slab;
 use super::tally::{Tallies, Tally};
 use super::transaction::{Timer, Timers};
-use super::transport;
+use super::transport::Return;
 use crate::limits;
 use crate::time::Moment;
 use crate::wire::sip::{Message, Method, StartLine, Uri};
 
 /// What the stack must know of itself.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// Our sent-by in `Via`: where responses to us go.
-    pub via_host: SocketAddr,
-    /// Our address in `Record-Route`: where requests within a dialog go.
-    pub record_route: SocketAddr,
+    /// Our own ends: what stands in `Via` and `Record-Route`, and where others reach us. At least one, and at most
+    /// [`SIP_ENDS`](limits::SIP_ENDS).
+    pub ends: Vec<End>,
     /// The base values of all timers.
     pub timers: Timers,
     /// How many transactions there may be at once; the last eighth is kept for what is no INVITE, so that calls can end.
@@ -37,10 +37,16 @@ pub struct Config {
 }
 
 impl Config {
-    /// Returns the configuration of a stack that is reached at this one address, with the timers of RFC 3261.
+    /// Returns the configuration of a stack that is reached over UDP at this one address, with the timers of RFC 3261.
     #[must_use]
-    pub const fn new(here: SocketAddr) -> Self {
-        Self { via_host: here, record_route: here, timers: Timers::DEFAULT, transactions: limits::TRANSACTIONS }
+    pub fn new(here: SocketAddr) -> Self {
+        Self::with(vec![End { transport: Transport::Udp, address: here }])
+    }
+
+    /// Returns that of a stack that is reached by these ends.
+    #[must_use]
+    pub const fn with(ends: Vec<End>) -> Self {
+        Self { ends, timers: Timers::DEFAULT, transactions: limits::TRANSACTIONS }
     }
 }
 
@@ -56,19 +62,19 @@ impl fmt::Debug for ServerKey {
 
 /// What is told to the stack.
 pub enum Input {
-    /// A datagram came, from an address that is a peer's.
-    Datagram {
-        /// Whom it came from.
-        from: SocketAddr,
+    /// A message came, from an address that is a peer's: a datagram, or what a stream was parted into.
+    Message {
+        /// Which way it came.
+        from: Flow,
         /// What came.
         bytes: Bytes,
     },
-    /// The request goes on to this address. Once a request; an ACK is sent without a transaction.
+    /// The request goes on this way. Once a request; an ACK is sent without a transaction.
     Forward {
         /// Which request.
         server: ServerKey,
-        /// The next hop.
-        to: SocketAddr,
+        /// The way to the next hop.
+        to: Flow,
         /// The body instead of its own.
         body: Option<Bytes>,
     },
@@ -92,24 +98,26 @@ pub enum Input {
     },
     /// A request of our own, other than INVITE, ACK and CANCEL: whole but for its `Via`.
     Originate {
-        /// The next hop.
-        to: SocketAddr,
+        /// The way to the next hop.
+        to: Flow,
         /// The request.
         request: Bytes,
     },
-    /// Nothing can be delivered to this address: an ICMP error, or the socket's.
+    /// Nothing can be delivered this way: an ICMP error, or the socket's, or no connection.
     Unreachable {
-        /// The address.
-        to: SocketAddr,
+        /// Which way.
+        to: Flow,
     },
 }
 
 /// What the stack wants done, or tells.
 pub enum Output {
-    /// A datagram is to be sent.
+    /// A message is to be sent.
     Send {
-        /// To whom.
-        to: SocketAddr,
+        /// Which way.
+        to: Flow,
+        /// Where a connection is to be opened to if there is none any more that way; without it, to where that way leads.
+        or: Option<SocketAddr>,
         /// What.
         bytes: Bytes,
     },
@@ -119,8 +127,8 @@ pub enum Output {
         server: ServerKey,
         /// The request as it came.
         request: Message,
-        /// Whom it came from.
-        from: SocketAddr,
+        /// Which way it came.
+        from: Flow,
     },
     /// An ACK to a 2xx. It is to be forwarded, or forgotten: there is no answer to it.
     Ack {
@@ -128,8 +136,8 @@ pub enum Output {
         server: ServerKey,
         /// The request as it came.
         request: Message,
-        /// Whom it came from.
-        from: SocketAddr,
+        /// Which way it came.
+        from: Flow,
     },
     /// A response of the forwarded branch: 101 and above for an INVITE, final ones for others. It is to be passed.
     Response {
@@ -137,8 +145,8 @@ pub enum Output {
         server: ServerKey,
         /// The response as it came, our `Via` on top.
         response: Message,
-        /// Whom it came from.
-        from: SocketAddr,
+        /// Which way it came.
+        from: Flow,
     },
     /// The request ended by the stack's own doing: it was answered with this status, or (408 of a non-INVITE) has no answer.
     Failed {
@@ -185,9 +193,7 @@ pub enum Answer {
 /// The SIP stack of one node: no clock, no socket, no thread.
 pub struct Stack {
     config: Config,
-    record_route: String,
-    /// What every `Via` of ours begins with.
-    via_start: Vec<u8>,
+    owns: Vec<Own>,
     chance: Chance,
     servers: Slab<Server>,
     clients: Slab<Client>,
@@ -195,7 +201,7 @@ pub struct Stack {
     /// By the unique part of our branch; a CANCEL shares its INVITE's.
     by_branch: HashMap<(u64, Purpose), u64>,
     /// Requests of ours that an ICMP error may speak of, by where they went.
-    undelivered: BTreeSet<(SocketAddr, u64)>,
+    undelivered: BTreeSet<(Flow, u64)>,
     queue: Queue,
     /// ACKs that the call has not forwarded yet; newest last.
     acks: VecDeque<HeldAck>,
@@ -219,8 +225,7 @@ impl Stack {
     #[must_use]
     pub fn new(config: Config, seed: u64, _now: Moment) -> Self {
         Self {
-            record_route: format!("<sip:{};lr>", config.record_route),
-            via_start: transport::via_start(config.via_host),
+            owns: config.ends.iter().copied().map(Own::of).collect(),
             config,
             chance: Chance::new(seed),
             servers: Slab::new(),
@@ -239,7 +244,7 @@ impl Stack {
     /// Takes an input; what follows from it is polled.
     pub fn handle(&mut self, input: Input, now: Moment) {
         match input {
-            Input::Datagram { from, bytes } => self.on_datagram(from, bytes, now),
+            Input::Message { from, bytes } => self.on_message(from, bytes, now),
             Input::Forward { server: ServerKey(server), to, body } => self.forward(server, to, body.as_ref(), now),
             Input::Reply { server: ServerKey(server), status, extra } => self.reply(server, status, &extra, now),
             Input::PassResponse { server: ServerKey(server), response, body } => {
@@ -302,14 +307,19 @@ impl Stack {
     /// Returns whether this Request-URI or Route value names this proxy.
     #[must_use]
     pub fn is_ours(&self, uri: &Uri<'_>) -> bool {
-        self.ours().is_ours(uri)
+        self.ours().named_by(uri).is_some()
     }
 
-    const fn ours(&self) -> Ours {
-        Ours { record_route: self.config.record_route, via_host: self.config.via_host }
+    fn ours(&self) -> Ours<'_> {
+        Ours(&self.owns)
     }
 
-    fn on_datagram(&mut self, from: SocketAddr, bytes: Bytes, now: Moment) {
+    /// Returns the transport of an end; UDP, which promises least, where there is none.
+    fn transport(&self, end: EndId) -> Transport {
+        self.config.ends.get(end.index()).map_or(Transport::Udp, |end| end.transport)
+    }
+
+    fn on_message(&mut self, from: Flow, bytes: Bytes, now: Moment) {
         match Message::parse_datagram(bytes.clone()) {
             Ok(message) => match message.start() {
                 StartLine::Request { .. } => self.on_request(message, from, now),
@@ -356,7 +366,13 @@ impl Stack {
     }
 
     fn start(&mut self, who: Who, timer: Timer, resent: u32, now: Moment) {
-        let at = now + self.config.timers.interval(timer, resent);
+        let end = match who {
+            Who::Server(key) => self.servers.get(key).map(|server| server.back.to.end),
+            Who::Client(key) => self.clients.get(key).map(Client::end),
+        };
+        let is_reliable = end.is_some_and(|end| self.transport(end).is_reliable());
+        let Some(interval) = self.config.timers.interval_over(is_reliable, timer, resent) else { return };
+        let at = now + interval;
         self.alarms_of(who, |alarms| alarms.start(timer, at));
         self.schedule(who);
     }
@@ -370,8 +386,12 @@ impl Stack {
         self.transactions() < if method == Method::Invite { all - all / 8 } else { all }
     }
 
-    fn send(&mut self, to: SocketAddr, bytes: Bytes) {
-        self.out.push_back(Output::Send { to, bytes });
+    fn send(&mut self, to: Flow, bytes: Bytes) {
+        self.out.push_back(Output::Send { to, or: None, bytes });
+    }
+
+    fn send_back(&mut self, back: Return, bytes: Bytes) {
+        self.out.push_back(Output::Send { to: back.to, or: back.or, bytes });
     }
 
     fn drop_for(&mut self, why: Tally) {
@@ -384,7 +404,7 @@ impl Stack {
 impl fmt::Debug for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Send { to: _, bytes } => write!(f, "send {} bytes", bytes.len()),
+            Self::Send { to: _, or: _, bytes } => write!(f, "send {} bytes", bytes.len()),
             Self::Request { server, request, from: _ } => write!(f, "{server:?}: {request:?}"),
             Self::Ack { server, .. } => write!(f, "{server:?}: ack"),
             Self::Response { server, response, from: _ } => write!(f, "{server:?}: {response:?}"),

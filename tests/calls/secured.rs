@@ -28,7 +28,7 @@ proptest! {
                     let status = [183, 200, 200, 488][said.port as usize % 4];
                     let tag = if said.port % 16 == 0 { "c" } else { "b" };
                     let last = world.out.iter().rev().find_map(|output| match output {
-                        Output::Send { to, bytes } => Message::parse_datagram(bytes.clone()).ok().filter(|message| message.is_request()).map(|_| *to),
+                        Output::Send { to, or: _, bytes } => Message::parse_datagram(bytes.clone()).ok().filter(|message| message.is_request()).map(|_| to.far),
                         _ => None,
                     });
                     if world.asked.is_none() || last.is_none() {

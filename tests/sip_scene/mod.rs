@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mitschnitt::sip::{Answer, Config, Input, Output, ServerKey, Stack};
+use mitschnitt::sip::{Answer, Config, Flow, Input, Output, ServerKey, Stack};
 use mitschnitt::time::Moment;
 use mitschnitt::wire::sip::{Message, Name, reason_phrase, reply};
 
@@ -55,7 +55,7 @@ impl Scene {
     }
 
     pub fn arrive_bytes(&mut self, from: &str, message: &[u8]) {
-        self.tell(Input::Datagram { from: addr(from), bytes: Bytes::copy_from_slice(message) });
+        self.tell(Input::Message { from: Flow::first(addr(from)), bytes: Bytes::copy_from_slice(message) });
     }
 
     /// Answers a request that was sent, as its receiver would.
@@ -72,18 +72,18 @@ impl Scene {
     fn drain(&mut self) {
         while let Some(output) = self.stack.poll() {
             match output {
-                Output::Send { to, bytes } => {
+                Output::Send { to, or: _, bytes } => {
                     let message = Message::parse_datagram(bytes).expect("what we send is a message");
-                    self.sent.push(Sent { at: self.now_ms(), to, message });
+                    self.sent.push(Sent { at: self.now_ms(), to: to.far, message });
                 }
                 Output::Request { server, from, .. } => {
                     self.events.push("request".into());
                     self.server = Some(server);
-                    self.pass_on(Input::Forward { server, to: other(from), body: self.body.clone() });
+                    self.pass_on(Input::Forward { server, to: Flow::first(other(from.far)), body: self.body.clone() });
                 }
                 Output::Ack { server, from, .. } => {
                     self.events.push("ack".into());
-                    self.pass_on(Input::Forward { server, to: other(from), body: None });
+                    self.pass_on(Input::Forward { server, to: Flow::first(other(from.far)), body: None });
                 }
                 Output::Response { server, response, .. } => {
                     self.pass_on(Input::PassResponse { server, response, body: self.body.clone() });

@@ -12,7 +12,7 @@ use mitschnitt::digit::Digit;
 use mitschnitt::ids::{Leg, TrunkName};
 use mitschnitt::media::{Announcing, BridgeId, Event, Order, PairIds, PortId};
 use mitschnitt::network::Network;
-use mitschnitt::sip;
+use mitschnitt::sip::{self, Flow, Transport};
 use mitschnitt::time::{Moment, Wall};
 use mitschnitt::vault::EndReason;
 use mitschnitt::wire::sdp::Sdp;
@@ -132,10 +132,22 @@ impl Parties {
         let config = Config {
             sip: sip::Config::new(address(PROXY)),
             peers: Peers {
-                pbx: Peer { address: address(PBX), networks: vec![], latching: Default::default(), media_as: None },
+                pbx: Peer {
+                    way: Flow::first(address(PBX)),
+                    transport: Transport::Udp,
+                    networks: vec![],
+                    latching: Default::default(),
+                    media_as: None,
+                },
                 trunks: vec![(
                     TrunkName::new("carrier"),
-                    Peer { address: address(TRUNK), networks: vec![carriers], latching: Default::default(), media_as: None },
+                    Peer {
+                        way: Flow::first(address(TRUNK)),
+                        transport: Transport::Udp,
+                        networks: vec![carriers],
+                        latching: Default::default(),
+                        media_as: None,
+                    },
                 )],
             },
             strangers: Strangers::Drop,
@@ -299,7 +311,7 @@ impl Parties {
 
     fn datagram(&mut self, from: &str, text: &str) {
         let bytes = Bytes::copy_from_slice(text.as_bytes());
-        self.table.handle(call::Input::Datagram { from: address(from), bytes }, self.now);
+        self.table.handle(call::Input::Message { from: Flow::first(address(from)), bytes }, self.now);
         self.drain();
     }
 
@@ -310,7 +322,7 @@ impl Parties {
     fn drain(&mut self) {
         while let Some(output) = self.table.poll() {
             match output {
-                Output::Send { to, bytes } => self.sent(to, bytes),
+                Output::Send { to, or: _, bytes } => self.sent(to.far, bytes),
                 Output::Media { order, call: _ } => self.ordered(order),
                 Output::Silent { .. } => unreachable!("nobody watches"),
                 Output::Record { id, .. } => {

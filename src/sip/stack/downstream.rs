@@ -1,10 +1,9 @@
 //! The side that requests go to: client transactions, responses that arrive, our CANCEL, timer C.
 
-use std::net::SocketAddr;
-
 use bytes::Bytes;
 
 use super::super::branch::Branch;
+use super::super::flow::{EndId, Flow, Transport};
 use super::super::hop;
 use super::super::proxy::{self, Passage};
 use super::super::queue::Who;
@@ -21,7 +20,9 @@ pub(super) struct Client {
     /// The request before it was forwarded: what its responses must agree with.
     request: Message,
     sent: Bytes,
-    to: SocketAddr,
+    to: Flow,
+    /// The way that it goes if that one is not to be had: it went over TCP for its length alone.
+    or: Option<Flow>,
     branch: Branch,
     machine: Machine,
     cancel: Cancel,
@@ -45,6 +46,16 @@ enum Machine {
     Other(non_invite_client::State),
 }
 
+/// What a client transaction begins with.
+struct Beginning {
+    owner: Owner,
+    request: Message,
+    sent: Bytes,
+    to: Flow,
+    or: Option<Flow>,
+    branch: Branch,
+}
+
 /// Whether an INVITE of ours is being cancelled.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cancel {
@@ -65,35 +76,37 @@ pub(super) enum Why {
     Answered,
 }
 
+impl Client {
+    /// Returns the end that it was sent by.
+    pub(super) const fn end(&self) -> EndId {
+        self.to.end
+    }
+}
+
+/// Bytes of a request above which it goes over TCP where that can be: the path's MTU is not known (RFC 3261 §18.1.1).
+const LONGEST_DATAGRAM: usize = 1300;
+
 impl Stack {
     /// Sends a request on: with a transaction, or without one if it is an ACK (RFC 3261 §16.6).
-    pub(super) fn forward(&mut self, server: u64, to: SocketAddr, body: Option<&Bytes>, now: Moment) {
-        let ours = self.ours();
+    pub(super) fn forward(&mut self, server: u64, to: Flow, body: Option<&Bytes>, now: Moment) {
         let body = body.map(|body| body.as_ref());
         if let Some(ack) = self.take_ack(server) {
             // §16.11: the same branch each time the same ACK is forwarded.
             let unique = self.chance.steady(&ack.request, b"branch");
             let branch = Branch { unique, loop_hash: self.chance.loop_hash(&ack.request) };
-            let passage = Passage {
-                ours,
-                back: Return::of(&ack.request, ack.from),
-                via_start: &self.via_start,
-                branch,
-                record_route: &self.record_route,
-                body,
-            };
-            let bytes = proxy::forwarded(&ack.request, &passage);
-            return self.send(to, bytes);
+            let back = Return::of(&ack.request, ack.from, self.ours());
+            if let Some((bytes, to)) = self.passage(&ack.request, back, branch, to, body) {
+                self.send(to, bytes);
+            }
+            return;
         }
         let unique = self.chance.draw();
         let Some(context) = self.begin_forward(server) else { return };
         let (request, back, is_invite) = (context.request.clone(), context.back, context.is_invite());
         let branch = Branch { unique, loop_hash: self.chance.loop_hash(&request) };
-        let sent = proxy::forwarded(
-            &request,
-            &Passage { ours, back, via_start: &self.via_start, branch, record_route: &self.record_route, body },
-        );
-        let client = self.begin(Owner::Forwarded(server), request, sent, to, branch, now);
+        let Some((sent, by)) = self.passage(&request, back, branch, to, body) else { return self.fail(server, 500, now) };
+        let or = (by != to).then_some(to);
+        let client = self.begin(Beginning { owner: Owner::Forwarded(server), request, sent, to: by, or, branch }, now);
         if let Some(context) = self.servers.get_mut(server) {
             context.client = Some(client);
         }
@@ -103,24 +116,47 @@ impl Stack {
         }
     }
 
+    /// Returns a request as it goes on, and the way that it goes: this one, or TCP to the same address where it is too long for UDP.
+    fn passage(&self, request: &Message, back: Return, branch: Branch, to: Flow, body: Option<&[u8]>) -> Option<(Bytes, Flow)> {
+        let ours = self.ours();
+        let facing = ours.get(to.end)?;
+        let passed =
+            |by: EndId| Some(proxy::forwarded(request, &Passage { ours, back, out: ours.get(by)?, facing, branch, body }));
+        let bytes = passed(to.end)?;
+        match self.stream_beside(to.end).filter(|_| bytes.len() > LONGEST_DATAGRAM) {
+            Some(stream) => Some((passed(stream)?, Flow { end: stream, ..to })),
+            None => Some((bytes, to)),
+        }
+    }
+
+    /// Returns the TCP end beside one of UDP: with its IP address.
+    fn stream_beside(&self, end: EndId) -> Option<EndId> {
+        let here = self.config.ends.get(end.index()).filter(|end| end.transport == Transport::Udp)?;
+        let is_it = |other: &super::End| other.transport == Transport::Tcp && other.address.ip() == here.address.ip();
+        self.config.ends.iter().position(is_it).and_then(|at| u8::try_from(at).ok()).map(EndId)
+    }
+
     /// Sends a request of our own.
-    pub(super) fn originate(&mut self, to: SocketAddr, request: Bytes, now: Moment) {
+    pub(super) fn originate(&mut self, to: Flow, request: Bytes, now: Moment) {
         let request = Message::parse_datagram(request)
             .ok()
             .filter(|request| request.is_request() && !matches!(request.method(), Method::Invite | Method::Ack | Method::Cancel));
-        let Some(request) = request else { return self.tallies.count(Tally::Unasked) };
+        let (Some(request), Some(own)) = (request, self.ours().get(to.end)) else { return self.tallies.count(Tally::Unasked) };
+        let via_start = own.via_start.clone();
         let branch = Branch { unique: self.chance.draw(), loop_hash: self.chance.loop_hash(&request) };
-        let sent = Edit::new(&request).push_via(&transport::own_via(&self.via_start, branch)).finish();
-        self.begin(Owner::Own, request, sent, to, branch, now);
+        let sent = Edit::new(&request).push_via(&transport::own_via(&via_start, branch)).finish();
+        self.begin(Beginning { owner: Owner::Own, request, sent, to, or: None, branch }, now);
     }
 
-    pub(super) fn on_response(&mut self, response: Message, status: u16, from: SocketAddr, now: Moment) {
+    pub(super) fn on_response(&mut self, response: Message, status: u16, from: Flow, now: Moment) {
         if response.validate_response().is_err() {
             return self.drop_for(Tally::Malformed);
         }
-        let Some(client) = self.client_of(&response) else { return self.drop_for(Tally::Stray) };
+        let Some(client) = self.client_of(&response, from) else { return self.drop_for(Tally::Stray) };
+        let is_weaker = self.clients.get(client).is_some_and(|client| self.transport(from.end) < self.transport(client.to.end));
         let Some(context) = self.clients.get_mut(client) else { return };
-        if !is_answer_to(&response, &context.request) {
+        // What was asked over TLS is not answered over anything that another could have sent.
+        if is_weaker || !is_answer_to(&response, &context.request) {
             return self.drop_for(Tally::Foreign);
         }
         let (actions, is_delivered) = match &mut context.machine {
@@ -155,9 +191,12 @@ impl Stack {
     }
 
     /// An ICMP error speaks of every request to this address that nothing has come back for (RFC 3261 §18.4).
-    pub(super) fn on_unreachable(&mut self, to: SocketAddr, now: Moment) {
+    pub(super) fn on_unreachable(&mut self, to: Flow, now: Moment) {
         let concerned: Vec<u64> = self.undelivered.range((to, 0)..=(to, u64::MAX)).map(|&(_, client)| client).collect();
         for client in concerned {
+            if self.goes_otherwise(client, now) {
+                continue;
+            }
             let Some(context) = self.clients.get_mut(client) else { continue };
             let actions = match &mut context.machine {
                 Machine::Invite(state) => step(state, invite_client::Input::Unreachable),
@@ -169,6 +208,32 @@ impl Stack {
             };
             self.act_client(client, actions, None, now);
         }
+    }
+
+    /// Sends a request over UDP after all that was to go over TCP for its length, and cannot (RFC 3261 §18.1.1).
+    fn goes_otherwise(&mut self, client: u64, now: Moment) -> bool {
+        let Some(way) = self.clients.get_mut(client).and_then(|context| context.or.take()) else { return false };
+        let Some(start) = self.ours().get(way.end).map(|own| own.via_start.clone()) else { return false };
+        let Some(context) = self.clients.get_mut(client) else { return false };
+        let Ok(sent) = Message::parse_datagram(context.sent.clone()) else { return false };
+        context.sent = Edit::new(&sent).pop_via().push_via(&transport::own_via(&start, context.branch)).finish();
+        self.undelivered.remove(&(context.to, client));
+        context.to = way;
+        self.undelivered.insert((way, client));
+        let actions = match &mut context.machine {
+            Machine::Invite(state) => {
+                let (first, actions) = invite_client::State::START;
+                *state = first;
+                actions
+            }
+            Machine::Other(state) => {
+                let (first, actions) = non_invite_client::State::START;
+                *state = first;
+                actions
+            }
+        };
+        self.act_client(client, actions, None, now);
+        true
     }
 
     pub(super) fn on_client_timer(&mut self, client: u64, timer: Timer, now: Moment) {
@@ -231,7 +296,7 @@ impl Stack {
         self.stop(Who::Client(client), Timer::C);
         self.start(Who::Client(client), Timer::Cancelled, 0, now);
         let cancel = hop::cancel(&invite);
-        self.begin(Owner::Cancel, invite, cancel, to, branch, now);
+        self.begin(Beginning { owner: Owner::Cancel, request: invite, sent: cancel, to, or: None, branch }, now);
     }
 
     /// Ends an INVITE of ours that nobody will answer.
@@ -248,7 +313,8 @@ impl Stack {
         self.act_client(client, actions, None, now);
     }
 
-    fn begin(&mut self, owner: Owner, request: Message, sent: Bytes, to: SocketAddr, branch: Branch, now: Moment) -> u64 {
+    fn begin(&mut self, what: Beginning, now: Moment) -> u64 {
+        let Beginning { owner, request, sent, to, or, branch } = what;
         let is_invite = request.method() == Method::Invite && owner != Owner::Cancel;
         let (machine, actions) = if is_invite {
             let (state, actions) = invite_client::State::START;
@@ -263,6 +329,7 @@ impl Stack {
             request,
             sent,
             to,
+            or,
             branch,
             machine,
             cancel: Cancel::No,
@@ -274,7 +341,7 @@ impl Stack {
         client
     }
 
-    fn act_client(&mut self, client: u64, actions: &'static [Action], came: Option<(&Message, SocketAddr)>, now: Moment) {
+    fn act_client(&mut self, client: u64, actions: &'static [Action], came: Option<(&Message, Flow)>, now: Moment) {
         for action in actions {
             let Some(context) = self.clients.get_mut(client) else { return };
             let (owner, to) = (context.owner, context.to);
@@ -310,7 +377,7 @@ impl Stack {
     }
 
     /// Gives a response to whom it is for (RFC 3261 §16.7).
-    fn deliver(&mut self, owner: Owner, client: u64, response: &Message, from: SocketAddr, now: Moment) {
+    fn deliver(&mut self, owner: Owner, client: u64, response: &Message, from: Flow, now: Moment) {
         let status = response.status().unwrap_or_default();
         match owner {
             Owner::Cancel => {}
@@ -376,12 +443,13 @@ impl Stack {
     }
 
     /// Finds the transaction by our branch and the method (RFC 3261 §17.1.3, §18.1.2).
-    fn client_of(&self, response: &Message) -> Option<u64> {
+    fn client_of(&self, response: &Message, from: Flow) -> Option<u64> {
         let via = response.value(Name::Via)?;
-        let branch = match transport::branch_as_sent(via, &self.via_start) {
+        let start = self.ours().get(from.end).map(|own| &own.via_start);
+        let branch = match start.and_then(|start| transport::branch_as_sent(via, start)) {
             Some(branch) => branch,
             None => {
-                let via = Via::parse(via).ok().filter(|via| transport::is_ours(via, self.config.via_host))?;
+                let via = Via::parse(via).ok().filter(|via| transport::is_ours(via, self.ours()))?;
                 via.branch.and_then(Branch::parse)?
             }
         };

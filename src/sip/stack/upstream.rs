@@ -1,11 +1,11 @@
 //! The side that requests come from: server transactions, CANCEL and ACK that arrive, responses that go back.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::super::branch::push_hex;
+use super::super::flow::Flow;
 use super::super::matching;
 use super::super::proxy::{self, Refusal};
 use super::super::queue::Who;
@@ -53,7 +53,7 @@ enum Machine {
 pub(super) struct HeldAck {
     pub(super) key: u64,
     pub(super) request: Message,
-    pub(super) from: SocketAddr,
+    pub(super) from: Flow,
 }
 
 /// Set in the keys of ACKs: a transaction's has a generation there, which never counts that far.
@@ -77,7 +77,7 @@ impl Server {
 
 impl Stack {
     /// Answers a datagram that is no message, where it can be seen to be a request and whose.
-    pub(super) fn on_broken(&mut self, bytes: &Bytes, status: u16, from: SocketAddr) {
+    pub(super) fn on_broken(&mut self, bytes: &Bytes, status: u16, from: Flow) {
         match salvage_for_reply(bytes).filter(|request| status > 0 && request.method() != Method::Ack) {
             Some(request) => {
                 self.tallies.count(Tally::Malformed);
@@ -87,7 +87,7 @@ impl Stack {
         }
     }
 
-    pub(super) fn on_request(&mut self, request: Message, from: SocketAddr, now: Moment) {
+    pub(super) fn on_request(&mut self, request: Message, from: Flow, now: Moment) {
         match request.method() {
             Method::Ack => return self.on_ack(request, from, now),
             Method::Cancel => return self.on_cancel(&request, from, now),
@@ -108,7 +108,7 @@ impl Stack {
         if let Some(server) = self.find(&request, request.method()) {
             return self.on_retransmission(server, now);
         }
-        if let Err(refusal) = proxy::check(&request, self.config.via_host, &self.chance) {
+        if let Err(refusal) = proxy::check(&request, self.ours(), &self.chance) {
             return self.refuse(request, from, &refusal, now);
         }
         if !self.has_room_for(request.method()) {
@@ -245,7 +245,7 @@ impl Stack {
     }
 
     /// An ACK to a refusal ends here, hop by hop; one to a 2xx goes on, end to end (RFC 3261 §17.1.1.3, §13.2.2.4).
-    fn on_ack(&mut self, request: Message, from: SocketAddr, now: Moment) {
+    fn on_ack(&mut self, request: Message, from: Flow, now: Moment) {
         if let Some(server) = self.find(&request, Method::Invite)
             && self.is_ack_of(&request, server)
         {
@@ -263,7 +263,7 @@ impl Stack {
         // The ACK to a refusal that was sent without a transaction carries the tag that we gave.
         let is_to_refusal =
             request.to().is_ok_and(|to| to.tag().is_some_and(|tag| tag.len() == TAG_LEN && tag == self.own_tag(&request)));
-        if is_to_refusal || proxy::check(&request, self.config.via_host, &self.chance).is_err() {
+        if is_to_refusal || proxy::check(&request, self.ours(), &self.chance).is_err() {
             return self.drop_for(Tally::AckAbsorbed);
         }
         self.hold_ack(request, from);
@@ -285,7 +285,7 @@ impl Stack {
         })
     }
 
-    fn hold_ack(&mut self, request: Message, from: SocketAddr) {
+    fn hold_ack(&mut self, request: Message, from: Flow) {
         let key = ACK | self.chance.draw();
         if self.acks.len() >= limits::ACKS_HELD {
             self.acks.pop_front();
@@ -296,7 +296,7 @@ impl Stack {
     }
 
     /// A CANCEL is answered here, and what it cancels is cancelled from here (RFC 3261 §9.2, §16.10).
-    fn on_cancel(&mut self, request: &Message, from: SocketAddr, now: Moment) {
+    fn on_cancel(&mut self, request: &Message, from: Flow, now: Moment) {
         if let Some(server) = self.find(request, Method::Cancel) {
             return self.on_retransmission(server, now);
         }
@@ -320,14 +320,17 @@ impl Stack {
         ];
         let target = target.into_iter().find_map(|method| self.find(request, method));
         // Nobody but who sent the request may cancel it, whatever branch he has heard of.
-        let target = target.filter(|&target| self.servers.get(target).is_some_and(|server| server.back.to.ip() == from.ip()));
+        let target = target.filter(|&target| {
+            let sent_it = |sender: Flow| (sender.end, sender.far.ip()) == (from.end, from.far.ip());
+            self.servers.get(target).is_some_and(|server| sent_it(server.back.to))
+        });
         let Some(target) = target else {
             self.tallies.count(Tally::CancelUnmatched);
             return self.refuse_at_once(request, from, &Refusal { status: 481, extra: None });
         };
         let tag = self.tag_of_answer(target);
         let answer = reply(request, 200, reason_phrase(200), Some(&tag), &[]);
-        let back = Return::of(request, from);
+        let back = Return::of(request, from, self.ours());
         let answer = back.noted_in(answer);
         if self.has_room_for(Method::Cancel) {
             self.find(request, Method::Cancel);
@@ -335,7 +338,7 @@ impl Stack {
             let server = self.open(request.clone(), from, key, now);
             self.respond(server, 200, &answer, now);
         } else {
-            self.send(back.to, answer);
+            self.send_back(back, answer);
         }
         self.cancel(target, now);
     }
@@ -359,7 +362,7 @@ impl Stack {
     }
 
     /// Refuses a request before the call hears of it: with a transaction where that is possible.
-    fn refuse(&mut self, request: Message, from: SocketAddr, refusal: &Refusal, now: Moment) {
+    fn refuse(&mut self, request: Message, from: Flow, refusal: &Refusal, now: Moment) {
         self.tallies.count(if matches!(refusal.status, 420 | 482 | 483) { Tally::Refused } else { Tally::Malformed });
         let key = self.key_found();
         if key.is_none() || !self.has_room_for(request.method()) {
@@ -371,16 +374,16 @@ impl Stack {
     }
 
     /// Refuses a request without a transaction (RFC 3261 §8.2.7): the same again at each retransmission.
-    fn refuse_at_once(&mut self, request: &Message, from: SocketAddr, refusal: &Refusal) {
+    fn refuse_at_once(&mut self, request: &Message, from: Flow, refusal: &Refusal) {
         let tag = self.own_tag(request);
         let extra: Vec<(&str, &str)> = refusal.extra.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let answer = reply(request, refusal.status, reason_phrase(refusal.status), Some(&tag), &extra);
-        let back = Return::of(request, from);
-        self.send(back.to, back.noted_in(answer));
+        let back = Return::of(request, from, self.ours());
+        self.send_back(back, back.noted_in(answer));
     }
 
     /// `Config::transactions` is reached: a new INVITE is told when to come again, spread over 5 to 30 s.
-    fn on_full(&mut self, request: &Message, from: SocketAddr) {
+    fn on_full(&mut self, request: &Message, from: Flow) {
         if request.method() != Method::Invite {
             return self.drop_for(Tally::Full);
         }
@@ -389,14 +392,14 @@ impl Stack {
         self.refuse_at_once(request, from, &Refusal { status: 503, extra: Some(("Retry-After", seconds.to_string())) });
     }
 
-    fn open(&mut self, request: Message, from: SocketAddr, key: Option<Arc<[u8]>>, now: Moment) -> u64 {
+    fn open(&mut self, request: Message, from: Flow, key: Option<Arc<[u8]>>, now: Moment) -> u64 {
         let is_invite = request.method() == Method::Invite;
         let machine = if is_invite {
             Machine::Invite(invite_server::State::START.0)
         } else {
             Machine::Other(non_invite_server::State::START.0)
         };
-        let back = Return::of(&request, from);
+        let back = Return::of(&request, from, self.ours());
         let server = self.servers.insert(Server {
             request,
             back,
@@ -481,22 +484,22 @@ impl Stack {
     fn act_server(&mut self, server: u64, actions: &'static [Action], at_hand: Option<&Bytes>, now: Moment) {
         for action in actions {
             let Some(context) = self.servers.get_mut(server) else { return };
-            let to = context.back.to;
+            let back = context.back;
             match action {
                 Action::Send => {
                     context.kept = at_hand.cloned();
                     if let Some(bytes) = at_hand {
-                        self.send(to, bytes.clone());
+                        self.send_back(back, bytes.clone());
                     }
                 }
                 Action::Resend => {
                     if let Some(bytes) = context.kept.clone() {
-                        self.send(to, bytes);
+                        self.send_back(back, bytes);
                     }
                 }
                 Action::Relay => {
                     if let Some(bytes) = at_hand {
-                        self.send(to, bytes.clone());
+                        self.send_back(back, bytes.clone());
                     }
                 }
                 Action::Start(timer) => {

@@ -1,6 +1,6 @@
 //! The four transaction machines of RFC 3261 §17 as RFC 6026 amends them: state × input → next state and actions, nothing else.
 //!
-//! They know no clock, message or socket; the stack does what an action says. UDP only: no timer is zero.
+//! They know no clock, message, socket or transport; the stack does what an action says, and leaves out what a stream makes needless.
 
 pub mod invite_client;
 pub mod invite_server;
@@ -123,6 +123,17 @@ impl Timers {
             Timer::Trying => (0..32).map(|resent| self.interval(Timer::E, resent)).take_while(|span| *span < self.t2).sum(),
         }
     }
+
+    /// Returns how long it runs over a transport of this kind: over a reliable one nothing is sent again, so that those that send do not
+    /// run at all, and those that wait for what was sent again are over at once (RFC 3261, table 4).
+    #[must_use]
+    pub fn interval_over(&self, is_reliable: bool, timer: Timer, resent: u32) -> Option<Duration> {
+        if is_reliable && matches!(timer, Timer::A | Timer::E | Timer::G) {
+            return None;
+        }
+        let is_waiting = matches!(timer, Timer::D | Timer::I | Timer::J | Timer::K);
+        Some(if is_reliable && is_waiting { Duration::ZERO } else { self.interval(timer, resent) })
+    }
 }
 
 impl Default for Timers {
@@ -200,6 +211,18 @@ mod tests {
 
         assert_eq!(hasty.interval(Timer::B, 0), Duration::from_millis(64));
         assert_eq!(hasty.interval(Timer::D, 0), Duration::from_secs(32));
+    }
+
+    #[test]
+    fn over_a_stream_nothing_is_sent_again_and_nothing_is_waited_for() {
+        let over = |timer| Timers::DEFAULT.interval_over(true, timer, 0);
+
+        assert!([Timer::A, Timer::E, Timer::G].map(over).iter().all(Option::is_none));
+        assert!([Timer::D, Timer::I, Timer::J, Timer::K].map(over).iter().all(|span| *span == Some(Duration::ZERO)));
+        for timer in [Timer::B, Timer::C, Timer::F, Timer::H, Timer::L, Timer::M, Timer::Trying, Timer::Cancelled, Timer::Unused]
+        {
+            assert_eq!(over(timer), Some(Timers::DEFAULT.interval(timer, 0)), "{timer:?}");
+        }
     }
 
     #[test]

@@ -24,6 +24,7 @@ use mitschnitt::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use mitschnitt::lane::{self, Down, Lane, Up};
 use mitschnitt::media::{Order, PairIds, PortId, Ports, Sent};
 use mitschnitt::network::Network;
+use mitschnitt::sip::{Flow, Transport};
 use mitschnitt::time::{Moment, Wall};
 use mitschnitt::vault::{LastChunk, NodeKey, Outcome, PlainChunk, RecipientSecret, Work, Writer};
 
@@ -214,11 +215,18 @@ fn config(pace: Pace, clocks: (Moment, Wall)) -> Config {
     Config {
         sip: mitschnitt::sip::Config::new(box_sip()),
         peers: Peers {
-            pbx: Peer { address: pbx_sip(), networks: vec![], latching: Default::default(), media_as: None },
+            pbx: Peer {
+                way: Flow::first(pbx_sip()),
+                transport: Transport::Udp,
+                networks: vec![],
+                latching: Default::default(),
+                media_as: None,
+            },
             trunks: vec![(
                 TrunkName::new("carrier"),
                 Peer {
-                    address: carrier_sip(),
+                    way: Flow::first(carrier_sip()),
+                    transport: Transport::Udp,
                     networks: vec![Network { address: carrier_network(), prefix: 24 }],
                     latching: Default::default(),
                     media_as: None,
@@ -428,7 +436,7 @@ impl Node {
         }
         for _ in 0..SIP_ROUND {
             let Some((from, bytes)) = self.signalling.sip.pop_front() else { break };
-            self.input(Input::Datagram { from, bytes }, now);
+            self.input(Input::Message { from: Flow::first(from), bytes }, now);
         }
         while let Some(asked) = self.signalling.asked.pop_front() {
             self.input(asked, now);
@@ -447,7 +455,7 @@ impl Node {
     fn drain(&mut self, now: Moment) {
         while let Some(output) = self.table.poll() {
             match output {
-                Output::Send { to, bytes } => self.out.push(Datagram { from: box_sip(), to, bytes }),
+                Output::Send { to, or: _, bytes } => self.out.push(Datagram { from: box_sip(), to: to.far, bytes }),
                 Output::Media { call, order } => {
                     if let Order::Bridge(bridging) = &order {
                         let thread = thread_of(call);
