@@ -66,7 +66,7 @@ impl Scene {
                     self.stack.handle(Input::PassResponse { server, response, body: None }, self.now);
                 }
                 Output::Dropped { why } => self.dropped.push(why),
-                _ => {}
+                Output::Failed { .. } | Output::Cancelled { .. } | Output::Ended { .. } | Output::OwnResponse { .. } => {}
             }
         }
     }

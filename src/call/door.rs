@@ -92,6 +92,15 @@ pub enum Input {
         /// The whole of it.
         bytes: Bytes,
     },
+    /// A message came over a stream of which nobody can tell where it ends; the stream ends with it.
+    Broken {
+        /// Which way.
+        from: Flow,
+        /// Its head, as far as it came.
+        head: Bytes,
+        /// The status for it; 0 where nothing is to be answered.
+        status: u16,
+    },
     /// A message could not be delivered: ICMP, or the socket's error, or no connection.
     Unreachable {
         /// Which way it was to go.

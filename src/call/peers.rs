@@ -107,12 +107,6 @@ impl Peers {
         }
         best.map(|(_, source)| source)
     }
-
-    /// Returns whether a connection from this host may be one of theirs.
-    #[must_use]
-    pub fn may_connect(&self, from: Flow, over: Transport) -> bool {
-        self.source(from, over).is_some()
-    }
 }
 
 #[cfg(test)]

@@ -123,6 +123,11 @@ impl Table {
                     self.desk.refuse_stranger(from, bytes);
                 }
             }
+            Input::Broken { from, head, status } => {
+                if self.desk.source(from).is_some() {
+                    self.desk.stack.handle(sip::Input::Broken { from, head, status }, now);
+                }
+            }
             Input::Unreachable { to } => self.desk.stack.handle(sip::Input::Unreachable { to }, now),
             Input::Media(media::Event::Dead { id }) => self.fell_silent(id, Silence::Both, now),
             Input::Media(media::Event::OneWay { id, leg }) => self.fell_silent(id, Silence::One(leg), now),
@@ -152,6 +157,12 @@ impl Table {
         }
         self.pump(now);
         self.desk.restock();
+    }
+
+    /// Returns whether a connection that comes this way may be a peer's.
+    #[must_use]
+    pub fn admits(&self, from: Flow) -> bool {
+        self.desk.source(from).is_some()
     }
 
     /// Returns the next thing to be done.

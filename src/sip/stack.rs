@@ -69,6 +69,15 @@ pub enum Input {
         /// What came.
         bytes: Bytes,
     },
+    /// What came over a stream and of which nobody can tell where it ends: its head, to be refused. The stream ends with it.
+    Broken {
+        /// Which way it came.
+        from: Flow,
+        /// The head.
+        head: Bytes,
+        /// The status for it; 0 where nothing is to be answered.
+        status: u16,
+    },
     /// The request goes on this way. Once a request; an ACK is sent without a transaction.
     Forward {
         /// Which request.
@@ -245,6 +254,7 @@ impl Stack {
     pub fn handle(&mut self, input: Input, now: Moment) {
         match input {
             Input::Message { from, bytes } => self.on_message(from, bytes, now),
+            Input::Broken { from, head, status } => self.on_broken(&head, status, from),
             Input::Forward { server: ServerKey(server), to, body } => self.forward(server, to, body.as_ref(), now),
             Input::Reply { server: ServerKey(server), status, extra } => self.reply(server, status, &extra, now),
             Input::PassResponse { server: ServerKey(server), response, body } => {

@@ -284,7 +284,7 @@ impl Message {
     }
 
     /// Returns the length that the message gives of its body.
-    fn content_length(&self) -> Result<Option<usize>, Malformed> {
+    pub(super) fn content_length(&self) -> Result<Option<usize>, Malformed> {
         let mut known = None;
         for value in self.values(Name::ContentLength) {
             let length = digits::<usize>(value).ok_or(Malformed::bad("Content-Length", "is not a number"))?;
@@ -296,7 +296,7 @@ impl Message {
         Ok(known)
     }
 
-    fn frame(mut bytes: Bytes, frame: Frame) -> Result<Self, Malformed> {
+    pub(super) fn frame(mut bytes: Bytes, frame: Frame) -> Result<Self, Malformed> {
         let blank = bytes.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
         if bytes.iter().skip(blank).all(|b| matches!(b, b' ' | b'\t' | b'\r' | b'\n' | 0)) {
             return Err(Malformed::KEEP_ALIVE);
@@ -398,7 +398,7 @@ pub fn salvage_for_reply(bytes: &Bytes) -> Option<Message> {
 
 /// Whether a frame must be whole.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Frame {
+pub(super) enum Frame {
     Whole,
     Salvage,
 }
@@ -421,7 +421,7 @@ fn next_line(data: &[u8], at: usize) -> Option<usize> {
 }
 
 /// Returns the length of an empty line that stands here.
-fn blank_line(data: &[u8], at: usize) -> Option<usize> {
+pub(super) fn blank_line(data: &[u8], at: usize) -> Option<usize> {
     match data.get(at..) {
         Some([b'\n', ..]) => Some(1),
         Some([b'\r', b'\n', ..]) => Some(2),

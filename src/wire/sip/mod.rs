@@ -6,6 +6,7 @@ mod malformed;
 mod message;
 mod name;
 mod reply;
+mod stream;
 mod uri;
 mod validate;
 
@@ -15,4 +16,5 @@ pub use malformed::Malformed;
 pub use message::{Line, Message, StartLine, salvage_for_reply};
 pub use name::{Method, Name};
 pub use reply::{reason_phrase, reply};
+pub use stream::{Framer, Piece, Unframed};
 pub use uri::{Scheme, Uri};
