@@ -68,6 +68,7 @@ pub mod private;
 pub mod sip;
 pub mod sound;
 pub mod time;
+pub mod tls;
 pub mod vault;
 pub mod wire;
 

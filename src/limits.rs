@@ -16,6 +16,26 @@ pub const TRANSACTIONS: usize = 100_000;
 /// Ends of our own: over UDP, TCP and TLS, on a handful of addresses. More: the configuration is refused.
 pub const SIP_ENDS: usize = 16;
 
+/// Connections of SIP at once: peers have a few each, and a carrier's cluster some dozens. More: they are closed at once.
+pub const SIP_CONNECTIONS: usize = 1024;
+
+/// Connections of SIP with one host. One behind whose address many sit is a carrier's edge. More: they are closed at once.
+pub const SIP_CONNECTIONS_PER_HOST: usize = 64;
+
+/// Messages that wait to go out over one connection: a second of a busy trunk. More: the connection is closed, and what waited in it is
+/// told to be undeliverable.
+pub const SIP_OUTGOING: usize = 512;
+
+/// How long a connection may take to be opened, before anything else is tried: well below timer B, and two retransmissions of a SYN.
+pub const SIP_CONNECT: Duration = Duration::from_secs(4);
+
+/// How long a message that has begun may take to end, a handshake to be made, and what is sent to be taken. Longer: the connection is
+/// closed.
+pub const SIP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long nothing need come over a connection, beyond the two minutes in which RFC 5626 §4.4.1 has pings sent. Longer: it is closed.
+pub const SIP_IDLE: Duration = Duration::from_secs(600);
+
 /// ACKs to a 2xx that the call has been told of and has not forwarded: it does so at once, so one is usual. More: the oldest is forgotten,
 /// and the callee sends its 2xx again.
 pub const ACKS_HELD: usize = 64;

@@ -11,10 +11,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms it may name. A new arrow is a change of design, and a commit of its own.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("wire", &[]),
     ("consent", &[]),
     ("sound", &[]),
+    ("tls", &[]),
     ("sip", &["wire"]),
     ("media", &["wire", "consent", "sound"]),
     ("vault", &["consent"]),
@@ -22,9 +23,9 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("call", &["sip", "media", "vault", "consent", "wire"]),
     ("lane", &["call", "media", "vault", "consent"]),
     ("catalogue", &["vault"]),
-    ("control", &["call", "catalogue", "vault"]),
-    ("node", &["wire", "consent", "sound", "sip", "media", "vault", "export", "call", "lane", "catalogue", "control"]),
-    ("cli", &["control", "catalogue", "vault", "export"]),
+    ("control", &["call", "catalogue", "vault", "tls"]),
+    ("node", &["wire", "consent", "sound", "sip", "media", "vault", "export", "call", "lane", "catalogue", "control", "tls"]),
+    ("cli", &["control", "catalogue", "vault", "export", "tls"]),
     ("demo", &["sound", "control", "export"]),
     ("manual", &[]),
 ];

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each bound of `src/limits.rs`, and who shows its consequence: file and test.
-const SHOWN: [(&str, &[(&str, &str)]); 40] = [
+const SHOWN: [(&str, &[(&str, &str)]); 47] = [
     ("SIP_MESSAGE_BYTES", &[("tests/bad_input.rs", "the_longest_datagram_there_is_does_no_harm")]),
     ("SIP_HEADER_LINES", &[("tests/sip_stack.rs", "a_request_with_more_lines_than_may_be_is_400_and_nothing_is_kept")]),
     (
@@ -18,6 +18,19 @@ const SHOWN: [(&str, &[(&str, &str)]); 40] = [
         ],
     ),
     ("ACKS_HELD", &[("tests/sip_stack.rs", "acks_that_the_call_leaves_lying_push_out_the_oldest")]),
+    ("SIP_ENDS", &[("src/control/config/tests.rs", "a_list_of_too_many_addresses_is_told")]),
+    ("SIP_CONNECTIONS", &[("src/node/streams.rs", "there_are_so_many_connections_and_no_more")]),
+    ("SIP_CONNECTIONS_PER_HOST", &[("src/node/streams.rs", "one_host_has_so_many_connections_and_no_more")]),
+    ("SIP_OUTGOING", &[("src/node/streams.rs", "who_takes_nothing_is_given_up_when_too_much_waits")]),
+    ("SIP_CONNECT", &[("src/node/streams.rs", "who_does_not_answer_is_not_waited_for_and_not_tried_again_at_once")]),
+    (
+        "SIP_PATIENCE",
+        &[
+            ("src/node/streams.rs", "a_message_that_does_not_end_closes_its_connection"),
+            ("src/node/streams.rs", "what_is_not_taken_closes_its_connection"),
+        ],
+    ),
+    ("SIP_IDLE", &[("src/node/streams.rs", "a_connection_on_which_nothing_comes_is_closed_in_the_end")]),
     ("CALLS", &[("tests/calls.rs", "a_call_beyond_all_that_there_may_be_gets_503_and_when_to_try_again")]),
     ("DIALOGS_PER_CALL", &[("tests/calls.rs", "a_fork_beyond_those_of_a_call_has_its_media_refused")]),
     ("MEDIA_LINES", &[("tests/calls.rs", "a_description_with_more_lines_or_more_media_than_may_be_gets_488")]),
@@ -144,9 +157,9 @@ fn every_test_that_is_named_here_is_there() {
 
 #[test]
 fn a_function_that_is_no_test_is_not_taken_for_one() {
-    let text = "#[test]\nfn one() {}\n\nfn two() {}\n    #[test]\n    /// Why.\n    fn three_and_more(\n";
+    let text = "#[test]\nfn one() {}\n\nfn two() {}\n#[tokio::test]\nasync fn four() {}\n    #[test]\n    /// Why.\n    fn three_and_more(\n";
 
-    assert!(has_test(text, "one") && has_test(text, "three_and_more"));
+    assert!(has_test(text, "one") && has_test(text, "three_and_more") && has_test(text, "four"));
     assert!(!has_test(text, "two") && !has_test(text, "three"));
     assert_eq!(["pub const A_B: usize = 1;", "const C: u8 = 1;", "/// pub const D: u8"].map(bound), [Some("A_B"), None, None]);
 }
@@ -160,12 +173,12 @@ fn bound(line: &str) -> Option<&str> {
 fn has_test(text: &str, name: &str) -> bool {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let Some(at) = lines.iter().position(|line| {
-        line.strip_prefix("fn ").and_then(|rest| rest.strip_prefix(name)).is_some_and(|rest| rest.starts_with('('))
+        line.trim_start_matches("async ").strip_prefix("fn ").and_then(|rest| rest.strip_prefix(name)).is_some_and(|rest| rest.starts_with('('))
     }) else {
         return false;
     };
     let above = lines.get(..at).unwrap_or_default().iter().rev();
-    above.take_while(|line| line.starts_with("#[") || line.starts_with("///")).any(|line| *line == "#[test]")
+    above.take_while(|line| line.starts_with("#[") || line.starts_with("///")).any(|line| *line == "#[test]" || line.starts_with("#[tokio::test"))
 }
 
 fn read(file: &str) -> String {

@@ -17,6 +17,7 @@ mod session_timer;
 mod story;
 mod table;
 
+pub use crate::sip::{End, EndId, Flow, Transport};
 pub use anchor::{Line, Session};
 pub use door::{
     Config, DeadMedia, Deed, Done, Input, Live, NotDone, Output, PortPair, RecordedFormat, Silence, Strangers, Suspension,

@@ -159,10 +159,10 @@ impl Table {
         self.desk.restock();
     }
 
-    /// Returns whether a connection that comes this way may be a peer's.
+    /// Returns who sends this way, or who is reached by it; nothing for a stranger.
     #[must_use]
-    pub fn admits(&self, from: Flow) -> bool {
-        self.desk.source(from).is_some()
+    pub fn source(&self, way: Flow) -> Option<Source> {
+        self.desk.source(way)
     }
 
     /// Returns the next thing to be done.

@@ -11,7 +11,7 @@ use crate::cli::site;
 use crate::cli::table::{Align, Cell, Table, pairs};
 use crate::cli::term::{Colour, Style, Term};
 use crate::control::Settings;
-use crate::control::config::{MediaAs, Mistake, Peer, Policy, PolicyTerms, Strangers, Weight, WithoutConsent};
+use crate::control::config::{MediaAs, Mistake, Peer, Policy, PolicyTerms, Strangers, Transport, Weight, WithoutConsent};
 
 /// Reads the configuration and the files it names.
 pub(super) fn check(config: &Path, is_json: bool, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
@@ -53,7 +53,7 @@ fn meaning(settings: &Settings, found: &Found, colour: Colour) -> String {
     let [pbx, trunk] = settings.media.addresses;
     let media = if pbx == trunk { pbx.to_string() } else { format!("{pbx} to the PBX, {trunk} to the trunks") };
     let (low, high) = (settings.media.ports.start(), settings.media.ports.end());
-    let mut lines = vec![("listens", format!("udp {}; {strangers}", settings.sip.listen)), ("PBX", peer(&settings.pbx))];
+    let mut lines = vec![("listens", format!("{}; {strangers}", listens(settings))), ("PBX", peer(&settings.pbx))];
     lines.extend(settings.trunks.iter().map(|trunk| ("trunk", format!("{}, {}", trunk.name, peer(&trunk.peer)))));
     lines.push(("media", format!("{media}; ports {low} to {high}, {} pairs for each side", settings.media.pairs())));
     if !settings.sip.emergency.is_empty() {
@@ -82,15 +82,34 @@ fn meaning(settings: &Settings, found: &Found, colour: Colour) -> String {
     text
 }
 
-/// A peer's address, and what of its media is not as by default.
+/// Our own ends.
+fn listens(settings: &Settings) -> String {
+    let ends = settings.sip.listen.iter().map(|end| format!("{} {}", end.transport.as_str(), end.address));
+    ends.collect::<Vec<_>>().join(", ")
+}
+
+/// A peer's address, and what of it and of its media is not as by default.
 fn peer(peer: &Peer) -> String {
     let secured = match peer.media_as {
         None => "",
         Some(MediaAs::Rtp) => ", by plain RTP",
-        Some(MediaAs::Srtp) => ", by SRTP, its keys over UDP",
-        Some(MediaAs::Either) => ", by RTP or SRTP, its keys over UDP",
+        Some(MediaAs::Srtp) => ", by SRTP",
+        Some(MediaAs::Either) => ", by RTP or SRTP",
     };
-    format!("{}{secured}", peer.address)
+    let keys = match (peer.media_as, peer.transport) {
+        (None | Some(MediaAs::Rtp), _) => "",
+        (Some(_), Transport::Udp) => ", its keys over UDP",
+        (Some(_), Transport::Tcp) => ", its keys over TCP",
+        (Some(_), Transport::Tls) => ", its keys over TLS",
+    };
+    let over = match peer.transport {
+        Transport::Udp => "",
+        Transport::Tcp => "tcp ",
+        Transport::Tls => "tls ",
+    };
+    let name = peer.tls_name.as_ref().filter(|_| peer.transport == Transport::Tls);
+    let name = name.map(|name| format!(" as {name}")).unwrap_or_default();
+    format!("{over}{}{name}{secured}{keys}", peer.address)
 }
 
 fn row(policy: &Policy, found: &Found) -> [Cell; 6] {

@@ -13,7 +13,8 @@ use crate::cli::doors::Doors;
 use crate::cli::site;
 use crate::cli::who;
 use crate::control::Settings;
-use crate::control::config::{FileUse, Mistake, NamedFile, NodeKeyFile, Weight};
+use crate::control::config::{FileUse, Mistake, NamedFile, NodeKeyFile, TlsFiles, Weight};
+use crate::tls::{Bad, Files, Tls};
 use crate::vault::{BadKey, NodeKey, NodePublic, Recipient};
 
 /// What was found.
@@ -36,6 +37,7 @@ pub(super) fn check(settings: &Settings, config: &Path, doors: &Doors<'_>) -> Fo
         }
     }
     found.mistakes.extend(halves(&settings.node_key));
+    found.mistakes.extend(settings.tls.as_ref().and_then(tls));
     found.mistakes.extend(data_directory(&settings.data));
     found
 }
@@ -49,6 +51,12 @@ fn look(file: &NamedFile, config: &Path, doors: &Doors<'_>, found: &mut Found) -
             ("the node's key".to_owned(), make)
         }
         FileUse::PublicKey { recipient } => (format!("the public key of `{recipient}`"), make_keys(config)),
+        FileUse::Certificate => ("the certificate for TLS".to_owned(), ISSUED.to_owned()),
+        FileUse::CertificateKey => ("the key of the certificate for TLS".to_owned(), ISSUED.to_owned()),
+        FileUse::Authorities => (
+            "the file of the authorities for TLS".to_owned(),
+            "install ca-certificates, or name your own authority's file".to_owned(),
+        ),
         FileUse::Announcement { policy, language } => (
             format!("the announcement of `{policy}` in `{language}`"),
             if path.is_absolute() {
@@ -67,13 +75,11 @@ fn look(file: &NamedFile, config: &Path, doors: &Doors<'_>, found: &mut Found) -
         FileUse::NodeKey => {
             let key = NodeKey::from_pem(&bytes).map_err(bad_key)?;
             found.fingerprints.insert(path.clone(), key.public().fingerprint().short());
-            let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
-            if mode & 0o077 != 0 {
-                let what = format!("{what}, `{}`, may be read by others than its owner", path.display());
-                let remedy = format!("whoever has it can sign as this node: chmod 600 {}", path.display());
-                found.mistakes.push(Mistake { line: file.line, weight: Weight::Warning, what, remedy });
-            }
+            found.mistakes.extend(readable_by_others(file, &what));
         }
+        FileUse::CertificateKey => found.mistakes.extend(readable_by_others(file, &what)),
+        // Whether they go together is seen once all three are there.
+        FileUse::Certificate | FileUse::Authorities => {}
         FileUse::PublicKey { .. } => {
             let key = Recipient::from_pem(&bytes).map_err(bad_key)?;
             found.fingerprints.insert(path.clone(), key.fingerprint().short());
@@ -86,6 +92,40 @@ fn look(file: &NamedFile, config: &Path, doors: &Doors<'_>, found: &mut Found) -
         }
     }
     Ok(())
+}
+
+/// Where a certificate comes from.
+const ISSUED: &str = "your authority issues it; for a trial: openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout KEY -out CERTIFICATE";
+
+/// A private key that others can read is no secret.
+fn readable_by_others(file: &NamedFile, what: &str) -> Option<Mistake> {
+    let path = &file.path;
+    let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
+    (mode & 0o077 != 0).then(|| Mistake {
+        line: file.line,
+        weight: Weight::Warning,
+        what: format!("{what}, `{}`, may be read by others than its owner", path.display()),
+        remedy: format!("whoever has it can sign as this node: chmod 600 {}", path.display()),
+    })
+}
+
+/// The files of TLS must go together.
+fn tls(files: &TlsFiles) -> Option<Mistake> {
+    // What is not there was told already.
+    let certificate = fs::read(&files.certificate).ok()?;
+    let private_key = fs::read(&files.private_key).ok()?;
+    let authorities = fs::read(&files.authorities).ok()?;
+    let texts = Files { certificate: &certificate, private_key: &private_key, authorities: &authorities };
+    let bad = Tls::new(texts, files.clients).err()?;
+    let which = match bad {
+        Bad::NoCertificate | Bad::NotPem(_) | Bad::NotOurs(_) => &files.certificate,
+        Bad::NoKey => &files.private_key,
+        Bad::NoAuthority => &files.authorities,
+    };
+    let what = format!("the files of [tls] cannot be used: {bad} (`{}`)", which.display());
+    let remedy =
+        "the own certificate comes first in its file, then those between it and its authority; the key is PEM, PKCS#8 or SEC1";
+    Some(Mistake { line: files.line, weight: Weight::Error, what, remedy: remedy.into() })
 }
 
 /// The node's key must be the one that recordings are verified with, where that lies beside it.

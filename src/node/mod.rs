@@ -10,6 +10,7 @@ mod admin;
 mod alive;
 mod announcements;
 mod bell;
+mod certificates;
 mod clock;
 mod disk;
 mod entropy;
@@ -25,6 +26,8 @@ mod scrape;
 mod setup;
 mod sockets;
 mod store;
+mod streams;
+mod wires;
 
 // What threads meet through. `queue` and `inbox` name it through this door, where the model checker's tests have another.
 use std::sync;

@@ -1,14 +1,12 @@
 //! The running proxy: one thread for signalling, one a core for media, one for the disk, one for the ledger; joined by values.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::call::{self, Input, KeySource, Live, Output, Silence, Story, Table};
@@ -20,15 +18,16 @@ use crate::media::{self, BridgeTallies};
 use crate::node::admin::{self, Asked};
 use crate::node::alive::Alive;
 use crate::node::clock::Clock;
-use crate::node::disk::{self, Outcome};
+use crate::node::disk;
 use crate::node::entropy;
 use crate::node::lane::{self, Down, Lane};
 use crate::node::ledger::{self, Ledger};
 use crate::node::metrics::Metrics;
 use crate::node::scrape;
 use crate::node::setup::{self, Asks, Setup};
-use crate::node::sockets::{self, Sockets};
-use crate::sip::Flow;
+use crate::node::sockets::Sockets;
+use crate::node::wires::{Arrived, Knock, Names, Outcome, Wires, address_remedy};
+use crate::sip::{End, Flow, Transport};
 use crate::time::Moment;
 
 /// Runs the proxy until it is told to stop.
@@ -45,8 +44,10 @@ pub(super) fn run(setup: Setup) -> Result<(), String> {
 
 async fn serve(setup: Setup) -> Result<(), String> {
     let Setup {
-        listen,
+        ends: sip_ends,
         sip_dscp,
+        certificates,
+        names,
         emergency,
         metrics_listen,
         data,
@@ -71,13 +72,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
     let no_randomness = |error| format!("the system gives no randomness: {error}");
     let seed = || entropy::seed().map_err(no_randomness);
 
-    let socket = UdpSocket::bind(listen)
-        .await
-        .map_err(|error| format!("cannot listen on udp {listen} (sip.listen): {error}\n  {}", address_remedy(&error)))?;
-    // Where the system does not let us mark, the calls go all the same.
-    if let Err(error) = sockets::mark(&socket, listen.ip(), sip_dscp) {
-        tracing::warn!(%error, "sip_not_marked");
-    }
+    let wires = Wires::open(sip_ends.clone(), sip_dscp, certificates).await?;
     let (ask, mut asked) = mpsc::channel(16);
     let control = data.join("control.sock");
     let admin = admin::listen(&control, ask).map_err(|error| {
@@ -102,7 +97,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         clock,
         Arc::clone(&metrics),
         move |outcome| {
-            if let Outcome::Failed { call, left_a_file, .. } = outcome
+            if let disk::Outcome::Failed { call, left_a_file, .. } = outcome
                 && failed.send((call, left_a_file)).is_err()
             {
                 tracing::debug!("signalling_is_gone");
@@ -148,7 +143,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         .map_err(|error| format!("media.ports: {error}\n  a call takes two pairs: give it at least a few hundred ports"))?;
     let table = Table::new(
         call::Config {
-            sip: crate::sip::Config::new(listen),
+            sip: crate::sip::Config::with(sip_ends.clone()),
             peers,
             strangers,
             media,
@@ -166,7 +161,8 @@ async fn serve(setup: Setup) -> Result<(), String> {
     let mut shell = Shell {
         clock,
         table,
-        socket,
+        wires,
+        names,
         sockets,
         lanes,
         woken: BTreeSet::new(),
@@ -178,7 +174,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         empty_since: None,
     };
     shell.drain();
-    announce_ready(listen);
+    announce_ready(&sip_ends);
 
     let result = shell.until_stopped(&mut events, &mut failures, &mut asked, &mut ends).await;
 
@@ -225,7 +221,8 @@ const TICK: Duration = Duration::from_secs(1);
 struct Shell {
     clock: Clock,
     table: Table,
-    socket: UdpSocket,
+    wires: Wires,
+    names: Names,
     sockets: Sockets,
     lanes: Vec<Lane>,
     /// Lanes that were sent something and not woken yet.
@@ -275,8 +272,8 @@ impl Shell {
                 }
                 Some(up) = events.recv() => self.hear(up),
                 Some((call, left_a_file)) = failures.recv() => self.input(Input::VaultFailed { call, left_a_file }),
-                ready = self.socket.readable() => {
-                    ready.map_err(|error| format!("the SIP socket failed: {error}\n  its interface or address may be gone; `ip address` shows those that are there, and the log what came before"))?;
+                ready = self.wires.ready() => {
+                    ready.map_err(|error| format!("a SIP socket failed: {error}\n  its interface or address may be gone; `ip address` shows those that are there, and the log what came before"))?;
                     self.receive(&mut buffer);
                 }
                 () = due => {}
@@ -298,6 +295,7 @@ impl Shell {
                     let (moment, wall) = self.clock.both();
                     self.table.handle(Input::Clocks(moment, wall), moment);
                     self.gauge();
+                    self.renew_certificates();
                 }
             }
             self.drain();
@@ -333,17 +331,41 @@ impl Shell {
 
     fn receive(&mut self, buffer: &mut [u8]) {
         for _ in 0..SIP_ROUND {
-            match self.socket.try_recv_from(buffer) {
-                Ok((length, from)) => {
+            let Some(arrived) = self.wires.next(buffer) else { return };
+            match arrived {
+                Arrived::Message { from, bytes } => {
                     self.metrics.sip_received.inc();
-                    let bytes = Bytes::copy_from_slice(buffer.get(..length).unwrap_or_default());
-                    self.input(Input::Message { from: Flow::first(from), bytes });
-                    self.drain();
+                    self.input(Input::Message { from, bytes });
                 }
-                // An ICMP error of an earlier send, which does not say whose: the transactions' timers see to it.
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => self.metrics.sip_send_errors.inc(),
-                Err(_) => return,
+                Arrived::Broken { from, head, status } => {
+                    self.metrics.sip_received.inc();
+                    self.input(Input::Broken { from, head, status });
+                }
+                Arrived::Knock(knock) => self.knocked(knock),
+                Arrived::Closed { flow, why, is_lost } => {
+                    self.metrics.sip_connections_ended.with_label_values(&[why.as_str()]).inc();
+                    if is_lost {
+                        self.input(Input::Unreachable { to: flow });
+                    }
+                }
+                Arrived::Failed => self.metrics.sip_send_errors.inc(),
             }
+            self.drain();
+        }
+    }
+
+    /// Somebody wants to connect: a peer may, and nobody else learns that anybody is here.
+    fn knocked(&mut self, knock: Knock) {
+        let flow = knock.flow;
+        let source = self.table.source(flow);
+        let refused = if source.is_none() {
+            Some("stranger")
+        } else {
+            let name = self.names.of(source, flow.far);
+            (!self.wires.admit(knock, name)).then_some("too-many")
+        };
+        if let Some(why) = refused {
+            self.metrics.sip_connections_refused.with_label_values(&[why]).inc();
         }
     }
 
@@ -352,7 +374,7 @@ impl Shell {
         let now = self.clock.now();
         while let Some(output) = self.table.poll() {
             match output {
-                Output::Send { to, or: _, bytes } => self.send(to, &bytes),
+                Output::Send { to, or, bytes } => self.send(to, or, bytes),
                 Output::Media { call, order } => self.order(call, order),
                 Output::Record { id, slot, permit, formats } => {
                     self.metrics.consent.with_label_values(&["granted"]).inc();
@@ -408,14 +430,13 @@ impl Shell {
         }
     }
 
-    fn send(&mut self, to: Flow, bytes: &[u8]) {
-        match self.socket.try_send_to(bytes, to.far) {
-            Ok(_) => self.metrics.sip_sent.inc(),
-            // The socket's buffer is full: as lost as on the wire, and sent again by the transaction's timer.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.metrics.sip_send_errors.inc(),
-            Err(error) => {
+    fn send(&mut self, to: Flow, or: Option<SocketAddr>, bytes: Bytes) {
+        let name = || self.names.of(self.table.source(to), to.far);
+        match self.wires.send(to, or, bytes, name) {
+            Outcome::Sent => self.metrics.sip_sent.inc(),
+            Outcome::Lost { is_unreachable } => {
                 self.metrics.sip_send_errors.inc();
-                if is_unreachable(error.kind()) {
+                if is_unreachable {
                     self.table.handle(Input::Unreachable { to }, self.clock.now());
                 }
             }
@@ -443,7 +464,23 @@ impl Shell {
         }
     }
 
+    /// A renewed certificate is used from the next connection on; one that cannot be used leaves the old one.
+    fn renew_certificates(&mut self) {
+        match self.wires.renew() {
+            None => {}
+            Some(Ok(())) => tracing::info!("certificates_renewed"),
+            Some(Err(error)) => {
+                self.metrics.certificates_refused.inc();
+                tracing::error!(%error, "certificates_not_renewed");
+            }
+        }
+    }
+
     fn gauge(&mut self) {
+        for transport in [Transport::Tcp, Transport::Tls] {
+            let count = i64::try_from(self.wires.connections(transport)).unwrap_or(i64::MAX);
+            self.metrics.sip_connections.with_label_values(&[transport.as_str()]).set(count);
+        }
         let live = self.table.live();
         let count =
             |wanted: &dyn Fn(&Live) -> bool| i64::try_from(live.iter().filter(|call| wanted(call)).count()).unwrap_or(i64::MAX);
@@ -487,8 +524,9 @@ fn joined(thread: JoinHandle<()>, name: &str) -> Result<(), String> {
 
 /// Says that calls are taken, on standard error, for whoever started us.
 #[expect(clippy::print_stderr, reason = "the one line that a supervisor or a test waits for, whatever the log level is")]
-fn announce_ready(listen: SocketAddr) {
-    eprintln!("mitschnitt ready: udp {listen}");
+fn announce_ready(ends: &[End]) {
+    let ends: Vec<String> = ends.iter().map(|end| format!("{} {}", end.transport.as_str(), end.address)).collect();
+    eprintln!("mitschnitt ready: {}", ends.join(", "));
 }
 
 /// The soft limit of open files is raised to the hard one; where that is too low for the calls that the ports are enough for, it is said.
@@ -522,31 +560,6 @@ fn leave_no_core() {
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::warn!(%error, "core_dumps_not_prevented");
-    }
-}
-
-/// Whether nothing at all can be sent to an address: a message that is too long, say, is not the peer's fault.
-fn is_unreachable(kind: io::ErrorKind) -> bool {
-    [
-        io::ErrorKind::ConnectionRefused,
-        io::ErrorKind::HostUnreachable,
-        io::ErrorKind::NetworkUnreachable,
-        io::ErrorKind::NetworkDown,
-        io::ErrorKind::PermissionDenied,
-    ]
-    .contains(&kind)
-}
-
-fn address_remedy(error: &io::Error) -> &'static str {
-    let kind = error.kind();
-    if kind == io::ErrorKind::AddrInUse {
-        "another program has the port; `ss -lunpt` shows which"
-    } else if kind == io::ErrorKind::AddrNotAvailable {
-        "no interface of this machine has that address; `ip address` shows them"
-    } else if kind == io::ErrorKind::PermissionDenied {
-        "ports below 1024 need CAP_NET_BIND_SERVICE"
-    } else {
-        "choose another address"
     }
 }
 

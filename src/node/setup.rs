@@ -17,16 +17,21 @@ use crate::ids::CallId;
 use crate::media::{LatchRule, Latching};
 use crate::network::Network;
 use crate::node::announcements;
+use crate::node::certificates::Certificates;
 use crate::node::clock::{self, Clock};
+use crate::node::wires::Names;
 use crate::private::Private;
-use crate::sip::{Flow, Transport};
+use crate::sip::{End, Flow};
 use crate::time::{Moment, Wall};
+use crate::tls::PeerName;
 use crate::vault::{NodeKey, Recipient};
 
 /// All that the proxy runs on.
 pub(super) struct Setup {
-    pub(super) listen: SocketAddr,
+    pub(super) ends: Vec<End>,
     pub(super) sip_dscp: u8,
+    pub(super) certificates: Option<Certificates>,
+    pub(super) names: Names,
     pub(super) emergency: Vec<String>,
     pub(super) metrics_listen: SocketAddr,
     pub(super) data: PathBuf,
@@ -75,8 +80,16 @@ impl Setup {
             threads => threads,
         };
         Ok(Self {
-            listen: settings.sip.listen,
+            ends: settings.sip.listen.clone(),
             sip_dscp: settings.sip.dscp,
+            certificates: settings.tls.as_ref().map(|files| {
+                let (certificate, private_key) = (files.certificate.clone(), files.private_key.clone());
+                Certificates::of(certificate, private_key, files.authorities.clone(), files.clients)
+            }),
+            names: Names {
+                pbx: name_of(&settings.pbx),
+                trunks: settings.trunks.iter().map(|trunk| name_of(&trunk.peer)).collect(),
+            },
             emergency: settings.sip.emergency.clone(),
             metrics_listen: settings.metrics,
             data: settings.data.clone(),
@@ -118,12 +131,18 @@ fn peer(peer: &config::Peer) -> Peer {
         networks: networks_of(&peer.media_networks).collect(),
     };
     Peer {
-        way: Flow::first(peer.address),
-        transport: Transport::Udp,
+        way: Flow { end: peer.end, far: peer.address },
+        transport: peer.transport,
         networks: networks_of(&peer.networks).collect(),
         latching,
         media_as: peer.media_as,
     }
+}
+
+/// Returns the name that a peer's certificate must be for.
+fn name_of(peer: &config::Peer) -> PeerName {
+    let named = peer.tls_name.as_deref().and_then(PeerName::new);
+    named.unwrap_or_else(|| PeerName::of_ip(peer.address.ip()))
 }
 
 fn networks_of(networks: &[config::Network]) -> impl Iterator<Item = Network> {

@@ -1,5 +1,6 @@
 //! What the tests against real peers share: the program as a child, its ports and configuration, peers, captures, sound.
 
+pub(crate) mod authority;
 pub(crate) mod baresip;
 pub(crate) mod capture;
 pub(crate) mod child;
@@ -11,6 +12,7 @@ pub(crate) mod reader;
 pub(crate) mod sipp;
 pub(crate) mod site;
 pub(crate) mod sound;
+pub(crate) mod wire;
 
 use std::time::{Duration, Instant};
 

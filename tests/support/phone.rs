@@ -1,15 +1,15 @@
-//! The plainest of telephones: one UDP socket for SIP, one for RTP, messages written by hand.
+//! The plainest of telephones: SIP over one socket or over streams, one UDP socket for RTP, messages written by hand.
 
 use std::collections::VecDeque;
-use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use super::wire::{Secured, Wire};
 use super::{A_WHILE, CALLED, CALLER};
 
 /// A telephone's signalling.
 pub(crate) struct Phone {
-    socket: UdpSocket,
+    wire: Wire,
     at: SocketAddr,
     proxy: SocketAddr,
     passed_over: VecDeque<Message>,
@@ -34,10 +34,35 @@ pub(crate) struct Call {
     answer: Message,
 }
 
+impl Call {
+    /// The INVITE as it came to the callee.
+    pub(crate) const fn invite(&self) -> &Message {
+        &self.invite
+    }
+}
+
 impl Phone {
     pub(crate) fn new(at: SocketAddr, proxy: SocketAddr) -> Self {
-        let socket = UdpSocket::bind(at).expect("the test's own ports are free");
-        Self { socket, at, proxy, passed_over: VecDeque::new() }
+        Self { wire: Wire::udp(at), at, proxy, passed_over: VecDeque::new() }
+    }
+
+    /// One that speaks over TCP, or over TLS.
+    pub(crate) fn over_streams(at: SocketAddr, proxy: SocketAddr, secured: Option<Secured>) -> Self {
+        Self { wire: Wire::stream(at, proxy, secured), at, proxy, passed_over: VecDeque::new() }
+    }
+
+    /// Closes its connections; says how many there were.
+    pub(crate) fn disconnect(&self) -> usize {
+        self.wire.hang_up()
+    }
+
+    /// What a URI of it says of how it is reached.
+    fn parameter(&self) -> &'static str {
+        match self.wire.name() {
+            "TCP" => ";transport=tcp",
+            "TLS" => ";transport=tls",
+            _ => "",
+        }
     }
 
     /// Where it is.
@@ -47,7 +72,7 @@ impl Phone {
 
     /// Sends these bytes to the proxy.
     pub(crate) fn send(&self, bytes: &[u8]) {
-        self.socket.send_to(bytes, self.proxy).expect("loopback takes a datagram");
+        self.wire.send(bytes, self.proxy);
     }
 
     /// Waits for a message whose first line begins so, of this dialog (any where `id` is empty).
@@ -72,25 +97,20 @@ impl Phone {
 
     /// Takes the next message, if one comes within this time.
     pub(crate) fn receive(&self, patience: Duration) -> Option<Message> {
-        self.socket.set_read_timeout(Some(patience.max(Duration::from_millis(1)))).expect("the time-out is not nought");
-        let mut bytes = vec![0; 65_536];
-        match self.socket.recv_from(&mut bytes) {
-            Ok((len, from)) => {
-                assert_eq!(from, self.proxy, "nobody but the proxy talks to {}", self.at);
-                Some(Message::parse(&bytes[..len]))
-            }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => None,
-            Err(error) => panic!("{}: {error}", self.at),
+        let (bytes, from) = self.wire.receive(patience)?;
+        if let Some(from) = from {
+            assert_eq!(from, self.proxy, "nobody but the proxy talks to {}", self.at);
         }
+        Some(Message::parse(&bytes))
     }
 
     /// An INVITE to a phone at this address.
     pub(crate) fn invite(&self, id: &str, whom: SocketAddr, sdp: &str) -> Vec<u8> {
-        let at = self.at;
+        let (at, over, how) = (self.at, self.wire.name(), self.parameter());
         format!(
-            "INVITE sip:{CALLED}@{whom} SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bK{id}invite;rport\r\nMax-Forwards: 70\r\n\
+            "INVITE sip:{CALLED}@{whom} SIP/2.0\r\nVia: SIP/2.0/{over} {at};branch=z9hG4bK{id}invite;rport\r\nMax-Forwards: 70\r\n\
              From: <sip:{CALLER}@{at}>;tag={id}a\r\nTo: <sip:{CALLED}@{whom}>\r\nCall-ID: {id}\r\nCSeq: 1 INVITE\r\n\
-             Contact: <sip:{CALLER}@{at}>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
+             Contact: <sip:{CALLER}@{at}{how}>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
             sdp.len()
         )
         .into_bytes()
@@ -98,9 +118,9 @@ impl Phone {
 
     /// An OPTIONS to a phone at this address: whoever gets an answer to it is served.
     pub(crate) fn options(&self, id: &str, whom: SocketAddr) -> Vec<u8> {
-        let at = self.at;
+        let (at, over) = (self.at, self.wire.name());
         format!(
-            "OPTIONS sip:{whom} SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bK{id}options;rport\r\nMax-Forwards: 70\r\n\
+            "OPTIONS sip:{whom} SIP/2.0\r\nVia: SIP/2.0/{over} {at};branch=z9hG4bK{id}options;rport\r\nMax-Forwards: 70\r\n\
              From: <sip:{CALLER}@{at}>;tag={id}a\r\nTo: <sip:{whom}>\r\nCall-ID: {id}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
         )
         .into_bytes()
@@ -116,7 +136,7 @@ impl Phone {
             }
         }
         if !sdp.is_empty() {
-            text += &format!("Contact: <sip:{CALLED}@{}>\r\nContent-Type: application/sdp\r\n", self.at);
+            text += &format!("Contact: <sip:{CALLED}@{}{}>\r\nContent-Type: application/sdp\r\n", self.at, self.parameter());
         }
         text += &format!("Content-Length: {}\r\n\r\n{sdp}", sdp.len());
         self.send(text.as_bytes());
@@ -124,12 +144,12 @@ impl Phone {
 
     /// A request within a call, from the caller.
     fn in_dialog(&self, call: &Call, method: &str, number: u32) -> String {
-        let (at, id) = (self.at, &call.id);
+        let (at, id, over) = (self.at, &call.id, self.wire.name());
         let uri = call.answer.header("Contact");
         let uri = uri.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(uri, |(uri, _)| uri);
         let routes: String = call.answer.all("Record-Route").rev().map(|route| format!("Route: {route}\r\n")).collect();
         format!(
-            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bK{id}{method}{number};rport\r\nMax-Forwards: 70\r\n{routes}\
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/{over} {at};branch=z9hG4bK{id}{method}{number};rport\r\nMax-Forwards: 70\r\n{routes}\
              From: {}\r\nTo: {}\r\nCall-ID: {id}\r\nCSeq: {number} {method}\r\nContent-Length: 0\r\n\r\n",
             call.invite.header("From"),
             call.answer.header("To"),
@@ -153,7 +173,7 @@ impl Message {
         self.headers.iter().find(|(this, _)| this == name).map_or("", |(_, value)| value)
     }
 
-    fn all<'m>(&'m self, name: &'m str) -> impl DoubleEndedIterator<Item = &'m str> {
+    pub(crate) fn all<'m>(&'m self, name: &'m str) -> impl DoubleEndedIterator<Item = &'m str> {
         self.headers.iter().filter(move |(this, _)| this == name).map(|(_, value)| value.as_str())
     }
 

@@ -2,8 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::call::{End, Transport};
 use crate::control::config::section::{Found, Notes, Section, printable};
 use crate::control::config::{Network, NotANetwork};
+use crate::limits::SIP_ENDS;
 
 /// Reads `IP:PORT`.
 pub(super) fn socket(section: &Section<'_>, key: &str, found: &Found<String>, notes: &mut Notes) -> Option<Found<SocketAddr>> {
@@ -44,26 +46,80 @@ pub(super) fn socket(section: &Section<'_>, key: &str, found: &Found<String>, no
     }
 }
 
-/// Reads `udp IP:PORT`.
-pub(super) fn listen(section: &Section<'_>, key: &str, found: &Found<String>, notes: &mut Notes) -> Option<Found<SocketAddr>> {
+/// Reads `udp IP:PORT`, or a list of such: our own ends. Nothing where one of them cannot be read.
+pub(super) fn ends(section: &Section<'_>, key: &str, notes: &mut Notes) -> Option<Vec<Found<End>>> {
+    let texts = if section.is_list(key) {
+        section.texts(key, "[\"udp 192.0.2.1:5060\", \"tls 192.0.2.1:5061\"]", notes)?.value
+    } else {
+        vec![section.required(key, "\"udp 192.0.2.1:5060\"", notes)?]
+    };
+    let mut ends: Vec<Found<End>> = Vec::new();
+    let mut all = true;
+    for found in &texts {
+        let Some(end) = end(section, key, found, notes) else {
+            all = false;
+            continue;
+        };
+        if ends.iter().any(|other| other.value == end.value) {
+            let what = format!("`{key}` of {} has the same address twice", section.name);
+            notes.error(end.line, what, "leave one of them out");
+        }
+        ends.push(end);
+    }
+    if texts.is_empty() || texts.len() > SIP_ENDS {
+        let what = format!("`{key}` of {} has {} addresses", section.name, texts.len());
+        notes.error(section.line_of(key, notes), what, format!("from 1 to {SIP_ENDS} are possible"));
+        all = false;
+    }
+    all.then_some(ends)
+}
+
+fn end(section: &Section<'_>, key: &str, found: &Found<String>, notes: &mut Notes) -> Option<Found<End>> {
     let text = found.value.trim();
     let (transport, address) = text.split_once(char::is_whitespace).unwrap_or(("", text));
-    match transport {
-        "udp" => socket(section, key, &Found { value: address.trim().to_owned(), line: found.line }, notes),
-        "" => {
-            notes.error(
-                found.line,
-                format!("`{key}` of {} names no transport", section.name),
-                format!("write \"udp {}\"", printable(address)),
-            );
-            None
-        }
-        other => {
-            let what = format!("`{key}` of {} cannot be over `{}`", section.name, printable(other));
-            notes.error(found.line, what, format!("udp is what there is so far: \"udp {}\"", printable(address)));
-            None
-        }
+    if transport.is_empty() {
+        notes.error(
+            found.line,
+            format!("`{key}` of {} names no transport", section.name),
+            format!("write \"udp {}\"", printable(address)),
+        );
+        return None;
     }
+    let transport = transport_of(section, key, transport, address, found.line, notes)?;
+    let address = socket(section, key, &Found { value: address.trim().to_owned(), line: found.line }, notes)?;
+    Some(Found { value: End { transport, address: address.value }, line: found.line })
+}
+
+/// Reads `IP:PORT`, which is over UDP, or `tls IP:PORT`.
+pub(super) fn peer(
+    section: &Section<'_>,
+    key: &str,
+    found: &Found<String>,
+    notes: &mut Notes,
+) -> Option<Found<(Transport, SocketAddr)>> {
+    let text = found.value.trim();
+    let (transport, address) = match text.split_once(char::is_whitespace) {
+        Some((transport, address)) => (transport_of(section, key, transport, address, found.line, notes)?, address.trim()),
+        None => (Transport::Udp, text),
+    };
+    let address = socket(section, key, &Found { value: address.to_owned(), line: found.line }, notes)?;
+    Some(Found { value: (transport, address.value), line: found.line })
+}
+
+fn transport_of(
+    section: &Section<'_>,
+    key: &str,
+    name: &str,
+    address: &str,
+    line: usize,
+    notes: &mut Notes,
+) -> Option<Transport> {
+    let known = Transport::ALL.into_iter().find(|known| known.as_str() == name);
+    if known.is_none() {
+        let what = format!("`{key}` of {} cannot be over `{}`", section.name, printable(name));
+        notes.error(line, what, format!("there is udp, tcp and tls: \"udp {}\"", printable(address)));
+    }
+    known
 }
 
 /// Reads an address without a port.

@@ -6,18 +6,21 @@ mod address;
 mod mistake;
 mod network;
 mod parse;
+mod peers;
 mod policies;
 mod policy;
 mod section;
 mod settings;
 mod similar;
 
-pub use crate::call::MediaAs;
+pub use crate::call::{End, EndId, MediaAs, Transport};
 pub use mistake::{Mistake, Weight};
 pub use network::{Network, NotANetwork};
 pub use parse::{Report, parse};
 pub use policy::{Mode, Policy, PolicyTerms, WithoutConsent};
-pub use settings::{FileUse, Latching, Media, MediaIo, NamedFile, NodeKeyFile, Peer, Recipient, Settings, Sip, Strangers, Trunk};
+pub use settings::{
+    FileUse, Latching, Media, MediaIo, NamedFile, NodeKeyFile, Peer, Recipient, Settings, Sip, Strangers, TlsFiles, Trunk,
+};
 
 /// A complete sample: every setting, with what it means and what it is when left out. It is `deploy/mitschnitt.toml`.
 pub const SAMPLE: &str = include_str!("../../../deploy/mitschnitt.toml");

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
-use crate::call::{DeadMedia, MediaAs, WhenDead};
+use crate::call::{DeadMedia, End, Transport, WhenDead};
 use crate::control::config::section::{Found, Notes, Section, printable};
 use crate::control::config::settings::NodeKeyFile;
 use crate::control::config::{
-    Latching, Media, MediaIo, Mistake, Network, Peer, Recipient, Settings, Sip, Strangers, Trunk, Weight, address, policies,
+    Media, MediaIo, Mistake, Recipient, Settings, Sip, Strangers, TlsFiles, Weight, address, peers, policies,
 };
-use crate::ids::TrunkName;
 use crate::limits;
+use crate::tls::{Clients, SYSTEM_AUTHORITIES};
 
 /// What was read.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,10 +31,11 @@ pub struct Report {
 }
 
 /// The sections, and the settings of each.
-pub(super) const SECTIONS: [(&str, &[&str]); 9] = [
+pub(super) const SECTIONS: [(&str, &[&str]); 10] = [
     ("sip", &["listen", "strangers", "dscp", "emergency_numbers"]),
-    ("pbx", &["address", "networks", "latching", "media_networks", "media_as", "srtp_keys"]),
-    ("trunk", &["name", "address", "networks", "latching", "media_networks", "media_as", "srtp_keys"]),
+    ("tls", &["certificate", "private_key", "authorities", "client_certificates"]),
+    ("pbx", &["address", "local", "tls_name", "networks", "latching", "media_networks", "media_as", "srtp_keys"]),
+    ("trunk", &["name", "address", "local", "tls_name", "networks", "latching", "media_networks", "media_as", "srtp_keys"]),
     ("media", &["address", "pbx_address", "trunk_address", "ports", "threads", "io", "dscp", "dead_after_s", "when_dead"]),
     ("metrics", &["listen"]),
     ("data", &["directory"]),
@@ -75,8 +76,10 @@ struct Read {
 fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
     document.knows(&SECTIONS.map(|(name, _)| name), notes);
     let sip = single(document, "sip", "listen = \"udp 192.0.2.1:5060\"", notes).map(|section| sip(&section, notes));
-    let pbx = single(document, "pbx", "address = \"192.0.2.10:5060\"", notes).map(|section| peer(&section, notes));
-    let trunks = trunks(document, notes);
+    let pbx = single(document, "pbx", "address = \"192.0.2.10:5060\"", notes).map(|section| peers::peer(&section, notes));
+    let mut pbx = pbx;
+    let mut trunks = peers::trunks(document, notes);
+    let tls = tls(document, sip.as_ref(), notes);
     let media = single(document, "media", "address = \"192.0.2.1\" and ports = \"20000-60000\"", notes)
         .map(|section| media(&section, notes));
     let metrics = optional(document, "metrics", notes).map_or(Some(METRICS), |section| metrics(&section, notes));
@@ -90,25 +93,19 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
 
     policies::check_together(&policies, &recipients, notes);
     let policies = policies.right;
-    check_peers(sip.as_ref(), pbx.as_ref(), &trunks, notes);
+    peers::settle(sip.as_ref(), pbx.as_mut(), &mut trunks, notes);
     check_ports(sip.as_ref(), media.as_ref(), notes);
-    check_media_as(pbx.as_ref(), &trunks, notes);
+    peers::check_media_as(pbx.as_ref(), &trunks, notes);
 
     let whole = (|| {
-        let (listen, strangers, sip_dscp, emergency) = sip?;
-        let all = |networks: Vec<Found<Network>>| networks.into_iter().map(|found| found.value).collect();
-        let peer_of = |PeerRead { address, networks, latching, media_networks, media_as, media_as_line: _ }| {
-            let (networks, media_networks) = (all(networks), all(media_networks));
-            Some(Peer { address: address?.value, networks, latching: latching?, media_as, media_networks })
-        };
+        let SipRead { listen, strangers, dscp: sip_dscp, emergency } = sip?;
+        let listen = listen?.into_iter().map(|found| found.value).collect();
         let MediaRead { addresses, ports, threads, io, dscp, dead } = media?;
         Some(Settings {
-            sip: Sip { listen: listen?.value, strangers: strangers?, dscp: sip_dscp?, emergency: emergency? },
-            pbx: peer_of(pbx?)?,
-            trunks: trunks
-                .into_iter()
-                .map(|(name, peer)| Some(Trunk { name, peer: peer_of(peer)? }))
-                .collect::<Option<Vec<_>>>()?,
+            sip: Sip { listen, strangers: strangers?, dscp: sip_dscp?, emergency: emergency? },
+            tls: tls?,
+            pbx: pbx?.whole()?,
+            trunks: peers::whole(trunks)?,
             media: Media { addresses: addresses?, ports: ports?.value, threads: threads?, io: io?, dscp: dscp?, dead: dead? },
             metrics: metrics?,
             data: data.clone()?,
@@ -123,19 +120,14 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
 /// Where `/metrics` is served when nothing is said.
 const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 
-/// A peer as far as it could be read.
-struct PeerRead {
-    address: Option<Found<SocketAddr>>,
-    networks: Vec<Found<Network>>,
-    latching: Option<Latching>,
-    media_networks: Vec<Found<Network>>,
-    media_as: Option<MediaAs>,
-    /// Where that is said, right or wrong.
-    media_as_line: Option<usize>,
-}
-
 /// Signalling as far as it could be read.
-type SipRead = (Option<Found<SocketAddr>>, Option<Strangers>, Option<u8>, Option<Vec<String>>);
+pub(super) struct SipRead {
+    /// Nothing where one of them cannot be read.
+    pub(super) listen: Option<Vec<Found<End>>>,
+    strangers: Option<Strangers>,
+    dscp: Option<u8>,
+    emergency: Option<Vec<String>>,
+}
 
 /// Media as far as they could be read.
 struct MediaRead {
@@ -181,14 +173,55 @@ fn settings_of(section: &str) -> &'static [&'static str] {
 }
 
 fn sip(section: &Section<'_>, notes: &mut Notes) -> SipRead {
-    let listen = section.required("listen", "\"udp 192.0.2.1:5060\"", notes);
-    let listen = listen.and_then(|found| address::listen(section, "listen", &found, notes));
+    let listen = address::ends(section, "listen", notes);
     let words = [("drop", Strangers::Drop), ("forbid", Strangers::Forbid)];
     let strangers = match section.line_of("strangers", notes) {
         None => Some(Strangers::Drop),
         Some(_) => section.word("strangers", &words, notes).map(|found| found.value),
     };
-    (listen, strangers, dscp(section, SIP_DSCP, notes), emergency_numbers(section, notes))
+    SipRead { listen, strangers, dscp: dscp(section, SIP_DSCP, notes), emergency: emergency_numbers(section, notes) }
+}
+
+/// Reads `[tls]`, which must be there where anybody is spoken to over TLS; nothing where it cannot be read.
+fn tls(document: &Section<'_>, sip: Option<&SipRead>, notes: &mut Notes) -> Option<Option<TlsFiles>> {
+    let listens = sip.and_then(|sip| sip.listen.as_ref());
+    let over_tls = listens.and_then(|listen| listen.iter().find(|end| end.value.transport == Transport::Tls));
+    if document.line_of("tls", notes).is_none() {
+        let Some(end) = over_tls else { return Some(None) };
+        notes.missing(
+            end.line,
+            "`listen` of [sip] has an address over TLS, and there is no section [tls]",
+            "write [tls], and below it: certificate = \"/etc/mitschnitt/sip.crt.pem\" and private_key = \"/etc/mitschnitt/sip.key.pem\"",
+        );
+        return None;
+    }
+    let section = optional(document, "tls", notes)?;
+    if over_tls.is_none() && listens.is_some() {
+        notes.warning(
+            section.line,
+            "there is a section [tls], and nobody is spoken to over TLS",
+            "add \"tls IP:5061\" to `listen` of [sip], or leave the section out",
+        );
+    }
+    let certificate = section.required("certificate", "\"/etc/mitschnitt/sip.crt.pem\"", notes);
+    let private_key = section.required("private_key", "\"/etc/mitschnitt/sip.key.pem\"", notes);
+    let authorities = match section.line_of("authorities", notes) {
+        None => Some(PathBuf::from(SYSTEM_AUTHORITIES)),
+        Some(_) => section.text("authorities", "\"/etc/ssl/certs/ca-certificates.crt\"", notes).map(|found| found.value.into()),
+    };
+    let words = [("not-asked-for", Clients::Anybody), ("required", Clients::Certified)];
+    let clients = match section.line_of("client_certificates", notes) {
+        None => Some(Clients::Anybody),
+        Some(_) => section.word("client_certificates", &words, notes).map(|found| found.value),
+    };
+    let line = section.line;
+    Some(Some(TlsFiles {
+        certificate: certificate?.value.into(),
+        private_key: private_key?.value.into(),
+        authorities: authorities?,
+        clients: clients?,
+        line,
+    }))
 }
 
 /// Emergency numbers when nothing is said: those that every mobile network takes (3GPP TS 22.101 §10.1).
@@ -230,76 +263,6 @@ fn dscp(section: &Section<'_>, default: u8, notes: &mut Notes) -> Option<u8> {
             section.number("dscp", 0..=63, "(a code point of RFC 2474)", notes).and_then(|found| u8::try_from(found.value).ok())
         }
     }
-}
-
-fn peer(section: &Section<'_>, notes: &mut Notes) -> PeerRead {
-    let address = section.required("address", "\"192.0.2.10:5060\"", notes);
-    let address = address.and_then(|found| address::socket(section, "address", &found, notes));
-    let networks = address::networks(section, "networks", notes);
-    let words = [("strict", Latching::Strict), ("learn", Latching::Learn)];
-    let latching = match section.line_of("latching", notes) {
-        None => Some(Latching::Strict),
-        Some(_) => section.word("latching", &words, notes).map(|found| found.value),
-    };
-    let media_networks = address::networks(section, "media_networks", notes);
-    if let Some(all) = media_networks.iter().find(|network| network.value.prefix() == 0) {
-        notes.warning(
-            all.line,
-            format!("`{}` in `media_networks` of {} is every address there is", all.value, section.name),
-            "whoever sends media first may be taken for the party: name the networks that the peer's media comes from",
-        );
-    }
-    let media_as_line = section.line_of("media_as", notes);
-    let media_as = media_as(section, notes);
-    PeerRead { address, networks, latching, media_networks, media_as, media_as_line }
-}
-
-/// Reads how a peer's media are carried, and whether SRTP keys may be said to it.
-fn media_as(section: &Section<'_>, notes: &mut Notes) -> Option<MediaAs> {
-    let words = [("rtp", MediaAs::Rtp), ("srtp", MediaAs::Srtp), ("either", MediaAs::Either)];
-    let said = section.word("media_as", &words, notes);
-    let may_be_read = match section.line_of("srtp_keys", notes) {
-        None => false,
-        Some(line) => {
-            let words = [("over-tls", false), ("in-clear", true)];
-            let found = section.word("srtp_keys", &words, notes)?;
-            let is_wrong = said.is_none() && section.line_of("media_as", notes).is_some();
-            if found.value && !is_wrong && said.as_ref().is_none_or(|said| said.value == MediaAs::Rtp) {
-                notes.warning(
-                    line,
-                    format!("`srtp_keys` of {} says something of keys, and there will be none", section.name),
-                    "write media_as = \"srtp\" or \"either\" beside it, or leave it out",
-                );
-            }
-            found.value
-        }
-    };
-    if let Some(said) = said.as_ref().filter(|said| said.value != MediaAs::Rtp && !may_be_read) {
-        notes.error(
-            said.line,
-            format!("`media_as` of {} would say SRTP keys over UDP, where whoever is on the way can read them", section.name),
-            "where that network is your own, write srtp_keys = \"in-clear\" below it; SIP over TLS is not there yet",
-        );
-    }
-    said.map(|said| said.value)
-}
-
-fn trunks(document: &Section<'_>, notes: &mut Notes) -> Vec<(TrunkName, PeerRead)> {
-    let mut seen = BTreeMap::new();
-    let mut trunks = Vec::new();
-    for section in each(document, "trunk", notes) {
-        let name = name(&section, "trunk", &mut seen, notes);
-        let peer = peer(&section, notes);
-        trunks.push((TrunkName::new(&name.map_or_else(String::new, |found| found.value)), peer));
-    }
-    if document.line_of("trunk", notes).is_none() {
-        notes.missing(
-            None,
-            "there is no [[trunk]]",
-            "write [[trunk]], and below it, for example: name = \"carrier\" and address = \"198.51.100.20:5060\"",
-        );
-    }
-    trunks
 }
 
 /// Reads the name of one of many, which no other of them may have.
@@ -516,63 +479,15 @@ fn recipients(document: &Section<'_>, notes: &mut Notes) -> Vec<Found<Recipient>
     recipients
 }
 
-fn check_peers(sip: Option<&SipRead>, pbx: Option<&PeerRead>, trunks: &[(TrunkName, PeerRead)], notes: &mut Notes) {
-    let pbx = pbx.map(|peer| ("the PBX".to_owned(), peer));
-    let trunks = trunks.iter().map(|(name, peer)| (format!("trunk `{name}`"), peer));
-    let peers: Vec<_> = pbx.into_iter().chain(trunks).collect();
-    let listen = sip.and_then(|(listen, ..)| listen.as_ref());
-    for (nth, (name, PeerRead { address, networks, .. })) in peers.iter().enumerate() {
-        if let (Some(address), Some(listen)) = (address, listen) {
-            if address.value == listen.value {
-                notes.error(
-                    address.line,
-                    format!("{name} has the address that the proxy listens on"),
-                    "name the peer's own address, or another one for `sip.listen`",
-                );
-            } else if address.value.is_ipv4() != listen.value.is_ipv4() {
-                let what = format!("{name} has an address of another IP version than `sip.listen`");
-                notes.error(address.line, what, "the proxy listens on one address: both must be IPv4, or both IPv6");
-            }
-        }
-        for (other, PeerRead { address: other_address, networks: other_networks, .. }) in peers.iter().take(nth) {
-            if let (Some(one), Some(two)) = (address, other_address)
-                && one.value == two.value
-            {
-                let what = format!("{name} has the same address as {other}, on line {}", two.line);
-                notes.error(one.line, what, "they are told apart by their addresses: give each its own");
-            }
-            let clash = networks.iter().find(|one| other_networks.iter().any(|two| two.value.overlaps(one.value)));
-            if let Some(clash) = clash {
-                let what = format!("the network `{}` of {name} overlaps one of {other}", clash.value);
-                notes.warning(clash.line, what, format!("what comes from both is taken for {other}'s"));
-            }
-        }
-    }
-}
-
-/// SRTP ends here on both sides or on neither.
-fn check_media_as(pbx: Option<&PeerRead>, trunks: &[(TrunkName, PeerRead)], notes: &mut Notes) {
-    let Some(pbx) = pbx else { return };
-    for (name, trunk) in trunks {
-        let (line, has, lacks) = match (pbx.media_as_line, trunk.media_as_line) {
-            (Some(line), None) => (line, "[pbx]".to_owned(), format!("trunk `{name}`")),
-            (None, Some(line)) => (line, format!("trunk `{name}`"), "[pbx]".to_owned()),
-            (Some(_), Some(_)) | (None, None) => continue,
-        };
-        notes.error(
-            line,
-            format!("{has} says `media_as`, and {lacks} does not"),
-            format!("say it for {lacks} as well: media_as = \"rtp\" where it takes plain RTP, \"srtp\" where it must not, or \"either\""),
-        );
-    }
-}
-
 fn check_ports(sip: Option<&SipRead>, media: Option<&MediaRead>, notes: &mut Notes) {
-    if let (Some((Some(listen), ..)), Some(MediaRead { addresses: Some(addresses), ports: Some(ports), .. })) = (sip, media)
-        && addresses.contains(&listen.value.ip())
-        && ports.value.contains(&listen.value.port())
-    {
-        let what = format!("`ports` of [media] contains the port of `sip.listen`, {}", listen.value.port());
+    let listen = sip.and_then(|sip| sip.listen.as_deref()).unwrap_or_default();
+    let Some(MediaRead { addresses: Some(addresses), ports: Some(ports), .. }) = media else { return };
+    let clash = listen.iter().map(|end| end.value).find(|end| {
+        let is_here = addresses.contains(&end.address.ip()) && ports.value.contains(&end.address.port());
+        end.transport == Transport::Udp && is_here
+    });
+    if let Some(end) = clash {
+        let what = format!("`ports` of [media] contains the port of `sip.listen`, {}", end.address.port());
         notes.error(ports.line, what, "choose a range beside it");
     }
 }

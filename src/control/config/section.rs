@@ -161,6 +161,11 @@ impl<'d> Section<'d> {
         self.value(key)?.get_ref().as_str()
     }
 
+    /// Returns whether a setting is a list.
+    pub(super) fn is_list(&self, key: &str) -> bool {
+        self.value(key).is_some_and(|value| value.get_ref().is_array())
+    }
+
     /// Returns the text of a setting that must be there.
     pub(super) fn required(&self, key: &str, example: &str, notes: &mut Notes) -> Option<Found<String>> {
         if self.value(key).is_none() {

@@ -4,15 +4,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use crate::call::{DeadMedia, MediaAs};
+use crate::call::{DeadMedia, End, EndId, MediaAs, Transport};
 use crate::control::config::{Network, Policy};
 use crate::ids::{Leg, TrunkName};
+use crate::tls::Clients;
 
 /// All settings.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
     /// Signalling.
     pub sip: Sip,
+    /// Who we are over TLS, where it is spoken.
+    pub tls: Option<TlsFiles>,
     /// The company's side.
     pub pbx: Peer,
     /// The carriers' side; outbound calls take the first.
@@ -54,21 +57,44 @@ impl Settings {
                 file_use: FileUse::Announcement { policy: policy.name.clone(), language: language.clone() },
             })
         });
-        std::iter::once(node).chain(recipients).chain(announcements).collect()
+        let tls = self.tls.iter().flat_map(|files| {
+            let file = |path: &PathBuf, file_use| NamedFile { path: path.clone(), line: files.line, file_use };
+            [
+                file(&files.certificate, FileUse::Certificate),
+                file(&files.private_key, FileUse::CertificateKey),
+                file(&files.authorities, FileUse::Authorities),
+            ]
+        });
+        std::iter::once(node).chain(tls).chain(recipients).chain(announcements).collect()
     }
 }
 
 /// Signalling.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Sip {
-    /// Where PBX and trunks send to, over UDP.
-    pub listen: SocketAddr,
+    /// Where PBX and trunks send to; at least one.
+    pub listen: Vec<End>,
     /// What becomes of requests of others.
     pub strangers: Strangers,
     /// How its datagrams are marked: 0 to 63 (RFC 2474).
     pub dscp: u8,
     /// Numbers whose calls, from the PBX, always pass and are never recorded.
     pub emergency: Vec<String>,
+}
+
+/// The files by which we are known over TLS, and know others.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TlsFiles {
+    /// Our certificate, and those between it and its authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub private_key: PathBuf,
+    /// Those whose certificates are believed.
+    pub authorities: PathBuf,
+    /// Whether whoever connects must show one.
+    pub clients: Clients,
+    /// Where the configuration names them.
+    pub line: Option<usize>,
 }
 
 /// What becomes of requests from addresses that are neither PBX nor trunk.
@@ -85,6 +111,12 @@ pub enum Strangers {
 pub struct Peer {
     /// Where requests are sent, and where they come from.
     pub address: SocketAddr,
+    /// Over what.
+    pub transport: Transport,
+    /// By which of [`Sip::listen`].
+    pub end: EndId,
+    /// The name that its certificate must be for; without one it must be for its address.
+    pub tls_name: Option<String>,
     /// From where else they may come.
     pub networks: Vec<Network>,
     /// Where its media may come from.
@@ -222,6 +254,12 @@ pub enum FileUse {
         /// Whose.
         recipient: String,
     },
+    /// Our certificate for TLS.
+    Certificate,
+    /// Its private key.
+    CertificateKey,
+    /// Those whose certificates are believed.
+    Authorities,
     /// An announcement.
     Announcement {
         /// Which policy plays it.

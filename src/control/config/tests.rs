@@ -8,13 +8,13 @@ use super::parse::SECTIONS;
 use super::*;
 use crate::call::{DeadMedia, MediaAs, WhenDead};
 use crate::ids::Leg;
-use crate::limits::RECIPIENTS;
+use crate::limits::{RECIPIENTS, SIP_ENDS};
 
 #[test]
 fn a_right_configuration_says_what_it_means() {
     let settings = right(BASE);
 
-    assert_eq!(settings.sip.listen.to_string(), "127.0.0.1:5060");
+    assert_eq!(settings.sip.listen, [End { transport: Transport::Udp, address: "127.0.0.1:5060".parse().unwrap() }]);
     assert_eq!(settings.sip.strangers, Strangers::Drop);
     assert_eq!(settings.pbx.address.to_string(), "127.0.0.1:5090");
     assert_eq!(settings.trunks[0].name.as_str(), "carrier");
@@ -79,6 +79,70 @@ fn srtp_ends_here_where_keys_may_be_said() {
 }
 
 #[test]
+fn each_peer_is_spoken_to_by_the_end_that_fits_it() {
+    let settings = right(
+        &BASE
+            .replace(
+                "\"udp 127.0.0.1:5060\"",
+                "[\"udp 127.0.0.1:5060\", \"tls 127.0.0.1:5061\", \"tls 127.0.0.2:5061\", \"tcp 127.0.0.1:5060\"]\n[tls]\ncertificate = \"c\"\nprivate_key = \"k\"",
+            )
+            .replace("\"127.0.0.1:5090\"", "\"tcp 127.0.0.1:5090\"")
+            .replace("\"127.0.0.1:5080\"", "\"tls 127.0.0.1:5080\"\nlocal = \"127.0.0.2:5061\"\ntls_name = \"sip.carrier.test\""),
+    );
+
+    assert_eq!((settings.pbx.end, settings.pbx.transport), (EndId(3), Transport::Tcp));
+    let carrier = &settings.trunks[0].peer;
+    assert_eq!(
+        (carrier.end, carrier.transport, carrier.tls_name.as_deref()),
+        (EndId(2), Transport::Tls, Some("sip.carrier.test"))
+    );
+    let tls = settings.tls.unwrap();
+    assert_eq!(tls.authorities, Path::new("/etc/ssl/certs/ca-certificates.crt"));
+    assert_eq!(tls.clients, crate::tls::Clients::Anybody);
+}
+
+#[test]
+fn a_list_of_too_many_addresses_is_told() {
+    let list = |count: usize| {
+        let ends: Vec<String> = (0..count).map(|nth| format!("\"udp 127.0.0.1:{}\"", 5060 - nth)).collect();
+        parse(&BASE.replace("\"udp 127.0.0.1:5060\"", &format!("[{}]", ends.join(", ")))).mistakes.len()
+    };
+
+    assert_eq!((list(SIP_ENDS), list(SIP_ENDS + 1)), (0, 1));
+}
+
+#[test]
+fn two_that_connect_from_one_host_to_one_address_cannot_be_told_apart() {
+    let text = BASE
+        .replace("\"udp 127.0.0.1:5060\"", "\"tcp 127.0.0.1:5060\"")
+        .replace("\"127.0.0.1:5090\"", "\"tcp 127.0.0.1:5090\"")
+        .replace("\"127.0.0.1:5080\"", "\"tcp 127.0.0.1:5080\"");
+
+    let report = parse(&text);
+
+    assert_eq!(report.mistakes.len(), 1);
+    assert!(report.mistakes[0].what.contains("connects from the same host as the PBX"), "{}", report.mistakes[0].what);
+}
+
+#[test]
+fn srtp_keys_over_tls_need_no_leave() {
+    let secured = |over: &str| {
+        let text = BASE
+            .replace(
+                "\"udp 127.0.0.1:5060\"",
+                "[\"udp 127.0.0.1:5060\", \"tls 127.0.0.1:5061\", \"tcp 127.0.0.1:5060\"]\n[tls]\ncertificate = \"c\"\nprivate_key = \"k\"",
+            )
+            .replace("\"127.0.0.1:5080\"", &format!("\"{over}127.0.0.1:5080\"\nmedia_as = \"srtp\""))
+            .replace("\"127.0.0.1:5090\"", "\"127.0.0.1:5090\"\nmedia_as = \"rtp\"");
+        parse(&text).mistakes.first().map(|mistake| mistake.what.clone())
+    };
+
+    assert_eq!(secured("tls "), None);
+    assert!(secured("tcp ").unwrap().contains("keys over TCP"));
+    assert!(secured("").unwrap().contains("keys over UDP"));
+}
+
+#[test]
 fn the_sample_shows_every_setting() {
     for (section, settings) in SECTIONS {
         let header =
@@ -86,6 +150,12 @@ fn the_sample_shows_every_setting() {
         let bodies = SAMPLE.split("\n[").map(|body| format!("[{body}"));
         let shown: Vec<String> = bodies.filter(|body| body.starts_with(&header)).collect();
         for setting in settings {
+            // A section that may be left out is shown as a comment, with its name.
+            let shown = if shown.is_empty() {
+                vec![SAMPLE.split_once(&format!("# {header}\n")).unwrap().1.to_owned()]
+            } else {
+                shown.clone()
+            };
             let is_shown = shown.iter().flat_map(|body| body.lines()).any(|line| {
                 line.strip_prefix("# ").unwrap_or(line).strip_prefix(setting).is_some_and(|rest| rest.starts_with(" = "))
             });
@@ -99,6 +169,7 @@ fn a_setting_that_the_sample_shows_as_a_comment_is_right_when_it_is_taken_in() {
     let text: String = SAMPLE
         .lines()
         .map(|line| match line.strip_prefix("# ") {
+            Some(header @ "[tls]") => header,
             Some(setting)
                 if setting.split_once(" = ").is_some_and(|(name, _)| SECTIONS.iter().any(|(_, known)| known.contains(&name))) =>
             {
@@ -109,7 +180,14 @@ fn a_setting_that_the_sample_shows_as_a_comment_is_right_when_it_is_taken_in() {
         .flat_map(|line| [line, "\n"])
         .collect();
 
-    assert_eq!(text.matches("\n# ").count() + 22, SAMPLE.matches("\n# ").count(), "twenty-two settings may be left out");
+    assert_eq!(text.matches("\n# ").count() + 31, SAMPLE.matches("\n# ").count(), "thirty-one lines may be left out");
+    // What is said of TLS means something only where it is spoken.
+    let over_tls = [
+        ("udp 192.0.2.1", "tls 192.0.2.1"),
+        ("\"192.0.2.10:", "\"tls 192.0.2.10:"),
+        ("\"198.51.100.20:", "\"tls 198.51.100.20:"),
+    ];
+    let text = over_tls.iter().fold(text, |text, (udp, tls)| text.replace(udp, tls));
     assert_eq!(parse(&text).mistakes, []);
 }
 
@@ -138,8 +216,19 @@ fn each_mistake_is_told_with_what_to_do() {
         // sip
         (
             "\"udp 127.0.0.1:5060\"",
-            "\"tcp 127.0.0.1:5060\"",
-            "2: `listen` of [sip] cannot be over `tcp`\n  udp is what there is so far: \"udp 127.0.0.1:5060\"",
+            "\"sctp 127.0.0.1:5060\"",
+            "2: `listen` of [sip] cannot be over `sctp`\n  there is udp, tcp and tls: \"udp 127.0.0.1:5060\"",
+        ),
+        (
+            "\"udp 127.0.0.1:5060\"",
+            "[\"udp 127.0.0.1:5060\", \"udp 127.0.0.1:5060\"]",
+            "2: `listen` of [sip] has the same address twice\n  leave one of them out",
+        ),
+        ("\"udp 127.0.0.1:5060\"", "[]", "2: `listen` of [sip] has 0 addresses\n  from 1 to 16 are possible"),
+        (
+            "\"udp 127.0.0.1:5060\"",
+            "[\"udp 127.0.0.1:5060\", \"tls 127.0.0.1:5061\"]",
+            "2: `listen` of [sip] has an address over TLS, and there is no section [tls]\n  write [tls], and below it: certificate = \"/etc/mitschnitt/sip.crt.pem\" and private_key = \"/etc/mitschnitt/sip.key.pem\"",
         ),
         (
             "\"udp 127.0.0.1:5060\"",
@@ -182,7 +271,27 @@ fn each_mistake_is_told_with_what_to_do() {
         (
             "\"127.0.0.1:5090\"",
             "\"[::1]:5090\"",
-            "4: the PBX has an address of another IP version than `sip.listen`\n  the proxy listens on one address: both must be IPv4, or both IPv6",
+            "4: the PBX is spoken to over udp and IPv6, and `sip.listen` has no such address\n  add one of this machine to `sip.listen`: listen = [\"udp 127.0.0.1:5060\", \"udp IP:5060\"]",
+        ),
+        (
+            "\"127.0.0.1:5090\"",
+            "\"tls 127.0.0.1:5090\"",
+            "4: the PBX is spoken to over tls and IPv4, and `sip.listen` has no such address\n  add one of this machine to `sip.listen`: listen = [\"udp 127.0.0.1:5060\", \"tls IP:5061\"]",
+        ),
+        (
+            "\"127.0.0.1:5090\"",
+            "\"127.0.0.1:5090\"\nlocal = \"127.0.0.1:5070\"",
+            "5: `local` of the PBX is no address of `sip.listen` over udp and IPv4\n  add \"udp 127.0.0.1:5070\" to `sip.listen`, or name one that stands there",
+        ),
+        (
+            "\"127.0.0.1:5090\"",
+            "\"127.0.0.1:5090\"\ntls_name = \"pbx.test\"",
+            "warning 5: `tls_name` of [pbx] is not looked at: it is not spoken to over TLS\n  write its address as \"tls IP:PORT\", or leave the name out",
+        ),
+        (
+            "\"udp 127.0.0.1:5060\"",
+            "\"udp 127.0.0.1:5060\"\n[tls]\ncertificate = \"c\"\nprivate_key = \"k\"",
+            "warning 3: there is a section [tls], and nobody is spoken to over TLS\n  add \"tls IP:5061\" to `listen` of [sip], or leave the section out",
         ),
         (
             "\"127.0.0.1:5080\"",
@@ -217,7 +326,7 @@ fn each_mistake_is_told_with_what_to_do() {
         (
             "[[trunk]]",
             "media_as = \"srtp\"\n[[trunk]]\nmedia_as = \"rtp\"",
-            "5: `media_as` of [pbx] would say SRTP keys over UDP, where whoever is on the way can read them\n  where that network is your own, write srtp_keys = \"in-clear\" below it; SIP over TLS is not there yet",
+            "5: `media_as` of [pbx] would say SRTP keys over UDP, where whoever is on the way can read them\n  write its address as \"tls IP:PORT\"; or, where that network is your own, srtp_keys = \"in-clear\" below it",
         ),
         (
             "[[trunk]]",

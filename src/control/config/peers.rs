@@ -1,0 +1,246 @@
+//! The PBX and the trunks: where they are, by which of our ends they are spoken to, and how each of them is told from the others.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use crate::call::{End, EndId, MediaAs, Transport};
+use crate::control::config::parse::{SipRead, each, name};
+use crate::control::config::section::{Found, Notes, Section};
+use crate::control::config::{Latching, Network, Peer, Trunk, address};
+use crate::ids::TrunkName;
+
+/// A peer as far as it could be read.
+pub(super) struct PeerRead {
+    address: Option<Found<(Transport, SocketAddr)>>,
+    /// By which of our addresses it is to be spoken to; nothing where that cannot be read.
+    local: Option<Option<Found<SocketAddr>>>,
+    tls_name: Option<Found<String>>,
+    networks: Vec<Found<Network>>,
+    latching: Option<Latching>,
+    media_networks: Vec<Found<Network>>,
+    media_as: Option<MediaAs>,
+    /// Where that is said, right or wrong.
+    media_as_line: Option<usize>,
+    /// By which of our ends it is spoken to, once that is settled.
+    end: Option<EndId>,
+}
+
+impl PeerRead {
+    /// Returns the whole peer, where all of it could be read.
+    pub(super) fn whole(self) -> Option<Peer> {
+        let all = |networks: Vec<Found<Network>>| networks.into_iter().map(|found| found.value).collect();
+        let (transport, address) = self.address?.value;
+        self.local?;
+        Some(Peer {
+            address,
+            transport,
+            end: self.end?,
+            tls_name: self.tls_name.map(|found| found.value),
+            networks: all(self.networks),
+            latching: self.latching?,
+            media_as: self.media_as,
+            media_networks: all(self.media_networks),
+        })
+    }
+}
+
+/// Returns all trunks, where all of each could be read.
+pub(super) fn whole(trunks: Vec<(TrunkName, PeerRead)>) -> Option<Vec<Trunk>> {
+    trunks.into_iter().map(|(name, peer)| Some(Trunk { name, peer: peer.whole()? })).collect()
+}
+
+pub(super) fn peer(section: &Section<'_>, notes: &mut Notes) -> PeerRead {
+    let address = section.required("address", "\"192.0.2.10:5060\"", notes);
+    let address = address.and_then(|found| address::peer(section, "address", &found, notes));
+    let local = match section.text("local", "\"192.0.2.1:5060\"", notes) {
+        None if section.line_of("local", notes).is_some() => None,
+        None => Some(None),
+        Some(found) => address::socket(section, "local", &found, notes).map(Some),
+    };
+    let transport = address.as_ref().map(|found| found.value.0);
+    let tls_name = tls_name(section, transport, notes);
+    let networks = address::networks(section, "networks", notes);
+    let words = [("strict", Latching::Strict), ("learn", Latching::Learn)];
+    let latching = match section.line_of("latching", notes) {
+        None => Some(Latching::Strict),
+        Some(_) => section.word("latching", &words, notes).map(|found| found.value),
+    };
+    let media_networks = address::networks(section, "media_networks", notes);
+    if let Some(all) = media_networks.iter().find(|network| network.value.prefix() == 0) {
+        notes.warning(
+            all.line,
+            format!("`{}` in `media_networks` of {} is every address there is", all.value, section.name),
+            "whoever sends media first may be taken for the party: name the networks that the peer's media comes from",
+        );
+    }
+    let media_as_line = section.line_of("media_as", notes);
+    let media_as = media_as(section, transport, notes);
+    PeerRead { address, local, tls_name, networks, latching, media_networks, media_as, media_as_line, end: None }
+}
+
+/// Reads how a peer's media are carried, and whether SRTP keys may be said to it.
+fn media_as(section: &Section<'_>, transport: Option<Transport>, notes: &mut Notes) -> Option<MediaAs> {
+    let words = [("rtp", MediaAs::Rtp), ("srtp", MediaAs::Srtp), ("either", MediaAs::Either)];
+    let said = section.word("media_as", &words, notes);
+    let may_be_read = match section.line_of("srtp_keys", notes) {
+        None => false,
+        Some(line) => {
+            let words = [("over-tls", false), ("in-clear", true)];
+            let found = section.word("srtp_keys", &words, notes)?;
+            let is_wrong = said.is_none() && section.line_of("media_as", notes).is_some();
+            if found.value && !is_wrong && said.as_ref().is_none_or(|said| said.value == MediaAs::Rtp) {
+                notes.warning(
+                    line,
+                    format!("`srtp_keys` of {} says something of keys, and there will be none", section.name),
+                    "write media_as = \"srtp\" or \"either\" beside it, or leave it out",
+                );
+            }
+            found.value
+        }
+    };
+    let is_open = transport.is_some_and(|transport| transport != Transport::Tls);
+    if let Some(said) = said.as_ref().filter(|said| said.value != MediaAs::Rtp && !may_be_read && is_open) {
+        let over = if transport == Some(Transport::Tcp) { "TCP" } else { "UDP" };
+        notes.error(
+            said.line,
+            format!("`media_as` of {} would say SRTP keys over {over}, where whoever is on the way can read them", section.name),
+            "write its address as \"tls IP:PORT\"; or, where that network is your own, srtp_keys = \"in-clear\" below it",
+        );
+    }
+    said.map(|said| said.value)
+}
+
+/// Reads the name that a peer's certificate must be for.
+fn tls_name(section: &Section<'_>, transport: Option<Transport>, notes: &mut Notes) -> Option<Found<String>> {
+    let found = section.text("tls_name", "\"sip.carrier.example\"", notes)?;
+    if transport.is_some_and(|transport| transport != Transport::Tls) {
+        notes.warning(
+            found.line,
+            format!("`tls_name` of {} is not looked at: it is not spoken to over TLS", section.name),
+            "write its address as \"tls IP:PORT\", or leave the name out",
+        );
+    }
+    if crate::tls::PeerName::new(&found.value).is_none() {
+        notes.error(
+            found.line,
+            format!("`tls_name` of {} is no name of a host: `{}`", section.name, crate::control::config::section::printable(&found.value)),
+            "write the name that stands in its certificate, as \"sip.carrier.example\"; without one, it must be for its IP address",
+        );
+        return None;
+    }
+    Some(found)
+}
+
+pub(super) fn trunks(document: &Section<'_>, notes: &mut Notes) -> Vec<(TrunkName, PeerRead)> {
+    let mut seen = BTreeMap::new();
+    let mut trunks = Vec::new();
+    for section in each(document, "trunk", notes) {
+        let name = name(&section, "trunk", &mut seen, notes);
+        let peer = peer(&section, notes);
+        trunks.push((TrunkName::new(&name.map_or_else(String::new, |found| found.value)), peer));
+    }
+    if document.line_of("trunk", notes).is_none() {
+        notes.missing(
+            None,
+            "there is no [[trunk]]",
+            "write [[trunk]], and below it, for example: name = \"carrier\" and address = \"198.51.100.20:5060\"",
+        );
+    }
+    trunks
+}
+
+/// Settles by which of our ends each peer is spoken to, and notes what cannot be, or cannot be told apart.
+pub(super) fn settle(sip: Option<&SipRead>, pbx: Option<&mut PeerRead>, trunks: &mut [(TrunkName, PeerRead)], notes: &mut Notes) {
+    let listen = sip.and_then(|sip| sip.listen.as_ref());
+    let pbx = pbx.map(|peer| ("the PBX".to_owned(), peer));
+    let trunks = trunks.iter_mut().map(|(name, peer)| (format!("trunk `{name}`"), peer));
+    let mut before: Vec<(String, &PeerRead)> = Vec::new();
+    for (name, peer) in pbx.into_iter().chain(trunks) {
+        if let Some(listen) = listen {
+            peer.end = end_of(&name, peer, listen, notes);
+        }
+        for (other_name, other) in &before {
+            tell_apart((&name, peer), (other_name, other), notes);
+        }
+        before.push((name, peer));
+    }
+}
+
+/// Returns the end by which a peer is spoken to: the first of its transport and IP version, or the one that it names.
+fn end_of(name: &str, peer: &PeerRead, listen: &[Found<End>], notes: &mut Notes) -> Option<EndId> {
+    let Found { value: (transport, address), line } = *peer.address.as_ref()?;
+    if let Some(own) = listen.iter().find(|own| own.value.address == address) {
+        let what = format!("{name} has the address that the proxy listens on");
+        notes.error(line, what, "name the peer's own address, or another one for `sip.listen`");
+        return u8::try_from(listen.iter().position(|end| end.value == own.value)?).ok().map(EndId);
+    }
+    let local = peer.local.as_ref()?.as_ref();
+    let fits = |end: &End| end.transport == transport && end.address.is_ipv4() == address.is_ipv4();
+    let at = listen.iter().position(|end| fits(&end.value) && local.is_none_or(|local| local.value == end.value.address));
+    if at.is_none() {
+        let version = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+        let over = transport.as_str();
+        match local {
+            Some(local) => notes.error(
+                local.line,
+                format!("`local` of {name} is no address of `sip.listen` over {over} and {version}"),
+                format!("add \"{over} {}\" to `sip.listen`, or name one that stands there", local.value),
+            ),
+            None => notes.error(
+                line,
+                format!("{name} is spoken to over {over} and {version}, and `sip.listen` has no such address"),
+                format!(
+                    "add one of this machine to `sip.listen`: listen = [\"{}\", \"{over} IP:{}\"]",
+                    first(listen),
+                    transport.default_port()
+                ),
+            ),
+        }
+    }
+    at.and_then(|at| u8::try_from(at).ok()).map(EndId)
+}
+
+fn first(listen: &[Found<End>]) -> String {
+    listen.first().map_or_else(String::new, |end| format!("{} {}", end.value.transport.as_str(), end.value.address))
+}
+
+fn tell_apart((name, peer): (&str, &PeerRead), (other_name, other): (&str, &PeerRead), notes: &mut Notes) {
+    if let (Some(one), Some(two)) = (&peer.address, &other.address) {
+        let ((one_over, one_at), (two_over, two_at)) = (one.value, two.value);
+        if one_at == two_at {
+            let what = format!("{name} has the same address as {other_name}, on line {}", two.line);
+            notes.error(one.line, what, "they are told apart by their addresses: give each its own");
+        } else if one_at.ip() == two_at.ip() && one_over.is_reliable() && two_over.is_reliable() && peer.end == other.end {
+            // The port that a connection comes from is anybody's.
+            let what =
+                format!("{name} connects from the same host as {other_name}, on line {}, and to the same address", two.line);
+            notes.error(
+                one.line,
+                what,
+                "they cannot be told apart: add an address to `sip.listen`, and name it as `local` of one of them",
+            );
+        }
+    }
+    let clash = peer.networks.iter().find(|one| other.networks.iter().any(|two| two.value.overlaps(one.value)));
+    if let Some(clash) = clash {
+        let what = format!("the network `{}` of {name} overlaps one of {other_name}", clash.value);
+        notes.warning(clash.line, what, format!("what comes from both is taken for {other_name}'s"));
+    }
+}
+
+/// SRTP ends here on both sides or on neither.
+pub(super) fn check_media_as(pbx: Option<&PeerRead>, trunks: &[(TrunkName, PeerRead)], notes: &mut Notes) {
+    let Some(pbx) = pbx else { return };
+    for (name, trunk) in trunks {
+        let (line, has, lacks) = match (pbx.media_as_line, trunk.media_as_line) {
+            (Some(line), None) => (line, "[pbx]".to_owned(), format!("trunk `{name}`")),
+            (None, Some(line)) => (line, format!("trunk `{name}`"), "[pbx]".to_owned()),
+            (Some(_), Some(_)) | (None, None) => continue,
+        };
+        notes.error(
+            line,
+            format!("{has} says `media_as`, and {lacks} does not"),
+            format!("say it for {lacks} as well: media_as = \"rtp\" where it takes plain RTP, \"srtp\" where it must not, or \"either\""),
+        );
+    }
+}
