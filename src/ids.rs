@@ -131,7 +131,9 @@ impl FromStr for CallId {
     }
 }
 
-/// A recording's name: 128 random bits, printed as 32 hexadecimal digits; the stem of its files.
+/// A recording's name: its call's number, then 64 random bits, printed as 32 hexadecimal digits; the stem of its files.
+///
+/// So a file whose row was lost still tells which call it is of.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordingId([u8; 16]);
 
@@ -140,6 +142,21 @@ impl RecordingId {
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
+    }
+
+    /// Returns the id of this call's recording; `random` tells it from any other.
+    #[must_use]
+    pub const fn of_call(call: CallId, random: u64) -> Self {
+        let [c0, c1, c2, c3, c4, c5, c6, c7] = call.0.to_be_bytes();
+        let [r0, r1, r2, r3, r4, r5, r6, r7] = random.to_be_bytes();
+        Self([c0, c1, c2, c3, c4, c5, c6, c7, r0, r1, r2, r3, r4, r5, r6, r7])
+    }
+
+    /// Returns the call that a recording with this name is of. Of a recording that an earlier version made it is any number.
+    #[must_use]
+    pub const fn call(&self) -> CallId {
+        let [c0, c1, c2, c3, c4, c5, c6, c7, ..] = self.0;
+        CallId(u64::from_be_bytes([c0, c1, c2, c3, c4, c5, c6, c7]))
     }
 
     /// Returns the 16 bytes.

@@ -16,12 +16,13 @@ mod support;
 use std::time::{Duration, Instant};
 
 use mitschnitt::demo::Flow;
+use rusqlite::Connection;
 use rustix::process::Signal;
 use serde_json::Value;
 use support::child::Running;
 use support::pair::{Pair, Talk, alaw, recordings_begun};
 use support::reader;
-use support::site::{Site, policy};
+use support::site::{Policy, Site, policy};
 use support::{A_WHILE, until};
 
 #[test]
@@ -84,6 +85,79 @@ fn the_next_call_after_a_restart_is_recorded() {
     });
     assert_eq!(row["reason"], "recorded");
     scene.site.verify(row["recording"].as_str().unwrap());
+}
+
+#[test]
+fn a_recording_whose_row_was_not_written_yet_belongs_to_its_call_after_a_restart_and_can_be_erased() {
+    let site = Site::new(Policy { announcement_ms: 3000, ..policy("announce") });
+    let proxy = site.start();
+    let pair = Pair::new(&site);
+    let talk = pair.call();
+    until("the call in the ledger", A_WHILE, || Some(rows(&site)).filter(|rows| rows.len() == 1));
+    let held = held_ledger(&site);
+    let before = held.query_row("SELECT count(*), count(recording) FROM calls", [], |row| Ok((row.get(0)?, row.get(1)?)));
+    assert_eq!(before, Ok((1, 0)), "the call has a row, and its recording is in none");
+    talk.both_speak();
+    recordings_begun(&site, 1.0);
+    kill(proxy);
+    drop(held);
+    talk.both().into_iter().for_each(|call| call.line().unwrap().say_nothing());
+
+    let _proxy = site.start();
+
+    let rows = rows(&site);
+    let [row] = rows.as_slice() else { panic!("one call has one row: {rows:?}") };
+    let id = row["recording"].as_str().expect("the row has the recording");
+    assert_eq!((&row["state"], &row["reason"], &row["trunk"]), (&"torn".into(), &"torn".into(), &"carrier".into()));
+    assert_eq!(&id[..16], row["call"].as_str().unwrap());
+    assert_eq!(reader::verify(&site, id), ("torn".to_owned(), Some(1)));
+    site.cli(&["recordings", "erase", id, "--reason", "a test", "--yes"]).must_succeed();
+    assert!(!site.data().join("keys").join(format!("{id}.key")).exists());
+}
+
+#[test]
+fn a_recording_of_which_the_ledger_knows_nothing_is_found_and_opens_for_its_purpose_alone() {
+    let site = Site::new(policy("announce"));
+    let proxy = site.start();
+    let pair = Pair::new(&site);
+    let held = held_ledger(&site);
+    let talk = pair.recorded_call(&site, 1.0);
+    talk.each_is_heard(50);
+    kill(proxy);
+    drop(held);
+    talk.both().into_iter().for_each(|call| call.line().unwrap().say_nothing());
+    assert_eq!(rows(&site), Vec::<Value>::new());
+
+    let _proxy = site.start();
+
+    let rows = rows(&site);
+    let [row] = rows.as_slice() else { panic!("there is one recording: {rows:?}") };
+    let id = row["recording"].as_str().expect("the row has the recording");
+    assert_eq!((&row["state"], &row["reason"], &row["direction"]), (&"torn".into(), &"found".into(), &Value::Null));
+    let export = |purpose: &str| {
+        let (key, out) = (site.recipient_secret(), site.path().join("found.wav"));
+        site.cli(&[
+            "recordings",
+            "export",
+            id,
+            "--key",
+            key.to_str().unwrap(),
+            "--purpose",
+            purpose,
+            "--out",
+            out.to_str().unwrap(),
+        ])
+    };
+    assert_eq!(export("training").status.code(), Some(4), "the evidence inside names another");
+    export("quality").must_succeed();
+}
+
+/// Keeps the proxy from writing to its ledger until it is dropped.
+fn held_ledger(site: &Site) -> Connection {
+    let held = Connection::open(site.data().join("ledger.db")).unwrap();
+    held.busy_timeout(A_WHILE).unwrap();
+    held.execute_batch("BEGIN IMMEDIATE").unwrap();
+    held
 }
 
 /// Two calls when the proxy was killed: one was recorded for two seconds, the other, on hold, was not told yet.

@@ -116,9 +116,8 @@ impl Desk {
         hasher.finish()
     }
 
-    pub(super) fn draw_recording(&mut self) -> RecordingId {
-        let number = (u128::from(self.draw()) << 64) | u128::from(self.draw());
-        RecordingId::from_bytes(number.to_be_bytes())
+    pub(super) fn draw_recording(&mut self, call: CallId) -> RecordingId {
+        RecordingId::of_call(call, self.draw())
     }
 
     pub(super) fn refuse_stranger(&mut self, from: Flow, bytes: Bytes) {

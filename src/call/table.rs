@@ -281,11 +281,12 @@ impl Table {
             self.calls.push(None);
             u32::try_from(self.calls.len() - 1).expect("limits::CALLS is far below 2^32")
         });
+        let id = CallId::from_u64(self.desk.draw());
         let call = Call::begin(
             Beginning {
-                id: CallId::from_u64(self.desk.draw()),
+                id,
                 slot,
-                recording: self.desk.draw_recording(),
+                recording: self.desk.draw_recording(id),
                 direction,
                 trunk: (trunk_at, trunk),
                 policy,
@@ -297,7 +298,6 @@ impl Table {
             },
             now,
         );
-        let id = call.id;
         let is_full = self.live >= limits::CALLS;
         self.live += 1;
         self.by_call_id.entry(call.call_id.clone()).or_default().push(slot);

@@ -14,16 +14,16 @@ use crate::time::Wall;
 pub struct Entry {
     /// Its number.
     pub call: CallId,
-    /// When the INVITE came.
+    /// When the INVITE came; of a recording that was found, when that began.
     pub began: Wall,
     /// When it was answered.
     pub answered: Option<Wall>,
     /// When it was over. Of a call that a kill cut off nobody knows.
     pub ended: Option<Wall>,
-    /// Which way it was set up.
-    pub direction: Direction,
-    /// Over which trunk.
-    pub trunk: TrunkName,
+    /// Which way it was set up. Nothing of a call of which only a recording was found ([`Reason::Found`]).
+    pub direction: Option<Direction>,
+    /// Over which trunk. Nothing where the way is not known either.
+    pub trunk: Option<TrunkName>,
     /// Under which policy.
     pub policy: Option<String>,
     /// What it is recorded for.
@@ -186,8 +186,8 @@ mod tests {
             began: wall(0),
             answered: None,
             ended: Some(wall(30)),
-            direction: Direction::Inbound,
-            trunk: TrunkName::new("t"),
+            direction: Some(Direction::Inbound),
+            trunk: Some(TrunkName::new("t")),
             policy: None,
             purpose: None,
             state: State::None,

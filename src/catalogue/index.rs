@@ -21,6 +21,12 @@ pub trait Store: Send {
     /// The disk, or another process that holds the store.
     fn write(&mut self, writes: &[Write]) -> Result<(), StoreError>;
 
+    /// Returns those of these recordings that no row names, in the order of their names. One pass over the index, whatever their number.
+    ///
+    /// # Errors
+    /// The disk.
+    fn without_row(&self, recordings: Vec<RecordingId>) -> Result<Vec<RecordingId>, StoreError>;
+
     /// Marks what a killed process left open: recordings as torn, other calls as interrupted. Returns how many of each.
     ///
     /// # Errors
@@ -70,6 +76,15 @@ pub enum Write {
     Torn(RecordingId, Reason),
     /// The recording could not be begun, for this reason: there is none.
     Lost(RecordingId, Reason),
+    /// The recording lies on the disk, and no row named it: the process was killed, or lost power, before its row was written. The row of
+    /// its call ([`RecordingId::call`]) has it from there on, torn; where there is none, or that has another, one is made that knows no more
+    /// than this, for the reason [`Reason::Found`]. A recording that a row names already changes nothing.
+    Found {
+        /// Which.
+        recording: RecordingId,
+        /// When it began, as its file says.
+        began: Wall,
+    },
     /// What came from each leg of the call was so good. Of a call that was not answered nothing is kept, and of several bridges, as of
     /// forks, the one that carried the most counts.
     Measured(CallId, Box<[Quality; 2]>),

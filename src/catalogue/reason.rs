@@ -48,6 +48,9 @@ reasons! {
         "An operator refused or withdrew consent for a party; what was recorded until then, if anything, was kept.";
     /// The proxy was killed while it recorded.
     Torn = "torn", "The proxy was killed, or lost power, while it recorded; what was sealed until then opens and verifies.";
+    /// A recording was on the disk, and no row named it.
+    Found = "found",
+        "The recording lay on the disk, and the ledger had lost its row; whether it is whole, `recordings verify` says.";
     /// No policy matches it.
     NoPolicy = "no-policy", "No policy matches the call.";
     /// The policy says that it is not to be recorded.

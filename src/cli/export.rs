@@ -65,9 +65,10 @@ pub(super) fn export(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
         return Err(Stop::Trouble(Exit::NotFound, Trouble::new(what, "nothing on this machine can open it any more")));
     }
     let mut tell = |outcome| log(store.as_mut(), wanted.id, Some(&wanted.purpose), Deed::Export, outcome);
-    if entry.purpose.as_deref() != Some(wanted.purpose.as_str()) {
+    // Where the row does not know what it was made for, the evidence inside does, and decides all the same.
+    if let Some(own) = entry.purpose.as_deref().filter(|own| *own != wanted.purpose) {
         tell(Outcome::OtherPurpose)?;
-        return Err(other_purpose(wanted, entry.purpose.as_deref().unwrap_or("none")));
+        return Err(other_purpose(wanted, own));
     }
     let (secret, word) = match ready(&site, &entry, wanted, term) {
         Ok(ready) => ready,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::catalogue::{Access, Entry, Parties, Quality};
 use crate::control::masked;
-use crate::ids::Leg;
+use crate::ids::{Direction, Leg, TrunkName};
 use crate::private::Private;
 use crate::time::Wall;
 
@@ -27,8 +27,8 @@ pub(super) fn entry(entry: &Entry, is_in_full: bool) -> Value {
         "answered": time(entry.answered),
         "ended": time(entry.ended),
         "talked_s": entry.talked().map(|talked| talked.as_secs_f64()),
-        "direction": entry.direction.as_str(),
-        "trunk": entry.trunk.as_str(),
+        "direction": entry.direction.map(Direction::as_str),
+        "trunk": entry.trunk.as_ref().map(TrunkName::as_str),
         "policy": entry.policy,
         "purpose": entry.purpose,
         "calling": number(|parties| &parties.calling),

@@ -12,6 +12,7 @@ use crate::cli::site::{Site, style};
 use crate::cli::table::{Align, Cell, Table};
 use crate::cli::term::{Style, Term};
 use crate::control::masked;
+use crate::ids::{Direction, TrunkName};
 use crate::private::Private;
 use crate::time::Wall;
 
@@ -91,7 +92,7 @@ fn recorded(entries: &[Entry], is_in_full: bool) -> Table {
         table.row([
             Cell::new(seconds(entry.began)),
             Cell::new(entry.talked().map(length).unwrap_or_default()),
-            Cell::new(entry.direction.as_str()),
+            Cell::new(entry.direction.map(Direction::as_str).unwrap_or_default()),
             Cell::new(number(entry, |parties| &parties.calling, is_in_full)),
             Cell::new(number(entry, |parties| &parties.called, is_in_full)),
             Cell::new(entry.purpose.as_deref().unwrap_or_default()),
@@ -118,7 +119,7 @@ fn all(entries: &[Entry], is_in_full: bool) -> Table {
         table.row([
             Cell::new(seconds(entry.began)),
             Cell::new(entry.talked().map(length).unwrap_or_default()),
-            Cell::new(entry.direction.as_str()),
+            Cell::new(entry.direction.map(Direction::as_str).unwrap_or_default()),
             Cell::new(number(entry, |parties| &parties.calling, is_in_full)),
             Cell::new(number(entry, |parties| &parties.called, is_in_full)),
             Cell::new(entry.policy.as_deref().unwrap_or_default()),
@@ -146,7 +147,7 @@ fn heard(entries: &[Entry]) -> Table {
         table.row([
             Cell::new(seconds(entry.began)),
             Cell::new(entry.talked().map(length).unwrap_or_default()),
-            Cell::new(entry.trunk.as_str()),
+            Cell::new(entry.trunk.as_ref().map(TrunkName::as_str).unwrap_or_default()),
             pbx,
             trunk,
             Cell::styled(entry.reason.as_str(), weight(entry.reason)),
@@ -178,7 +179,12 @@ fn score(quality: &Quality) -> Cell {
 /// What an operator should look at stands out.
 fn weight(reason: Reason) -> Style {
     match reason {
-        Reason::Torn | Reason::VaultUnavailable | Reason::PortsExhausted | Reason::Overload | Reason::Interrupted => Style::Bad,
+        Reason::Torn
+        | Reason::Found
+        | Reason::VaultUnavailable
+        | Reason::PortsExhausted
+        | Reason::Overload
+        | Reason::Interrupted => Style::Bad,
         Reason::AnnouncementCodec
         | Reason::AnnouncementHeld
         | Reason::AnnouncementInterrupted

@@ -115,7 +115,13 @@ fn facts(entry: &Entry, is_in_full: bool) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         ("reason", format!("{}{}", entry.reason, leg.unwrap_or_default())),
         ("call", entry.call.to_string()),
-        ("way", format!("{} over {}", entry.direction, entry.trunk)),
+        (
+            "way",
+            match (entry.direction, &entry.trunk) {
+                (Some(direction), Some(trunk)) => format!("{direction} over {trunk}"),
+                (_, _) => "not known".into(),
+            },
+        ),
         ("from", or_erased(number(entry, |parties| &parties.calling, is_in_full), entry)),
         ("to", or_erased(number(entry, |parties| &parties.called, is_in_full), entry)),
         ("policy", entry.policy.clone().unwrap_or_else(|| "none".into())),
@@ -174,7 +180,11 @@ fn ms(time: Duration) -> String {
 }
 
 fn or_erased(number: String, entry: &Entry) -> String {
-    if entry.parties.is_none() { "erased".into() } else { number }
+    match &entry.parties {
+        Some(_) => number,
+        None if entry.reason == Reason::Found => "not known".into(),
+        None => "erased".into(),
+    }
 }
 
 fn files(site: &Site, recording: RecordingId, state: State) -> Vec<(&'static str, String)> {

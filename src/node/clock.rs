@@ -34,7 +34,12 @@ impl Clock {
 
 /// Reads the wall clock. A clock before 1970 counts backwards, as `Wall` does.
 pub(crate) fn wall() -> Wall {
-    let micros = match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
+    of(SystemTime::now())
+}
+
+/// Returns a time of the system's as ours.
+pub(crate) fn of(time: SystemTime) -> Wall {
+    let micros = match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |micros| -micros),
     };

@@ -1,6 +1,7 @@
 //! The ledger's thread: every call's story and every recording's outcome becomes a row, in batches.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::ids::CallId;
 use crate::limits::LEDGER_ROWS_WAITING;
 use crate::media::{BridgeTallies, LegQuality};
 use crate::node::alive::Alive;
+use crate::node::found;
 use crate::node::metrics::Metrics;
 use crate::node::queue::{self, Giver, Taker};
 use crate::time::{Moment, Wall};
@@ -28,8 +30,19 @@ pub(super) struct Ledger {
 ///
 /// # Errors
 /// The store cannot be written, or there is no thread to be had.
-pub(super) fn start(mut store: Box<dyn Store>, metrics: Arc<Metrics>, alive: Alive) -> io::Result<(Ledger, JoinHandle<()>)> {
+pub(super) fn start(
+    mut store: Box<dyn Store>,
+    data: &Path,
+    metrics: Arc<Metrics>,
+    alive: Alive,
+) -> io::Result<(Ledger, JoinHandle<()>)> {
     let [torn, interrupted] = store.mark_torn().map_err(io::Error::other)?;
+    // After the rest: a call that is now taken for one that nothing was recorded of may have a recording after all.
+    let found = found::adopt(store.as_mut(), data)?;
+    if found > 0 {
+        metrics.recordings_torn.inc_by(found);
+        tracing::warn!(found, "recordings_without_row");
+    }
     if torn + interrupted > 0 {
         metrics.recordings_torn.inc_by(torn);
         tracing::warn!(torn, interrupted, "left_open_by_the_last_run");
@@ -65,6 +78,7 @@ fn write(store: &mut dyn Store, waits: &Taker<Write>, metrics: &Metrics) {
                     Write::Sealed(recording, _) | Write::Torn(recording, _) | Write::Lost(recording, _) => {
                         tracing::error!(%recording, "row_lost");
                     }
+                    Write::Found { recording, .. } => tracing::error!(%recording, "row_lost"),
                     Write::Measured(call, _) => tracing::error!(%call, "quality_lost"),
                 }
             }
@@ -162,7 +176,8 @@ mod tests {
         let (go_on, waits) = mpsc::channel();
         let store = Box::new(Slow { began, waits });
         let alive = Alive::new("ledger", tokio::sync::mpsc::channel(1).0);
-        let (ledger, thread) = start(store, Arc::clone(&metrics), alive).unwrap();
+        let nothing = tempfile::tempdir().unwrap();
+        let (ledger, thread) = start(store, nothing.path(), Arc::clone(&metrics), alive).unwrap();
         let lines =
             |count: usize| (0..count).for_each(|_| ledger.send(Write::Torn(RecordingId::from_bytes([1; 16]), Reason::Torn)));
 
@@ -190,6 +205,10 @@ mod tests {
             let _nobody = self.began.send(());
             let _hung_up = self.waits.recv();
             Ok(())
+        }
+
+        fn without_row(&self, _: Vec<RecordingId>) -> Result<Vec<RecordingId>, StoreError> {
+            Ok(Vec::new())
         }
 
         fn mark_torn(&mut self) -> Result<[u64; 2], StoreError> {

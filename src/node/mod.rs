@@ -14,6 +14,7 @@ mod certificates;
 mod clock;
 mod disk;
 mod entropy;
+mod found;
 mod inbox;
 mod lane;
 mod ledger;

@@ -86,7 +86,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
     })?;
 
     let (ended, mut ends) = mpsc::channel(threads + 2);
-    let (ledger, ledger_thread) = ledger::start(store, Arc::clone(&metrics), Alive::new("ledger", ended.clone()))
+    let (ledger, ledger_thread) = ledger::start(store, &data, Arc::clone(&metrics), Alive::new("ledger", ended.clone()))
         .map_err(|error| format!("the ledger cannot be opened: {error}"))?;
     // Bounded by what tells: each recording that was begun fails at most once.
     let (failed, mut failures) = mpsc::unbounded_channel();

@@ -3,6 +3,7 @@
 //! `manual/format.md` is the specification; the constants here are its numbers. All integers are big-endian.
 
 use std::fmt;
+use std::io::Read;
 
 use sha2::{Digest, Sha256};
 
@@ -59,6 +60,14 @@ pub struct Header {
 }
 
 impl Header {
+    /// Reads what a recording's file begins with, without any key; nothing where that is not whole.
+    #[must_use]
+    pub fn read(mut file: impl Read) -> Option<Self> {
+        let mut bytes = [0; HEADER_BYTES];
+        file.read_exact(&mut bytes).ok()?;
+        Self::parse(&bytes).ok()
+    }
+
     pub(super) fn to_bytes(self) -> [u8; HEADER_BYTES] {
         let mut bytes = Vec::with_capacity(HEADER_BYTES);
         bytes.extend_from_slice(&MAGIC);

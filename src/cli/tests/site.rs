@@ -100,7 +100,7 @@ impl Site {
             ..entry(1, 0, 62)
         };
         let torn = Entry {
-            direction: Direction::Outbound,
+            direction: Some(Direction::Outbound),
             state: State::Torn,
             reason: Reason::Torn,
             recording: Some(other()),
@@ -236,8 +236,8 @@ pub(super) fn entry(call: u64, began: i64, talked: i64) -> Entry {
         began: wall(began),
         answered: Some(wall(began + 2)),
         ended: Some(wall(began + 2 + talked)),
-        direction: Direction::Inbound,
-        trunk: TrunkName::new("carrier"),
+        direction: Some(Direction::Inbound),
+        trunk: Some(TrunkName::new("carrier")),
         policy: Some("all".into()),
         purpose: Some("quality".into()),
         state: State::Sealed,
@@ -267,6 +267,10 @@ struct Shared(Arc<Mutex<Memory>>);
 impl Store for Shared {
     fn write(&mut self, _: &[Write]) -> Result<(), StoreError> {
         unreachable!("the command line writes no rows")
+    }
+
+    fn without_row(&self, _: Vec<RecordingId>) -> Result<Vec<RecordingId>, StoreError> {
+        unreachable!("the command line looks for no rows that were lost")
     }
 
     fn mark_torn(&mut self) -> Result<[u64; 2], StoreError> {

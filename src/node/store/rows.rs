@@ -6,7 +6,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Type, ValueRef};
 use rusqlite::{OptionalExtension as _, Row, Statement, Transaction, named_params, params};
 
 use crate::catalogue::{Entry, Parties, Quality, State, Totals, Write};
-use crate::ids::{CallId, Direction, Leg, TrunkName};
+use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::private::Private;
 use crate::time::Wall;
 
@@ -30,6 +30,18 @@ const PUT_CALL: &str = "
 const PUT_PARTIES: &str = "
     INSERT INTO parties (call, calling, called, call_id) VALUES (?1, ?2, ?3, ?4)
     ON CONFLICT (call) DO UPDATE SET calling = excluded.calling, called = excluded.called, call_id = excluded.call_id";
+
+/// Of a call whose row has no recording; what was taken for a call that nothing was recorded of is one that was cut off.
+const FIND: &str = "
+    UPDATE calls SET recording = ?2, state = 'torn', reason = CASE reason WHEN 'interrupted' THEN 'torn' ELSE 'found' END
+    WHERE call = ?1 AND recording IS NULL";
+
+/// The columns that want a way have one; a trunk without a name says that it is not known.
+const FIND_ALONE: &str = "
+    INSERT INTO calls (call, began_us, direction, trunk, state, reason, recording)
+    VALUES (?1, ?3, 'inbound', '', 'torn', 'found', ?2) ON CONFLICT (call) DO NOTHING";
+
+const HAS_ROW: &str = "SELECT EXISTS (SELECT 1 FROM calls WHERE recording = ?1)";
 
 const SEAL: &str = "
     UPDATE calls SET state = 'sealed', pbx_packets = ?2, trunk_packets = ?3, gaps = ?4, lost = ?5, size_bytes = ?6
@@ -75,8 +87,26 @@ pub(super) fn do_write(transaction: &Transaction<'_>, write: &Write) -> rusqlite
         Write::Torn(recording, reason) => {
             transaction.prepare(TEAR)?.execute([recording.to_string().as_str(), reason.as_str()]).map(drop)
         }
+        Write::Found { recording, began } => find(transaction, *recording, *began),
         Write::Measured(call, quality) => measure(transaction, *call, quality),
     }
+}
+
+fn find(transaction: &Transaction<'_>, recording: RecordingId, began: Wall) -> rusqlite::Result<()> {
+    let name = recording.to_string();
+    if transaction.query_row(HAS_ROW, [&name], |row| row.get(0))? {
+        return Ok(());
+    }
+    let mut call = recording.call();
+    if transaction.prepare(FIND)?.execute([&call.to_string(), &name])? > 0 {
+        return Ok(());
+    }
+    let mut alone = transaction.prepare(FIND_ALONE)?;
+    // A number that is taken is another call's.
+    while alone.execute(params![call.to_string(), name, began.unix_micros()])? == 0 {
+        call = CallId::from_u64(call.as_u64().wrapping_add(1));
+    }
+    Ok(())
 }
 
 fn measure(transaction: &Transaction<'_>, call: CallId, legs: &[Quality; 2]) -> rusqlite::Result<()> {
@@ -141,8 +171,8 @@ fn put(transaction: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<()> {
         ":began_us": entry.began.unix_micros(),
         ":answered_us": entry.answered.map(Wall::unix_micros),
         ":ended_us": entry.ended.map(Wall::unix_micros),
-        ":direction": entry.direction.as_str(),
-        ":trunk": entry.trunk.as_str(),
+        ":direction": entry.direction.unwrap_or(Direction::Inbound).as_str(),
+        ":trunk": entry.trunk.as_ref().map_or("", TrunkName::as_str),
         ":policy": entry.policy,
         ":purpose": entry.purpose,
         ":state": entry.state.as_str(),
@@ -184,13 +214,14 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         }),
         None => None,
     };
+    let trunk = Some(row.get::<_, String>("trunk")?).filter(|trunk| !trunk.is_empty()).map(|trunk| TrunkName::new(&trunk));
     Ok(Entry {
         call: word(row, "call")?,
         began: Wall::from_unix_micros(row.get("began_us")?),
         answered: wall("answered_us")?,
         ended: wall("ended_us")?,
-        direction: row.get::<_, Word<Direction>>("direction")?.0,
-        trunk: TrunkName::new(&row.get::<_, String>("trunk")?),
+        direction: trunk.is_some().then(|| row.get::<_, Word<Direction>>("direction")).transpose()?.map(|word| word.0),
+        trunk,
         policy: row.get("policy")?,
         purpose: row.get("purpose")?,
         state: if row.get("is_erased")? { State::Erased } else { word(row, "state")? },

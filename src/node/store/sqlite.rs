@@ -123,6 +123,26 @@ impl Store for SqliteStore {
         self.transaction(|transaction| writes.iter().try_for_each(|write| do_write(transaction, write)))
     }
 
+    fn without_row(&self, mut recordings: Vec<RecordingId>) -> Result<Vec<RecordingId>, StoreError> {
+        recordings.sort_unstable();
+        let sought = self.db.prepare("SELECT recording FROM calls WHERE recording IS NOT NULL ORDER BY recording");
+        let without = sought.and_then(|mut statement| {
+            let mut rows = statement.query([])?;
+            let mut named: Option<RecordingId> = rows.next()?.map(|row| word(row, "recording")).transpose()?;
+            let mut without = Vec::new();
+            for recording in recordings {
+                while named.is_some_and(|named| named < recording) {
+                    named = rows.next()?.map(|row| word(row, "recording")).transpose()?;
+                }
+                if named != Some(recording) {
+                    without.push(recording);
+                }
+            }
+            Ok(without)
+        });
+        without.map_err(|error| failed(&self.path, error))
+    }
+
     fn mark_torn(&mut self) -> Result<[u64; 2], StoreError> {
         let mut marked = [0; 2];
         self.transaction(|transaction| {

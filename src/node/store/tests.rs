@@ -50,6 +50,42 @@ fn a_recordings_state_only_goes_forward() {
 }
 
 #[test]
+fn a_recording_without_a_row_is_its_calls_where_that_has_none_and_stands_alone_otherwise() {
+    let (_home, mut store) = kept();
+    let found = |recording| Write::Found { recording, began: wall(77) };
+    let going_on = Entry { reason: Reason::InProgress, ended: None, ..unrecorded(7) };
+    let [of_seven, of_one, of_none] = [7, 1, 5].map(|call| RecordingId::of_call(CallId::from_u64(call), 3));
+    store.write(&[put(&entry(1)), put(&going_on)]).unwrap();
+    store.mark_torn().unwrap();
+    assert_eq!(store.without_row(vec![of_none, id(1), of_seven, of_one]).unwrap(), [of_one, of_none, of_seven]);
+
+    store.write(&[of_seven, of_one, of_none, id(1), of_none].map(found)).unwrap();
+
+    assert_eq!(store.without_row(vec![of_none, id(1), of_seven, of_one]).unwrap(), []);
+    let row = |recording| store.recording(recording).unwrap().unwrap();
+    let its_calls = Entry { reason: Reason::Torn, state: State::Torn, recording: Some(of_seven), ..going_on };
+    assert_eq!(row(of_seven), its_calls);
+    assert_eq!(row(id(1)), Entry { state: State::Torn, reason: Reason::Torn, ..entry(1) }, "it was named already");
+    let alone = |call, recording| Entry {
+        call: CallId::from_u64(call),
+        answered: None,
+        began: wall(77),
+        direction: None,
+        trunk: None,
+        policy: None,
+        purpose: None,
+        state: State::Torn,
+        reason: Reason::Found,
+        leg: None,
+        recording: Some(recording),
+        parties: None,
+        ..entry(call)
+    };
+    assert_eq!(row(of_none), alone(5, of_none));
+    assert_eq!(row(of_one), alone(2, of_one), "its call has another recording, and the next number is free");
+}
+
+#[test]
 fn a_recording_that_left_nothing_is_none() {
     let (_home, mut store) = kept();
     store.write(&[put(&entry(1))]).unwrap();
@@ -369,8 +405,8 @@ fn entry(n: u64) -> Entry {
         began: wall(n),
         answered: Some(wall(n + 1)),
         ended: None,
-        direction: Direction::Inbound,
-        trunk: TrunkName::new("carrier"),
+        direction: Some(Direction::Inbound),
+        trunk: Some(TrunkName::new("carrier")),
         policy: Some("all".into()),
         purpose: Some("quality".into()),
         state: State::Recording,

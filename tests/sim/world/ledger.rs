@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use mitschnitt::catalogue::{Access, Entry, Filter, Reason, State, Store, StoreError, Which, Write};
 use mitschnitt::ids::{CallId, RecordingId};
+use mitschnitt::time::Wall;
 
 /// All rows, by the call's number.
 #[derive(Default)]
@@ -17,6 +18,18 @@ impl Rows {
     /// Every row.
     pub fn all(&self) -> impl Iterator<Item = &Entry> {
         self.calls.values()
+    }
+
+    /// Of a call without a row nothing is recorded in any world: the row of an INVITE is written seconds before the grant.
+    fn find(&mut self, recording: RecordingId, began: Wall) {
+        if self.recordings.contains_key(&recording) {
+            return;
+        }
+        let row = self.calls.get_mut(&recording.call()).filter(|entry| entry.recording.is_none());
+        let entry = row.unwrap_or_else(|| panic!("{recording}, begun at {began}, is of no call that has a row"));
+        (entry.recording, entry.state) = (Some(recording), State::Torn);
+        entry.reason = if entry.reason == Reason::Interrupted { Reason::Torn } else { Reason::Found };
+        self.recordings.insert(recording, entry.call);
     }
 
     fn change(&mut self, recording: RecordingId, change: impl FnOnce(&mut Entry)) {
@@ -51,12 +64,19 @@ impl Store for Rows {
                 Write::Lost(recording, reason) => self.change(*recording, |entry| {
                     (entry.state, entry.reason, entry.recording) = (State::None, *reason, None);
                 }),
+                Write::Found { recording, began } => self.find(*recording, *began),
                 Write::Measured(call, quality) => {
                     self.calls.entry(*call).and_modify(|entry| entry.quality = Some(**quality));
                 }
             }
         }
         Ok(())
+    }
+
+    fn without_row(&self, mut recordings: Vec<RecordingId>) -> Result<Vec<RecordingId>, StoreError> {
+        recordings.retain(|recording| !self.recordings.contains_key(recording));
+        recordings.sort_unstable();
+        Ok(recordings)
     }
 
     fn mark_torn(&mut self) -> Result<[u64; 2], StoreError> {

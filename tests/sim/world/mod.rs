@@ -211,7 +211,7 @@ impl<'p> World<'p> {
 
     fn new(plan: &'p Plan) -> Self {
         let chance = plan.chance();
-        let mut rows = Rows::default();
+        let (disk, mut rows) = (Disk::new(chance.split(3)), Rows::default());
         let now = Moment::from_millis(1);
         let mut world = Self {
             plan,
@@ -224,8 +224,8 @@ impl<'p> World<'p> {
             due: BTreeSet::new(),
             due_of: BTreeMap::new(),
             wire: Wire::new(plan.wire, chance.split(1)),
-            node: Some(Node::start(chance.split(2), plan.timing, plan.pace, &mut rows, now)),
-            disk: Disk::new(chance.split(3)),
+            node: Some(Node::start(chance.split(2), plan.timing, plan.pace, &disk, &mut rows, now)),
+            disk,
             rows,
             model: Model::new(plan.rules()),
             ladder: Ladder::default(),
@@ -342,7 +342,7 @@ impl<'p> World<'p> {
             Event::Up => {
                 self.starts += 1;
                 let chance = self.chance.split(self.starts);
-                self.node = Some(Node::start(chance, self.plan.timing, self.plan.pace, &mut self.rows, self.now));
+                self.node = Some(Node::start(chance, self.plan.timing, self.plan.pace, &self.disk, &mut self.rows, self.now));
                 self.ladder.note(self.now, "the box is up again".into());
                 self.model.fault(self.now, model::Fault::Restarted);
             }
@@ -550,7 +550,8 @@ impl<'p> World<'p> {
         if let Some(node) = self.node.take() {
             let held = node.dismantle(&weighed);
             self.report.heap_bytes = held.iter().map(|&(_, bytes)| bytes).sum();
-            let new = Node::start(Chance::new(1), self.plan.timing, self.plan.pace, &mut Rows::default(), self.now);
+            let (nothing, none) = (&Disk::new(Chance::new(1)), &mut Rows::default());
+            let new = Node::start(Chance::new(1), self.plan.timing, self.plan.pace, nothing, none, self.now);
             let new = new.dismantle(&weighed).iter().map(|&(_, bytes)| bytes).sum::<u64>();
             let most = new + HEAP_AT_REST + HEAP_AFTER_A_CALL * self.report.calls;
             if self.report.heap_bytes > most {

@@ -44,6 +44,8 @@ pub struct Timing {
     pub lane: Duration,
     /// The disk's thread, beside what the disk itself takes.
     pub disk: Duration,
+    /// The ledger's thread.
+    pub ledger: Duration,
     /// Chunks that may wait for the disk.
     pub chunks_waiting: usize,
 }
@@ -87,6 +89,7 @@ pub struct Node {
     works: VecDeque<Work>,
     disk_runs: Option<Moment>,
     rows: VecDeque<Write>,
+    rows_run: Option<Moment>,
     entropy: Chance,
     wall_offset: i64,
     sync_runs: Option<Moment>,
@@ -249,14 +252,25 @@ fn carrier_network() -> std::net::IpAddr {
     std::net::Ipv4Addr::new(198, 51, 100, 0).into()
 }
 
+/// What the next start does to the ledger of a box that died.
+pub fn settle(disk: &Disk, rows: &mut dyn Store) {
+    rows.mark_torn().expect("the simulated ledger takes all");
+    let with_keys = disk.recordings().filter(|(_, _, keys)| keys.is_some()).map(|(id, ..)| id).collect();
+    let found = rows.without_row(with_keys).expect("the simulated ledger is read");
+    let began = Wall::from_unix_micros(WALL);
+    let found: Vec<_> = found.into_iter().map(|recording| Write::Found { recording, began }).collect();
+    rows.write(&found).expect("the simulated ledger takes all");
+}
+
 fn sooner(runs: &mut Option<Moment>, at: Moment) {
     *runs = Some(runs.map_or(at, |known| known.min(at)));
 }
 
 impl Node {
-    /// Starts a process; what a killed one left open in the ledger is marked first, as the shell does.
-    pub fn start(mut chance: Chance, timing: Timing, pace: Pace, rows: &mut dyn Store, now: Moment) -> Self {
-        rows.mark_torn().expect("the simulated ledger takes all");
+    /// Starts a process; what a killed one left open in the ledger is marked first, and what it recorded without a row is given one, as the
+    /// shell does.
+    pub fn start(mut chance: Chance, timing: Timing, pace: Pace, disk: &Disk, rows: &mut dyn Store, now: Moment) -> Self {
+        settle(disk, rows);
         let wall = Wall::from_unix_micros(WALL + now.as_micros() as i64);
         let (_, recipient) = &*KEYS;
         let lane = |seed| Thread {
@@ -283,6 +297,7 @@ impl Node {
             works: VecDeque::new(),
             disk_runs: None,
             rows: VecDeque::new(),
+            rows_run: None,
             entropy,
             wall_offset: WALL,
             sync_runs: Some(now),
@@ -370,7 +385,7 @@ impl Node {
     /// When the next thread runs.
     pub fn deadline(&self) -> Option<Moment> {
         let lanes = self.lanes.iter().flat_map(|thread| [thread.runs, thread.lane.deadline()]);
-        let others = [self.signalling.runs, self.table.deadline(), self.disk_runs, self.sync_runs];
+        let others = [self.signalling.runs, self.table.deadline(), self.disk_runs, self.sync_runs, self.rows_run];
         lanes.chain(others).flatten().min()
     }
 
@@ -388,8 +403,12 @@ impl Node {
         if self.disk_runs.is_some_and(|at| at <= now) || self.sync_runs.is_some_and(|at| at <= now) {
             self.run_disk(now, disk);
         }
-        // The ledger's thread: no packet and no call waits for it.
-        if !self.rows.is_empty() {
+        // The ledger's thread: no packet and no call waits for it, and it may be behind the disk.
+        if !self.rows.is_empty() && self.rows_run.is_none() {
+            self.rows_run = Some(now + self.within(self.timing.ledger, 16, now));
+        }
+        if self.rows_run.is_some_and(|at| at <= now) {
+            self.rows_run = None;
             let batch: Vec<Write> = self.rows.drain(..).collect();
             rows.write(&batch).expect("the simulated ledger takes all");
         }

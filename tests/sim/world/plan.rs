@@ -129,7 +129,8 @@ const fn ms(millis: u64) -> Duration {
 pub const GOOD: Quality = Quality { delay: ms(2), jitter: ms(0), lost: 0, doubled: 0, cut_short: 0 };
 
 /// Threads as they are on a machine that has enough to do.
-pub const BUSY: Timing = Timing { signalling: ms(1), lane: Duration::from_micros(500), disk: ms(10), chunks_waiting: 4096 };
+pub const BUSY: Timing =
+    Timing { signalling: ms(1), lane: Duration::from_micros(500), disk: ms(10), ledger: ms(20), chunks_waiting: 4096 };
 
 impl Plan {
     /// A world with good wires in which nothing goes wrong by itself: for scenarios.
@@ -201,6 +202,7 @@ impl Plan {
                 signalling: ms(chance.between(0, 20)),
                 lane: ms(chance.between(0, 8)),
                 disk: ms(chance.between(0, 400)),
+                ledger: ms(chance.split(5).between(0, 400)),
                 chunks_waiting: chance.between(4, 64) as usize,
             },
         };

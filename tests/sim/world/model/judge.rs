@@ -331,8 +331,10 @@ fn rows_of(model: &Model, at: Moment, calls: &[&Call], files: &[&File], rows: &[
         return fail("ended-early", format!("the row of {} is ended, and the call is up", last.id));
     }
     // 299 recordings that no row names, and that no request finds: not here, whatever died.
-    if rows.is_empty() && !files.is_empty() {
-        return fail("file-without-row", format!("{} has {} files and no row", last.id, files.len()));
+    let recordings = rows.iter().filter(|row| row.recording).count();
+    if recordings < files.len() {
+        let what = format!("{recordings} rows of {} name a recording, and there are {} files", last.id, files.len());
+        return fail("file-without-row", what);
     }
     let began = calls.first().map_or(at, |call| call.began);
     let until = calls.iter().try_fold(began, |latest, call| Some(latest.max(call.over()?)));
@@ -342,7 +344,6 @@ fn rows_of(model: &Model, at: Moment, calls: &[&Call], files: &[&File], rows: &[
             || model.faults.disk.iter().any(|&(from, to)| {
                 until.is_none_or(|until| from <= until + writing) && to.is_none_or(|to| to + writing >= began)
             });
-    let recordings = rows.iter().filter(|row| row.recording).count();
     if !hurt && recordings != files.len() {
         return fail(
             "row-and-file-differ",
