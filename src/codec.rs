@@ -1,4 +1,8 @@
-//! The speech codecs that the recorder itself speaks and hears; all other codecs are relayed and recorded as they come.
+//! The speech codecs that the recorder itself speaks and hears; all other codecs are relayed and recorded as they come, and announced in
+//! where an announcement's payloads lie ready for them.
+
+use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 /// A codec, with all that its RTP clock and its bytes depend on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -142,5 +146,142 @@ impl Codec {
             Self::G722 => 0xfa,
             Self::L16 { .. } | Self::Opus => 0,
         }
+    }
+}
+
+/// What speech is in, as a description says.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Coding {
+    /// A codec of ours.
+    Ours(Codec),
+    /// Another.
+    Foreign(Foreign),
+}
+
+impl Coding {
+    /// Returns the coding that `a=rtpmap` and `a=fmtp` say.
+    #[must_use]
+    pub fn of(name: &str, clock: u32, channels: u8, fmtp: &str) -> Self {
+        Codec::from_rtpmap(name, clock, channels)
+            .map_or_else(|| Self::Foreign(Foreign::of(name, clock, channels, fmtp)), Self::Ours)
+    }
+
+    /// Reads what an operator writes: `a=rtpmap` without its payload type, and after a blank the parameters of `a=fmtp` that the payload
+    /// depends on, as `AMR-WB/16000 octet-align=1`.
+    ///
+    /// # Errors
+    /// The text is not of this form, or names what is no speech.
+    pub fn parse(text: &str) -> Result<Self, NotACoding> {
+        let (rtpmap, fmtp) = text.split_once(' ').unwrap_or((text, ""));
+        let mut parts = rtpmap.split('/');
+        let (name, clock, channels) = (parts.next().unwrap_or(""), parts.next(), parts.next());
+        let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+        let clock = clock.and_then(|clock| clock.parse().ok()).filter(|&clock| clock > 0);
+        let channels = channels.map_or(Some(1), |channels| channels.parse().ok());
+        let (Some(clock), Some(channels), true, None) = (clock, channels, is_name, parts.next()) else {
+            return Err(NotACoding::Form);
+        };
+        if NO_SPEECH.iter().any(|other| name.eq_ignore_ascii_case(other)) {
+            return Err(NotACoding::NoSpeech);
+        }
+        Ok(Self::of(name, clock, channels, fmtp))
+    }
+
+    /// Returns the RTP clock in Hz.
+    #[must_use]
+    pub const fn clock(self) -> u32 {
+        match self {
+            Self::Ours(codec) => codec.clock(),
+            Self::Foreign(foreign) => foreign.clock,
+        }
+    }
+}
+
+/// Audio formats that carry no speech of their own (RFC 4733, RFC 3389, RFC 2198).
+const NO_SPEECH: [&str; 3] = ["telephone-event", "CN", "red"];
+
+/// A codec that is not spoken here, told from any other by its description: name, clock, channels, and those parameters that change what a
+/// payload looks like.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Foreign {
+    clock: u32,
+    fingerprint: u64,
+}
+
+impl Foreign {
+    /// Parameters by which two payloads of one codec are not of one form: those of AMR (RFC 4867 §8.1), and the frame of iLBC (RFC 3952 §4.2).
+    /// All others, as `annexb` of G.729, say what may come as well, or what is liked.
+    const OF_FORM: [&str; 6] = ["octet-align", "crc", "robust-sorting", "interleaving", "mode-set", "mode"];
+
+    /// Returns the codec of this description.
+    #[must_use]
+    pub fn of(name: &str, clock: u32, channels: u8, fmtp: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (name.to_ascii_lowercase(), clock, channels.max(1)).hash(&mut hasher);
+        for parameter in Self::OF_FORM {
+            let said = fmtp
+                .split(';')
+                .filter_map(|said| said.split_once('='))
+                .find(|(name, _)| name.trim().eq_ignore_ascii_case(parameter));
+            // 0 is what is meant where nothing is said.
+            let value = said.map(|(_, value)| value.split_ascii_whitespace().collect::<String>()).filter(|value| value != "0");
+            value.hash(&mut hasher);
+        }
+        Self { clock, fingerprint: hasher.finish() }
+    }
+
+    /// Returns the RTP clock in Hz; 0 where its description gave none.
+    #[must_use]
+    pub const fn clock(self) -> u32 {
+        self.clock
+    }
+}
+
+/// The text is no coding of speech.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotACoding {
+    /// It is not of the form of `a=rtpmap`.
+    Form,
+    /// What it names carries keys, comfort noise or other payloads.
+    NoSpeech,
+}
+
+impl fmt::Display for NotACoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Form => "it has a name and a clock, as G729/8000",
+            Self::NoSpeech => "it carries no speech",
+        })
+    }
+}
+
+impl std::error::Error for NotACoding {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_foreign_codec_is_told_by_what_its_payload_depends_on() {
+        let amr = |fmtp| Coding::of("AMR", 8000, 1, fmtp);
+
+        assert_eq!(amr("octet-align=1; mode-change-capability=2"), Coding::of("amr", 8000, 0, "OCTET-ALIGN = 1"));
+        assert_eq!(amr(""), amr("octet-align=0;crc=0"));
+        assert_ne!(amr(""), amr("octet-align=1"));
+        assert_ne!(amr("mode-set=0,2"), amr("mode-set=7"));
+        assert_eq!(Coding::of("G729", 8000, 1, "annexb=no"), Coding::of("G729", 8000, 1, ""));
+        assert_ne!(amr(""), Coding::of("AMR-WB", 8000, 1, ""));
+        assert_ne!(amr(""), Coding::of("AMR", 8000, 2, ""));
+    }
+
+    #[test]
+    fn an_operators_words_are_read_as_a_description_is() {
+        assert_eq!(Coding::parse("AMR-WB/16000 octet-align=1"), Ok(Coding::of("AMR-WB", 16_000, 1, "octet-align=1")));
+        assert_eq!(Coding::parse("pcma/8000"), Ok(Coding::Ours(Codec::Pcma)));
+        assert_eq!(Coding::parse("G729/8000").map(Coding::clock), Ok(8000));
+        for wrong in ["", "G729", "G729/", "G729/0", "G729/8k", "G729/8000/x", "G729/8000/1/1", "a b/8000", "/8000"] {
+            assert_eq!(Coding::parse(wrong), Err(NotACoding::Form), "{wrong}");
+        }
+        assert_eq!(Coding::parse("telephone-event/8000"), Err(NotACoding::NoSpeech));
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use mitschnitt::cli::{self, Doors};
 use mitschnitt::codec::Codec;
 use mitschnitt::control::Trouble;
+use mitschnitt::wire::rtpdump;
 use mitschnitt::{demo, node, sound};
 use tracing_subscriber::EnvFilter;
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         },
         open_store: &|path: &Path, opening| node::open_store(path, opening),
         announcement: &announcement,
+        payloads: &payloads,
     };
     cli::main(std::env::args_os(), &doors)
 }
@@ -41,4 +43,10 @@ fn main() -> ExitCode {
 fn announcement(wav: &[u8]) -> Result<Duration, Trouble> {
     let payload = sound::encode_wav(wav, Codec::Pcma).map_err(|error| Trouble::new(error.to_string(), error.remedy()))?;
     Ok(Duration::from_micros(payload.into_bytes().len() as u64 * 1000 / Codec::BYTES_PER_MS as u64))
+}
+
+/// How long an announcement's payloads are.
+fn payloads(dump: &[u8], clock: u32) -> Result<Duration, Trouble> {
+    let payloads = rtpdump::read(dump).map_err(|error| Trouble::new(error.to_string(), error.remedy()))?;
+    Ok(payloads.duration(clock))
 }

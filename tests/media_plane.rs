@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use mitschnitt::codec::Codec;
+use mitschnitt::codec::{Codec, Foreign};
 use mitschnitt::consent::{Clip, Consent, Cut, Fact, Facts, How, Mode, Output, Parties, Permit, Terms, WithoutConsent};
 use mitschnitt::digit::Digit;
 use mitschnitt::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
@@ -647,7 +647,7 @@ fn no_jitter_is_told_of_a_clock_that_no_sound_has() {
     let jitter = |clock| {
         let mut lab = Lab::answered();
         for (leg, party) in Leg::BOTH.into_iter().zip([PBX, TRUNK]) {
-            let formats = vec![PayloadFormat { payload_type: 96, payload: Payload::Other { clock } }];
+            let formats = vec![PayloadFormat { payload_type: 96, payload: Payload::Other(Foreign::of("x", clock, 1, "")) }];
             lab.describe(leg, Remote { formats, ..remote(party) });
         }
         lab.talk(Leg::Pbx, Header { payload_type: 96, ..audio(1, 1, 0) }, 5);

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use crate::codec::Codec;
+use crate::codec::Coding;
 use crate::limits;
 use crate::media::{Content, Payload, PayloadFormat, Remote};
 use crate::wire::sdp::{Crypto, Flow, Format, Here, Kind, Media, Profile, Sdp, Secured};
@@ -197,18 +197,18 @@ impl Line {
         }
     }
 
-    /// Returns the codec in which this party can be spoken to, with its own payload type for it; `can` says in which an announcement is to
+    /// Returns the coding in which this party can be spoken to, with its own payload type for it; `can` says in which an announcement is to
     /// be had.
     ///
     /// The answer's order is the preference of the one who answered (RFC 3264 §6.1); what the offer does not name is not taken.
-    pub(super) fn speech(&self, offer: &Self, answer: &Self, can: impl Fn(Codec) -> bool) -> Option<(Codec, u8)> {
+    pub(super) fn speech(&self, offer: &Self, answer: &Self, can: impl Fn(Coding) -> bool) -> Option<(Coding, u8)> {
         answer
             .formats
             .iter()
-            .filter_map(codec)
-            .filter(|&wanted| can(wanted) && offer.formats.iter().any(|format| codec(format) == Some(wanted)))
+            .map(coding)
+            .filter(|&wanted| can(wanted) && offer.formats.iter().any(|format| coding(format) == wanted))
             .find_map(|wanted| {
-                self.formats.iter().find(|format| codec(format) == Some(wanted)).map(|format| (wanted, format.payload_type))
+                self.formats.iter().find(|format| coding(format) == wanted).map(|format| (wanted, format.payload_type))
             })
     }
 
@@ -244,22 +244,22 @@ pub(super) fn nowhere() -> Remote {
 }
 
 fn payload(format: &Format) -> Payload {
-    match codec(format) {
-        Some(codec) => Payload::Speech(codec),
-        None if format.name.eq_ignore_ascii_case("telephone-event") => Payload::TelephoneEvent,
-        None if format.name.eq_ignore_ascii_case("red") => Payload::Redundant { clock: format.clock },
-        None => Payload::Other { clock: format.clock },
+    match coding(format) {
+        Coding::Ours(codec) => Payload::Speech(codec),
+        Coding::Foreign(_) if format.name.eq_ignore_ascii_case("telephone-event") => Payload::TelephoneEvent,
+        Coding::Foreign(_) if format.name.eq_ignore_ascii_case("red") => Payload::Redundant { clock: format.clock },
+        Coding::Foreign(foreign) => Payload::Other(foreign),
     }
 }
 
-/// The codec of ours that a format is.
-fn codec(format: &Format) -> Option<Codec> {
-    Codec::from_rtpmap(&format.name, format.clock, format.channels)
+/// The coding that a format is.
+fn coding(format: &Format) -> Coding {
+    Coding::of(&format.name, format.clock, format.channels, format.fmtp.as_deref().unwrap_or(""))
 }
 
 /// Takes what the policy does not let be offered out of an offer; nothing where all of it may be.
 pub(super) fn restricted(offer: &Sdp, policy: &Policy) -> Option<Sdp> {
-    let left = offer.with_only(|format| policy.lets(codec(format)))?;
+    let left = offer.with_only(|format| policy.lets(coding(format)))?;
     Sdp::parse(&left).ok()
 }
 

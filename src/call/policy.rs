@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::codec::Codec;
+use crate::codec::Coding;
 use crate::consent::{Clip, Terms};
 use crate::ids::{Direction, TrunkName};
 
@@ -15,7 +15,7 @@ pub struct Policy {
     pub name: Arc<str>,
     /// The terms, or nothing where the policy says that these calls are not to be recorded.
     pub terms: Option<Terms>,
-    /// The announcement in each codec it can be had in.
+    /// The announcement in each coding it can be had in.
     pub clips: Vec<Clip>,
     /// Which codecs may be offered.
     pub codecs: Codecs,
@@ -66,11 +66,11 @@ impl Selector {
 }
 
 impl Policy {
-    /// Returns whether the policy lets this codec be offered.
-    pub(super) fn lets(&self, codec: Option<Codec>) -> bool {
+    /// Returns whether the policy lets this coding be offered.
+    pub(super) fn lets(&self, coding: Coding) -> bool {
         match self.codecs {
             Codecs::AsOffered => true,
-            Codecs::Restrict => codec.is_some_and(|codec| self.clips.iter().any(|clip| Clip::codec(clip) == codec)),
+            Codecs::Restrict => self.clips.iter().any(|clip| clip.coding() == coding),
         }
     }
 

@@ -25,7 +25,12 @@ pub struct Doors<'d> {
     pub open_store: &'d OpenStore,
     /// Reads an announcement's WAV file, and says how long it is, or what is wrong with it and what to do.
     pub announcement: &'d dyn Fn(&[u8]) -> Result<Duration, Trouble>,
+    /// Reads an announcement's payloads for an RTP clock of so many Hz, and says how long they are, or what is wrong with them and what to do.
+    pub payloads: &'d ReadPayloads,
 }
+
+/// Reads payloads for an RTP clock of so many Hz.
+pub type ReadPayloads = dyn Fn(&[u8], u32) -> Result<Duration, Trouble>;
 
 /// Opens the ledger's file.
 pub type OpenStore = dyn Fn(&Path, Opening) -> Result<Box<dyn Store>, StoreError>;

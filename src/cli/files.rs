@@ -12,8 +12,8 @@ use rustix::fs::{Access, access};
 use crate::cli::doors::Doors;
 use crate::cli::site;
 use crate::cli::who;
-use crate::control::Settings;
 use crate::control::config::{FileUse, Mistake, NamedFile, NodeKeyFile, TlsFiles, Weight};
+use crate::control::{Settings, Trouble};
 use crate::tls::{Bad, Files, Tls};
 use crate::vault::{BadKey, NodeKey, NodePublic, Recipient};
 
@@ -57,6 +57,11 @@ fn look(file: &NamedFile, config: &Path, doors: &Doors<'_>, found: &mut Found) -
             "the file of the authorities for TLS".to_owned(),
             "install ca-certificates, or name your own authority's file".to_owned(),
         ),
+        FileUse::Payloads { policy, coding, .. } => {
+            let make =
+                "record one RTP stream of the announcement, and let Wireshark export it as rtpdump; see \"Codecs\" in the manual";
+            (format!("the announcement of `{policy}` in {coding}"), make.to_owned())
+        }
         FileUse::Announcement { policy, language } => (
             format!("the announcement of `{policy}` in `{language}`"),
             if path.is_absolute() {
@@ -70,6 +75,9 @@ fn look(file: &NamedFile, config: &Path, doors: &Doors<'_>, found: &mut Found) -
     let bad_key = |error: BadKey| {
         let remedy = "name the file that `keys generate` made, or move this one away and make another";
         (format!("{what}, `{}`, cannot be used: {error}", path.display()), remedy.to_owned())
+    };
+    let unusable = |trouble: Trouble| {
+        (format!("{what}, `{}`, cannot be used: {}", path.display(), trouble.what()), trouble.remedy().to_owned())
     };
     match &file.file_use {
         FileUse::NodeKey => {
@@ -85,10 +93,10 @@ fn look(file: &NamedFile, config: &Path, doors: &Doors<'_>, found: &mut Found) -
             found.fingerprints.insert(path.clone(), key.fingerprint().short());
         }
         FileUse::Announcement { .. } => {
-            let length = (doors.announcement)(&bytes).map_err(|trouble| {
-                (format!("{what}, `{}`, cannot be used: {}", path.display(), trouble.what()), trouble.remedy().to_owned())
-            })?;
-            found.lengths.insert(path.clone(), length);
+            found.lengths.insert(path.clone(), (doors.announcement)(&bytes).map_err(unusable)?);
+        }
+        FileUse::Payloads { clock, .. } => {
+            found.lengths.insert(path.clone(), (doors.payloads)(&bytes, *clock).map_err(unusable)?);
         }
     }
     Ok(())

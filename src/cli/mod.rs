@@ -33,7 +33,7 @@ mod verify;
 mod who;
 mod words;
 
-pub use doors::{Doors, OpenStore, main};
+pub use doors::{Doors, OpenStore, ReadPayloads, main};
 pub use exit::Exit;
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::codec::Codec;
+use crate::codec::{Codec, Coding, Foreign};
 use crate::ids::Leg;
 use crate::limits::ANNOUNCEMENT_PACKET_BYTES;
 use crate::time::Moment;
@@ -11,7 +11,8 @@ use crate::time::Moment;
 /// An announcement in one codec, ready to be sent; cheap to clone.
 #[derive(Clone)]
 pub struct Clip {
-    codec: Codec,
+    coding: Coding,
+    name: Arc<str>,
     sound: Sound,
     sha256: [u8; 32],
     language: Arc<str>,
@@ -23,6 +24,20 @@ enum Sound {
     Stream { payload: Arc<[u8]>, bytes_per_tick: usize },
     /// Packets as they are, each where the one before it ends, and all of so many ticks of the RTP clock.
     Packets { payload: Arc<[u8]>, ends: Arc<[usize]>, ticks: u32 },
+}
+
+impl Sound {
+    fn of_packets(packets: &[Vec<u8>], ticks: u32) -> Result<Self, EmptyClip> {
+        let is_good = |packet: &Vec<u8>| (1..=ANNOUNCEMENT_PACKET_BYTES).contains(&packet.len());
+        if packets.is_empty() || ticks == 0 || !packets.iter().all(is_good) {
+            return Err(EmptyClip);
+        }
+        let ends = packets.iter().scan(0, |end, packet| {
+            *end += packet.len();
+            Some(*end)
+        });
+        Ok(Self::Packets { ends: ends.collect(), payload: packets.concat().into(), ticks })
+    }
 }
 
 impl Clip {
@@ -40,7 +55,8 @@ impl Clip {
         if payload.is_empty() {
             return Err(EmptyClip);
         }
-        Ok(Self { codec, sound: Sound::Stream { payload: payload.into(), bytes_per_tick }, sha256, language: language.into() })
+        let sound = Sound::Stream { payload: payload.into(), bytes_per_tick };
+        Ok(Self { coding: Coding::Ours(codec), name: codec.name().into(), sound, sha256, language: language.into() })
     }
 
     /// Takes an announcement whose packets must be sent as they are, each `ticks` of the codec's RTP clock long.
@@ -55,22 +71,45 @@ impl Clip {
         sha256: [u8; 32],
         language: &str,
     ) -> Result<Self, EmptyClip> {
-        let is_good = |packet: &Vec<u8>| (1..=ANNOUNCEMENT_PACKET_BYTES).contains(&packet.len());
-        if packets.is_empty() || ticks == 0 || !packets.iter().all(is_good) {
-            return Err(EmptyClip);
-        }
-        let ends = packets.iter().scan(0, |end, packet| {
-            *end += packet.len();
-            Some(*end)
-        });
-        let sound = Sound::Packets { ends: ends.collect(), payload: packets.concat().into(), ticks };
-        Ok(Self { codec, sound, sha256, language: language.into() })
+        let sound = Sound::of_packets(packets, ticks)?;
+        Ok(Self { coding: Coding::Ours(codec), name: codec.name().into(), sound, sha256, language: language.into() })
     }
 
-    /// Returns the codec it is in.
+    /// Takes an announcement in a codec that is not spoken here, by its packets as for [`Clip::of_packets`]; `name` is the evidence's for it.
+    ///
+    /// # Errors
+    /// As for [`Clip::of_packets`].
+    pub fn ready(
+        foreign: Foreign,
+        name: &str,
+        packets: &[Vec<u8>],
+        ticks: u32,
+        sha256: [u8; 32],
+        language: &str,
+    ) -> Result<Self, EmptyClip> {
+        let sound = Sound::of_packets(packets, ticks)?;
+        Ok(Self { coding: Coding::Foreign(foreign), name: name.into(), sound, sha256, language: language.into() })
+    }
+
+    /// Returns the coding it is in.
     #[must_use]
-    pub const fn codec(&self) -> Codec {
-        self.codec
+    pub const fn coding(&self) -> Coding {
+        self.coding
+    }
+
+    /// Returns the name of its coding: the encoding name of RFC 3551, or as the operator wrote it.
+    #[must_use]
+    pub fn coding_name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the byte that makes a last frame whole. Packets of their own are whole.
+    #[must_use]
+    pub const fn silence(&self) -> u8 {
+        match self.coding {
+            Coding::Ours(codec) => codec.silence(),
+            Coding::Foreign(_) => 0,
+        }
     }
 
     /// Returns how long it lasts.
@@ -80,7 +119,7 @@ impl Clip {
             Sound::Stream { payload, bytes_per_tick } => (payload.len() / bytes_per_tick) as u64,
             Sound::Packets { ends, ticks, .. } => ends.len() as u64 * u64::from(*ticks),
         };
-        time_of(ticks, self.codec)
+        time_of(ticks, self.coding)
     }
 
     /// Returns how many ticks each packet has to a party that likes `ptime_ms` milliseconds best.
@@ -88,7 +127,7 @@ impl Clip {
         match self.sound {
             Sound::Packets { ticks, .. } => ticks,
             Sound::Stream { bytes_per_tick, .. } => {
-                let ticks = self.codec.clock() * u32::from(ptime_ms) / 1000;
+                let ticks = self.coding.clock() * u32::from(ptime_ms) / 1000;
                 // Linear samples of 60 ms fit into no datagram: half as long, or a quarter, is what many send then.
                 let longest = u32::try_from(ANNOUNCEMENT_PACKET_BYTES / bytes_per_tick).unwrap_or(u32::MAX);
                 (0..8).map(|halved| ticks >> halved).find(|&ticks| ticks <= longest).unwrap_or(longest)
@@ -111,7 +150,7 @@ impl Clip {
 
 impl std::fmt::Debug for Clip {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Clip({:?}, {}, {:?})", self.codec, self.language, self.duration())
+        write!(f, "Clip({}, {}, {:?})", self.name, self.language, self.duration())
     }
 }
 
@@ -127,8 +166,8 @@ impl std::fmt::Display for EmptyClip {
 
 impl std::error::Error for EmptyClip {}
 
-fn time_of(ticks: u64, codec: Codec) -> Duration {
-    Duration::from_micros(ticks * 1_000_000 / u64::from(codec.clock()))
+fn time_of(ticks: u64, coding: Coding) -> Duration {
+    Duration::from_micros(ticks * 1_000_000 / u64::from(coding.clock().max(1)))
 }
 
 /// Plays one clip to one leg: hands out a frame, is told what it was sent as, and bears witness at the end.
@@ -154,7 +193,7 @@ pub struct Player {
 pub struct Frame<'c> {
     /// The announcement's bytes: a whole frame, or what is left of the last one.
     pub bytes: &'c [u8],
-    /// How many bytes of [`Codec::silence`] make it a whole frame.
+    /// How many bytes of [`Clip::silence`] make it a whole frame.
     pub padding: usize,
 }
 
@@ -208,7 +247,7 @@ impl Player {
     /// Returns how long one frame lasts.
     #[must_use]
     pub fn ptime(&self) -> Duration {
-        time_of(u64::from(self.ticks), self.clip.codec)
+        time_of(u64::from(self.ticks), self.clip.coding)
     }
 
     /// Returns how many ticks of the RTP clock one frame has.
@@ -393,7 +432,7 @@ mod tests {
 
     #[test]
     fn what_is_printed_says_what_it_is_and_holds_no_sound() {
-        assert_eq!(format!("{:?}", clip(8000)), "Clip(Pcma, de, 1s)");
+        assert_eq!(format!("{:?}", clip(8000)), "Clip(PCMA, de, 1s)");
         assert_eq!(EmptyClip.to_string(), "the announcement has no sound");
     }
 

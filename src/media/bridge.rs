@@ -105,9 +105,9 @@ impl Bridge {
             srtp => side.secure(srtp, is_elsewhere, now),
         };
         side.describe(remote, now);
-        let waits = side.waiting.as_ref().map(|(_, announcing)| (announcing.clip.codec(), announcing.payload_type));
-        let plays = side.injection.as_ref().map(|injection| (injection.player().clip().codec(), injection.payload_type()));
-        let cut = plays.or(waits).and_then(|(codec, payload_type)| match side.can_hear(codec, payload_type) {
+        let waits = side.waiting.as_ref().map(|(_, announcing)| (announcing.clip.coding(), announcing.payload_type));
+        let plays = side.injection.as_ref().map(|injection| (injection.player().clip().coding(), injection.payload_type()));
+        let cut = plays.or(waits).and_then(|(coding, payload_type)| match side.can_hear(coding, payload_type) {
             Err(Cut::Held) => Some(Cut::Held),
             Err(_) => Some(Cut::Moved),
             Ok(to) => (before != Some(to) || begins_anew).then_some(Cut::Moved),
@@ -141,7 +141,7 @@ impl Bridge {
         }
         let leg = announcing.leg;
         let side = self.side_mut(leg);
-        side.can_hear(announcing.clip.codec(), announcing.payload_type)?;
+        side.can_hear(announcing.clip.coding(), announcing.payload_type)?;
         if let Some(until) = side.latch.settles(now) {
             self.stop(leg);
             self.side_mut(leg).waiting = Some((until, announcing));

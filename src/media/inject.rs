@@ -60,7 +60,7 @@ impl Injection {
             Sent::Failed => Step::NotSent,
             Sent::Out => {
                 let as_ = SentAs { ssrc: place.ssrc, sequence: place.sequence, timestamp: place.timestamp };
-                let clock = Hz::new(self.player.clip().codec().clock()).unwrap_or(Hz::TELEPHONE);
+                let clock = Hz::new(self.player.clip().coding().clock()).unwrap_or(Hz::TELEPHONE);
                 splice.sent_ours(as_, self.player.ticks(), clock, now);
                 match self.player.sent(as_, now) {
                     Some(played) => Step::Played(played),
@@ -88,7 +88,7 @@ impl Injection {
         rtp::write_header(header, Header { payload_type, marker, sequence, timestamp, ssrc });
         let (sound, rest) = payload.split_at_mut(frame.bytes.len());
         sound.copy_from_slice(frame.bytes);
-        rest.fill(self.player.clip().codec().silence());
+        rest.fill(self.player.clip().silence());
         packet
     }
 }

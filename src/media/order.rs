@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::codec::Codec;
+use crate::codec::{Codec, Foreign};
 use crate::consent::{Clip, Permit};
 use crate::ids::{CallId, Leg};
 use crate::media::Latching;
@@ -131,9 +131,9 @@ pub struct Announcing {
     pub id: BridgeId,
     /// To whom.
     pub leg: Leg,
-    /// What, in a codec that the party takes.
+    /// What, in a coding that the party takes.
     pub clip: Clip,
-    /// As which payload type; the party's description must give it the clip's codec.
+    /// As which payload type; the party's description must give it the clip's coding.
     pub payload_type: u8,
 }
 
@@ -177,8 +177,5 @@ pub enum Payload {
         clock: u32,
     },
     /// Anything else: another speech codec, or comfort noise.
-    Other {
-        /// Its RTP clock in Hz, as its description says.
-        clock: u32,
-    },
+    Other(Foreign),
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::codec::Codec;
+use crate::codec::{Codec, Coding};
 use crate::consent::Cut;
 use crate::limits::{MEDIA_CLOCKS, MEDIA_MISORDER, MEDIA_PACKET_BYTES};
 use crate::media::inject::Injection;
@@ -166,10 +166,14 @@ impl Side {
         to.filter(|&to| is_somewhere(to)).map(|to| (port, to))
     }
 
-    /// Whether an announcement of this codec can be played to the party, or what hinders it.
-    pub(super) fn can_hear(&self, codec: Codec, payload_type: u8) -> Result<SocketAddr, Cut> {
+    /// Whether an announcement in this coding can be played to the party, or what hinders it.
+    pub(super) fn can_hear(&self, coding: Coding, payload_type: u8) -> Result<SocketAddr, Cut> {
         let to = *self.takes().ok_or(Cut::Held)?;
-        let wanted = PayloadFormat { payload_type, payload: Payload::Speech(codec) };
+        let payload = match coding {
+            Coding::Ours(codec) => Payload::Speech(codec),
+            Coding::Foreign(foreign) => Payload::Other(foreign),
+        };
+        let wanted = PayloadFormat { payload_type, payload };
         let can = self.remote().is_some_and(|remote| remote.formats.contains(&wanted));
         can.then_some(to).ok_or(Cut::Codec)
     }
@@ -288,7 +292,7 @@ impl Meanings {
                         redundant |= fresh;
                         clock
                     }
-                    Payload::Other { clock } => clock,
+                    Payload::Other(foreign) => foreign.clock(),
                 };
                 audio |= fresh;
                 if clock == 8000 {
@@ -420,13 +424,13 @@ mod tests {
     #[test]
     fn an_announcement_needs_a_party_that_takes_its_codec() {
         let mut side = side();
-        assert_eq!(side.can_hear(Codec::Pcma, 8), Err(Cut::Held));
+        assert_eq!(side.can_hear(Coding::Ours(Codec::Pcma), 8), Err(Cut::Held));
 
         side.describe(remote("192.0.2.1:4000"), Moment::START);
 
-        assert_eq!(side.can_hear(Codec::Pcma, 8), Ok(at("192.0.2.1:4000")));
-        assert_eq!(side.can_hear(Codec::Pcmu, 8), Err(Cut::Codec));
-        assert_eq!(side.can_hear(Codec::Pcma, 101), Err(Cut::Codec));
+        assert_eq!(side.can_hear(Coding::Ours(Codec::Pcma), 8), Ok(at("192.0.2.1:4000")));
+        assert_eq!(side.can_hear(Coding::Ours(Codec::Pcmu), 8), Err(Cut::Codec));
+        assert_eq!(side.can_hear(Coding::Ours(Codec::Pcma), 101), Err(Cut::Codec));
     }
 
     #[test]
@@ -487,7 +491,7 @@ mod tests {
     }
 
     fn other(payload_type: u8) -> PayloadFormat {
-        PayloadFormat { payload_type, payload: Payload::Other { clock: 48_000 } }
+        PayloadFormat { payload_type, payload: Payload::Other(crate::codec::Foreign::of("x", 48_000, 1, "")) }
     }
 
     fn at(text: &str) -> SocketAddr {

@@ -7,7 +7,23 @@ use sha2::{Digest, Sha256};
 
 use crate::codec::Codec;
 use crate::consent::Clip;
+use crate::control::config::Payloads;
 use crate::sound::{self, Encoded};
+use crate::wire::rtpdump;
+
+/// Reads the payloads of an announcement in a codec that is not spoken here; `name` is the operator's for it.
+///
+/// # Errors
+/// As for [`clips`].
+pub(super) fn ready(payloads: &Payloads, name: &str, language: &str) -> Result<Clip, String> {
+    let shown = payloads.path.display();
+    let named = |what: &dyn std::fmt::Display, remedy: &str| format!("announcement in {name} `{shown}`: {what}\n  {remedy}");
+    let bytes =
+        fs::read(&payloads.path).map_err(|error| named(&error, "name an rtpdump file that the service's user can read"))?;
+    let rtpdump::Payloads { packets, ticks } = rtpdump::read(&bytes).map_err(|error| named(&error, error.remedy()))?;
+    Clip::ready(payloads.foreign, name, &packets, ticks, Sha256::digest(&bytes).into(), language)
+        .map_err(|error| named(&error, "record it again"))
+}
 
 /// Reads an announcement and encodes it for every codec.
 ///

@@ -160,10 +160,13 @@ fn policy(policy: &config::Policy) -> Result<Policy, Trouble> {
     let Some(terms) = &policy.terms else {
         return Ok(Policy { selector, name, terms: None, clips: Vec::new(), codecs: Codecs::AsOffered });
     };
-    let clips = match terms.announcement() {
+    let mut clips = match terms.announcement() {
         Some(path) => announcements::clips(path, &terms.language).map_err(Trouble::from)?,
         None => Vec::new(),
     };
+    for (coding, payloads) in &terms.payloads {
+        clips.push(announcements::ready(payloads, coding, &terms.language).map_err(Trouble::from)?);
+    }
     let codecs = terms.codecs;
     let terms = Terms {
         policy: Arc::clone(&name),

@@ -188,11 +188,16 @@ impl Message {
 
 /// Sets up a call from one phone to another through the proxy, to the ACK at the callee's; both ends' media are at these ports.
 pub(crate) fn call(id: &str, caller: &mut Phone, callee: &mut Phone, caller_media: u16, callee_media: u16) -> Call {
-    let id = format!("{id}x{caller_media}x{callee_media}");
-    caller.send(&caller.invite(&id, callee.at, &sdp(caller_media)));
+    call_as(&format!("{id}x{caller_media}x{callee_media}"), caller, callee, [&sdp(caller_media), &sdp(callee_media)])
+}
+
+/// Sets up a call with this offer and this answer.
+pub(crate) fn call_as(id: &str, caller: &mut Phone, callee: &mut Phone, [offer, answer]: [&str; 2]) -> Call {
+    let id = id.to_owned();
+    caller.send(&caller.invite(&id, callee.at, offer));
     let invite = callee.expect(&id, "INVITE");
     callee.reply(&invite, "180 Ringing", "");
-    callee.reply(&invite, "200 OK", &sdp(callee_media));
+    callee.reply(&invite, "200 OK", answer);
     let answer = caller.expect(&id, "SIP/2.0 200");
     let call = Call { caller_sends_to: answer.media(), callee_sends_to: invite.media(), id: id.clone(), invite, answer };
     caller.send(caller.in_dialog(&call, "ACK", 1).as_bytes());
@@ -215,15 +220,24 @@ pub(crate) fn hang_up(call: &Call, caller: &mut Phone, callee: &mut Phone) {
 
 /// A session description with A-law and telephone-events at this port.
 pub(crate) fn sdp(port: u16) -> String {
+    sdp_of(port, "8 101", &["rtpmap:8 PCMA/8000", "rtpmap:101 telephone-event/8000", "fmtp:101 0-15"])
+}
+
+/// A session description with these formats at this port, and what is said of them.
+pub(crate) fn sdp_of(port: u16, formats: &str, attributes: &[&str]) -> String {
+    let attributes: String = attributes.iter().map(|attribute| format!("a={attribute}\r\n")).collect();
     format!(
-        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 8 101\r\n\
-         a=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP {formats}\r\n\
+         {attributes}a=ptime:20\r\na=sendrecv\r\n"
     )
 }
 
 /// A telephone's media: one UDP socket.
 pub(crate) struct Mouth {
     socket: UdpSocket,
+    payload_type: u8,
+    /// Ticks of its RTP clock in 20 ms.
+    ticks: u32,
     sequence: u16,
     timestamp: u32,
     ssrc: u32,
@@ -231,15 +245,22 @@ pub(crate) struct Mouth {
 }
 
 impl Mouth {
+    /// One that speaks A-law.
     pub(crate) fn new(port: u16) -> Self {
+        Self::speaking(port, 8, 160)
+    }
+
+    /// One whose sound has this payload type, and so many ticks in 20 ms.
+    pub(crate) fn speaking(port: u16, payload_type: u8, ticks: u32) -> Self {
         let socket = UdpSocket::bind(("127.0.0.1", port)).expect("the test's own ports are free");
-        Self { socket, sequence: 1000, timestamp: 160_000, ssrc: 0x5eed_0000 | u32::from(port), heard: Vec::new() }
+        let ssrc = 0x5eed_0000 | u32::from(port);
+        Self { socket, payload_type, ticks, sequence: 1000, timestamp: 160_000, ssrc, heard: Vec::new() }
     }
 
     /// Sends 20 ms of sound.
     pub(crate) fn says(&mut self, to: SocketAddr, payload: &[u8]) {
-        self.packet(to, 8, self.timestamp, payload);
-        self.timestamp = self.timestamp.wrapping_add(160);
+        self.packet(to, self.payload_type, self.timestamp, payload);
+        self.timestamp = self.timestamp.wrapping_add(self.ticks);
         // Whoever talks for long must listen as well: the socket's buffer holds some 270 packets.
         self.take_in(None);
     }
@@ -277,7 +298,7 @@ impl Mouth {
         }
         let mut packet = [0; 2048];
         while let Ok((len, _)) = self.socket.recv_from(&mut packet) {
-            if len > 12 && packet[1] & 127 == 8 {
+            if len > 12 && packet[1] & 127 == self.payload_type {
                 self.heard.push(packet[12..len].to_vec());
             }
         }

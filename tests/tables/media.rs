@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mitschnitt::codec::Codec;
+use mitschnitt::codec::{Codec, Foreign};
 use mitschnitt::consent::{Clip, Consent, Cut, Fact, Mode, Output, Permit, Played, Player, SentAs};
 use mitschnitt::ids::{CallId, Leg};
 use mitschnitt::media::{
@@ -430,7 +430,7 @@ pub fn remote(leg: Leg, place: Place) -> Remote {
         Place::Here | Place::Held | Place::OtherCodec => at(leg),
     };
     let speech = match place {
-        Place::OtherCodec => PayloadFormat { payload_type: 18, payload: Payload::Other { clock: 8000 } },
+        Place::OtherCodec => PayloadFormat { payload_type: 18, payload: Payload::Other(Foreign::of("G729", 8000, 1, "")) },
         Place::Here | Place::Elsewhere | Place::Held => PayloadFormat { payload_type: 8, payload: Payload::Speech(Codec::Pcma) },
     };
     let events = PayloadFormat { payload_type: 101, payload: Payload::TelephoneEvent };

@@ -21,7 +21,7 @@ use super::keys::Ours;
 use super::policy::Policy;
 use super::session_timer::SessionTimer;
 use super::story::{Reason, Story};
-use crate::consent::{self, By, Clip, Consent, Cut, Fact, Facts, How, Parties, Permit, Standing};
+use crate::consent::{self, By, Consent, Cut, Fact, Facts, How, Parties, Permit, Standing};
 use crate::digit::Digit;
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::limits;
@@ -337,10 +337,10 @@ impl Call {
             if !this.receives() {
                 continue;
             }
-            let clip_in = |codec| policy.clips.iter().find(|clip| Clip::codec(clip) == codec);
+            let clip_in = |coding| policy.clips.iter().find(|clip| clip.coding() == coding);
             let clip = this
-                .speech(offer, answer, |codec| clip_in(codec).is_some())
-                .and_then(|(codec, payload_type)| Some((clip_in(codec)?.clone(), payload_type)));
+                .speech(offer, answer, |coding| clip_in(coding).is_some())
+                .and_then(|(coding, payload_type)| Some((clip_in(coding)?.clone(), payload_type)));
             match clip {
                 Some((clip, payload_type)) => {
                     self.telling.begun(leg);

@@ -186,6 +186,10 @@ impl Site {
                 let is_empty = memory.lock().unwrap().entries.is_empty();
                 if is_empty { Err(StoreError::Missing { path: path.into() }) } else { Ok(Box::new(Shared(memory))) }
             },
+            payloads: &|bytes, _| match bytes {
+                b"#!rtpplay1.0 " => Ok(Duration::from_millis(1500)),
+                _ => Err(Trouble::new("it is no rtpdump file", "export it again")),
+            },
             announcement: &|bytes| match bytes {
                 b"RIFF" => Ok(Duration::from_millis(1500)),
                 _ => Err(Trouble::new("it is no WAV", "record it again")),

@@ -17,7 +17,7 @@ pub use crate::call::{End, EndId, MediaAs, Transport};
 pub use mistake::{Mistake, Weight};
 pub use network::{Network, NotANetwork};
 pub use parse::{Report, parse};
-pub use policy::{Mode, Policy, PolicyTerms, WithoutConsent};
+pub use policy::{Mode, Payloads, Policy, PolicyTerms, WithoutConsent};
 pub use settings::{
     FileUse, Latching, Media, MediaIo, NamedFile, NodeKeyFile, Peer, Recipient, Settings, Sip, Strangers, TlsFiles, Trunk,
 };

@@ -5,16 +5,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::call::Codecs;
+use crate::codec::Coding;
 use crate::control::config::parse::{each, is_word, name, word};
 use crate::control::config::section::{Found, Notes, Section, printable};
 use crate::control::config::similar::similar;
-use crate::control::config::{Mode, Policy, PolicyTerms, Recipient, WithoutConsent};
+use crate::control::config::{Mode, Payloads, Policy, PolicyTerms, Recipient, WithoutConsent};
 use crate::digit::Digit;
 use crate::ids::{Direction, Leg, TrunkName};
 use crate::limits;
 
 /// The settings of a policy.
-pub(super) const SETTINGS: [&str; 16] = [
+pub(super) const SETTINGS: [&str; 17] = [
     "name",
     "trunk",
     "direction",
@@ -24,6 +25,7 @@ pub(super) const SETTINGS: [&str; 16] = [
     "purpose",
     "legal_basis",
     "announcement",
+    "announcement_payloads",
     "language",
     "must_agree",
     "key",
@@ -145,6 +147,7 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
     }
     let legal_basis = section.required("legal_basis", "\"consent, GDPR 6(1)(a)\"", notes);
     let announcements = announcements(section, notes);
+    let payloads = payloads(section, notes);
     let language = language(section, announcements.as_ref(), notes);
     let must_agree = must_agree(section, notes);
     let key = key(section, mode, notes);
@@ -168,6 +171,7 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
             .into_iter()
             .map(|(name, found)| (name, (PathBuf::from(found.value), found.line)))
             .collect(),
+        payloads: payloads?,
         codecs,
         without_consent,
         longest_pause: Duration::from_secs(longest_pause),
@@ -200,6 +204,36 @@ fn announcements(section: &Section<'_>, notes: &mut Notes) -> Option<Found<BTree
         word(&section.name, "language", &Found { value: language.clone(), line: text.line }, notes);
     }
     Some(found)
+}
+
+fn payloads(section: &Section<'_>, notes: &mut Notes) -> Option<BTreeMap<String, Payloads>> {
+    let (key, example) = ("announcement_payloads", "{ \"G729/8000\" = \"/etc/mitschnitt/announcement.de.g729.rtpdump\" }");
+    if section.line_of(key, notes).is_none() {
+        return Some(BTreeMap::new());
+    }
+    let had = notes.errors();
+    let mut payloads: BTreeMap<String, Payloads> = BTreeMap::new();
+    for (name, Found { value: path, line }) in section.texts_by_name(key, example, notes)?.value {
+        let shown = printable(&name);
+        match Coding::parse(&name) {
+            Ok(Coding::Foreign(foreign)) if payloads.values().all(|other| other.foreign != foreign) => {
+                payloads.insert(name, Payloads { foreign, path: PathBuf::from(path), line });
+            }
+            Ok(Coding::Foreign(_)) => {
+                let what = format!("`{key}` of {} has two files for `{shown}`", section.name);
+                notes.error(line, what, "take one of them out");
+            }
+            Ok(Coding::Ours(_)) => {
+                let what = format!("`{key}` of {} has a file for `{shown}`, which is made of the WAV file", section.name);
+                notes.error(line, what, "take it out: that is for codecs that are not spoken here");
+            }
+            Err(error) => {
+                let what = format!("`{key}` of {} has a file for `{shown}`, which is no coding of speech: {error}", section.name);
+                notes.error(line, what, format!("name it as a=rtpmap does, and as a=fmtp where that matters: {key} = {example}"));
+            }
+        }
+    }
+    (notes.errors() == had).then_some(payloads)
 }
 
 fn language(

@@ -8,6 +8,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use crate::call::Codecs;
+use crate::codec::Foreign;
 use crate::digit::Digit;
 use crate::ids::{Direction, Leg, TrunkName};
 
@@ -47,6 +48,8 @@ pub struct PolicyTerms {
     pub language: String,
     /// The announcement in each language, and where the configuration names it.
     pub announcements: BTreeMap<String, (PathBuf, usize)>,
+    /// The announcement's payloads for codecs that are not spoken here, by the operator's words for the coding.
+    pub payloads: BTreeMap<String, Payloads>,
     /// Which codecs may be offered.
     pub codecs: Codecs,
     /// What becomes of a call that may not be recorded.
@@ -61,6 +64,17 @@ impl PolicyTerms {
     pub fn announcement(&self) -> Option<&std::path::Path> {
         self.announcements.get(&self.language).map(|(path, _)| path.as_path())
     }
+}
+
+/// A file with the payloads of the announcement in a codec that is not spoken here.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Payloads {
+    /// For which.
+    pub foreign: Foreign,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Where the configuration names it.
+    pub line: usize,
 }
 
 /// How consent is had.
@@ -144,6 +158,9 @@ impl Policy {
         line("language", &terms.language);
         for (language, (path, _)) in &terms.announcements {
             line(&format!("announcement.{language}"), &path.to_string_lossy());
+        }
+        for (coding, Payloads { path, .. }) in &terms.payloads {
+            line(&format!("announcement_payloads.{coding}"), &path.to_string_lossy());
         }
         line("codecs", terms.codecs.as_str());
         line("without_consent", terms.without_consent.as_str());

@@ -65,7 +65,18 @@ impl Settings {
                 file(&files.authorities, FileUse::Authorities),
             ]
         });
-        std::iter::once(node).chain(tls).chain(recipients).chain(announcements).collect()
+        let payloads = self.policies.iter().flat_map(|policy| {
+            policy.terms.iter().flat_map(|terms| &terms.payloads).map(|(coding, payloads)| NamedFile {
+                path: payloads.path.clone(),
+                line: Some(payloads.line),
+                file_use: FileUse::Payloads {
+                    policy: policy.name.clone(),
+                    coding: coding.clone(),
+                    clock: payloads.foreign.clock(),
+                },
+            })
+        });
+        std::iter::once(node).chain(tls).chain(recipients).chain(announcements).chain(payloads).collect()
     }
 }
 
@@ -266,6 +277,15 @@ pub enum FileUse {
         policy: String,
         /// Its language.
         language: String,
+    },
+    /// The payloads of an announcement in a codec that is not spoken here.
+    Payloads {
+        /// Which policy plays it.
+        policy: String,
+        /// In which coding, in the operator's words.
+        coding: String,
+        /// The RTP clock of that, in Hz.
+        clock: u32,
     },
 }
 
