@@ -87,7 +87,14 @@ impl Message {
     }
 
     fn check_routes(&self, name: Name) -> Result<(), Malformed> {
-        self.values(name).try_for_each(|value| NameAddr::parse(value, name.as_str()).map(|_| ()))
+        self.values(name).try_for_each(|value| {
+            let route = NameAddr::parse(value, name.as_str())?;
+            // The next hop is read from it (§16.6(7)): what cannot be routed must not be passed over for the Request-URI.
+            if name == Name::Route && route.sip_address().is_none() {
+                return Err(Malformed::bad(name.as_str(), "has a URI that cannot be routed"));
+            }
+            Ok(())
+        })
     }
 }
 
@@ -162,6 +169,8 @@ mod tests {
             ("From: <", "From: Bell, Alexander <", 400),
             ("Max-Forwards: 70", "Max-Forwards: many", 400),
             ("Max-Forwards: 70", "Route: ;;\r\nMax-Forwards: 70", 400),
+            ("Max-Forwards: 70", "Route: <tel:+4930>\r\nMax-Forwards: 70", 400),
+            ("Max-Forwards: 70", "Route: <sip:h.test;lr>, <sip:a@h..test:x>\r\nMax-Forwards: 70", 400),
             ("<sip:al@h.test>\r\n\r\n", "sip:al@h.test?Route=%3Csip:r%3E\r\n\r\n", 400),
         ] {
             let request = GOOD.replacen(old, new, 1);
