@@ -1,5 +1,6 @@
 //! The way of a request: our own values taken out of it, strict routers upstream and downstream, the next hop (RFC 3261 §16.4, §16.6(6)).
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use super::flow::{Ours, Transport};
@@ -36,19 +37,44 @@ impl Hop<'_> {
 
 /// Returns whether this is a URI that we put into a `Record-Route`: our address, no user, `lr`.
 fn is_our_record_route(uri: &Uri<'_>, ours: Ours<'_>) -> bool {
-    uri.user.is_none() && uri.param(b"lr").is_some() && ours.named_by(uri).is_some()
+    uri.user.is_none() && uri.param(b"lr").is_some() && uri.param(b"maddr").is_none() && ours.named_by(uri).is_some()
+}
+
+/// Returns the URI without a `maddr` that is ours, and without the port and transport that led to us (RFC 3261 §16.4); nothing where it
+/// has none, or another's.
+fn without_our_maddr(uri: &[u8], ours: Ours<'_>) -> Option<Vec<u8>> {
+    let parsed = Uri::parse(uri).ok().filter(|uri| uri.param(b"maddr").is_some())?;
+    ours.named_by(&parsed)?;
+    let end = uri.len() - parsed.params.as_bytes().len();
+    let host_and_port = uri.get(..end)?;
+    let host = match parsed.port {
+        Some(_) => host_and_port.get(..memchr::memrchr(b':', host_and_port)?)?,
+        None => host_and_port,
+    };
+    let mut bare = host.to_vec();
+    for (name, value) in
+        parsed.params.iter().filter(|(name, _)| ![&b"maddr"[..], b"transport"].iter().any(|led| name.eq_ignore_ascii_case(led)))
+    {
+        bare.push(b';');
+        bare.extend_from_slice(name);
+        if let Some(value) = value {
+            bare.push(b'=');
+            bare.extend_from_slice(value);
+        }
+    }
+    Some(bare)
 }
 
 /// What is to be done to Request-URI and `Route` before the request goes on.
 pub(super) struct Way<'m> {
     /// The Request-URI, where it is another than the one that came.
-    request_uri: Option<&'m [u8]>,
+    request_uri: Option<Cow<'m, [u8]>>,
     /// The values of `Route` that stay. The URI that a strict router pushes out of the Request-URI is `pushed`.
     routes: Vec<&'m [u8]>,
     /// How many values were taken from the front; `None` where one was taken from the back, so that all are written anew.
     popped: Option<usize>,
     /// The Request-URI that goes to the end of `Route`, for a strict router downstream.
-    pushed: Option<&'m [u8]>,
+    pushed: Option<Cow<'m, [u8]>>,
     came: usize,
     hop: Option<Hop<'m>>,
 }
@@ -68,6 +94,8 @@ impl<'m> Way<'m> {
             uri = last;
             popped = None;
         }
+        // §16.4: a `maddr` that led here leads nowhere any more.
+        let mut uri = without_our_maddr(uri, ours).map_or(Cow::Borrowed(uri), Cow::Owned);
         // §16.4: the first value, if it is ours. And the second, if it is ours by another end: that is the other half of one passage
         // (RFC 5658 §6); by the same end it is another passage of a spiral.
         let named = |value: Option<&&'m [u8]>| value.and_then(parsed).and_then(|uri| ours.named_by(&uri));
@@ -85,32 +113,36 @@ impl<'m> Way<'m> {
                 routes.remove(0);
                 popped = popped.map(|popped| popped + 1);
                 pushed = Some(uri);
-                uri = next.raw;
+                uri = Cow::Borrowed(next.raw);
                 Some(Hop { uri: next, by: By::StrictRoute })
             }
             Some(next) => Some(Hop { uri: next, by: By::Route }),
-            None => Uri::parse(uri).ok().map(|uri| Hop { uri, by: By::RequestUri }),
+            None => match &uri {
+                Cow::Borrowed(uri) => Uri::parse(uri).ok().map(|uri| Hop { uri, by: By::RequestUri }),
+                // The next hop of what was sent to us is whoever is on the other side.
+                Cow::Owned(_) => None,
+            },
         };
-        let request_uri = (Some(uri) != request.request_uri()).then_some(uri);
+        let request_uri = (Some(&*uri) != request.request_uri()).then_some(uri);
         Self { request_uri, routes, popped, pushed, came, hop }
     }
 
-    /// Returns the next hop; none where its URI cannot be read, which validation rules out.
+    /// Returns the next hop; none where the request was sent to us alone, or its URI cannot be read, which validation rules out.
     pub(super) const fn hop(&self) -> Option<Hop<'m>> {
         self.hop
     }
 
     /// Writes the way into the request that goes on.
     pub(super) fn edit<'e>(&self, mut edit: Edit<'e>) -> Edit<'e> {
-        if let Some(uri) = self.request_uri {
+        if let Some(uri) = &self.request_uri {
             edit = edit.request_uri(uri);
         }
         edit = match self.popped {
             Some(popped) => edit.pop_route(popped),
             None => self.routes.iter().fold(edit.pop_route(self.came), |edit, route| edit.append_route(route)),
         };
-        match self.pushed {
-            Some(uri) => edit.append_route(&[b"<", uri, b">"].concat()),
+        match &self.pushed {
+            Some(uri) => edit.append_route(&[b"<", &**uri, b">"].concat()),
             None => edit,
         }
     }
@@ -188,6 +220,25 @@ mod tests {
         assert_eq!(way(US, &[]).0, US);
         assert_eq!(way("sip:b@192.0.2.1:5060;lr", &["<sip:192.0.2.7;lr>"]).0, "sip:b@192.0.2.1:5060;lr");
         assert_eq!(way("sip:192.0.2.1:5060", &["<sip:192.0.2.7;lr>"]).0, "sip:192.0.2.1:5060");
+    }
+
+    #[test]
+    fn a_maddr_of_ours_is_taken_out_of_the_request_uri_with_what_led_to_it() {
+        for (came, goes_on) in [
+            ("sip:b@h.test;maddr=192.0.2.1", "sip:b@h.test"),
+            ("sip:b@h.test:5060;transport=udp;x=%41;maddr=192.0.2.1;lr", "sip:b@h.test;x=%41;lr"),
+            ("sip:b@[2001:db8::1]:5060;maddr=192.0.2.1", "sip:b@[2001:db8::1]"),
+            ("sip:b@h.test;maddr=192.0.2.2", "sip:b@h.test;maddr=192.0.2.2"),
+            ("sip:b@h.test:5070;maddr=192.0.2.1", "sip:b@h.test:5070;maddr=192.0.2.1"),
+            ("sip:b@h.test;maddr=elsewhere.test", "sip:b@h.test;maddr=elsewhere.test"),
+        ] {
+            assert_eq!(way(came, &["<sip:192.0.2.7;lr>"]).0, goes_on, "{came}");
+        }
+        assert_eq!(
+            way("sip:b@h.test;maddr=192.0.2.1", &["<sip:192.0.2.7>"]).1,
+            ["<sip:b@h.test>"],
+            "also where a strict router pushes it back"
+        );
     }
 
     #[test]

@@ -109,10 +109,13 @@ impl<'u> Uri<'u> {
         self.params.iter().find(|(known, _)| unescape(known).eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// Returns where the URI leads, if its host is an IP address: no name is ever looked up here.
+    /// Returns where the URI leads, if that is an IP address: no name is ever looked up here. `maddr` goes before the host (RFC 3261
+    /// §19.1.1).
     #[must_use]
     pub fn socket_addr(&self, default_port: u16) -> Option<SocketAddr> {
-        Some(SocketAddr::new(ip(self.host)?, self.port.unwrap_or(default_port)))
+        let host = self.param(b"maddr").map_or(self.host, Option::unwrap_or_default);
+        let host = host.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]")).unwrap_or(host);
+        Some(SocketAddr::new(ip(host)?, self.port.unwrap_or(default_port)))
     }
 
     /// Returns the telephone number, or the user's name, to be compared with a policy's prefixes and for nothing else.
@@ -198,6 +201,16 @@ mod tests {
         assert_eq!(without.socket_addr(5060), "[2001:db8::10:5070]:5060".parse().ok());
         assert!(Uri::parse(b"sip:2001:db8::10").is_err());
         assert!(Uri::parse(b"sip:[2001:db8:::192.0.2.1]").is_ok(), "three colons are tolerated (RFC 5118 §4.10)");
+    }
+
+    #[test]
+    fn maddr_goes_before_the_host() {
+        let leads = |uri: &str| Uri::parse(uri.as_bytes()).unwrap().socket_addr(5060);
+
+        assert_eq!(leads("sip:a@192.0.2.1:5070;maddr=192.0.2.9"), "192.0.2.9:5070".parse().ok());
+        assert_eq!(leads("sip:a@h.test;MADDR=[2001:db8::9];lr"), "[2001:db8::9]:5060".parse().ok());
+        assert_eq!(leads("sip:a@192.0.2.1;maddr=h.test"), None, "a name");
+        assert_eq!(leads("sip:a@192.0.2.1;maddr"), None);
     }
 
     #[test]
