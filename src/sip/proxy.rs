@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::branch::{Branch, Chance};
-use super::flow::{Ours, Own};
+use super::flow::{Ours, Own, Transport};
 use super::route::Way;
 use super::transport::{self, Return};
 use crate::wire::sip::{Edit, Message, Method, Name, Via};
@@ -98,10 +98,16 @@ pub(super) fn forwarded(request: &Message, passage: &Passage<'_>) -> Bytes {
     // (8), and §18.2.1: what the server transport notes in the Via that came.
     edit = passage.back.note(edit);
     edit = edit.push_via(&transport::own_via(&passage.out.via_start, passage.branch));
-    if let Some(body) = passage.body {
-        edit = edit.body(body);
+    with_body(edit, request, passage.body, passage.out.end.transport).finish()
+}
+
+/// Gives the message its body, and over a stream its length: the peer finds no end without one (RFC 3261 §16.6(9), §18.3).
+fn with_body<'m>(edit: Edit<'m>, message: &'m Message, body: Option<&[u8]>, over: Transport) -> Edit<'m> {
+    let is_endless = over.is_reliable() && message.value(Name::ContentLength).is_none();
+    match body.or_else(|| is_endless.then(|| message.body())) {
+        Some(body) => edit.body(body),
+        None => edit,
     }
-    edit.finish()
 }
 
 /// Returns whether we stay on the path of the dialog that such a request may begin or repair (RFC 3261 §16.6(4)).
@@ -128,19 +134,14 @@ const fn is_record_routed(method: Method<'_>) -> bool {
 ///
 /// A 503 passes as it came. §16.7(6) would have a 500 of it, unless the proxy knows that later requests fare no better: behind each
 /// side there is one next hop, whose 503 speaks for all that follows, and the PBX needs it to choose another trunk.
-pub(super) fn passed(response: &Message, body: Option<&[u8]>) -> Bytes {
-    let edit = Edit::new(response).pop_via();
-    match body {
-        Some(body) => edit.body(body),
-        None => edit,
-    }
-    .finish()
+pub(super) fn passed(response: &Message, body: Option<&[u8]>, over: Transport) -> Bytes {
+    with_body(Edit::new(response).pop_via(), response, body, over).finish()
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 mod tests {
-    use super::super::flow::{End, Flow, Transport};
+    use super::super::flow::{End, Flow};
     use super::*;
 
     const REQUEST: &str = "INVITE sip:b@h.test SIP/2.0\r\nVia: SIP/2.0/UDP h.test:5070;rport;branch=z9hG4bK1\r\nFrom: <sip:a@h.test>;tag=1\r\n\

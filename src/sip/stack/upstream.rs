@@ -141,10 +141,11 @@ impl Stack {
 
     /// Sends a response of the forwarded branch to where the request came from.
     pub(super) fn pass_response(&mut self, server: u64, response: &Message, body: Option<&Bytes>, now: Moment) {
-        let (Some(_), Some(status)) = (self.servers.get(server), response.status()) else {
+        let (Some(context), Some(status)) = (self.servers.get(server), response.status()) else {
             return self.tallies.count(Tally::Unasked);
         };
-        let bytes = proxy::passed(response, body.map(|body| body.as_ref()));
+        let over = self.transport(context.back.to.end);
+        let bytes = proxy::passed(response, body.map(|body| body.as_ref()), over);
         self.respond(server, status, &bytes, now);
     }
 
