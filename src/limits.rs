@@ -10,6 +10,9 @@ pub const SIP_MESSAGE_BYTES: usize = 65_535;
 /// Header lines of one message. Real ones have 15 to 40, RFC 4475 `longreq` 60. More: 400, nothing is kept.
 pub const SIP_HEADER_LINES: usize = 256;
 
+/// Branches that a request may still have at once anywhere behind us (RFC 5393 §5.3.3 recommends this). More: it goes on with this.
+pub const SIP_BREADTH: u8 = 60;
+
 /// Server and client transactions at once: 20,000 calls set up within 64·T1. More: a new INVITE gets 503, others are dropped.
 pub const TRANSACTIONS: usize = 100_000;
 

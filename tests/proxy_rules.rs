@@ -4,6 +4,7 @@
 
 mod sip_scene;
 
+use mitschnitt::limits::SIP_BREADTH;
 use mitschnitt::sip::{End, EndId, Flow, Input, Tally, Transport};
 use mitschnitt::wire::sip::{Name, reply};
 use sip_scene::{INVITE, PBX, Scene, TRUNK, US, addr, in_dialog, lossy, replaced};
@@ -124,6 +125,40 @@ fn a_response_that_ends_before_its_body_is_dropped() {
     assert_eq!((scene.lines(), scene.stack.tallies().of(Tally::Malformed)), (vec![], 4));
     scene.arrive(TRUNK, &answer);
     assert_eq!(scene.lines(), [format!("{PBX} 200 OK")]);
+}
+
+#[test]
+fn a_request_that_may_have_more_branches_than_anybody_needs_goes_on_with_fewer() {
+    // RFC 5393 §5.3.3.
+    for (came, sent) in
+        [("1", "1"), ("60", "60"), ("61", "60"), ("255", "60"), ("256", "60"), ("99999999999999999999", "60"), ("007", "007")]
+    {
+        let mut scene = Scene::new();
+        scene.arrive(PBX, &INVITE.replace("Max-", &format!("max-breadth : {came}\r\nMax-")));
+        let line = format!("max-breadth : {sent}\r\n");
+        assert!(lossy(scene.last_to(TRUNK).as_bytes()).contains(&line), "{came}");
+    }
+    assert_eq!(SIP_BREADTH, 60);
+    let mut scene = Scene::new();
+    scene.arrive(PBX, INVITE);
+    assert_eq!(scene.last_to(TRUNK).value(Name::MaxBreadth), None, "who forks nothing has nothing to divide");
+}
+
+#[test]
+fn a_request_that_may_have_no_branch_at_all_is_440() {
+    for method in ["INVITE", "OPTIONS", "BYE"] {
+        let mut scene = Scene::new();
+        scene.arrive(PBX, &in_dialog(method, PBX, 2).replace("Max-", "Max-Breadth: 0\r\nMax-"));
+        assert_eq!(scene.lines(), [format!("{PBX} 440 Max-Breadth Exceeded")], "{method}");
+    }
+    for wrong in ["", "-1", "many", "1, 2", "1\r\nMax-Breadth: 1"] {
+        let mut scene = Scene::new();
+        scene.arrive(PBX, &INVITE.replace("Max-", &format!("Max-Breadth: {wrong}\r\nMax-")));
+        assert_eq!(scene.lines(), [format!("{PBX} 400 Bad Request")], "{wrong}");
+    }
+    let mut scene = Scene::new();
+    scene.arrive(PBX, &in_dialog("ACK", PBX, 2).replace("Max-", "Max-Breadth: 0\r\nMax-"));
+    assert_eq!(scene.lines(), [format!("{TRUNK} ACK")], "an ACK cannot be refused");
 }
 
 #[test]

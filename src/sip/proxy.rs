@@ -6,6 +6,7 @@ use super::branch::{Branch, Chance};
 use super::flow::{Ours, Own, Transport};
 use super::route::Way;
 use super::transport::{self, Return};
+use crate::limits;
 use crate::wire::sip::{Edit, Message, Method, Name, Via};
 
 /// A request that is not forwarded, and the answer to it.
@@ -29,6 +30,11 @@ pub(super) fn check(request: &Message, ours: Ours<'_>, chance: &Chance) -> Resul
     // (3)
     if request.max_forwards() == Ok(Some(0)) {
         return Err(Refusal::of(483));
+    }
+    // RFC 5393 §5.3.3: one branch is what going on takes. Who names none has them all; as nothing is forked here, none is named for him.
+    let breadth = request.max_breadth().map_err(|fault| Refusal::of(fault.status))?;
+    if breadth == Some(0) && !matches!(request.method(), Method::Ack | Method::Cancel) {
+        return Err(Refusal::of(440));
     }
     // (4)
     if has_looped(request, ours, chance) {
@@ -87,6 +93,9 @@ pub(super) fn forwarded(request: &Message, passage: &Passage<'_>) -> Bytes {
         Ok(Some(hops)) => hops.saturating_sub(1),
         Ok(None) | Err(_) => 70,
     });
+    if request.max_breadth().is_ok_and(|breadth| breadth.is_some_and(|breadth| breadth > limits::SIP_BREADTH)) {
+        edit = edit.max_breadth(limits::SIP_BREADTH);
+    }
     // (4)
     if is_record_routed(request.method()) {
         // RFC 5658 §6: where it leaves by another end than it came by, both are named, so that each side comes back by its own.

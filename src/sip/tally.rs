@@ -7,7 +7,7 @@ pub enum Tally {
     KeepAlive,
     /// A message that cannot be used: a request was answered where that was possible, anything else dropped.
     Malformed,
-    /// A request that a check of RFC 3261 §16.3 refused: 420, 482, 483.
+    /// A request that a check of RFC 3261 §16.3 refused: 420, 440, 482, 483.
     Refused,
     /// A request that came again; absorbed, the last response was sent again.
     Retransmission,

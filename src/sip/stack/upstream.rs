@@ -364,7 +364,7 @@ impl Stack {
 
     /// Refuses a request before the call hears of it: with a transaction where that is possible.
     fn refuse(&mut self, request: Message, from: Flow, refusal: &Refusal, now: Moment) {
-        self.tallies.count(if matches!(refusal.status, 420 | 482 | 483) { Tally::Refused } else { Tally::Malformed });
+        self.tallies.count(if matches!(refusal.status, 420 | 440 | 482 | 483) { Tally::Refused } else { Tally::Malformed });
         let key = self.key_found();
         if key.is_none() || !self.has_room_for(request.method()) {
             return self.refuse_at_once(&request, from, refusal);

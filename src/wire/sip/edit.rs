@@ -27,6 +27,7 @@ pub struct Edit<'m> {
     popped_routes: usize,
     routes: Vec<Vec<u8>>,
     max_forwards: Option<u8>,
+    max_breadth: Option<u8>,
     body: Option<Vec<u8>>,
 }
 
@@ -43,6 +44,7 @@ impl<'m> Edit<'m> {
             popped_routes: 0,
             routes: Vec::new(),
             max_forwards: None,
+            max_breadth: None,
             body: None,
         }
     }
@@ -94,6 +96,12 @@ impl<'m> Edit<'m> {
     /// Sets `Max-Forwards`.
     pub const fn max_forwards(mut self, hops: u8) -> Self {
         self.max_forwards = Some(hops);
+        self
+    }
+
+    /// Sets `Max-Breadth` where the message has one; none is added.
+    pub const fn max_breadth(mut self, branches: u8) -> Self {
+        self.max_breadth = Some(branches);
         self
     }
 
@@ -150,6 +158,9 @@ impl<'m> Edit<'m> {
                 }
                 (Name::Route, _, _) if routes_to_pop > 0 => pop(&mut out, span, message, &mut routes_to_pop),
                 (Name::MaxForwards, Some(hops), _) => replace(&mut out, raw, value, hops.to_string().as_bytes()),
+                (Name::MaxBreadth, _, _) if self.max_breadth.is_some() => {
+                    replace(&mut out, raw, value, self.max_breadth.unwrap_or_default().to_string().as_bytes());
+                }
                 (Name::ContentLength, _, Some(body)) => replace(&mut out, raw, value, body.len().to_string().as_bytes()),
                 (_, _, _) => out.extend_from_slice(raw),
             }

@@ -242,6 +242,20 @@ impl Message {
         }
     }
 
+    /// Returns `Max-Breadth` (RFC 5393 §5.3.3); of a number above 255 that.
+    ///
+    /// # Errors
+    /// Where it is not a number, or there more than once.
+    pub fn max_breadth(&self) -> Result<Option<u8>, Malformed> {
+        let bad = |what| Err(Malformed::bad(Name::MaxBreadth.as_str(), what));
+        match self.value(Name::MaxBreadth) {
+            None => Ok(None),
+            Some(_) if self.count(Name::MaxBreadth) > 1 => bad("is there more than once"),
+            Some(value) if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => Ok(digits(value).or(Some(u8::MAX))),
+            Some(_) => bad("is not a number"),
+        }
+    }
+
     /// Returns the first value of a field that must be there.
     pub(super) fn required(&self, name: Name) -> Result<&[u8], Malformed> {
         self.value(name).ok_or_else(|| Malformed::bad(name.as_str(), "is missing"))
