@@ -82,6 +82,8 @@ pub mod manual {
     pub mod media {}
     #[doc = include_str!("manual/promises.md")]
     pub mod promises {}
+    #[doc = include_str!("manual/rfc3261.md")]
+    pub mod rfc3261 {}
     #[doc = include_str!("manual/operating.md")]
     pub mod operating {}
     #[doc = include_str!("manual/changes.md")]
