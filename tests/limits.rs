@@ -135,7 +135,7 @@ const SHOWN: &[(&str, &[(&str, &str)])] = &[
 fn every_bound_has_a_test_that_shows_what_happens_when_it_is_reached() {
     let text = read("src/limits.rs");
     let bounds: BTreeSet<&str> = text.lines().filter_map(bound).collect();
-    let shown: BTreeMap<&str, &[(&str, &str)]> = SHOWN.iter().collect();
+    let shown: BTreeMap<&str, &[(&str, &str)]> = SHOWN.iter().copied().collect();
 
     let without: Vec<_> = bounds.iter().filter(|bound| !shown.contains_key(*bound)).collect();
     let gone: Vec<_> = shown.keys().filter(|bound| !bounds.contains(*bound)).collect();
@@ -148,6 +148,7 @@ fn every_bound_has_a_test_that_shows_what_happens_when_it_is_reached() {
 fn every_test_that_is_named_here_is_there() {
     let missing: Vec<_> = SHOWN
         .iter()
+        .copied()
         .flat_map(|(bound, tests)| tests.iter().map(move |&(file, test)| (bound, file, test)))
         .filter(|(_, file, test)| !has_test(&read(file), test))
         .collect();
@@ -174,12 +175,17 @@ fn bound(line: &str) -> Option<&str> {
 fn has_test(text: &str, name: &str) -> bool {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let Some(at) = lines.iter().position(|line| {
-        line.trim_start_matches("async ").strip_prefix("fn ").and_then(|rest| rest.strip_prefix(name)).is_some_and(|rest| rest.starts_with('('))
+        line.trim_start_matches("async ")
+            .strip_prefix("fn ")
+            .and_then(|rest| rest.strip_prefix(name))
+            .is_some_and(|rest| rest.starts_with('('))
     }) else {
         return false;
     };
     let above = lines.get(..at).unwrap_or_default().iter().rev();
-    above.take_while(|line| line.starts_with("#[") || line.starts_with("///")).any(|line| *line == "#[test]" || line.starts_with("#[tokio::test"))
+    above
+        .take_while(|line| line.starts_with("#[") || line.starts_with("///"))
+        .any(|line| *line == "#[test]" || line.starts_with("#[tokio::test"))
 }
 
 fn read(file: &str) -> String {
