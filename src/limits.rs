@@ -39,6 +39,9 @@ pub const SIP_PATIENCE: Duration = Duration::from_secs(10);
 /// How long nothing need come over a connection, beyond the two minutes in which RFC 5626 §4.4.1 has pings sent. Longer: it is closed.
 pub const SIP_IDLE: Duration = Duration::from_secs(600);
 
+/// Addresses of the PBX, or of one trunk. A carrier's have two to four. More: the configuration is refused.
+pub const PEER_ADDRESSES: usize = 16;
+
 /// ACKs to a 2xx that the call has been told of and has not forwarded: it does so at once, so one is usual. More: the oldest is forgotten,
 /// and the callee sends its 2xx again.
 pub const ACKS_HELD: usize = 64;

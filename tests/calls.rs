@@ -1356,6 +1356,7 @@ impl World {
                     networks: vec![],
                     latching,
                     media_as: media_as.map(|[pbx, _]| pbx),
+                    routing: Default::default(),
                 },
                 trunks: vec![(
                     TrunkName::new("carrier"),
@@ -1365,6 +1366,7 @@ impl World {
                         networks: vec![Network { address: "198.51.100.0".parse().unwrap(), prefix: 24 }],
                         latching: Default::default(),
                         media_as: media_as.map(|[_, trunk]| trunk),
+                        routing: Default::default(),
                     },
                 )],
             },

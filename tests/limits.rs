@@ -20,6 +20,7 @@ const SHOWN: &[(&str, &[(&str, &str)])] = &[
     ),
     ("ACKS_HELD", &[("tests/sip_stack.rs", "acks_that_the_call_leaves_lying_push_out_the_oldest")]),
     ("SIP_ENDS", &[("src/control/config/tests.rs", "a_list_of_too_many_addresses_is_told")]),
+    ("PEER_ADDRESSES", &[("src/control/config/tests.rs", "a_list_of_too_many_addresses_is_told")]),
     ("SIP_CONNECTIONS", &[("src/node/streams.rs", "there_are_so_many_connections_and_no_more")]),
     ("SIP_CONNECTIONS_PER_HOST", &[("src/node/streams.rs", "one_host_has_so_many_connections_and_no_more")]),
     ("SIP_OUTGOING", &[("src/node/streams.rs", "who_takes_nothing_is_given_up_when_too_much_waits")]),

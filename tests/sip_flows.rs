@@ -66,7 +66,11 @@ impl Scene {
                     self.stack.handle(Input::PassResponse { server, response, body: None }, self.now);
                 }
                 Output::Dropped { why } => self.dropped.push(why),
-                Output::Failed { .. } | Output::Cancelled { .. } | Output::Ended { .. } | Output::OwnResponse { .. } => {}
+                Output::NotServed { .. }
+                | Output::Failed { .. }
+                | Output::Cancelled { .. }
+                | Output::Ended { .. }
+                | Output::OwnResponse { .. } => {}
             }
         }
     }

@@ -9,16 +9,18 @@ use bytes::Bytes;
 use super::door::{Config, Output, PortPair, Strangers, Tallies};
 use super::keys::MediaAs;
 use super::peers::{Peer, Source};
-use crate::ids::{CallId, Leg, RecordingId};
+use super::ways::Ways;
+use crate::ids::{CallId, Direction, Leg, RecordingId};
 use crate::media::{Latching, Order};
 use crate::sip::{self, EndId, Flow, Stack, Transport};
 use crate::time::{Moment, Wall};
-use crate::wire::sip::{Message, Method, Name, NameAddr, reason_phrase, reply};
+use crate::wire::sip::{Message, Method, Name, NameAddr, Uri, reason_phrase, reply};
 
 /// What calls share: the stack, the ports, the way out.
 pub(super) struct Desk {
     pub(super) config: Config,
     pub(super) stack: Stack,
+    pub(super) ways: Ways,
     stock: [Vec<PortPair>; 2],
     pub(super) out: VecDeque<Output>,
     pub(super) tallies: Tallies,
@@ -34,9 +36,10 @@ pub(super) enum Within {
 }
 
 impl Desk {
-    pub(super) fn new(config: Config, stack: Stack, seed: u64) -> Self {
+    pub(super) fn new(config: Config, stack: Stack, seed: u64, now: Moment) -> Self {
+        let ways = Ways::of(&config.peers, now);
         let (stock, out, tallies) = ([Vec::new(), Vec::new()], VecDeque::new(), Tallies::default());
-        Self { config, stack, stock, out, tallies, seed, drawn: 0 }
+        Self { config, stack, ways, stock, out, tallies, seed, drawn: 0 }
     }
 
     pub(super) fn out(&mut self, output: Output) {
@@ -158,22 +161,56 @@ impl Desk {
     }
 
     /// Returns the way of a request that leaves on this leg: within a dialog where its route set says, if that is the peer's own; else
-    /// to the peer.
-    pub(super) fn target(&self, request: &Message, leg: Leg, trunk: Option<usize>, within: Within) -> Flow {
+    /// the other way.
+    pub(super) fn target(&self, request: &Message, leg: Leg, trunk: Option<usize>, within: Within, or: Flow) -> Flow {
         match self.stack.next_hop(request) {
-            Some(hop) if within == Within::Dialog || hop.by != sip::By::RequestUri => self.reach(hop.address(), leg, trunk),
-            Some(_) | None => self.peer(leg, trunk).way,
+            Some(hop) if within == Within::Dialog || hop.by != sip::By::RequestUri => self.reach(hop.address(), leg, trunk, or),
+            Some(_) | None => or,
         }
     }
 
-    /// Returns the way to an address that a peer has named, if it is the peer's own; else that to the peer.
-    pub(super) fn reach(&self, address: Option<(Transport, SocketAddr)>, leg: Leg, trunk: Option<usize>) -> Flow {
+    /// Returns the best way to who is on a leg.
+    pub(super) fn best(&self, leg: Leg, trunk: Option<usize>, now: Moment) -> Flow {
+        let of = match leg {
+            Leg::Pbx => None,
+            Leg::Trunk => Some(trunk.unwrap_or(0)),
+        };
+        self.ways.best(of, now).unwrap_or_else(|| self.peer(leg, trunk).way)
+    }
+
+    /// Returns the trunk that a request of the PBX names: its Request-URI has an address of that trunk's.
+    pub(super) fn named_trunk(&self, request: &Message) -> Option<usize> {
+        let uri = request.request_uri().and_then(|uri| Uri::parse(uri).ok())?;
+        let at = uri.socket_addr(Transport::of_uri(&uri)?.default_port())?;
+        self.config.peers.trunks.iter().position(|(_, trunk)| trunk.ways().any(|way| way.far == at))
+    }
+
+    /// Returns the way to each side of a new call ([`Leg::index`]): to the caller by the address it came from, if that is one it is reached at.
+    pub(super) fn ways_between(&self, direction: Direction, trunk: usize, came: Flow, to: Flow) -> [Flow; 2] {
+        let caller = self.peer(direction.caller(), Some(trunk));
+        let back = caller.ways().find(|way| way.far == came.far).unwrap_or(caller.way);
+        match direction.caller() {
+            Leg::Pbx => [back, to],
+            Leg::Trunk => [to, back],
+        }
+    }
+
+    /// Returns the ways of a new call that leaves on this leg, the best first.
+    pub(super) fn ways_of(&mut self, request: &Message, leg: Leg, trunk: usize, now: Moment) -> VecDeque<(usize, Flow)> {
+        let named = if leg == Leg::Trunk { self.named_trunk(request) } else { None };
+        let is_choice = self.config.peers.trunks.len() > 1 || self.peer(leg, Some(trunk)).ways().nth(1).is_some();
+        let chance = if is_choice { self.draw() } else { 0 };
+        self.ways.of_call(&self.config.peers, leg, trunk, named, chance, now).into()
+    }
+
+    /// Returns the way to an address that a peer has named, if it is the peer's own; else the other one.
+    pub(super) fn reach(&self, address: Option<(Transport, SocketAddr)>, leg: Leg, trunk: Option<usize>, or: Flow) -> Flow {
         let peer = self.peer(leg, trunk);
         let is_ours = |at: SocketAddr| self.config.sip.ends.iter().any(|end| end.address == at);
-        let Some((transport, far)) = address.filter(|&(_, at)| !is_ours(at) && peer.owns(at)) else { return peer.way };
+        let Some((transport, far)) = address.filter(|&(_, at)| !is_ours(at) && peer.owns(at)) else { return or };
         if transport < peer.transport {
             // What is agreed to be secret is not sent in the clear because a Contact says so.
-            return peer.way;
+            return or;
         }
         let end = if transport == peer.transport { Some(peer.way.end) } else { self.end_beside(peer.way.end, transport) };
         // A transport that is not spoken here is no reason to send nothing.

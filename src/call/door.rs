@@ -217,6 +217,15 @@ pub enum Output {
         /// What becomes of it.
         then: WhenDead,
     },
+    /// An address of a peer is up, or down, since now: write it into the log.
+    Reached {
+        /// The trunk; nothing for the PBX.
+        trunk: Option<TrunkName>,
+        /// The address.
+        address: SocketAddr,
+        /// Whether it is up.
+        is_up: bool,
+    },
     /// A call changed: write it down.
     Story(Box<Story>),
     /// What came of an operator's deed: one for each [`Input::Operator`], in order.

@@ -16,6 +16,7 @@ mod policy;
 mod session_timer;
 mod story;
 mod table;
+mod ways;
 
 pub use crate::sip::{End, EndId, Flow, Transport};
 pub use anchor::{Line, Session};
@@ -28,3 +29,4 @@ pub use peers::{Peer, Peers, Source};
 pub use policy::{Codecs, Policy, Selector};
 pub use story::{Reason, Story};
 pub use table::Table;
+pub use ways::{Reached, Routing, Spread};

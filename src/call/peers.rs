@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::keys::MediaAs;
+use super::ways::Routing;
 use crate::ids::{Leg, TrunkName};
 use crate::media::Latching;
 use crate::network::Network;
@@ -22,6 +23,8 @@ pub struct Peer {
     /// How its media are carried towards us. Of the PBX and a trunk both have a rule or neither: without one they settle it between
     /// themselves, and what they encrypt is relayed and not recorded.
     pub media_as: Option<MediaAs>,
+    /// How it is reached otherwise, and looked after.
+    pub routing: Routing,
 }
 
 /// How well an address fits a peer: the better, the greater.
@@ -42,14 +45,19 @@ impl Peer {
         if over < self.transport {
             return None;
         }
-        let is_host = over.is_reliable() && self.way.far.ip() == from.far.ip();
-        if self.way.far == from.far {
+        let is_host = over.is_reliable() && self.ways().any(|way| way.far.ip() == from.far.ip());
+        if self.ways().any(|way| way.far == from.far) {
             Some(Fit::Exactly)
         } else if is_host {
             Some(if self.way.end == from.end { Fit::HostAtEnd } else { Fit::Host })
         } else {
             self.may_be(from.far).then_some(Fit::Network)
         }
+    }
+
+    /// Returns all ways to it, the first one first.
+    pub(super) fn ways(&self) -> impl Iterator<Item = Flow> {
+        std::iter::once(self.way).chain(self.routing.others.iter().copied())
     }
 
     fn may_be(&self, source: SocketAddr) -> bool {
@@ -59,7 +67,7 @@ impl Peer {
     /// Returns whether a request may be sent to this address on the peer's behalf: its own host, or one of its networks.
     #[must_use]
     pub fn owns(&self, target: SocketAddr) -> bool {
-        self.way.far.ip() == target.ip() || self.may_be(target)
+        self.ways().any(|way| way.far.ip() == target.ip()) || self.may_be(target)
     }
 }
 
@@ -117,7 +125,14 @@ mod tests {
     fn peers() -> Peers {
         let way = |end, text: &str| Flow { end: EndId(end), far: text.parse().expect("an address") };
         let net = |address: &str, prefix| Network { address: address.parse().expect("an address"), prefix };
-        let peer = |way, transport, networks| Peer { way, transport, networks, latching: Latching::default(), media_as: None };
+        let peer = |way, transport, networks| Peer {
+            way,
+            transport,
+            networks,
+            latching: Latching::default(),
+            media_as: None,
+            routing: Routing::default(),
+        };
         Peers {
             pbx: peer(way(0, "127.0.0.1:5090"), Transport::Udp, vec![]),
             trunks: vec![

@@ -1,6 +1,6 @@
 //! All calls, and the door to them: messages and events in; messages, orders and stories out.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use super::peers::Source;
 use super::policy::Policy;
 use super::session_timer;
 use super::story::Reason;
+use super::ways::Reached;
 use crate::consent::{How, Parties, WithoutConsent};
 use crate::digit::Digit;
 use crate::ids::{CallId, Direction, Leg};
@@ -57,6 +58,17 @@ struct Pending {
     described: Vec<(usize, Bytes)>,
     /// How the dialog stood before a provisional answer changed it.
     before: Option<Stood>,
+    attempt: Option<Attempt>,
+}
+
+/// Where a new call is tried, and where it goes if it is not served there.
+#[derive(Debug)]
+struct Attempt {
+    way: Flow,
+    /// Further ways, the best first, each with its trunk.
+    others: VecDeque<(usize, Flow)>,
+    /// The body as it goes on.
+    body: Option<Bytes>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,7 +109,7 @@ impl Table {
     #[must_use]
     pub fn new(config: Config, [branches, ids]: [u64; 2], now: Moment) -> Self {
         let stack = Stack::new(config.sip.clone(), branches, now);
-        let desk = Desk::new(config, stack, ids);
+        let desk = Desk::new(config, stack, ids, now);
         let mut table = Self {
             calls: Vec::new(),
             free: Vec::new(),
@@ -174,7 +186,7 @@ impl Table {
     #[must_use]
     pub fn deadline(&self) -> Option<Moment> {
         let ours = self.timers.first().map(|&(at, _)| at);
-        [ours, self.desk.stack.deadline()].into_iter().flatten().min()
+        [ours, self.desk.stack.deadline(), self.desk.ways.deadline()].into_iter().flatten().min()
     }
 
     /// Does what is due.
@@ -188,6 +200,9 @@ impl Table {
         }
         if self.desk.stack.deadline().is_some_and(|at| at <= now) {
             self.desk.stack.wake(now);
+        }
+        if self.desk.ways.deadline().is_some_and(|at| at <= now) {
+            self.ask_peers(now);
         }
         self.pump(now);
         self.desk.restock();
@@ -231,6 +246,30 @@ impl Table {
         &self.desk.stack
     }
 
+    /// Returns the addresses of all peers, and how they stand.
+    #[must_use]
+    pub fn reached(&self, now: Moment) -> Vec<Reached> {
+        self.desk.ways.all(&self.desk.config.peers, &self.desk.config.sip.ends, now)
+    }
+
+    /// Asks those whose turn it is whether they are there.
+    fn ask_peers(&mut self, now: Moment) {
+        let mut number = self.desk.draw();
+        let drawn = || {
+            number = number.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            number
+        };
+        for (to, request) in self.desk.ways.due(&self.desk.config.sip.ends, now, drawn) {
+            self.desk.stack.handle(sip::Input::Originate { to, request }, now);
+        }
+    }
+
+    fn on_own_response(&mut self, request: &Message, answer: &sip::Answer, now: Moment) {
+        let Some((way, is_up)) = self.desk.ways.answered(request, answer, now) else { return };
+        let trunk = self.reached(now).into_iter().find(|reached| reached.address == way.far).and_then(|reached| reached.trunk);
+        self.desk.out(Output::Reached { trunk, address: way.far, is_up });
+    }
+
     // ── what the stack says ────────────────────────────────────────────────────────────────────────────────────────
 
     fn pump(&mut self, now: Moment) {
@@ -242,7 +281,9 @@ impl Table {
                 sip::Output::Response { server, response, from: _ } => self.on_response(server, response, now),
                 sip::Output::Failed { server, status } => self.on_failed(server, status, now),
                 sip::Output::Ended { server } => self.on_ended(server, now),
-                sip::Output::Cancelled { .. } | sip::Output::OwnResponse { .. } | sip::Output::Dropped { .. } => {}
+                sip::Output::NotServed { server, status } => self.on_not_served(server, status, now),
+                sip::Output::OwnResponse { request, answer } => self.on_own_response(&request, &answer, now),
+                sip::Output::Cancelled { .. } | sip::Output::Dropped { .. } => {}
             }
         }
     }
@@ -251,18 +292,20 @@ impl Table {
         let Some(source) = self.desk.source(from) else { return };
         let to_tag = request.to().ok().and_then(|to| to.tag());
         match (request.method(), to_tag) {
-            (Method::Invite, None) => self.on_call(server, request, source, now),
+            (Method::Invite, None) => self.on_call(server, request, source, from, now),
             (method, Some(to_tag)) => self.on_request_in_dialog(server, request, method, to_tag, source, now),
             (_, None) => {
                 self.desk.tallies.passed += 1;
-                let to = self.desk.target(request, source.leg().other(), trunk_of(source), Within::Nothing);
+                let (leg, trunk) = (source.leg().other(), trunk_of(source));
+                let best = self.desk.best(leg, trunk, now);
+                let to = self.desk.target(request, leg, trunk, Within::Nothing, best);
                 self.desk.stack.handle(sip::Input::Forward { server, to, body: None }, now);
             }
         }
     }
 
     /// A new call.
-    fn on_call(&mut self, server: ServerKey, request: &Message, source: Source, now: Moment) {
+    fn on_call(&mut self, server: ServerKey, request: &Message, source: Source, came: Flow, now: Moment) {
         let direction = match source {
             Source::Pbx => Direction::Outbound,
             Source::Trunk(_) => Direction::Inbound,
@@ -271,7 +314,10 @@ impl Table {
         let number = |uri: Option<Uri<'_>>| uri.and_then(|uri| uri.number()).unwrap_or_default();
         let called = number(request.request_uri().and_then(|uri| Uri::parse(uri).ok()));
         let calling = number(from.address().ok());
-        let trunk_at = trunk_of(source).unwrap_or(0);
+        let callee = direction.caller().other();
+        let mut ways = self.desk.ways_of(request, callee, trunk_of(source).unwrap_or(0), now);
+        // Where no trunk takes calls, the first one does: a call is not refused for a setting.
+        let (trunk_at, first) = ways.pop_front().unwrap_or_else(|| (0, self.desk.best(callee, None, now)));
         let Some((trunk, _)) = self.desk.config.peers.trunks.get(trunk_at).cloned() else { return };
         let is_emergency = direction == Direction::Outbound && self.desk.is_emergency(request, called.reveal());
         let policy = Policy::first(&self.desk.config.policies, &trunk, direction, calling.reveal(), called.reveal())
@@ -289,6 +335,7 @@ impl Table {
                 recording: self.desk.draw_recording(id),
                 direction,
                 trunk: (trunk_at, trunk),
+                ways: self.desk.ways_between(direction, trunk_at, came, first),
                 policy,
                 parties: Parties { calling, called, call_id: Private::new(String::from_utf8_lossy(call_id).into_owned()) },
                 is_emergency,
@@ -324,7 +371,13 @@ impl Table {
         };
         match outcome {
             Ok((offer, body)) => {
-                let to = self.desk.target(request, direction.caller().other(), Some(trunk_at), Within::Nothing);
+                let to = self.desk.target(request, callee, Some(trunk_at), Within::Nothing, first);
+                if to != first {
+                    // A Route says where it goes, and nobody else does.
+                    ways.clear();
+                }
+                let attempt = Attempt { way: to, others: ways, body };
+                self.attempt(server, &attempt, now);
                 self.pending.insert(
                     server,
                     Pending {
@@ -335,12 +388,56 @@ impl Table {
                         offer,
                         described: Vec::new(),
                         before: None,
+                        attempt: Some(attempt),
                     },
                 );
-                self.desk.stack.handle(sip::Input::Forward { server, to, body }, now);
             }
             Err((Reason::BadOffer, warning)) => self.refuse(server, slot, 488, warning, Reason::BadOffer, now),
             Err((reason, warning)) => self.refuse(server, slot, 503, warning, reason, now),
+        }
+    }
+
+    fn attempt(&mut self, server: ServerKey, attempt: &Attempt, now: Moment) {
+        let (to, body) = (attempt.way, attempt.body.clone());
+        let is_last = attempt.others.is_empty();
+        let input = if is_last { sip::Input::Forward { server, to, body } } else { sip::Input::Try { server, to, body } };
+        self.desk.stack.handle(input, now);
+    }
+
+    /// A new call is not served where it was tried: it goes the next way, on another trunk under that one's policy.
+    fn on_not_served(&mut self, server: ServerKey, status: u16, now: Moment) {
+        let attempt = self.pending.get_mut(&server).and_then(|pending| Some((pending.call, pending.attempt.take()?)));
+        let next = attempt.and_then(|(call, mut attempt)| {
+            self.desk.ways.shun(attempt.way, now);
+            let next = attempt.others.pop_front()?;
+            Some((*self.by_id.get(&call)?, attempt, next))
+        });
+        let Some((slot, mut attempt, (trunk_at, way))) = next else {
+            return self.desk.stack.handle(sip::Input::Reply { server, status, extra: Vec::new() }, now);
+        };
+        attempt.way = way;
+        if let Some(Some(call)) = self.calls.get_mut(slot as usize) {
+            let is_other_trunk = call.trunk_at != trunk_at;
+            call.goes(way);
+            if is_other_trunk {
+                match take_other_trunk(call, trunk_at, &mut self.desk) {
+                    Ok((offer, body)) => {
+                        attempt.body = body;
+                        if let Some(pending) = self.pending.get_mut(&server) {
+                            pending.offer = offer;
+                        }
+                    }
+                    Err((reason, warning)) => {
+                        self.pending.remove(&server);
+                        let status = if reason == Reason::BadOffer { 488 } else { 503 };
+                        return self.refuse(server, slot, status, warning, reason, now);
+                    }
+                }
+            }
+        }
+        self.attempt(server, &attempt, now);
+        if let Some(pending) = self.pending.get_mut(&server) {
+            pending.attempt = Some(attempt);
         }
     }
 
@@ -372,7 +469,9 @@ impl Table {
                 self.desk.stack.handle(sip::Input::Reply { server, status: 481, extra: Vec::new() }, now);
             } else {
                 self.desk.tallies.passed += 1;
-                let to = self.desk.target(request, source.leg().other(), trunk_of(source), Within::Dialog);
+                let (leg, trunk) = (source.leg().other(), trunk_of(source));
+                let best = self.desk.best(leg, trunk, now);
+                let to = self.desk.target(request, leg, trunk, Within::Dialog, best);
                 self.desk.stack.handle(sip::Input::Forward { server, to, body: without_media(request) }, now);
             }
             return;
@@ -401,7 +500,7 @@ impl Table {
             }
             return;
         }
-        let (id, trunk_at) = (call.id, call.trunk_at);
+        let (id, trunk_at, way) = (call.id, call.trunk_at, call.way_to(sender.other()));
         // PRACK may carry the answer to an offer that came in a reliable provisional response (RFC 3262 §5).
         let late = call.dialogs.get(dialog).filter(|_| method == Method::Prack).and_then(|dialog| dialog.late_offer.clone());
         let anchored = match sdp_of(request).filter(|_| !call.is_past_us) {
@@ -443,9 +542,18 @@ impl Table {
         } else {
             Kind::Other
         };
-        let pending = Pending { call: id, dialog: Some(dialog), from: sender, kind, offer, described: Vec::new(), before: None };
+        let pending = Pending {
+            call: id,
+            dialog: Some(dialog),
+            from: sender,
+            kind,
+            offer,
+            described: Vec::new(),
+            before: None,
+            attempt: None,
+        };
         self.pending.insert(server, pending);
-        let to = self.desk.target(request, sender.other(), Some(trunk_at), Within::Dialog);
+        let to = self.desk.target(request, sender.other(), Some(trunk_at), Within::Dialog, way);
         self.desk.stack.handle(sip::Input::Forward { server, to, body }, now);
         self.keep(slot, before, now);
         if let Some(digit) = digit {
@@ -457,12 +565,14 @@ impl Table {
         let Some(source) = self.desk.source(from) else { return };
         let found = request.to().ok().and_then(|to| to.tag()).and_then(|to_tag| self.find(request, to_tag));
         let Some((slot, dialog, sender)) = found.filter(|&(_, _, sender)| sender == source.leg()) else {
-            let to = self.desk.target(request, source.leg().other(), trunk_of(source), Within::Dialog);
+            let (leg, trunk) = (source.leg().other(), trunk_of(source));
+            let best = self.desk.best(leg, trunk, now);
+            let to = self.desk.target(request, leg, trunk, Within::Dialog, best);
             self.desk.stack.handle(sip::Input::Forward { server, to, body: without_media(request) }, now);
             return;
         };
         let Some(Some(call)) = self.calls.get_mut(slot as usize) else { return };
-        let trunk_at = call.trunk_at;
+        let (trunk_at, way) = (call.trunk_at, call.way_to(sender.other()));
         let mut body = without_media(request).filter(|_| !call.is_past_us);
         let before = Before::of(call);
         if let Some(at) = sdp_of(request)
@@ -479,7 +589,7 @@ impl Table {
                 call.agree(dialog, Agreed { offerer: sender.other(), offer, answer }, &mut self.desk, now);
             }
         }
-        let to = self.desk.target(request, sender.other(), Some(trunk_at), Within::Dialog);
+        let to = self.desk.target(request, sender.other(), Some(trunk_at), Within::Dialog, way);
         self.desk.stack.handle(sip::Input::Forward { server, to, body }, now);
         self.keep(slot, before, now);
         self.with_slot(slot, now, |call, desk| call.confirm(dialog, desk, now));
@@ -498,6 +608,12 @@ impl Table {
             self.desk.stack.handle(sip::Input::PassResponse { server, response, body }, now);
             return;
         };
+        if kind == Kind::First
+            && status > 100
+            && let Some(attempt) = self.pending.get(&server).and_then(|pending| pending.attempt.as_ref())
+        {
+            if status == 503 { self.desk.ways.shun(attempt.way, now) } else { self.desk.ways.serves(attempt.way) }
+        }
         let is_past_us = self.calls.get(slot as usize).and_then(Option::as_ref).is_some_and(|call| call.is_past_us);
         let mut body = without_media(&response).filter(|_| !is_past_us);
         let before = self.calls.get(slot as usize).and_then(Option::as_deref).map(Before::of);
@@ -605,6 +721,9 @@ impl Table {
 
     fn on_failed(&mut self, server: ServerKey, status: u16, now: Moment) {
         let Some(pending) = self.pending.remove(&server) else { return };
+        if let Some(attempt) = pending.attempt.as_ref().filter(|_| matches!(status, 408 | 503) && pending.described.is_empty()) {
+            self.desk.ways.shun(attempt.way, now);
+        }
         let Some(&slot) = self.by_id.get(&pending.call) else { return };
         if let (Some(at), Some(stood)) = (pending.dialog, pending.before) {
             self.with_slot(slot, now, |call, desk| call.go_back(at, stood, desk, now));
@@ -709,7 +828,7 @@ impl Table {
                     let transport = Transport::of_uri(&uri)?;
                     Some((transport, uri.socket_addr(transport.default_port())?))
                 });
-                let to = self.desk.reach(address, leg, Some(call.trunk_at));
+                let to = self.desk.reach(address, leg, Some(call.trunk_at), call.way_to(leg));
                 self.desk.stack.handle(sip::Input::Originate { to, request }, now);
             }
         }
@@ -795,6 +914,21 @@ fn first_offer(call: &mut Call, request: &Message, desk: &mut Desk) -> Result<Of
     })?;
     call.reserve(&session, desk).map_err(|_| (Reason::PortsExhausted, None))?;
     Ok((Some(session), Some(with(request, at, body))))
+}
+
+/// Lets a call begin anew on another trunk, and anchors its offer for that one.
+fn take_other_trunk(call: &mut Call, trunk_at: usize, desk: &mut Desk) -> Result<Offered, (Reason, Option<Extra>)> {
+    let Some((trunk, _)) = desk.config.peers.trunks.get(trunk_at).cloned() else { return Err((Reason::Failed, None)) };
+    let (calling, called) = (call.parties.calling.reveal(), call.parties.called.reveal());
+    let policy = Policy::first(&desk.config.policies, &trunk, call.direction, calling, called);
+    let policy = policy.filter(|_| !call.is_emergency).map(Arc::clone);
+    call.start_over((trunk_at, trunk), policy, desk);
+    desk.out(Output::Story(Box::new(call.story(None))));
+    let request = call.invite.clone();
+    first_offer(call, &request, desk).or_else(|refused| {
+        call.is_past_us = call.is_emergency;
+        if call.is_past_us { Ok((None, None)) } else { Err(refused) }
+    })
 }
 
 fn live(call: &Call) -> Live {

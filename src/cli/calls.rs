@@ -25,7 +25,9 @@ pub(super) fn list(config: &Path, is_json: bool, numbers: bool, term: &mut Term<
     let calls = match ask(&socket, &Request::Calls { numbers })? {
         Reply::Calls { calls } => calls,
         Reply::Error { what } => return Err(unwilling(&what)),
-        Reply::Status(_) | Reply::Done(_) | Reply::NotDone { .. } | Reply::Draining { .. } => return Err(strange(&socket)),
+        Reply::Trunks { .. } | Reply::Status(_) | Reply::Done(_) | Reply::NotDone { .. } | Reply::Draining { .. } => {
+            return Err(strange(&socket));
+        }
     };
     if is_json {
         for call in &calls {

@@ -11,8 +11,8 @@ use clap::Parser as _;
 use crate::catalogue::{Heard, Opening, Store, StoreError};
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::term::{Colour, Stream, Term};
-use crate::cli::words::{Calls, Keys, Recordings, Verb, Words};
-use crate::cli::{calls, check, deed, demo, drain, erase, export, keys, list, run, show, verify};
+use crate::cli::words::{Calls, Keys, Recordings, Trunks, Verb, Words};
+use crate::cli::{calls, check, deed, demo, drain, erase, export, keys, list, run, show, trunks, verify};
 use crate::control::{Settings, Trouble};
 
 /// What the command line needs of rooms that it does not know, given by `main.rs`.
@@ -96,6 +96,7 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
         Verb::Calls(Calls::Resume(one)) => deed::deed(&one, deed::Deed::Resume, term),
         Verb::Calls(Calls::Withdraw(one)) => deed::deed(&one, deed::Deed::Withdraw, term),
         Verb::Calls(Calls::Drain { limit_s, site, form }) => drain::drain(&site.config, limit_s, form.json, term),
+        Verb::Trunks(Trunks::List { site, form }) => trunks::list(&site.config, form.json, term),
         Verb::Recordings(Recordings::List { site, form, numbers, all, reason, quality, mos_below, last }) => {
             let measured = if quality { Heard::Measured } else { Heard::Any };
             let heard = mos_below.map_or(measured, Heard::Below);

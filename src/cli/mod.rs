@@ -29,6 +29,7 @@ mod show;
 mod site;
 mod table;
 mod term;
+mod trunks;
 mod verify;
 mod who;
 mod words;

@@ -34,6 +34,9 @@ pub(super) enum Verb {
     /// Look at the calls of this moment; pause, resume or end their recording
     #[command(subcommand)]
     Calls(Calls),
+    /// Look at the addresses of the PBX and the trunks, and whether they are up
+    #[command(subcommand)]
+    Trunks(Trunks),
     /// Look at recordings, verify, export and erase them
     #[command(subcommand)]
     Recordings(Recordings),
@@ -42,6 +45,21 @@ pub(super) enum Verb {
         /// The directory for its keys, configuration and sound; made anew, never overwritten
         #[arg(long, value_name = "DIR", default_value = "demo-call")]
         out: PathBuf,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Trunks {
+    /// List the addresses, in the order of the configuration; the running proxy is asked
+    #[command(long_about = "List the addresses, in the order of the configuration; the running proxy is asked.\n\n\
+        An address is down once three requests of OPTIONS in a row went unanswered (where\n\
+        options_every_s has them sent), and avoided for 30 s once a call was not served there:\n\
+        both are tried last, and tried all the same.")]
+    List {
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
     },
 }
 

@@ -1,7 +1,9 @@
 //! What the log says of a call: how far it came, by its own number and never by anybody's.
 
+use std::net::SocketAddr;
+
 use crate::call::{Silence, Story, WhenDead};
-use crate::ids::CallId;
+use crate::ids::{CallId, TrunkName};
 
 /// Logs a call's story.
 pub fn log_story(story: &Story) {
@@ -15,6 +17,16 @@ pub fn log_story(story: &Story) {
         tracing::info!(%call, %direction, %trunk, policy, %reason, recording, "call");
     } else {
         tracing::info!(%call, %direction, %trunk, policy, %reason, recording, "call_ended");
+    }
+}
+
+/// Logs that an address of a peer is up, or down, since now.
+pub fn log_reached(trunk: Option<&TrunkName>, address: SocketAddr, is_up: bool) {
+    let peer = trunk.map_or("pbx", TrunkName::as_str);
+    if is_up {
+        tracing::info!(peer, %address, "peer_up");
+    } else {
+        tracing::warn!(peer, %address, "peer_down");
     }
 }
 

@@ -9,8 +9,8 @@ pub mod row;
 mod trouble;
 
 pub use config::{Mistake, Settings};
-pub use log::{log_silence, log_story};
+pub use log::{log_reached, log_silence, log_story};
 pub use masked::masked;
-pub use reply::{Consent, Done, LiveCall, LiveState, NotDone, Reply, Status};
+pub use reply::{Consent, Done, LiveCall, LiveState, NotDone, Reply, Standing, Status, TrunkAddress};
 pub use request::{NotUnderstood, Request};
 pub use trouble::Trouble;

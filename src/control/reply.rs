@@ -13,6 +13,11 @@ pub enum Reply {
         /// Each.
         calls: Vec<LiveCall>,
     },
+    /// The addresses of the PBX and of the trunks, in the order of the configuration.
+    Trunks {
+        /// Each.
+        addresses: Vec<TrunkAddress>,
+    },
     /// How the proxy does.
     Status(Status),
     /// It was done.
@@ -36,6 +41,47 @@ pub enum Reply {
         /// Why.
         what: String,
     },
+}
+
+/// An address of the PBX or of a trunk.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+pub struct TrunkAddress {
+    /// The trunk; nothing for the PBX.
+    pub trunk: Option<String>,
+    /// The address, with its port.
+    pub address: String,
+    /// Over what: `udp`, `tcp` or `tls`.
+    pub transport: String,
+    /// How it stands.
+    pub standing: Standing,
+    /// Seconds since it is up, or down.
+    pub since_s: u64,
+    /// Whether it is asked by OPTIONS.
+    pub is_asked: bool,
+}
+
+/// How an address stands, as far as is known.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Debug)]
+#[serde(rename_all = "lowercase")]
+pub enum Standing {
+    /// It serves.
+    Up,
+    /// A call was not served there a moment ago: it is tried last.
+    Avoided,
+    /// It does not answer: it is tried last.
+    Down,
+}
+
+impl Standing {
+    /// Returns the operator's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Avoided => "avoided",
+            Self::Down => "down",
+        }
+    }
 }
 
 /// What was done to a call.

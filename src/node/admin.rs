@@ -88,14 +88,14 @@ fn log(request: &Request, reply: &Reply, uid: Option<u32>) {
         Request::Resume { call } => ("resume", call.as_str()),
         Request::Withdraw { call } => ("withdraw", call.as_str()),
         Request::Drain { .. } => ("drain", ""),
-        Request::Calls { .. } | Request::Status {} => return,
+        Request::Calls { .. } | Request::Trunks {} | Request::Status {} => return,
     };
     // A number that is none of ours may be anything, and stays out of the log.
     let call = call.parse::<CallId>().map(|call| call.to_string()).unwrap_or_default();
     let outcome = match reply {
         Reply::Done(_) | Reply::Draining { .. } => "done",
         Reply::NotDone { why, .. } => why.as_str(),
-        Reply::Calls { .. } | Reply::Status(_) | Reply::Error { .. } => "failed",
+        Reply::Calls { .. } | Reply::Trunks { .. } | Reply::Status(_) | Reply::Error { .. } => "failed",
     };
     tracing::info!(deed, call, outcome, uid, "operator");
 }

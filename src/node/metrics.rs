@@ -29,6 +29,7 @@ pub(super) struct Metrics {
     pub(super) sip_send_errors: IntCounter,
     pub(super) sip_strangers: IntCounter,
     pub(super) sip_connections: IntGaugeVec,
+    pub(super) peer_up: IntGaugeVec,
     pub(super) sip_connections_refused: IntCounterVec,
     pub(super) sip_connections_ended: IntCounterVec,
     pub(super) certificates_refused: IntCounter,
@@ -123,6 +124,11 @@ impl Metrics {
             sip_sent: counter("mitschnitt_sip_sent_total", "SIP messages sent."),
             sip_send_errors: counter("mitschnitt_sip_send_errors_total", "SIP messages that could not be sent."),
             sip_strangers: counter("mitschnitt_sip_strangers_total", "Messages from neither the PBX nor a trunk."),
+            peer_up: gauges(
+                "mitschnitt_peer_up",
+                "Whether an address of the PBX or of a trunk serves: 0 where it is down, or a call was not served there within 30 s.",
+                &["peer", "transport", "address"],
+            ),
             sip_connections: gauges("mitschnitt_sip_connections", "Connections that are, by transport.", &["transport"]),
             sip_connections_refused: counters(
                 "mitschnitt_sip_connections_refused_total",

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::call::{self, Input, KeySource, Live, Output, Silence, Story, Table};
-use crate::control::{Reply, log_silence, log_story};
-use crate::ids::{CallId, Leg};
+use crate::control::{Reply, log_reached, log_silence, log_story};
+use crate::ids::{CallId, Leg, TrunkName};
 use crate::lane::{Down as ToLane, Up};
 use crate::limits;
 use crate::media::{self, BridgeTallies};
@@ -398,6 +398,7 @@ impl Shell {
                     log_silence(call, who, then);
                     self.metrics.dead.inc_by((who == Silence::Both).into());
                 }
+                Output::Reached { trunk, address, is_up } => log_reached(trunk.as_ref(), address, is_up),
                 Output::Story(story) => {
                     self.tell(&story);
                     self.ledger.story(*story, self.clock.both());
@@ -494,6 +495,12 @@ impl Shell {
             self.metrics.calls.with_label_values(&[state]).set(value);
         }
         self.metrics.legs.set(up * 2);
+        for reached in self.table.reached(self.clock.now()) {
+            let peer = reached.trunk.as_ref().map_or("pbx", TrunkName::as_str);
+            let address = reached.address.to_string();
+            let gauge = self.metrics.peer_up.with_label_values(&[peer, reached.transport.as_str(), address.as_str()]);
+            gauge.set((reached.is_up && !reached.is_shunned).into());
+        }
         for leg in Leg::BOTH {
             let counts = self.sockets.counts(leg, self.clock.now());
             let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::call::{self, Codecs, DeadMedia, Deed, Live, Peer, Peers, Policy, Selector, Strangers, Table};
+use crate::call::{self, Codecs, DeadMedia, Deed, Live, Peer, Peers, Policy, Reached, Routing, Selector, Strangers, Table};
 use crate::catalogue::Store;
 use crate::consent::{Mode, Standing, Terms, WithoutConsent};
-use crate::control::config;
-use crate::control::{Consent, Done, LiveCall, LiveState, NotDone, Reply, Request, Settings, Status, Trouble, masked};
+use crate::control::{self, config};
+use crate::control::{
+    Consent, Done, LiveCall, LiveState, NotDone, Reply, Request, Settings, Status, Trouble, TrunkAddress, masked,
+};
 use crate::digit::Digit;
 use crate::ids::CallId;
 use crate::media::{LatchRule, Latching};
@@ -136,6 +138,7 @@ fn peer(peer: &config::Peer) -> Peer {
         networks: networks_of(&peer.networks).collect(),
         latching,
         media_as: peer.media_as,
+        routing: routing(peer),
     }
 }
 
@@ -143,6 +146,17 @@ fn peer(peer: &config::Peer) -> Peer {
 fn name_of(peer: &config::Peer) -> PeerName {
     let named = peer.tls_name.as_deref().and_then(PeerName::new);
     named.unwrap_or_else(|| PeerName::of_ip(peer.address.ip()))
+}
+
+fn routing(peer: &config::Peer) -> Routing {
+    Routing {
+        others: peer.others.iter().map(|&far| Flow { end: peer.end, far }).collect(),
+        spread: peer.spread,
+        priority: peer.priority,
+        weight: peer.weight,
+        takes_calls: peer.takes_calls,
+        options_every: peer.options_every,
+    }
 }
 
 fn networks_of(networks: &[config::Network]) -> impl Iterator<Item = Network> {
@@ -223,6 +237,9 @@ pub(super) fn asks(request: &Request, table: &Table, clock: Clock) -> Asks {
             let calls = table.live().iter().map(|call| live(call, *numbers, now, clock::wall())).collect();
             Reply::Calls { calls }
         }
+        Request::Trunks {} => {
+            Reply::Trunks { addresses: table.reached(now).iter().map(|reached| trunk_address(reached, now)).collect() }
+        }
         Request::Status {} => Reply::Status(Status {
             version: env!("CARGO_PKG_VERSION").into(),
             up_s: now.since(Moment::START).as_secs(),
@@ -230,6 +247,21 @@ pub(super) fn asks(request: &Request, table: &Table, clock: Clock) -> Asks {
             recording: table.live().iter().filter(|call| call.is_recording).count() as u64,
         }),
     })
+}
+
+fn trunk_address(reached: &Reached, now: Moment) -> TrunkAddress {
+    TrunkAddress {
+        trunk: reached.trunk.as_ref().map(ToString::to_string),
+        address: reached.address.to_string(),
+        transport: reached.transport.as_str().into(),
+        standing: match (reached.is_up, reached.is_shunned) {
+            (false, _) => control::Standing::Down,
+            (true, true) => control::Standing::Avoided,
+            (true, false) => control::Standing::Up,
+        },
+        since_s: now.since(reached.since).as_secs(),
+        is_asked: reached.is_asked,
+    }
 }
 
 /// What the table's answer to a deed is for the operator.

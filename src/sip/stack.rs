@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use self::downstream::Client;
+use self::downstream::{Attempt, Client};
 use self::upstream::{HeldAck, Server};
 use super::branch::Chance;
 use super::flow::{End, EndId, Flow, Ours, Own, Transport};
@@ -87,6 +87,17 @@ pub enum Input {
         /// The body instead of its own.
         body: Option<Bytes>,
     },
+    /// The request goes on this way as by [`Input::Forward`], and there is another way for it if this one leads nowhere: a 503, no answer
+    /// at all or no connection then comes as [`Output::NotServed`] and not to whoever sent it. Once something else than a 100 has come
+    /// back, there is no other way any more.
+    Try {
+        /// Which request.
+        server: ServerKey,
+        /// The way to the next hop.
+        to: Flow,
+        /// The body instead of its own.
+        body: Option<Bytes>,
+    },
     /// The request is answered by ourselves. If it was forwarded and is not answered yet, that branch is cancelled.
     Reply {
         /// Which request.
@@ -156,6 +167,13 @@ pub enum Output {
         response: Message,
         /// Which way it came.
         from: Flow,
+    },
+    /// Where the request was tried it is not served. It is to be tried or forwarded another way, or replied to, within 64·T1.
+    NotServed {
+        /// Which request.
+        server: ServerKey,
+        /// The status that says so: 503, or 408 where nothing came back.
+        status: u16,
     },
     /// The request ended by the stack's own doing: it was answered with this status, or (408 of a non-INVITE) has no answer.
     Failed {
@@ -255,7 +273,10 @@ impl Stack {
         match input {
             Input::Message { from, bytes } => self.on_message(from, bytes, now),
             Input::Broken { from, head, status } => self.on_broken(&head, status, from),
-            Input::Forward { server: ServerKey(server), to, body } => self.forward(server, to, body.as_ref(), now),
+            Input::Forward { server: ServerKey(server), to, body } => self.forward(server, to, body.as_ref(), Attempt::Last, now),
+            Input::Try { server: ServerKey(server), to, body } => {
+                self.forward(server, to, body.as_ref(), Attempt::OneOfMore, now)
+            }
             Input::Reply { server: ServerKey(server), status, extra } => self.reply(server, status, &extra, now),
             Input::PassResponse { server: ServerKey(server), response, body } => {
                 self.pass_response(server, &response, body.as_ref(), now);
@@ -381,8 +402,10 @@ impl Stack {
             Who::Client(key) => self.clients.get(key).map(Client::end),
         };
         let is_reliable = end.is_some_and(|end| self.transport(end).is_reliable());
+        let is_one_of_more = matches!(who, Who::Client(key) if self.clients.get(key).is_some_and(Client::is_one_of_more));
         let Some(interval) = self.config.timers.interval_over(is_reliable, timer, resent) else { return };
-        let at = now + interval;
+        let is_patience = matches!(timer, Timer::B | Timer::F);
+        let at = now + if is_one_of_more && is_patience { self.config.timers.t1 * PATIENCE_WITH_ANOTHER_WAY } else { interval };
         self.alarms_of(who, |alarms| alarms.start(timer, at));
         self.schedule(who);
     }
@@ -410,6 +433,10 @@ impl Stack {
     }
 }
 
+/// How long a next hop may say nothing at all while there is another one, in times T1: four transmissions, where timers B and F allow
+/// 64·T1. Who is there answers an INVITE at once, with a 100 if nothing else.
+const PATIENCE_WITH_ANOTHER_WAY: u32 = 8;
+
 /// Shows what it is and nothing of what it says.
 impl fmt::Debug for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -418,6 +445,7 @@ impl fmt::Debug for Output {
             Self::Request { server, request, from: _ } => write!(f, "{server:?}: {request:?}"),
             Self::Ack { server, .. } => write!(f, "{server:?}: ack"),
             Self::Response { server, response, from: _ } => write!(f, "{server:?}: {response:?}"),
+            Self::NotServed { server, status } => write!(f, "{server:?}: not served, {status}"),
             Self::Failed { server, status } => write!(f, "{server:?}: failed, {status}"),
             Self::Cancelled { server } => write!(f, "{server:?}: cancelled"),
             Self::Ended { server } => write!(f, "{server:?}: ended"),

@@ -4,10 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::wildcard_enum_match_arm, reason = "a test may panic")]
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mitschnitt::call::{Config, Input, KeySource, Output, Peer, Peers, PortPair, Strangers, Table};
+use mitschnitt::call::{Config, Input, KeySource, Output, Peer, Peers, Policy, PortPair, Strangers, Table};
 use mitschnitt::ids::{Leg, TrunkName};
 use mitschnitt::limits::PORT_STOCK;
 use mitschnitt::media::{Latching, PairIds, PortId};
@@ -27,6 +28,8 @@ pub struct Calls {
     pub now: Moment,
     /// What was sent since this was last emptied.
     pub sent: Vec<(SocketAddr, Bytes)>,
+    /// What else the table wanted done.
+    pub others: Vec<Output>,
     ports: u32,
     placed: usize,
     /// Where the media of the PBX are.
@@ -40,19 +43,18 @@ impl Calls {
 
     /// Those between a PBX whose media go to this address of ours, and a trunk.
     pub fn with_media(towards_pbx: &str) -> Self {
-        let peer = |address: &str| Peer {
-            way: Flow::first(addr(address)),
-            transport: Transport::Udp,
-            networks: vec![],
-            latching: Latching::default(),
-            media_as: None,
-        };
+        let peers = Peers { pbx: peer(PBX), trunks: vec![(TrunkName::new("carrier"), peer(TRUNK))] };
+        Self::between(peers, towards_pbx, Vec::new())
+    }
+
+    /// Those between these peers, under these policies.
+    pub fn between(peers: Peers, towards_pbx: &str, policies: Vec<Arc<Policy>>) -> Self {
         let config = Config {
             sip: mitschnitt::sip::Config::new(addr(US)),
-            peers: Peers { pbx: peer(PBX), trunks: vec![(TrunkName::new("carrier"), peer(TRUNK))] },
+            peers,
             strangers: Strangers::Drop,
             media: [towards_pbx, "203.0.113.1"].map(|ip| ip.parse().unwrap()),
-            policies: Vec::new(),
+            policies,
             emergency: Vec::new(),
             port_stock: PORT_STOCK,
             dead: None,
@@ -61,13 +63,17 @@ impl Calls {
         };
         let table = Table::new(config, [7, 8], Moment::START);
         let media = if towards_pbx.contains(':') { "2001:db8::10" } else { "192.0.2.10" };
-        let mut calls = Self { table, now: Moment::START, sent: Vec::new(), ports: 0, placed: 0, media };
+        let mut calls = Self { table, now: Moment::START, sent: Vec::new(), others: Vec::new(), ports: 0, placed: 0, media };
         calls.drain();
         calls
     }
 
     pub fn arrive(&mut self, from: &str, message: &[u8]) {
-        self.table.handle(Input::Message { from: Flow::first(addr(from)), bytes: Bytes::copy_from_slice(message) }, self.now);
+        self.tell(Input::Message { from: Flow::first(addr(from)), bytes: Bytes::copy_from_slice(message) });
+    }
+
+    pub fn tell(&mut self, input: Input) {
+        self.table.handle(input, self.now);
         self.drain();
     }
 
@@ -79,7 +85,7 @@ impl Calls {
                     let pairs = (0..count).map(|_| self.pair(leg)).collect();
                     self.table.handle(Input::Ports(pairs), self.now);
                 }
-                _ => {}
+                other => self.others.push(other),
             }
         }
     }
@@ -143,6 +149,18 @@ impl Calls {
     pub fn assert_served(&mut self) {
         let id = self.set_up();
         self.hang_up(&id);
+    }
+}
+
+/// A peer that is reached over UDP at one address.
+pub fn peer(address: &str) -> Peer {
+    Peer {
+        way: Flow::first(addr(address)),
+        transport: Transport::Udp,
+        networks: vec![],
+        latching: Latching::default(),
+        media_as: None,
+        routing: Default::default(),
     }
 }
 

@@ -88,6 +88,7 @@ impl Scene {
                 Output::Response { server, response, .. } => {
                     self.pass_on(Input::PassResponse { server, response, body: self.body.clone() });
                 }
+                Output::NotServed { status, .. } => self.events.push(format!("not served {status}")),
                 Output::Failed { status, .. } => self.events.push(format!("failed {status}")),
                 Output::Cancelled { .. } => self.events.push("cancelled".into()),
                 Output::Ended { .. } => self.events.push("ended".into()),

@@ -138,6 +138,7 @@ impl Parties {
                     networks: vec![],
                     latching: Default::default(),
                     media_as: None,
+                    routing: Default::default(),
                 },
                 trunks: vec![(
                     TrunkName::new("carrier"),
@@ -147,6 +148,7 @@ impl Parties {
                         networks: vec![carriers],
                         latching: Default::default(),
                         media_as: None,
+                        routing: Default::default(),
                     },
                 )],
             },
@@ -324,7 +326,7 @@ impl Parties {
             match output {
                 Output::Send { to, or: _, bytes } => self.sent(to.far, bytes),
                 Output::Media { order, call: _ } => self.ordered(order),
-                Output::Silent { .. } => unreachable!("nobody watches"),
+                Output::Silent { .. } | Output::Reached { .. } => unreachable!("nobody watches"),
                 Output::Record { id, .. } => {
                     self.bridge = Some(id);
                     self.was_recorded = true;

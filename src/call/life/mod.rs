@@ -26,6 +26,7 @@ use crate::digit::Digit;
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::limits;
 use crate::media::{self, Announcing, BridgeId, Order};
+use crate::sip::Flow;
 use crate::time::Moment;
 use crate::vault::EndReason;
 use crate::wire::sip::Message;
@@ -41,6 +42,8 @@ pub(super) struct Call {
     pub(super) direction: Direction,
     pub(super) trunk: TrunkName,
     pub(super) trunk_at: usize,
+    /// The way to who is on each leg ([`Leg::index`]): where requests go that say nothing of where.
+    pub(super) ways: [Flow; 2],
     pub(super) policy: Option<Arc<Policy>>,
     pub(super) parties: Parties,
     /// It went to an emergency number: it is never recorded, and never refused or ended by us.
@@ -95,6 +98,7 @@ pub(super) struct Beginning {
     pub(super) recording: RecordingId,
     pub(super) direction: Direction,
     pub(super) trunk: (usize, TrunkName),
+    pub(super) ways: [Flow; 2],
     pub(super) policy: Option<Arc<Policy>>,
     pub(super) parties: Parties,
     pub(super) is_emergency: bool,
@@ -111,6 +115,7 @@ impl Call {
             recording,
             direction,
             trunk: (trunk_at, trunk),
+            ways,
             policy,
             parties,
             is_emergency,
@@ -125,6 +130,7 @@ impl Call {
             direction,
             trunk,
             trunk_at,
+            ways,
             policy,
             parties,
             is_emergency,
@@ -171,8 +177,39 @@ impl Call {
         self.pause_ends
     }
 
+    /// It goes to the called party this way.
+    pub(super) fn goes(&mut self, way: Flow) {
+        let [pbx, trunk] = &mut self.ways;
+        match self.direction.caller().other() {
+            Leg::Pbx => *pbx = way,
+            Leg::Trunk => *trunk = way,
+        }
+    }
+
+    /// Returns the way to who is on a leg.
+    pub(super) fn way_to(&self, leg: Leg) -> Flow {
+        let [pbx, trunk] = self.ways;
+        match leg {
+            Leg::Pbx => pbx,
+            Leg::Trunk => trunk,
+        }
+    }
+
     pub(super) fn policy_name(&self) -> Option<Arc<str>> {
         self.policy.as_ref().map(|policy| Arc::clone(&policy.name))
+    }
+
+    /// Begins anew on another trunk, under the policy that is that one's; nobody has been heard yet.
+    pub(super) fn start_over(&mut self, (at, trunk): (usize, TrunkName), policy: Option<Arc<Policy>>, desk: &mut Desk) {
+        for at in 0..self.dialogs.len() {
+            self.drop_dialog(at, desk);
+        }
+        self.dialogs.clear();
+        for pair in self.facing_callee.drain(..).flatten() {
+            desk.give_back(self.id, pair);
+        }
+        self.keys_to_callee.clear();
+        (self.trunk_at, self.trunk, self.policy) = (at, trunk, policy);
     }
 
     // ── dialogs ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::cli::exit::Exit;
 use crate::cli::tests::site::Site;
-use crate::control::{Consent, Done, LiveCall, LiveState, NotDone, Reply};
+use crate::control::{Consent, Done, LiveCall, LiveState, NotDone, Reply, Standing, TrunkAddress};
 
 #[test]
 fn the_running_proxy_is_asked_for_its_calls() {
@@ -46,6 +46,37 @@ fn the_running_proxy_is_asked_for_its_calls() {
 "
     );
     assert_eq!(asked.join().unwrap(), "{\"ask\":\"calls\",\"numbers\":false}\n");
+}
+
+#[test]
+fn the_running_proxy_is_asked_for_the_addresses_of_its_peers() {
+    let address = |trunk: Option<&str>, address: &str, standing, is_asked| TrunkAddress {
+        trunk: trunk.map(str::to_owned),
+        address: address.into(),
+        transport: if is_asked { "tls" } else { "udp" }.into(),
+        standing,
+        since_s: 61,
+        is_asked,
+    };
+    let addresses = vec![
+        address(None, "192.0.2.10:5060", Standing::Up, false),
+        address(Some("carrier"), "198.51.100.20:5061", Standing::Down, true),
+        address(Some("carrier"), "[2001:db8::20]:5061", Standing::Avoided, true),
+    ];
+    let site = Site::with_recordings();
+    let asked = site.proxy_answers(&Reply::Trunks { addresses });
+
+    let said = site.says(&["trunks", "list"]);
+
+    assert_eq!(
+        said,
+        "TRUNK    ADDRESS                  STATE     FOR  ASKED
+(PBX)    udp 192.0.2.10:5060      up       1:01  no: by its calls alone
+carrier  tls 198.51.100.20:5061   down     1:01  by OPTIONS
+carrier  tls [2001:db8::20]:5061  avoided  1:01  by OPTIONS
+"
+    );
+    assert_eq!(asked.join().unwrap(), "{\"ask\":\"trunks\"}\n");
 }
 
 #[test]

@@ -13,7 +13,7 @@ mod section;
 mod settings;
 mod similar;
 
-pub use crate::call::{End, EndId, MediaAs, Transport};
+pub use crate::call::{End, EndId, MediaAs, Spread, Transport};
 pub use mistake::{Mistake, Weight};
 pub use network::{Network, NotANetwork};
 pub use parse::{Report, parse};

@@ -2,16 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use crate::call::{End, EndId, MediaAs, Transport};
+use crate::call::{End, EndId, MediaAs, Spread, Transport};
 use crate::control::config::parse::{SipRead, each, name};
 use crate::control::config::section::{Found, Notes, Section};
 use crate::control::config::{Latching, Network, Peer, Trunk, address};
 use crate::ids::TrunkName;
+use crate::limits::PEER_ADDRESSES;
+
+/// The address that stands first, and over what it is spoken to.
+type FirstAddress = Found<(Transport, SocketAddr)>;
 
 /// A peer as far as it could be read.
 pub(super) struct PeerRead {
-    address: Option<Found<(Transport, SocketAddr)>>,
+    address: Option<FirstAddress>,
+    others: Vec<Found<SocketAddr>>,
+    spread: Option<Spread>,
+    priority: Option<Option<u16>>,
+    weight: Option<u16>,
+    takes_calls: Option<bool>,
+    options_every: Option<Option<Duration>>,
     /// By which of our addresses it is to be spoken to; nothing where that cannot be read.
     local: Option<Option<Found<SocketAddr>>>,
     tls_name: Option<Found<String>>,
@@ -27,12 +38,20 @@ pub(super) struct PeerRead {
 
 impl PeerRead {
     /// Returns the whole peer, where all of it could be read.
-    pub(super) fn whole(self) -> Option<Peer> {
+    ///
+    /// `nth` is the priority where none is said: each trunk comes after those that stand before it.
+    pub(super) fn whole(self, nth: u16) -> Option<Peer> {
         let all = |networks: Vec<Found<Network>>| networks.into_iter().map(|found| found.value).collect();
         let (transport, address) = self.address?.value;
         self.local?;
         Some(Peer {
             address,
+            others: self.others.into_iter().map(|found| found.value).collect(),
+            spread: self.spread?,
+            priority: self.priority?.unwrap_or(nth),
+            weight: self.weight?,
+            takes_calls: self.takes_calls?,
+            options_every: self.options_every?,
             transport,
             end: self.end?,
             tls_name: self.tls_name.map(|found| found.value),
@@ -46,12 +65,11 @@ impl PeerRead {
 
 /// Returns all trunks, where all of each could be read.
 pub(super) fn whole(trunks: Vec<(TrunkName, PeerRead)>) -> Option<Vec<Trunk>> {
-    trunks.into_iter().map(|(name, peer)| Some(Trunk { name, peer: peer.whole()? })).collect()
+    trunks.into_iter().zip(0..).map(|((name, peer), nth)| Some(Trunk { name, peer: peer.whole(nth)? })).collect()
 }
 
 pub(super) fn peer(section: &Section<'_>, notes: &mut Notes) -> PeerRead {
-    let address = section.required("address", "\"192.0.2.10:5060\"", notes);
-    let address = address.and_then(|found| address::peer(section, "address", &found, notes));
+    let (address, others) = addresses(section, notes);
     let local = match section.text("local", "\"192.0.2.1:5060\"", notes) {
         None if section.line_of("local", notes).is_some() => None,
         None => Some(None),
@@ -75,7 +93,86 @@ pub(super) fn peer(section: &Section<'_>, notes: &mut Notes) -> PeerRead {
     }
     let media_as_line = section.line_of("media_as", notes);
     let media_as = media_as(section, transport, notes);
-    PeerRead { address, local, tls_name, networks, latching, media_networks, media_as, media_as_line, end: None }
+    let spreads = [("in-order", Spread::InOrder), ("evenly", Spread::Evenly)];
+    let spread = match section.line_of("spread", notes) {
+        None => Some(Spread::InOrder),
+        Some(_) => section.word("spread", &spreads, notes).map(|found| found.value),
+    };
+    let takes_calls = match section.line_of("takes_calls", notes) {
+        None => Some(true),
+        Some(_) => section.word("takes_calls", &[("yes", true), ("no", false)], notes).map(|found| found.value),
+    };
+    let priority = small(section, "priority", notes);
+    let weight = small(section, "weight", notes).map(|weight| weight.unwrap_or(1));
+    let options_every = options_every(section, notes);
+    PeerRead {
+        address,
+        others,
+        spread,
+        priority,
+        weight,
+        takes_calls,
+        options_every,
+        local,
+        tls_name,
+        networks,
+        latching,
+        media_networks,
+        media_as,
+        media_as_line,
+        end: None,
+    }
+}
+
+/// Reads the addresses of a peer: one, or a list in the order in which they are tried.
+fn addresses(section: &Section<'_>, notes: &mut Notes) -> (Option<FirstAddress>, Vec<Found<SocketAddr>>) {
+    if !section.is_list("address") {
+        let found = section.required("address", "\"192.0.2.10:5060\"", notes);
+        return (found.and_then(|found| address::peer(section, "address", &found, notes)), Vec::new());
+    }
+    let texts = section
+        .texts("address", "[\"192.0.2.10:5060\", \"192.0.2.11:5060\"]", notes)
+        .map(|found| found.value)
+        .unwrap_or_default();
+    if texts.is_empty() || texts.len() > PEER_ADDRESSES {
+        let what = format!("`address` of {} has {} addresses", section.name, texts.len());
+        notes.error(section.line_of("address", notes), what, format!("from 1 to {PEER_ADDRESSES} are possible"));
+    }
+    let mut all = texts.iter().map(|found| address::peer(section, "address", found, notes)).collect::<Vec<_>>().into_iter();
+    let first = all.next().flatten();
+    let mut others: Vec<Found<SocketAddr>> = Vec::new();
+    for Found { value: (transport, address), line } in all.flatten() {
+        let Some(first) = &first else { continue };
+        if transport != first.value.0 || address.is_ipv4() != first.value.1.is_ipv4() {
+            notes.error(
+                line,
+                format!("the addresses of {} are over different transports, or of different IP versions", section.name),
+                "write them alike, as [\"tls 192.0.2.10:5061\", \"tls 192.0.2.11:5061\"]; a carrier's other transport is another [[trunk]]",
+            );
+        } else if address == first.value.1 || others.iter().any(|other| other.value == address) {
+            notes.error(line, format!("`address` of {} has {address} twice", section.name), "leave one of them out");
+        }
+        others.push(Found { value: address, line });
+    }
+    (first, others)
+}
+
+/// Reads how often a peer is asked whether it is there.
+fn options_every(section: &Section<'_>, notes: &mut Notes) -> Option<Option<Duration>> {
+    if section.line_of("options_every_s", notes).is_none() {
+        return Some(None);
+    }
+    let seconds = section.number("options_every_s", 0..=3600, "of seconds, and 0 for never,", notes)?.value;
+    Some((seconds > 0).then(|| Duration::from_secs(seconds)))
+}
+
+/// Reads a small number that may be left out.
+fn small(section: &Section<'_>, key: &str, notes: &mut Notes) -> Option<Option<u16>> {
+    if section.line_of(key, notes).is_none() {
+        return Some(None);
+    }
+    let found = section.number(key, 0..=u16::MAX.into(), "", notes)?;
+    u16::try_from(found.value).ok().map(Some)
 }
 
 /// Reads how a peer's media are carried, and whether SRTP keys may be said to it.

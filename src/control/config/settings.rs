@@ -3,8 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::call::{DeadMedia, End, EndId, MediaAs, Transport};
+use crate::call::{DeadMedia, End, EndId, MediaAs, Spread, Transport};
 use crate::control::config::{Network, Policy};
 use crate::ids::{Leg, TrunkName};
 use crate::tls::Clients;
@@ -122,6 +123,18 @@ pub enum Strangers {
 pub struct Peer {
     /// Where requests are sent, and where they come from.
     pub address: SocketAddr,
+    /// Further addresses, in order.
+    pub others: Vec<SocketAddr>,
+    /// Which of them is tried first.
+    pub spread: Spread,
+    /// Of the trunks, those with the lowest number are tried first.
+    pub priority: u16,
+    /// The share of the calls among trunks of one priority.
+    pub weight: u16,
+    /// Whether calls of the PBX may go to it.
+    pub takes_calls: bool,
+    /// How often each address is asked by OPTIONS; nothing where it is not.
+    pub options_every: Option<Duration>,
     /// Over what.
     pub transport: Transport,
     /// By which of [`Sip::listen`].

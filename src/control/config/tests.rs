@@ -8,7 +8,7 @@ use super::parse::SECTIONS;
 use super::*;
 use crate::call::{DeadMedia, MediaAs, WhenDead};
 use crate::ids::Leg;
-use crate::limits::{RECIPIENTS, SIP_ENDS};
+use crate::limits::{PEER_ADDRESSES, RECIPIENTS, SIP_ENDS};
 
 #[test]
 fn a_right_configuration_says_what_it_means() {
@@ -109,6 +109,29 @@ fn a_list_of_too_many_addresses_is_told() {
     };
 
     assert_eq!((list(SIP_ENDS), list(SIP_ENDS + 1)), (0, 1));
+    let list = |count: usize| {
+        let addresses: Vec<String> = (0..count).map(|nth| format!("\"127.0.0.1:{}\"", 5080 - nth)).collect();
+        parse(&BASE.replace("\"127.0.0.1:5080\"", &format!("[{}]", addresses.join(", ")))).mistakes.len()
+    };
+    assert_eq!((list(PEER_ADDRESSES), list(PEER_ADDRESSES + 1)), (0, 1));
+}
+
+#[test]
+fn where_calls_go_is_said_of_each_trunk() {
+    let settings = right(
+        &BASE
+            .replace(
+                "\"127.0.0.1:5080\"",
+                "[\"127.0.0.1:5080\", \"127.0.0.1:5081\"]\nspread = \"evenly\"\noptions_every_s = 30\npriority = 7\nweight = 3",
+            )
+            .replace("[media]", "[[trunk]]\nname = \"second\"\naddress = \"127.0.0.1:5082\"\ntakes_calls = \"no\"\n[media]"),
+    );
+
+    let [first, second] = [0, 1].map(|at| &settings.trunks[at].peer);
+    assert_eq!((first.spread, first.priority, first.weight, first.takes_calls), (Spread::Evenly, 7, 3, true));
+    assert_eq!((first.others.len(), first.options_every), (1, Some(Duration::from_secs(30))));
+    assert_eq!((second.spread, second.priority, second.weight, second.takes_calls), (Spread::InOrder, 1, 1, false));
+    assert_eq!(second.options_every, None);
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub(super) struct Client {
     to: Flow,
     /// The way that it goes if that one is not to be had: it went over TCP for its length alone.
     or: Option<Flow>,
+    attempt: Attempt,
     branch: Branch,
     machine: Machine,
     cancel: Cancel,
@@ -53,7 +54,17 @@ struct Beginning {
     sent: Bytes,
     to: Flow,
     or: Option<Flow>,
+    attempt: Attempt,
     branch: Branch,
+}
+
+/// Whether a request can go another way if it is not served where it was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Attempt {
+    /// It can; until somebody has taken it on.
+    OneOfMore,
+    /// It cannot: what comes of it goes back.
+    Last,
 }
 
 /// Whether an INVITE of ours is being cancelled.
@@ -81,6 +92,10 @@ impl Client {
     pub(super) const fn end(&self) -> EndId {
         self.to.end
     }
+
+    pub(super) const fn is_one_of_more(&self) -> bool {
+        matches!(self.attempt, Attempt::OneOfMore)
+    }
 }
 
 /// Bytes of a request above which it goes over TCP where that can be: the path's MTU is not known (RFC 3261 §18.1.1).
@@ -88,7 +103,7 @@ const LONGEST_DATAGRAM: usize = 1300;
 
 impl Stack {
     /// Sends a request on: with a transaction, or without one if it is an ACK (RFC 3261 §16.6).
-    pub(super) fn forward(&mut self, server: u64, to: Flow, body: Option<&Bytes>, now: Moment) {
+    pub(super) fn forward(&mut self, server: u64, to: Flow, body: Option<&Bytes>, attempt: Attempt, now: Moment) {
         let body = body.map(|body| body.as_ref());
         if let Some(ack) = self.take_ack(server) {
             // §16.11: the same branch each time the same ACK is forwarded.
@@ -106,7 +121,7 @@ impl Stack {
         let branch = Branch { unique, loop_hash: self.chance.loop_hash(&request) };
         let Some((sent, by)) = self.passage(&request, back, branch, to, body) else { return self.fail(server, 500, now) };
         let or = (by != to).then_some(to);
-        let client = self.begin(Beginning { owner: Owner::Forwarded(server), request, sent, to: by, or, branch }, now);
+        let client = self.begin(Beginning { owner: Owner::Forwarded(server), request, sent, to: by, or, attempt, branch }, now);
         if let Some(context) = self.servers.get_mut(server) {
             context.client = Some(client);
         }
@@ -145,7 +160,7 @@ impl Stack {
         let via_start = own.via_start.clone();
         let branch = Branch { unique: self.chance.draw(), loop_hash: self.chance.loop_hash(&request) };
         let sent = Edit::new(&request).push_via(&transport::own_via(&via_start, branch)).finish();
-        self.begin(Beginning { owner: Owner::Own, request, sent, to, or: None, branch }, now);
+        self.begin(Beginning { owner: Owner::Own, request, sent, to, or: None, attempt: Attempt::Last, branch }, now);
     }
 
     pub(super) fn on_response(&mut self, response: Message, status: u16, from: Flow, now: Moment) {
@@ -174,6 +189,12 @@ impl Stack {
         let (to, cancel) = (context.to, context.cancel);
         if is_delivered {
             self.undelivered.remove(&(to, client));
+        }
+        if status > 100
+            && status != 503
+            && let Some(context) = self.clients.get_mut(client)
+        {
+            context.attempt = Attempt::Last;
         }
         match cancel {
             Cancel::Waits(why) if status < 200 => self.send_cancel(client, why, now),
@@ -296,7 +317,10 @@ impl Stack {
         self.stop(Who::Client(client), Timer::C);
         self.start(Who::Client(client), Timer::Cancelled, 0, now);
         let cancel = hop::cancel(&invite);
-        self.begin(Beginning { owner: Owner::Cancel, request: invite, sent: cancel, to, or: None, branch }, now);
+        self.begin(
+            Beginning { owner: Owner::Cancel, request: invite, sent: cancel, to, or: None, attempt: Attempt::Last, branch },
+            now,
+        );
     }
 
     /// Ends an INVITE of ours that nobody will answer.
@@ -314,7 +338,7 @@ impl Stack {
     }
 
     fn begin(&mut self, what: Beginning, now: Moment) -> u64 {
-        let Beginning { owner, request, sent, to, or, branch } = what;
+        let Beginning { owner, request, sent, to, or, attempt, branch } = what;
         let is_invite = request.method() == Method::Invite && owner != Owner::Cancel;
         let (machine, actions) = if is_invite {
             let (state, actions) = invite_client::State::START;
@@ -330,6 +354,7 @@ impl Stack {
             sent,
             to,
             or,
+            attempt,
             branch,
             machine,
             cancel: Cancel::No,
@@ -392,6 +417,13 @@ impl Stack {
             Owner::Forwarded(server) => {
                 let Some(context) = self.servers.get(server) else { return };
                 let (is_invite, is_answered) = (context.is_invite(), context.answered.is_some());
+                // What it was tried at before, and where it did not stay, has no say any more.
+                if context.client != Some(client) {
+                    return self.drop_for(Tally::Late);
+                }
+                if status == 503 && self.is_tried_elsewhere(server, client, 503, now) {
+                    return;
+                }
                 // (5): after the final response nothing passes but a 2xx to an INVITE; for others see RFC 4320 §4.1.
                 let is_late = is_answered && !(is_invite && (200..300).contains(&status));
                 if is_late || (!is_invite && status < 200) {
@@ -419,6 +451,7 @@ impl Stack {
             Trouble::NotAcknowledged => unreachable!("no client transaction waits for an ACK"),
         };
         match owner {
+            Owner::Forwarded(server) if self.is_tried_elsewhere(server, client, status, now) => {}
             Owner::Forwarded(server) => self.fail(server, status, now),
             Owner::Own => {
                 let Some(context) = self.clients.get(client) else { return };
@@ -438,8 +471,19 @@ impl Stack {
         self.by_branch.remove(&(ended.branch.unique, ended.owner.purpose()));
         self.undelivered.remove(&(ended.to, client));
         if let Owner::Forwarded(server) = ended.owner {
-            self.on_branch_over(server, now);
+            self.on_branch_over(server, client, now);
         }
+    }
+
+    /// Lets the call choose another way for a request that is not served where it was tried; not for one that nobody waits for any more.
+    fn is_tried_elsewhere(&mut self, server: u64, client: u64, status: u16, now: Moment) -> bool {
+        let may = self.clients.get(client).is_some_and(Client::is_one_of_more);
+        if !may || !self.reopen(server, now) {
+            return false;
+        }
+        self.stop(Who::Client(client), Timer::C);
+        self.out.push_back(Output::NotServed { server: ServerKey(server), status });
+        true
     }
 
     /// Finds the transaction by our branch and the method (RFC 3261 §17.1.3, §18.1.2).

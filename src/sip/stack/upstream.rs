@@ -164,8 +164,8 @@ impl Stack {
     }
 
     /// The forwarded branch is over: a request that has no answer by now gets one, and what is over on both sides is forgotten.
-    pub(super) fn on_branch_over(&mut self, server: u64, now: Moment) {
-        let Some(context) = self.servers.get_mut(server) else { return };
+    pub(super) fn on_branch_over(&mut self, server: u64, client: u64, now: Moment) {
+        let Some(context) = self.servers.get_mut(server).filter(|server| server.client == Some(client)) else { return };
         context.client = None;
         if context.answered.is_none() {
             // The call has not passed the final response on: that is as if there were none.
@@ -233,6 +233,18 @@ impl Stack {
         let context = self.servers.get_mut(server)?;
         context.is_forwarded = true;
         Some(context)
+    }
+
+    /// Lets a request that was forwarded be forwarded anew; nothing where it is answered or cancelled.
+    pub(super) fn reopen(&mut self, server: u64, now: Moment) -> bool {
+        let Some(context) = self.servers.get_mut(server).filter(|server| server.answered.is_none() && !server.is_cancelled)
+        else {
+            return false;
+        };
+        context.client = None;
+        context.is_forwarded = false;
+        self.start(Who::Server(server), Timer::Unused, 0, now);
+        true
     }
 
     fn on_retransmission(&mut self, server: u64, now: Moment) {

@@ -18,7 +18,7 @@ use mitschnitt::call::{Codecs, Config, Deed, Done, Input, Output, Peer, Peers, P
 use mitschnitt::catalogue::{Store, Write};
 use mitschnitt::codec::Codec;
 use mitschnitt::consent::{Clip, Evidence, Mode, Terms, WithoutConsent};
-use mitschnitt::control::{log_silence, log_story, row};
+use mitschnitt::control::{log_reached, log_silence, log_story, row};
 use mitschnitt::digit::Digit;
 use mitschnitt::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use mitschnitt::lane::{self, Down, Lane, Up};
@@ -224,6 +224,7 @@ fn config(pace: Pace, clocks: (Moment, Wall)) -> Config {
                 networks: vec![],
                 latching: Default::default(),
                 media_as: None,
+                routing: Default::default(),
             },
             trunks: vec![(
                 TrunkName::new("carrier"),
@@ -233,6 +234,7 @@ fn config(pace: Pace, clocks: (Moment, Wall)) -> Config {
                     networks: vec![Network { address: carrier_network(), prefix: 24 }],
                     latching: Default::default(),
                     media_as: None,
+                    routing: Default::default(),
                 },
             )],
         },
@@ -514,6 +516,7 @@ impl Node {
                     }
                 }
                 Output::Silent { call, who, then } => log_silence(call, who, then),
+                Output::Reached { trunk, address, is_up } => log_reached(trunk.as_ref(), address, is_up),
                 Output::Story(story) => {
                     log_story(&story);
                     let clocks = self.clocks(now);

@@ -1,0 +1,277 @@
+//! Which way a call goes where there is more than one, through the table of calls under virtual time.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::wildcard_enum_match_arm, reason = "a test may panic")]
+
+mod call_scene;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use call_scene::{Calls, PBX, TRUNK, answer, first_word, peer, sdp};
+use mitschnitt::call::{Codecs, Input, MediaAs, Output, Peer, Peers, Policy, Routing, Selector};
+use mitschnitt::ids::TrunkName;
+use mitschnitt::sip::Flow;
+use mitschnitt::wire::sip::{Message, Name};
+
+const SECOND: &str = "203.0.113.30:5060";
+const PBX_2: &str = "192.0.2.11:5060";
+
+/// Two trunks, each with one address, and a PBX with two.
+fn peers(change: impl FnOnce(&mut Peer, &mut [(TrunkName, Peer)])) -> Peers {
+    let mut pbx = peer(PBX);
+    pbx.routing.others = vec![Flow::first(PBX_2.parse().unwrap())];
+    let mut trunks = vec![(TrunkName::new("carrier"), peer(TRUNK)), (TrunkName::new("second"), peer(SECOND))];
+    trunks[1].1.routing.priority = 1;
+    change(&mut pbx, &mut trunks);
+    Peers { pbx, trunks }
+}
+
+fn calls(change: impl FnOnce(&mut Peer, &mut [(TrunkName, Peer)])) -> Calls {
+    // A policy for each trunk, so that the story tells which one counts.
+    let policy = |trunk: &str| {
+        let selector = Selector { trunk: Some(TrunkName::new(trunk)), ..Selector::default() };
+        Arc::new(Policy { selector, name: trunk.into(), terms: None, clips: vec![], codecs: Codecs::AsOffered })
+    };
+    Calls::between(peers(change), "192.0.2.2", vec![policy("carrier"), policy("second")])
+}
+
+/// An INVITE from an address to another one, by whatever host stands in its Request-URI.
+fn invite(id: &str, from: &str, to: &str) -> String {
+    let body = sdp(from.split(':').next().unwrap(), 4000);
+    format!(
+        "INVITE sip:+4930123456@{to} SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{id}\r\nMax-Forwards: 70\r\n\
+         From: <sip:100@{from}>;tag=a\r\nTo: <sip:+4930123456@{to}>\r\nCall-ID: {id}\r\nCSeq: 1 INVITE\r\n\
+         Contact: <sip:100@{from}>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// The INVITE that was sent there.
+fn invited(calls: &mut Calls, at: &str) -> Message {
+    calls.take(at).into_iter().find(|message| first_word(message) == "INVITE").unwrap_or_else(|| panic!("no INVITE at {at}"))
+}
+
+/// The trunk and the policy that the last story told of.
+fn told(calls: &Calls) -> (String, String) {
+    let story = calls.others.iter().rev().find_map(|output| match output {
+        Output::Story(story) => Some((story.trunk.to_string(), story.policy.as_deref().unwrap_or_default().to_owned())),
+        _ => None,
+    });
+    story.unwrap()
+}
+
+fn refuse(calls: &mut Calls, at: &str, invite: &Message, status: u16) {
+    calls.arrive(at, answer(invite, status, "x", "").as_bytes());
+}
+
+#[test]
+fn a_call_that_a_trunk_does_not_serve_goes_over_the_next_under_that_ones_policy() {
+    let mut calls = calls(|_, _| {});
+    calls.arrive(PBX, invite("c", PBX, "pbx.test").as_bytes());
+    let first = invited(&mut calls, TRUNK);
+    assert_eq!(told(&calls), ("carrier".into(), "carrier".into()));
+
+    refuse(&mut calls, TRUNK, &first, 503);
+
+    let second = invited(&mut calls, SECOND);
+    assert_eq!(told(&calls), ("second".into(), "second".into()));
+    let given_back = calls.others.iter().filter(|output| matches!(output, Output::GiveBack { .. })).count();
+    assert_eq!(given_back, 2, "the ports of the first attempt");
+    calls.arrive(SECOND, answer(&second, 200, "b", &sdp("203.0.113.30", 6000)).as_bytes());
+    assert_eq!(calls.lines(PBX), ["100", "200"], "of the first trunk the PBX hears nothing");
+    // What belongs to the call goes to the trunk that it took, whatever the Contact says.
+    calls.arrive(
+        PBX,
+        b"BYE sip:b@192.0.2.77 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKbye\r\nRoute: <sip:203.0.113.1:5060;lr>\r\n\
+          Max-Forwards: 70\r\nFrom: <sip:100@192.0.2.10:5060>;tag=a\r\nTo: <sip:x>;tag=b\r\nCall-ID: c\r\nCSeq: 2 BYE\r\nContent-Length: 0\r\n\r\n",
+    );
+    assert_eq!(calls.lines(SECOND), ["BYE"]);
+}
+
+#[test]
+fn the_last_trunk_that_does_not_serve_a_call_is_what_the_pbx_hears_of() {
+    let mut calls = calls(|_, _| {});
+    calls.arrive(PBX, invite("c", PBX, "pbx.test").as_bytes());
+    let first = invited(&mut calls, TRUNK);
+    refuse(&mut calls, TRUNK, &first, 503);
+    let second = invited(&mut calls, SECOND);
+    refuse(&mut calls, SECOND, &second, 503);
+
+    assert_eq!(calls.lines(PBX), ["100", "503"]);
+    assert_eq!(calls.table.count(), 0);
+}
+
+#[test]
+fn a_trunk_that_did_not_serve_is_tried_last_for_half_a_minute() {
+    let mut calls = calls(|_, _| {});
+    calls.arrive(PBX, invite("c1", PBX, "pbx.test").as_bytes());
+    // It says nothing at all.
+    calls.run_for(4000);
+    let second = invited(&mut calls, SECOND);
+    refuse(&mut calls, SECOND, &second, 486);
+    calls.sent.clear();
+
+    calls.arrive(PBX, invite("c2", PBX, "pbx.test").as_bytes());
+    invited(&mut calls, SECOND);
+    assert!(calls.take(TRUNK).is_empty(), "no call waits for it");
+
+    calls.run_for(30_000);
+    calls.arrive(PBX, invite("c3", PBX, "pbx.test").as_bytes());
+    invited(&mut calls, TRUNK);
+}
+
+#[test]
+fn a_call_whose_request_names_a_trunk_goes_there_first() {
+    let mut calls = calls(|_, trunks| trunks[1].1.routing.takes_calls = false);
+    calls.arrive(PBX, invite("c1", PBX, SECOND).as_bytes());
+    let named = invited(&mut calls, SECOND);
+    assert_eq!(told(&calls), ("second".into(), "second".into()));
+    refuse(&mut calls, SECOND, &named, 503);
+    invited(&mut calls, TRUNK);
+
+    calls.arrive(PBX, invite("c2", PBX, "pbx.test").as_bytes());
+    let first = invited(&mut calls, TRUNK);
+    refuse(&mut calls, TRUNK, &first, 503);
+    assert_eq!(calls.lines(PBX).last().unwrap(), "503", "the other takes no calls that do not name it");
+}
+
+#[test]
+fn what_a_callee_refuses_is_refused() {
+    for status in [302, 404, 486, 500, 603] {
+        let mut calls = calls(|_, _| {});
+        calls.arrive(PBX, invite("c", PBX, "pbx.test").as_bytes());
+        let first = invited(&mut calls, TRUNK);
+
+        refuse(&mut calls, TRUNK, &first, status);
+
+        assert_eq!(calls.lines(PBX), ["100".to_owned(), status.to_string()]);
+        assert!(calls.take(SECOND).is_empty());
+    }
+}
+
+#[test]
+fn a_call_to_the_company_goes_to_the_second_pbx_where_the_first_is_gone() {
+    let mut calls = calls(|_, _| {});
+    calls.arrive(TRUNK, invite("c", TRUNK, "company.test").as_bytes());
+    assert_eq!(calls.lines(PBX), ["INVITE"]);
+
+    calls.tell(Input::Unreachable { to: Flow::first(PBX.parse().unwrap()) });
+
+    let second = invited(&mut calls, PBX_2);
+    assert_eq!(told(&calls).0, "carrier", "the trunk is the one it came from");
+    calls.arrive(PBX_2, answer(&second, 200, "b", &sdp("192.0.2.11", 6000)).as_bytes());
+    assert_eq!(calls.lines(TRUNK), ["100", "200"]);
+    assert_eq!(calls.table.count(), 1);
+}
+
+#[test]
+fn each_address_of_the_pbx_is_the_pbx() {
+    let mut calls = calls(|_, _| {});
+
+    calls.arrive(PBX_2, invite("c", PBX_2, "pbx.test").as_bytes());
+
+    let first = invited(&mut calls, TRUNK);
+    assert_eq!(first.value(Name::CallId), Some(&b"c"[..]));
+    refuse(&mut calls, TRUNK, &first, 486);
+    assert_eq!(calls.lines(PBX_2), ["100", "486"]);
+}
+
+#[test]
+fn a_call_is_anchored_anew_for_a_trunk_whose_media_are_carried_otherwise() {
+    let mut calls = calls(|pbx, trunks| {
+        pbx.media_as = Some(MediaAs::Rtp);
+        trunks[0].1.media_as = Some(MediaAs::Srtp);
+        trunks[1].1.media_as = Some(MediaAs::Rtp);
+    });
+    calls.arrive(PBX, invite("c", PBX, "pbx.test").as_bytes());
+    let first = invited(&mut calls, TRUNK);
+    assert!(String::from_utf8_lossy(first.body()).contains("RTP/SAVP"));
+
+    refuse(&mut calls, TRUNK, &first, 503);
+
+    let second = invited(&mut calls, SECOND);
+    assert!(
+        !String::from_utf8_lossy(second.body()).contains("SAVP") && !String::from_utf8_lossy(second.body()).contains("a=crypto")
+    );
+}
+
+#[test]
+fn a_call_that_is_cancelled_between_two_trunks_goes_nowhere() {
+    let mut calls = calls(|_, _| {});
+    let text = invite("c", PBX, "pbx.test");
+    calls.arrive(PBX, text.as_bytes());
+    calls.arrive(PBX, text.replace("INVITE", "CANCEL").replace("Content-Length: ", "X: ").as_bytes());
+
+    calls.run_for(40_000);
+
+    assert!(calls.take(SECOND).is_empty());
+    assert_eq!(calls.table.count(), 0);
+}
+
+#[test]
+fn who_does_not_answer_options_is_down_and_tried_last_until_it_does() {
+    let every = Some(Duration::from_secs(30));
+    let mut calls = calls(|_, trunks| trunks[0].1.routing = Routing { options_every: every, ..Routing::default() });
+    calls.run_for(1000);
+    let asked = calls.take(TRUNK);
+    assert_eq!(first_word(&asked[0]), "OPTIONS");
+    assert_eq!(asked[0].max_forwards().unwrap(), Some(0), "it is for that address and no other");
+
+    // Three that nobody answers: each is given up after 32 s.
+    calls.run_for(120_000);
+    let reached = |calls: &Calls| {
+        calls
+            .others
+            .iter()
+            .filter_map(|output| match output {
+                Output::Reached { trunk, is_up, .. } => Some((trunk.as_ref().unwrap().to_string(), *is_up)),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(reached(&calls), [("carrier".to_owned(), false)]);
+    assert!(!calls.table.reached(calls.now)[2].is_up);
+    calls.sent.clear();
+    calls.arrive(PBX, invite("c", PBX, "pbx.test").as_bytes());
+    invited(&mut calls, SECOND);
+
+    for _ in 0..2 {
+        calls.sent.clear();
+        let asked = (0..100).find_map(|_| {
+            calls.run_for(1000);
+            calls.take(TRUNK).into_iter().find(|message| first_word(message) == "OPTIONS")
+        });
+        calls.arrive(TRUNK, answer(&asked.unwrap(), 404, "t", "").as_bytes());
+    }
+    assert_eq!(reached(&calls).last().unwrap(), &("carrier".to_owned(), true));
+}
+
+#[test]
+fn an_emergency_call_goes_over_whatever_trunk_serves_it_and_under_no_policy() {
+    let mut calls = calls(|_, _| {});
+    calls.arrive(PBX, invite("c", PBX, "pbx.test").replace("sip:+4930123456@pbx.test SIP", "urn:service:sos SIP").as_bytes());
+    let first = invited(&mut calls, TRUNK);
+
+    refuse(&mut calls, TRUNK, &first, 503);
+
+    invited(&mut calls, SECOND);
+    assert_eq!(told(&calls), ("second".into(), String::new()));
+}
+
+#[test]
+fn trunks_of_one_priority_share_the_calls() {
+    let mut calls = calls(|_, trunks| trunks[1].1.routing.priority = 0);
+    let mut firsts = [0, 0];
+    for nth in 0..100 {
+        calls.arrive(PBX, invite(&format!("c{nth}"), PBX, "pbx.test").as_bytes());
+        for (at, trunk) in [TRUNK, SECOND].iter().enumerate() {
+            for invite in calls.take(trunk).iter().filter(|message| first_word(message) == "INVITE") {
+                firsts[at] += 1;
+                refuse(&mut calls, trunk, invite, 486);
+            }
+        }
+    }
+
+    assert_eq!(firsts[0] + firsts[1], 100);
+    assert!(firsts.iter().all(|count| (30..=70).contains(count)), "{firsts:?}");
+}
