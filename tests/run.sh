@@ -11,6 +11,7 @@ needs cc gcc # SQLite is compiled in
 needs sipp sip-tester
 needs baresip baresip-core
 needs tshark tshark
+needs ffmpeg ffmpeg
 needs python3 python3
 
 # The second reader of recordings is a Python script; the python3 that comes first may be one without the package it needs.

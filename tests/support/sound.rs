@@ -51,21 +51,21 @@ impl Wav {
 
 /// Writes a mono file of a sine tone at 8000 samples a second.
 pub(crate) fn write_tone(path: &Path, hertz: f64, ms: u32) {
-    let samples: Vec<u8> = (0..ms * 8)
-        .flat_map(|n| {
-            let sample = (f64::from(n) * hertz * std::f64::consts::TAU / 8000.0).sin() * 12_000.0;
-            (sample as i16).to_le_bytes()
-        })
-        .collect();
-    let len = samples.len() as u32;
+    let sample = |n: u32| ((f64::from(n) * hertz * std::f64::consts::TAU / 8000.0).sin() * 12_000.0) as i16;
+    write_wav(path, 8000, &(0..ms * 8).map(sample).collect::<Vec<_>>());
+}
+
+/// Writes a mono file of these samples.
+pub(crate) fn write_wav(path: &Path, rate: u32, samples: &[i16]) {
+    let len = samples.len() as u32 * 2;
     let mut file = b"RIFF".to_vec();
     file.extend((len + 36).to_le_bytes());
     file.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
-    file.extend(8000_u32.to_le_bytes());
-    file.extend(16_000_u32.to_le_bytes());
+    file.extend(rate.to_le_bytes());
+    file.extend((rate * 2).to_le_bytes());
     file.extend(b"\x02\0\x10\0data");
     file.extend(len.to_le_bytes());
-    file.extend(samples);
+    file.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
     std::fs::write(path, file).expect("the test's own directory can be written");
 }
 
