@@ -5,6 +5,7 @@
 
 mod anchor;
 mod announce;
+mod body;
 mod desk;
 mod dialog;
 mod door;

@@ -1,12 +1,12 @@
 //! All calls, and the door to them: messages and events in; messages, orders and stories out.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::anchor::{self, Session};
+use super::body::{Extra, is_hidden, read, refusal, sdp_of, with, without_media};
 use super::desk::{Desk, Within};
 use super::dialog::{Agreed, Dialog, Stood};
 use super::door::{Config, Deed, Input, Live, NotDone, Output, Silence, Tallies, WhenDead};
@@ -27,7 +27,6 @@ use crate::sip::{self, Flow, ServerKey, Stack, Transport};
 use crate::time::Moment;
 use crate::vault::EndReason;
 use crate::wire::dtmf;
-use crate::wire::sdp::{self, Sdp};
 use crate::wire::sip::{Message, Method, Name, Uri};
 
 /// All calls.
@@ -392,7 +391,7 @@ impl Table {
                     },
                 );
             }
-            Err((Reason::BadOffer, warning)) => self.refuse(server, slot, 488, warning, Reason::BadOffer, now),
+            Err((Reason::BadOffer, why)) => self.refuse(server, slot, refusal(request).0, why, Reason::BadOffer, now),
             Err((reason, warning)) => self.refuse(server, slot, 503, warning, reason, now),
         }
     }
@@ -442,9 +441,9 @@ impl Table {
     }
 
     /// Answers a new call ourselves.
-    fn refuse(&mut self, server: ServerKey, slot: u32, status: u16, warning: Option<Extra>, reason: Reason, now: Moment) {
+    fn refuse(&mut self, server: ServerKey, slot: u32, status: u16, why: Option<Extra>, reason: Reason, now: Moment) {
         let retry_after_s = if reason == Reason::Draining { DRAINED_AFTER_S } else { RETRY_AFTER_S };
-        let mut extra: Vec<Extra> = warning.into_iter().collect();
+        let mut extra: Vec<Extra> = why.into_iter().collect();
         if status == 503 {
             extra.push(("Retry-After", retry_after_s.to_string()));
         }
@@ -504,7 +503,7 @@ impl Table {
         // PRACK may carry the answer to an offer that came in a reliable provisional response (RFC 3262 §5).
         let late = call.dialogs.get(dialog).filter(|_| method == Method::Prack).and_then(|dialog| dialog.late_offer.clone());
         let anchored = match sdp_of(request).filter(|_| !call.is_past_us) {
-            None if is_hidden(request) && may_describe(method) && !call.is_past_us => Err((488, None)),
+            None if is_hidden(request) && may_describe(method) && !call.is_past_us => Err(refusal(request)),
             None => Ok((None, None)),
             Some(at) => match read(request, &at) {
                 Err(anchor::Unreadable) => Err((488, None)),
@@ -894,9 +893,6 @@ const DRAINED_AFTER_S: u32 = 30;
 /// What a first INVITE offers, and its body as it goes on; nothing where it offers nothing.
 type Offered = (Option<Session>, Option<Bytes>);
 
-/// A header field of a response of our own.
-type Extra = (&'static str, String);
-
 /// Anchors the first offer, and makes the first dialog with its ports: so that a call that cannot have them is refused now.
 fn first_offer(call: &mut Call, request: &Message, desk: &mut Desk) -> Result<Offered, (Reason, Option<Extra>)> {
     call.dialogs.push(Dialog::new(None, Vec::new()));
@@ -904,7 +900,7 @@ fn first_offer(call: &mut Call, request: &Message, desk: &mut Desk) -> Result<Of
         dialog.cseq = by_leg(call.direction.caller(), cseq.number);
     }
     let Some(at) = sdp_of(request) else {
-        return if is_hidden(request) { Err((Reason::BadOffer, None)) } else { Ok((None, None)) };
+        return if is_hidden(request) { Err((Reason::BadOffer, refusal(request).1)) } else { Ok((None, None)) };
     };
     let sdp = read(request, &at).map_err(|_| (Reason::BadOffer, None))?;
     let session = call.session(&sdp, desk);
@@ -963,45 +959,9 @@ const fn by_leg(leg: Leg, number: u32) -> [u32; 2] {
     }
 }
 
-/// Where the session description stands in a message's body: it is the body, or a part of a multipart one.
-fn sdp_of(message: &Message) -> Option<Range<usize>> {
-    if message.body().is_empty() {
-        return None;
-    }
-    sdp::find(message.value(Name::ContentType)?, message.body())
-}
-
-/// Whether a session description may stand in a message's body that we do not find, and somebody else may.
-fn is_hidden(message: &Message) -> bool {
-    message.value(Name::ContentType).is_some_and(|content_type| sdp::is_hidden(content_type, message.body()))
-}
-
 /// Whether a description in such a request is an offer or an answer (RFC 3261 §13.2.1, RFC 3262 §5, RFC 3311).
 const fn may_describe(method: Method<'_>) -> bool {
     matches!(method, Method::Invite | Method::Update | Method::Prack)
-}
-
-/// Reads the session description that stands there.
-fn read(message: &Message, at: &Range<usize>) -> Result<Sdp, anchor::Unreadable> {
-    anchor::read(message.body().get(at.clone()).unwrap_or_default())
-}
-
-/// The body for a message whose session description cannot be given ports of ours: each media is rejected (port 0), or, where the
-/// description cannot be read, it is left out, so that no media goes past us; where it cannot even be found, the whole body is. Nothing
-/// where the message describes no session.
-fn without_media(message: &Message) -> Option<Bytes> {
-    let Some(at) = sdp_of(message) else { return is_hidden(message).then(Bytes::new) };
-    let rejected = read(message, &at).map(|sdp| sdp.rejected()).unwrap_or_default();
-    Some(with(message, at, rejected))
-}
-
-/// The body with another session description in the place of its own.
-fn with(message: &Message, at: Range<usize>, anchored: Vec<u8>) -> Bytes {
-    if at == (0..message.body().len()) {
-        return Bytes::from(anchored);
-    }
-    let (before, after) = (message.body().get(..at.start).unwrap_or_default(), message.body().get(at.end..).unwrap_or_default());
-    Bytes::from([before, &anchored, after].concat())
 }
 
 fn info_digit(request: &Message) -> Option<Digit> {

@@ -14,5 +14,5 @@ pub use crypto::{Crypto, CryptoFault, FecOrder, Inline, KeyParam, Lifetime, Malf
 pub use description::{MalformedSdp, Sdp};
 pub use format::Format;
 pub use media::{Flow, Kind, Media};
-pub use multipart::{find, is_hidden};
+pub use multipart::{find, is_hidden, may_describe};
 pub use profile::{Profile, Secured};

@@ -5,7 +5,7 @@ use std::ops::Range;
 /// Returns where the session description stands in a body of this `Content-Type`, if there is exactly one.
 ///
 /// Parameters and case of the type do not matter. Of a multipart body only the first level is looked at, and a part without a type of
-/// `application/sdp`, or with a transfer encoding other than `7bit`, `8bit` and `binary`, is passed over.
+/// `application/sdp`, with a transfer encoding other than `7bit`, `8bit` and `binary`, or compressed, is passed over.
 #[must_use]
 pub fn find(content_type: &[u8], body: &[u8]) -> Option<Range<usize>> {
     if is_sdp(content_type) {
@@ -27,6 +27,12 @@ pub fn is_hidden(content_type: &[u8], body: &[u8]) -> bool {
         word.eq_ignore_ascii_case(b"sdp") && body.get(..at).is_some_and(|before| before.trim_ascii_end().ends_with(b"/"))
     };
     is_multipart(content_type) && find(content_type, body).is_none() && body.windows(3).enumerate().any(is_named)
+}
+
+/// Returns whether a body of this `Content-Type` may have a session description in it, whatever it reads like.
+#[must_use]
+pub fn may_describe(content_type: &[u8]) -> bool {
+    is_sdp(content_type) || is_multipart(content_type)
 }
 
 fn media_type(content_type: &[u8]) -> &[u8] {
@@ -114,6 +120,8 @@ fn sdp_of_part(body: &[u8], part: Range<usize>) -> Option<Range<usize>> {
             if !plain {
                 return None;
             }
+        } else if name.eq_ignore_ascii_case(b"Content-Encoding") && !value.eq_ignore_ascii_case(b"identity") {
+            return None;
         }
     }
     None
@@ -146,6 +154,19 @@ mod tests {
     }
 
     #[test]
+    fn what_only_begins_as_the_boundary_does_is_of_its_part() {
+        let isup = b"\x01\x10\r\n--b1\x00\r\n--b1x\r\n--b\r\n\r\n\xff--b1\r\n";
+        let head = b"--b1\r\nContent-Type: application/isup\r\n\r\n";
+        let sdp = b"\r\n--b1\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--b1--";
+        let body = [&head[..], isup, sdp].concat();
+
+        let place = find(b"multipart/mixed;boundary=b1", &body).unwrap();
+
+        assert_eq!(&body[place.clone()], b"v=0");
+        assert!(body[..place.start].starts_with(&[&head[..], isup].concat()));
+    }
+
+    #[test]
     fn two_descriptions_or_an_encoded_one_are_none() {
         let part = "--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n";
         let encoded = "--b\r\nContent-Type: application/sdp\r\nContent-Transfer-Encoding: base64\r\n\r\ndj0w\r\n";
@@ -153,6 +174,10 @@ mod tests {
         assert!(find(b"multipart/mixed;boundary=b", format!("{part}--b--").as_bytes()).is_some());
         assert!(find(b"multipart/mixed;boundary=b", format!("{part}{part}--b--").as_bytes()).is_none());
         assert!(find(b"multipart/mixed;boundary=b", format!("{encoded}--b--").as_bytes()).is_none());
+        let compressed = encoded.replace("Transfer-Encoding: base64", "Encoding: gzip");
+        assert!(find(b"multipart/mixed;boundary=b", format!("{compressed}--b--").as_bytes()).is_none());
+        let as_it_is = encoded.replace("Transfer-Encoding: base64", "Encoding: Identity");
+        assert!(find(b"multipart/mixed;boundary=b", format!("{as_it_is}--b--").as_bytes()).is_some());
         assert!(find(b"multipart/mixed;boundary=b", part.as_bytes()).is_none(), "never closed");
         assert!(find(b"multipart/mixed", part.as_bytes()).is_none());
     }
