@@ -7,10 +7,10 @@ mod call_scene;
 use std::sync::Arc;
 use std::time::Duration;
 
-use call_scene::{Calls, PBX, TRUNK, answer, first_word, peer, sdp};
+use call_scene::{Calls, PBX, TRUNK, US, answer, first_word, peer, sdp};
 use mitschnitt::call::{Codecs, Input, MediaAs, Output, Peer, Peers, Policy, Routing, Selector};
 use mitschnitt::ids::TrunkName;
-use mitschnitt::sip::Flow;
+use mitschnitt::sip::{End, EndId, Flow, Transport};
 use mitschnitt::wire::sip::{Message, Name};
 
 const SECOND: &str = "203.0.113.30:5060";
@@ -256,6 +256,39 @@ fn an_emergency_call_goes_over_whatever_trunk_serves_it_and_under_no_policy() {
 
     invited(&mut calls, SECOND);
     assert_eq!(told(&calls), ("second".into(), String::new()));
+}
+
+#[test]
+fn a_call_that_is_to_be_secret_goes_over_tls_or_not_at_all() {
+    let secret = |id: &str| invite(id, PBX, "pbx.test").replace("INVITE sip:", "INVITE sips:");
+    let mut none = calls(|_, _| {});
+    none.arrive(PBX, secret("c").as_bytes());
+    let refusal = none.take(PBX).pop().unwrap();
+    assert_eq!(refusal.status(), Some(480));
+    assert!(refusal.named(b"Warning").next().unwrap().starts_with(b"380 "), "SIPS Not Allowed (RFC 5630)");
+    assert!(none.take(TRUNK).is_empty() && none.table.count() == 0);
+    none.arrive(PBX, secret("sos").replace("sips:+4930123456@pbx.test SIP", "sips:112@pbx.test SIP").as_bytes());
+    invited(&mut none, TRUNK);
+
+    let mut calls = Calls::between_ends(
+        peers(|_, trunks| {
+            trunks[1].1.way.end = EndId(1);
+            trunks[1].1.transport = Transport::Tls;
+        }),
+        vec![
+            End { transport: Transport::Udp, address: US.parse().unwrap() },
+            End { transport: Transport::Tls, address: "203.0.113.1:5061".parse().unwrap() },
+        ],
+    );
+    calls.arrive(PBX, secret("c").as_bytes());
+    let only = invited(&mut calls, SECOND);
+    refuse_over(&mut calls, Flow { end: EndId(1), far: SECOND.parse().unwrap() }, &only, 503);
+    assert_eq!(calls.lines(PBX), ["100", "503"]);
+    assert!(calls.take(TRUNK).is_empty(), "the trunk without TLS is no way for it");
+}
+
+fn refuse_over(calls: &mut Calls, from: Flow, invite: &Message, status: u16) {
+    calls.tell(Input::Message { from, bytes: answer(invite, status, "x", "").into() });
 }
 
 #[test]

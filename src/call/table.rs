@@ -315,6 +315,11 @@ impl Table {
         let calling = number(from.address().ok());
         let callee = direction.caller().other();
         let mut ways = self.desk.ways_of(request, callee, trunk_of(source).unwrap_or(0), now);
+        let is_secret = is_sips(request);
+        if is_secret {
+            ways.retain(|(_, way)| self.desk.transport(way.end) == Transport::Tls);
+        }
+        let is_nowhere = is_secret && ways.is_empty();
         // Where no trunk takes calls, the first one does: a call is not refused for a setting.
         let (trunk_at, first) = ways.pop_front().unwrap_or_else(|| (0, self.desk.best(callee, None, now)));
         let Some((trunk, _)) = self.desk.config.peers.trunks.get(trunk_at).cloned() else { return };
@@ -358,6 +363,12 @@ impl Table {
         }
         if is_full && !is_emergency {
             return self.refuse(server, slot, 503, None, Reason::Overload, now);
+        }
+
+        if is_nowhere && !is_emergency {
+            // RFC 5630 §5.3: what is to be secret all the way goes no way that is not.
+            let warning = ("Warning", "380 mitschnitt \"SIPS Not Allowed: the next hop is not reached over TLS\"".to_owned());
+            return self.refuse(server, slot, 480, Some(warning), Reason::of_status(480), now);
         }
 
         let outcome = match self.calls.get_mut(slot as usize) {
@@ -910,6 +921,11 @@ fn first_offer(call: &mut Call, request: &Message, desk: &mut Desk) -> Result<Of
     })?;
     call.reserve(&session, desk).map_err(|_| (Reason::PortsExhausted, None))?;
     Ok((Some(session), Some(with(request, at, body))))
+}
+
+/// Whether a request is to go over TLS all the way (RFC 3261 §26.2.2).
+fn is_sips(request: &Message) -> bool {
+    request.request_uri().and_then(|uri| uri.get(..5)).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"sips:"))
 }
 
 /// Lets a call begin anew on another trunk, and anchors its offer for that one.

@@ -12,7 +12,7 @@ use mitschnitt::call::{Config, Input, KeySource, Output, Peer, Peers, Policy, Po
 use mitschnitt::ids::{Leg, TrunkName};
 use mitschnitt::limits::PORT_STOCK;
 use mitschnitt::media::{Latching, PairIds, PortId};
-use mitschnitt::sip::{Flow, Transport};
+use mitschnitt::sip::{End, Flow, Transport};
 use mitschnitt::time::{Moment, Wall};
 use mitschnitt::wire::sip::{Message, Name};
 use zeroize::Zeroizing;
@@ -49,13 +49,22 @@ impl Calls {
 
     /// Those between these peers, under these policies.
     pub fn between(peers: Peers, towards_pbx: &str, policies: Vec<Arc<Policy>>) -> Self {
+        Self::made(mitschnitt::sip::Config::new(addr(US)), peers, towards_pbx, policies)
+    }
+
+    /// Those between these peers, by these ends of ours.
+    pub fn between_ends(peers: Peers, ends: Vec<End>) -> Self {
+        Self::made(mitschnitt::sip::Config::with(ends), peers, "192.0.2.2", Vec::new())
+    }
+
+    fn made(sip: mitschnitt::sip::Config, peers: Peers, towards_pbx: &str, policies: Vec<Arc<Policy>>) -> Self {
         let config = Config {
-            sip: mitschnitt::sip::Config::new(addr(US)),
+            sip,
             peers,
             strangers: Strangers::Drop,
             media: [towards_pbx, "203.0.113.1"].map(|ip| ip.parse().unwrap()),
             policies,
-            emergency: Vec::new(),
+            emergency: vec!["112".to_owned()],
             port_stock: PORT_STOCK,
             dead: None,
             keys: KeySource::new(Zeroizing::new([7; 32])),
