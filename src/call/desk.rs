@@ -178,6 +178,20 @@ impl Desk {
         self.ways.best(of, now).unwrap_or_else(|| self.peer(leg, trunk).way)
     }
 
+    /// A peer's name leads there from here on.
+    pub(super) fn locate(&mut self, trunk: Option<usize>, transport: Transport, ways: &[(Flow, u16, u16)], now: Moment) {
+        let peers = &mut self.config.peers;
+        let peer = match trunk {
+            None => Some(&mut peers.pbx),
+            Some(at) => peers.trunks.get_mut(at).map(|(_, trunk)| trunk),
+        };
+        let (Some(peer), Some((first, others))) = (peer, ways.split_first()) else { return };
+        (peer.way, peer.transport) = (first.0, transport);
+        peer.routing.others = others.iter().map(|way| way.0).collect();
+        let every = peer.routing.options_every;
+        self.ways.locate(trunk, ways, every, now);
+    }
+
     /// Returns the trunk that a request of the PBX names: its Request-URI has an address of that trunk's.
     pub(super) fn named_trunk(&self, request: &Message) -> Option<usize> {
         let uri = request.request_uri().and_then(|uri| Uri::parse(uri).ok())?;

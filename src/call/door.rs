@@ -13,7 +13,7 @@ use super::story::{Reason, Story};
 use crate::consent::{Parties, Permit, Standing};
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::media::{self, BridgeId, Order, PairIds};
-use crate::sip::{self, Flow};
+use crate::sip::{self, Flow, Transport};
 use crate::time::{Moment, Wall};
 use crate::vault::EndReason;
 
@@ -114,6 +114,15 @@ pub enum Input {
         call: CallId,
         /// Whether anything of the recording lies on the disk.
         left_a_file: bool,
+    },
+    /// A peer's name was looked up: it leads there from here on.
+    Located {
+        /// The trunk's place; nothing for the PBX.
+        trunk: Option<usize>,
+        /// Over what it is spoken to.
+        transport: Transport,
+        /// The ways, each with its priority and weight (RFC 2782); at least one.
+        ways: Vec<(Flow, u16, u16)>,
     },
     /// An operator does something to a call; one [`Output::Answer`] comes of it.
     Operator {

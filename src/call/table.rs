@@ -157,6 +157,7 @@ impl Table {
             Input::VaultFailed { call, left_a_file } => {
                 self.with_call(call, now, |call, desk| call.vault_failed(left_a_file, desk))
             }
+            Input::Located { trunk, transport, ways } => self.desk.locate(trunk, transport, &ways, now),
             Input::Drain => self.is_draining = true,
             Input::Operator { call, deed } => self.operate(call, deed, now),
             Input::Ports(pairs) => {

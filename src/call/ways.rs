@@ -78,6 +78,10 @@ struct Way {
     /// The trunk's place; nothing for the PBX.
     trunk: Option<usize>,
     flow: Flow,
+    /// The lowest of a peer's are tried first.
+    priority: u16,
+    /// The share of the calls among those of one priority.
+    weight: u16,
     every: Option<Duration>,
     is_up: bool,
     since: Moment,
@@ -107,14 +111,31 @@ impl Ways {
         let trunks = peers.trunks.iter().enumerate().map(|(at, (_, trunk))| (Some(at), trunk));
         let mut all = Vec::new();
         for (trunk, peer) in pbx.chain(trunks) {
-            for flow in std::iter::once(peer.way).chain(peer.routing.others.iter().copied()) {
-                let every = peer.routing.options_every;
-                let next = every.map(|_| now + FIRST_WITHIN.saturating_mul(u32::try_from(all.len()).unwrap_or(0)) / 16);
-                let (is_up, since, against) = (true, now, 0);
-                all.push(Way { trunk, flow, every, is_up, since, against, shunned_until: None, next, call_id: None });
+            for (nth, flow) in (0..).zip(peer.ways()) {
+                let priority = match peer.routing.spread {
+                    Spread::InOrder => nth,
+                    Spread::Evenly => 0,
+                };
+                all.push(Way::new(trunk, (flow, priority, 1), peer.routing.options_every, all.len(), now));
             }
         }
         Self { all, asked: 0 }
+    }
+
+    /// A peer's name leads to these ways now, each with its priority and weight. What is known of those that it led to before stays known.
+    pub(super) fn locate(&mut self, trunk: Option<usize>, ways: &[(Flow, u16, u16)], every: Option<Duration>, now: Moment) {
+        let (mut known, others): (Vec<Way>, Vec<Way>) =
+            std::mem::take(&mut self.all).into_iter().partition(|way| way.trunk == trunk);
+        self.all = others;
+        for &(flow, priority, weight) in ways {
+            let way = match known.iter().position(|way| way.flow == flow) {
+                Some(at) => Way { priority, weight, ..known.swap_remove(at) },
+                None => Way::new(trunk, (flow, priority, weight), every, self.all.len(), now),
+            };
+            self.all.push(way);
+        }
+        // As they stand in the configuration: the PBX first.
+        self.all.sort_by_key(|way| way.trunk.map_or(0, |at| at + 1));
     }
 
     /// Returns the ways that a call may take which leaves on this leg, the best first: each with its trunk, which on the PBX's side is the
@@ -129,13 +150,10 @@ impl Ways {
         now: Moment,
     ) -> Vec<(usize, Flow)> {
         let mut found: Vec<(usize, Flow)> = match leg {
-            Leg::Pbx => self.of_peer(None, peers.pbx.routing.spread, chance).map(|flow| (trunk, flow)).collect(),
+            Leg::Pbx => self.of_peer(None, chance).map(|flow| (trunk, flow)).collect(),
             Leg::Trunk => trunks(peers, named, chance)
                 .into_iter()
-                .flat_map(|at| {
-                    let spread = peers.trunks.get(at).map_or(Spread::InOrder, |(_, trunk)| trunk.routing.spread);
-                    self.of_peer(Some(at), spread, chance.rotate_left(17)).map(move |flow| (at, flow))
-                })
+                .flat_map(|at| self.of_peer(Some(at), chance.rotate_left(17)).map(move |flow| (at, flow)))
                 .collect(),
         };
         // Those that are down or did not serve come last, and are tried all the same: better than to refuse the call.
@@ -149,13 +167,10 @@ impl Ways {
         of_peer().find(|way| way.serves(now)).or_else(|| of_peer().next()).map(|way| way.flow)
     }
 
-    fn of_peer(&self, trunk: Option<usize>, spread: Spread, chance: u64) -> impl Iterator<Item = Flow> {
-        let mut flows: Vec<Flow> = self.all.iter().filter(|way| way.trunk == trunk).map(|way| way.flow).collect();
-        if spread == Spread::Evenly && !flows.is_empty() {
-            let first = usize::try_from(chance % flows.len() as u64).unwrap_or(0);
-            flows.rotate_left(first);
-        }
-        flows.into_iter()
+    fn of_peer(&self, trunk: Option<usize>, chance: u64) -> impl Iterator<Item = Flow> {
+        let ways: Vec<&Way> = self.all.iter().filter(|way| way.trunk == trunk).collect();
+        let entries = ways.iter().enumerate().map(|(at, way)| (at, way.priority, way.weight)).collect();
+        by_weight(entries, chance).into_iter().filter_map(move |at| ways.get(at).map(|way| way.flow))
     }
 
     /// A call was not served there.
@@ -235,6 +250,19 @@ impl Ways {
 }
 
 impl Way {
+    /// Makes one that is up, as far as is known. The `nth` of all is asked after those before it.
+    fn new(
+        trunk: Option<usize>,
+        (flow, priority, weight): (Flow, u16, u16),
+        every: Option<Duration>,
+        nth: usize,
+        now: Moment,
+    ) -> Self {
+        let next = every.map(|_| now + FIRST_WITHIN.saturating_mul(u32::try_from(nth).unwrap_or(0)) / 16);
+        let (is_up, since, against, shunned_until, call_id) = (true, now, 0, None, None);
+        Self { trunk, flow, priority, weight, every, is_up, since, against, shunned_until, next, call_id }
+    }
+
     fn is_shunned(&self, now: Moment) -> bool {
         self.shunned_until.is_some_and(|until| until > now)
     }
@@ -247,15 +275,19 @@ impl Way {
 /// Returns the trunks that a call of the PBX may take, in order: the one that its request names, then by priority, and among those with the
 /// same as their weights will (RFC 2782).
 fn trunks(peers: &Peers, named: Option<usize>, chance: u64) -> Vec<usize> {
-    let mut left: Vec<(usize, u16, u16)> = peers
+    let left = peers
         .trunks
         .iter()
         .enumerate()
         .filter(|(at, (_, trunk))| trunk.routing.takes_calls && named != Some(*at))
         .map(|(at, (_, trunk))| (at, trunk.routing.priority, trunk.routing.weight))
         .collect();
-    let mut order: Vec<usize> = named.into_iter().collect();
-    let mut chance = chance;
+    named.into_iter().chain(by_weight(left, chance)).collect()
+}
+
+/// Orders places by priority, and those of one priority as `chance` has it, each as often first as its weight is of their sum (RFC 2782).
+fn by_weight(mut left: Vec<(usize, u16, u16)>, mut chance: u64) -> Vec<usize> {
+    let mut order = Vec::with_capacity(left.len());
     while let Some(lowest) = left.iter().map(|&(_, priority, _)| priority).min() {
         let sum: u64 = left.iter().filter(|entry| entry.1 == lowest).map(|entry| u64::from(entry.2)).sum();
         let mut mark = if sum == 0 { 0 } else { chance % sum };
@@ -417,6 +449,20 @@ mod tests {
         assert_eq!(told(None), "down");
         assert_eq!([Some(200), None, Some(483)].map(&mut told), [""; 3], "never two in a row");
         assert_eq!(told(Some(405)), "up");
+    }
+
+    #[test]
+    fn a_name_that_leads_elsewhere_changes_the_ways_and_forgets_nothing_of_those_that_stay() {
+        let peers = peers(vec![peer(&[10, 11], Routing::default())]);
+        let mut ways = Ways::of(&peers, Moment::START);
+        ways.shun(flow(11), Moment::START);
+
+        ways.locate(Some(0), &[(flow(11), 0, 0), (flow(12), 5, 1), (flow(13), 1, 1)], None, Moment::START);
+
+        assert_eq!(order(&peers, &ways, None, 0, Moment::START), [13, 12, 11], "by priority, and who did not serve last");
+        assert_eq!(ways.best(None, Moment::START), Some(flow(1)), "the PBX is where it was");
+        ways.locate(Some(0), &[], None, Moment::START);
+        assert_eq!(order(&peers, &ways, None, 0, Moment::START), [0_u8; 0], "it leads nowhere");
     }
 
     #[test]

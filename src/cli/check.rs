@@ -11,7 +11,7 @@ use crate::cli::site;
 use crate::cli::table::{Align, Cell, Table, pairs};
 use crate::cli::term::{Colour, Style, Term};
 use crate::control::Settings;
-use crate::control::config::{MediaAs, Mistake, Peer, Policy, PolicyTerms, Strangers, Transport, Weight, WithoutConsent};
+use crate::control::config::{Host, MediaAs, Mistake, Peer, Policy, PolicyTerms, Strangers, Transport, Weight, WithoutConsent};
 
 /// Reads the configuration and the files it names.
 pub(super) fn check(config: &Path, is_json: bool, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
@@ -109,7 +109,13 @@ fn peer(peer: &Peer) -> String {
     };
     let name = peer.tls_name.as_ref().filter(|_| peer.transport == Transport::Tls);
     let name = name.map(|name| format!(" as {name}")).unwrap_or_default();
-    format!("{over}{}{name}{secured}{keys}", peer.address)
+    let address = match &peer.host {
+        None => peer.address.to_string(),
+        Some(Host { name, port: None, .. }) => name.clone(),
+        Some(Host { name, port: Some(port), .. }) => format!("{name}:{port}"),
+    };
+    let others: String = peer.others.iter().map(|other| format!(", {over}{other}")).collect();
+    format!("{over}{address}{others}{name}{secured}{keys}")
 }
 
 fn row(policy: &Policy, found: &Found) -> [Cell; 6] {

@@ -20,6 +20,7 @@ use crate::node::alive::Alive;
 use crate::node::clock::Clock;
 use crate::node::disk;
 use crate::node::entropy;
+use crate::node::hosts::{self, Located};
 use crate::node::lane::{self, Down, Lane};
 use crate::node::ledger::{self, Ledger};
 use crate::node::metrics::Metrics;
@@ -48,6 +49,8 @@ async fn serve(setup: Setup) -> Result<(), String> {
         sip_dscp,
         certificates,
         names,
+        hosts: named,
+        dns,
         emergency,
         metrics_listen,
         data,
@@ -174,9 +177,13 @@ async fn serve(setup: Setup) -> Result<(), String> {
         empty_since: None,
     };
     shell.drain();
+    let (first, mut located) = hosts::start(named, &dns).await?;
+    for found in first {
+        shell.located(found);
+    }
     announce_ready(&sip_ends);
 
-    let result = shell.until_stopped(&mut events, &mut failures, &mut asked, &mut ends).await;
+    let result = shell.until_stopped(&mut events, &mut failures, &mut asked, &mut located, &mut ends).await;
 
     // Recordings first: media threads end, then the disk, then the ledger, each once nobody can give it work any more.
     tracing::info!(calls = shell.table.count(), "stopping");
@@ -244,6 +251,7 @@ impl Shell {
         events: &mut mpsc::Receiver<Up>,
         failures: &mut mpsc::UnboundedReceiver<(CallId, bool)>,
         asked: &mut mpsc::Receiver<Asked>,
+        located: &mut mpsc::Receiver<Located>,
         ends: &mut mpsc::Receiver<&'static str>,
     ) -> Result<(), String> {
         use tokio::signal::unix::{SignalKind, signal};
@@ -277,6 +285,7 @@ impl Shell {
                     self.receive(&mut buffer);
                 }
                 () = due => {}
+                Some(found) = located.recv() => self.located(found),
                 Some((request, reply)) = asked.recv() => match setup::asks(&request, &self.table, self.clock) {
                     Asks::Told(told) => drop(reply.send(told)),
                     Asks::Deed(call, deed) => {
@@ -323,6 +332,13 @@ impl Shell {
             }
             Up::NotRecorded(call) => self.input(Input::VaultFailed { call, left_a_file: false }),
         }
+    }
+
+    /// A peer's name leads elsewhere from here on.
+    fn located(&mut self, Located { trunk, transport, ways }: Located) {
+        self.metrics.peer_up.reset();
+        self.input(Input::Located { trunk, transport, ways });
+        self.drain();
     }
 
     fn input(&mut self, input: Input) {

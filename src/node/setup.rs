@@ -21,9 +21,10 @@ use crate::network::Network;
 use crate::node::announcements;
 use crate::node::certificates::Certificates;
 use crate::node::clock::{self, Clock};
+use crate::node::hosts::Named;
 use crate::node::wires::Names;
 use crate::private::Private;
-use crate::sip::{End, Flow};
+use crate::sip::{End, EndId, Flow};
 use crate::time::{Moment, Wall};
 use crate::tls::PeerName;
 use crate::vault::{NodeKey, Recipient};
@@ -34,6 +35,8 @@ pub(super) struct Setup {
     pub(super) sip_dscp: u8,
     pub(super) certificates: Option<Certificates>,
     pub(super) names: Names,
+    pub(super) hosts: Vec<Named>,
+    pub(super) dns: Vec<SocketAddr>,
     pub(super) emergency: Vec<String>,
     pub(super) metrics_listen: SocketAddr,
     pub(super) data: PathBuf,
@@ -93,6 +96,8 @@ impl Setup {
                 trunks: settings.trunks.iter().map(|trunk| name_of(&trunk.peer)).collect(),
             },
             emergency: settings.sip.emergency.clone(),
+            hosts: hosts(settings),
+            dns: settings.dns.clone(),
             metrics_listen: settings.metrics,
             data: settings.data.clone(),
             media: settings.media.addresses,
@@ -142,9 +147,23 @@ fn peer(peer: &config::Peer) -> Peer {
     }
 }
 
+/// Returns the peers whose names are looked up.
+fn hosts(settings: &Settings) -> Vec<Named> {
+    let pbx = std::iter::once((None, &settings.pbx));
+    let trunks = settings.trunks.iter().enumerate().map(|(at, trunk)| (Some(at), &trunk.peer));
+    let named = |(trunk, peer): (Option<usize>, &config::Peer)| {
+        let host = peer.host.clone()?;
+        let is_ours = |end: &End| host.spoken.contains(&end.transport) && host.local.is_none_or(|local| local == end.address);
+        let ends = settings.sip.listen.iter().zip(0_u8..).filter(|(end, _)| is_ours(end)).map(|(end, id)| (EndId(id), *end));
+        Some(Named { trunk, ends: ends.collect(), host })
+    };
+    pbx.chain(trunks).filter_map(named).collect()
+}
+
 /// Returns the name that a peer's certificate must be for.
 fn name_of(peer: &config::Peer) -> PeerName {
-    let named = peer.tls_name.as_deref().and_then(PeerName::new);
+    let host = peer.host.as_ref().map(|host| host.name.trim_end_matches('.'));
+    let named = peer.tls_name.as_deref().or(host).and_then(PeerName::new);
     named.unwrap_or_else(|| PeerName::of_ip(peer.address.ip()))
 }
 

@@ -173,6 +173,10 @@ impl Wires {
 
     /// Sends a message.
     pub(super) fn send(&mut self, to: Flow, or: Option<SocketAddr>, bytes: Bytes, name: impl FnOnce() -> PeerName) -> Outcome {
+        if to.far.port() == 0 {
+            // Its name was not found yet.
+            return Outcome::Lost { is_unreachable: true };
+        }
         match self.udp.get(to.end.index()) {
             Some(Some(socket)) => match socket.try_send_to(&bytes, to.far) {
                 Ok(_) => Outcome::Sent,

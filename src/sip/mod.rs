@@ -6,6 +6,7 @@
 mod branch;
 mod flow;
 mod hop;
+pub mod locate;
 mod matching;
 mod proxy;
 mod queue;

@@ -36,7 +36,11 @@ pub(super) fn socket(section: &Section<'_>, key: &str, found: &Found<String>, no
             None
         }
         (Err(_), Err(_)) if text.bytes().any(|b| b.is_ascii_alphabetic()) && !text.contains("::") => {
-            notes.error(*line, what, "names are not looked up: write the IP address and the port, as \"192.0.2.10:5060\"");
+            notes.error(
+                *line,
+                what,
+                "write the IP address and the port, as \"192.0.2.10:5060\"; or, of a peer, a name: \"sip.carrier.example\"",
+            );
             None
         }
         (Err(_), Err(_)) => {

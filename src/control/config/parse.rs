@@ -31,8 +31,9 @@ pub struct Report {
 }
 
 /// The sections, and the settings of each.
-pub(super) const SECTIONS: [(&str, &[&str]); 10] = [
+pub(super) const SECTIONS: [(&str, &[&str]); 11] = [
     ("sip", &["listen", "strangers", "dscp", "emergency_numbers"]),
+    ("dns", &["servers"]),
     ("tls", &["certificate", "private_key", "authorities", "client_certificates"]),
     (
         "pbx",
@@ -112,6 +113,7 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
     let mut pbx = pbx;
     let mut trunks = peers::trunks(document, notes);
     let tls = tls(document, sip.as_ref(), notes);
+    let dns = optional(document, "dns", notes).map_or_else(|| Some(Vec::new()), |section| dns(&section, notes));
     let media = single(document, "media", "address = \"192.0.2.1\" and ports = \"20000-60000\"", notes)
         .map(|section| media(&section, notes));
     let metrics = optional(document, "metrics", notes).map_or(Some(METRICS), |section| metrics(&section, notes));
@@ -136,6 +138,7 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
         Some(Settings {
             sip: Sip { listen, strangers: strangers?, dscp: sip_dscp?, emergency: emergency? },
             tls: tls?,
+            dns: dns?,
             pbx: pbx?.whole(0)?,
             trunks: peers::whole(trunks)?,
             media: Media { addresses: addresses?, ports: ports?.value, threads: threads?, io: io?, dscp: dscp?, dead: dead? },
@@ -212,6 +215,12 @@ fn sip(section: &Section<'_>, notes: &mut Notes) -> SipRead {
         Some(_) => section.word("strangers", &words, notes).map(|found| found.value),
     };
     SipRead { listen, strangers, dscp: dscp(section, SIP_DSCP, notes), emergency: emergency_numbers(section, notes) }
+}
+
+/// Reads who is asked for names; nothing where one of them cannot be read.
+fn dns(section: &Section<'_>, notes: &mut Notes) -> Option<Vec<SocketAddr>> {
+    let texts = section.texts("servers", "[\"192.0.2.53:53\"]", notes).map(|found| found.value).unwrap_or_default();
+    texts.iter().map(|found| address::socket(section, "servers", found, notes).map(|found| found.value)).collect()
 }
 
 /// Reads `[tls]`, which must be there where anybody is spoken to over TLS; nothing where it cannot be read.

@@ -1,13 +1,13 @@
 //! The PBX and the trunks: where they are, by which of our ends they are spoken to, and how each of them is told from the others.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::call::{End, EndId, MediaAs, Spread, Transport};
 use crate::control::config::parse::{SipRead, each, name};
 use crate::control::config::section::{Found, Notes, Section};
-use crate::control::config::{Latching, Network, Peer, Trunk, address};
+use crate::control::config::{Host, Latching, Network, Peer, Trunk, address};
 use crate::ids::TrunkName;
 use crate::limits::PEER_ADDRESSES;
 
@@ -17,6 +17,7 @@ type FirstAddress = Found<(Transport, SocketAddr)>;
 /// A peer as far as it could be read.
 pub(super) struct PeerRead {
     address: Option<FirstAddress>,
+    host: Option<Found<HostRead>>,
     others: Vec<Found<SocketAddr>>,
     spread: Option<Spread>,
     priority: Option<Option<u16>>,
@@ -42,10 +43,19 @@ impl PeerRead {
     /// `nth` is the priority where none is said: each trunk comes after those that stand before it.
     pub(super) fn whole(self, nth: u16) -> Option<Peer> {
         let all = |networks: Vec<Found<Network>>| networks.into_iter().map(|found| found.value).collect();
-        let (transport, address) = self.address?.value;
-        self.local?;
+        let local = self.local?.map(|found| found.value);
+        let host = self.host.map(|found| found.value);
+        let ((transport, address), host) = match (self.address, host) {
+            (Some(address), _) => (address.value, None),
+            (None, Some(HostRead { name, port, spoken, is_said })) => {
+                let first = spoken.first().copied().unwrap_or(Transport::Udp);
+                ((first, NOWHERE), Some(Host { name, port, spoken, is_said, local }))
+            }
+            (None, None) => return None,
+        };
         Some(Peer {
             address,
+            host,
             others: self.others.into_iter().map(|found| found.value).collect(),
             spread: self.spread?,
             priority: self.priority?.unwrap_or(nth),
@@ -69,13 +79,18 @@ pub(super) fn whole(trunks: Vec<(TrunkName, PeerRead)>) -> Option<Vec<Trunk>> {
 }
 
 pub(super) fn peer(section: &Section<'_>, notes: &mut Notes) -> PeerRead {
-    let (address, others) = addresses(section, notes);
+    let host = host(section, notes);
+    let (address, others) = if host.is_some() { (None, Vec::new()) } else { addresses(section, notes) };
     let local = match section.text("local", "\"192.0.2.1:5060\"", notes) {
         None if section.line_of("local", notes).is_some() => None,
         None => Some(None),
         Some(found) => address::socket(section, "local", &found, notes).map(Some),
     };
-    let transport = address.as_ref().map(|found| found.value.0);
+    let transport = match &host {
+        // Where the domain chooses, nothing that needs TLS is promised.
+        Some(host) => Some(if let [only] = *host.value.spoken { only } else { Transport::Udp }),
+        None => address.as_ref().map(|found| found.value.0),
+    };
     let tls_name = tls_name(section, transport, notes);
     let networks = address::networks(section, "networks", notes);
     let words = [("strict", Latching::Strict), ("learn", Latching::Learn)];
@@ -107,6 +122,7 @@ pub(super) fn peer(section: &Section<'_>, notes: &mut Notes) -> PeerRead {
     let options_every = options_every(section, notes);
     PeerRead {
         address,
+        host,
         others,
         spread,
         priority,
@@ -122,6 +138,43 @@ pub(super) fn peer(section: &Section<'_>, notes: &mut Notes) -> PeerRead {
         media_as_line,
         end: None,
     }
+}
+
+/// A name, as it is said.
+#[derive(Clone)]
+struct HostRead {
+    name: String,
+    port: Option<u16>,
+    /// The one that is said, or none until it is known which are listened on.
+    spoken: Vec<Transport>,
+    is_said: bool,
+}
+
+/// The address of who was not looked up yet: nothing is sent there.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+/// Reads a name in the place of an address: `sip.carrier.example`, `tls sip.carrier.example`, `sip.carrier.example:5070`. Nothing where it is
+/// an address, or neither; whoever reads addresses says so.
+fn host(section: &Section<'_>, notes: &Notes) -> Option<Found<HostRead>> {
+    let line = section.line_of("address", notes)?;
+    let text = section.peek("address")?.trim();
+    let (transport, rest) = match text.split_once(char::is_whitespace) {
+        Some((word, rest)) => (Some(Transport::ALL.into_iter().find(|known| known.as_str() == word)?), rest.trim()),
+        None => (None, text),
+    };
+    let (name, port) = match rest.rsplit_once(':') {
+        Some((name, port)) => (name, Some(port.parse::<u16>().ok().filter(|port| *port > 0)?)),
+        None => (rest, None),
+    };
+    let is_label =
+        |label: &str| !label.is_empty() && label.len() < 64 && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let is_name = name.len() < 254
+        && name.trim_end_matches('.').split('.').all(is_label)
+        && name.trim_end_matches('.').rsplit('.').next().is_some_and(|last| last.bytes().any(|b| b.is_ascii_alphabetic()));
+    is_name.then(|| Found {
+        value: HostRead { name: name.to_owned(), port, spoken: transport.into_iter().collect(), is_said: transport.is_some() },
+        line,
+    })
 }
 
 /// Reads the addresses of a peer: one, or a list in the order in which they are tried.
@@ -254,7 +307,19 @@ pub(super) fn settle(sip: Option<&SipRead>, pbx: Option<&mut PeerRead>, trunks: 
     let mut before: Vec<(String, &PeerRead)> = Vec::new();
     for (name, peer) in pbx.into_iter().chain(trunks) {
         if let Some(listen) = listen {
-            peer.end = end_of(&name, peer, listen, notes);
+            peer.end = if let Some(host) = &mut peer.host {
+                // A port without a transport is UDP (RFC 3263 §4.1).
+                if host.value.spoken.is_empty() && host.value.port.is_some() {
+                    host.value.spoken.push(Transport::Udp);
+                }
+                if host.value.spoken.is_empty() {
+                    let listened = |transport| listen.iter().any(|end| end.value.transport == transport);
+                    host.value.spoken = Transport::ALL.into_iter().filter(|&transport| listened(transport)).collect();
+                }
+                end_of_host(&name, host, listen, notes)
+            } else {
+                end_of(&name, peer, listen, notes)
+            };
         }
         for (other_name, other) in &before {
             tell_apart((&name, peer), (other_name, other), notes);
@@ -293,6 +358,20 @@ fn end_of(name: &str, peer: &PeerRead, listen: &[Found<End>], notes: &mut Notes)
                 ),
             ),
         }
+    }
+    at.and_then(|at| u8::try_from(at).ok()).map(EndId)
+}
+
+/// Returns an end by which a name may be spoken to; which one it will be is seen when it was looked up.
+fn end_of_host(name: &str, host: &Found<HostRead>, listen: &[Found<End>], notes: &mut Notes) -> Option<EndId> {
+    let at = listen.iter().position(|end| host.value.spoken.contains(&end.value.transport));
+    if at.is_none() {
+        let over = host.value.spoken.first().map_or("udp", |transport| transport.as_str());
+        notes.error(
+            host.line,
+            format!("{name} is spoken to over {over}, and `sip.listen` has no such address"),
+            format!("add one of this machine to `sip.listen`: listen = [\"{}\", \"{over} IP:PORT\"]", first(listen)),
+        );
     }
     at.and_then(|at| u8::try_from(at).ok()).map(EndId)
 }

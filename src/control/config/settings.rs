@@ -23,6 +23,8 @@ pub struct Settings {
     pub trunks: Vec<Trunk>,
     /// Media.
     pub media: Media,
+    /// Who is asked for names; empty: those of the system.
+    pub dns: Vec<SocketAddr>,
     /// Where `/metrics` is served over HTTP.
     pub metrics: SocketAddr,
     /// The data directory.
@@ -123,6 +125,8 @@ pub enum Strangers {
 pub struct Peer {
     /// Where requests are sent, and where they come from.
     pub address: SocketAddr,
+    /// The name that is looked up for them, where there is one; until it was, the address is none.
+    pub host: Option<Host>,
     /// Further addresses, in order.
     pub others: Vec<SocketAddr>,
     /// Which of them is tried first.
@@ -149,6 +153,21 @@ pub struct Peer {
     pub media_as: Option<MediaAs>,
     /// The only networks in which that is looked for. None: for `strict` nowhere else than its descriptions say, for `learn` anywhere.
     pub media_networks: Vec<Network>,
+}
+
+/// A name that leads to a peer (RFC 3263).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Host {
+    /// The name.
+    pub name: String,
+    /// The port, where one is said: then only addresses are looked up.
+    pub port: Option<u16>,
+    /// The transports that may be used: the one that is said, or all that are listened on, and the domain chooses.
+    pub spoken: Vec<Transport>,
+    /// Whether that is said.
+    pub is_said: bool,
+    /// By which of our addresses it is to be spoken to, where that is said.
+    pub local: Option<SocketAddr>,
 }
 
 /// Where a peer's media may come from.

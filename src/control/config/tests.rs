@@ -117,6 +117,40 @@ fn a_list_of_too_many_addresses_is_told() {
 }
 
 #[test]
+fn a_peer_may_have_a_name_in_the_place_of_an_address() {
+    let host = |address: &str| {
+        let listen = "[\"udp 127.0.0.1:5060\", \"tcp 127.0.0.1:5060\"]";
+        let text = BASE.replace("\"udp 127.0.0.1:5060\"", listen).replace("\"127.0.0.1:5080\"", &format!("\"{address}\""));
+        let host = right(&text).trunks[0].peer.host.clone().unwrap();
+        (host.name, host.port, host.spoken)
+    };
+
+    assert_eq!(host("sip.carrier.test"), ("sip.carrier.test".into(), None, vec![Transport::Udp, Transport::Tcp]));
+    assert_eq!(host("tcp sip.carrier.test."), ("sip.carrier.test.".into(), None, vec![Transport::Tcp]));
+    assert_eq!(host("carrier.test:5070"), ("carrier.test".into(), Some(5070), vec![Transport::Udp]));
+}
+
+#[test]
+fn what_is_neither_a_name_nor_an_address_is_told() {
+    for address in [
+        "192.0.2.1",
+        "192.0.2",
+        "carrier.test:0",
+        "carrier.test:x",
+        "car rier.test",
+        "-",
+        "a..b",
+        "sip:carrier.test",
+        "sctp carrier.test",
+    ] {
+        let report = parse(&BASE.replace("\"127.0.0.1:5080\"", &format!("\"{address}\"")));
+        assert_eq!(report.mistakes.len(), 1, "{address}: {:?}", report.mistakes);
+    }
+    let report = parse(&BASE.replace("\"127.0.0.1:5080\"", "\"tcp carrier.test\""));
+    assert!(report.mistakes[0].what.contains("is spoken to over tcp"), "{}", report.mistakes[0].what);
+}
+
+#[test]
 fn where_calls_go_is_said_of_each_trunk() {
     let settings = right(
         &BASE
@@ -192,7 +226,7 @@ fn a_setting_that_the_sample_shows_as_a_comment_is_right_when_it_is_taken_in() {
     let text: String = SAMPLE
         .lines()
         .map(|line| match line.strip_prefix("# ") {
-            Some(header @ "[tls]") => header,
+            Some(header @ ("[tls]" | "[dns]")) => header,
             Some(setting)
                 if setting.split_once(" = ").is_some_and(|(name, _)| SECTIONS.iter().any(|(_, known)| known.contains(&name))) =>
             {
@@ -276,8 +310,8 @@ fn each_mistake_is_told_with_what_to_do() {
         // peers
         (
             "\"127.0.0.1:5090\"",
-            "\"pbx.example:5060\"",
-            "4: `address` of [pbx] is no address: `pbx.example:5060`\n  names are not looked up: write the IP address and the port, as \"192.0.2.10:5060\"",
+            "\"pbx_example:5060\"",
+            "4: `address` of [pbx] is no address: `pbx_example:5060`\n  write the IP address and the port, as \"192.0.2.10:5060\"; or, of a peer, a name: \"sip.carrier.example\"",
         ),
         (
             "\"127.0.0.1:5090\"",
