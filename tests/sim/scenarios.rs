@@ -54,6 +54,19 @@ fn announced_call_is_recorded_from_the_end_of_the_announcement() {
 }
 
 #[test]
+fn call_is_recorded_as_it_was_said_whichever_side_speaks_srtp() {
+    for secured in [[true, false], [false, true], [true, true]] {
+        let calls = vec![call(Policy::Announce), call(Policy::OptIn).presses('1', ms(300))];
+        let plan = Plan { secured, ..Plan::quiet(calls) };
+
+        let report = World::run(&plan).unwrap_or_else(|failure| panic!("{secured:?}: {failure}"));
+
+        assert_eq!(report.recordings, 2, "{secured:?}");
+        assert!(report.packets > 300, "{secured:?}: {report:?}");
+    }
+}
+
+#[test]
 fn key_in_time_records_an_opt_in_call() {
     let report = trace("opt_in_agreed", call(Policy::OptIn).presses('1', ms(300)));
     assert_eq!(report.recordings, 1);

@@ -21,6 +21,7 @@ pub mod model;
 pub mod node;
 pub mod phones;
 pub mod plan;
+pub mod shield;
 pub mod wire;
 
 use std::cell::RefCell;
@@ -43,6 +44,7 @@ use self::model::{Archive, Broken, Model};
 use self::node::Node;
 use self::phones::Call;
 pub use self::plan::{Fault, Plan};
+use self::shield::Shield;
 use self::wire::Wire;
 
 /// What a world that held came to.
@@ -129,6 +131,7 @@ pub struct World<'p> {
     due: BTreeSet<(Moment, u32)>,
     due_of: BTreeMap<u32, Moment>,
     wire: Wire,
+    shield: Shield,
     node: Option<Node>,
     disk: Disk,
     rows: Rows,
@@ -224,7 +227,8 @@ impl<'p> World<'p> {
             due: BTreeSet::new(),
             due_of: BTreeMap::new(),
             wire: Wire::new(plan.wire, chance.split(1)),
-            node: Some(Node::start(chance.split(2), plan.timing, plan.pace, &disk, &mut rows, now)),
+            shield: Shield::new(plan.secured),
+            node: Some(Node::start(chance.split(2), plan, &disk, &mut rows, now)),
             disk,
             rows,
             model: Model::new(plan.rules()),
@@ -307,8 +311,10 @@ impl<'p> World<'p> {
             Event::ToBox(datagram) => {
                 if let Some(node) = &mut self.node {
                     self.report.datagrams += 1;
-                    self.ladder.crossed(self.now, Way::In, &datagram);
-                    self.model.see(self.now, Way::In, &datagram)?;
+                    if let Some(seen) = self.shield.seen(&datagram) {
+                        self.ladder.crossed(self.now, Way::In, &seen);
+                        self.model.see(self.now, Way::In, &seen)?;
+                    }
                     node.deliver(datagram, self.now);
                 }
             }
@@ -342,7 +348,7 @@ impl<'p> World<'p> {
             Event::Up => {
                 self.starts += 1;
                 let chance = self.chance.split(self.starts);
-                self.node = Some(Node::start(chance, self.plan.timing, self.plan.pace, &self.disk, &mut self.rows, self.now));
+                self.node = Some(Node::start(chance, self.plan, &self.disk, &mut self.rows, self.now));
                 self.ladder.note(self.now, "the box is up again".into());
                 self.model.fault(self.now, model::Fault::Restarted);
             }
@@ -360,6 +366,7 @@ impl<'p> World<'p> {
             self.due_of.insert(number, at);
         }
         for datagram in std::mem::take(&mut self.out) {
+            let datagram = self.shield.seals(datagram);
             self.send(datagram, Way::In);
         }
     }
@@ -442,6 +449,7 @@ impl<'p> World<'p> {
         }
         for datagram in out {
             self.report.datagrams += 1;
+            let datagram = self.shield.opens(datagram, self.now).map_err(|(invariant, what)| broken(invariant, what))?;
             self.ladder.crossed(self.now, Way::Out, &datagram);
             self.model.see(self.now, Way::Out, &datagram)?;
             self.send(datagram, Way::Out);
@@ -551,7 +559,7 @@ impl<'p> World<'p> {
             let held = node.dismantle(&weighed);
             self.report.heap_bytes = held.iter().map(|&(_, bytes)| bytes).sum();
             let (nothing, none) = (&Disk::new(Chance::new(1)), &mut Rows::default());
-            let new = Node::start(Chance::new(1), self.plan.timing, self.plan.pace, nothing, none, self.now);
+            let new = Node::start(Chance::new(1), self.plan, nothing, none, self.now);
             let new = new.dismantle(&weighed).iter().map(|&(_, bytes)| bytes).sum::<u64>();
             let most = new + HEAP_AT_REST + HEAP_AFTER_A_CALL * self.report.calls;
             if self.report.heap_bytes > most {

@@ -92,6 +92,8 @@ pub struct Rules {
     pub chunk_age: Duration,
     /// The longest time that what is written waits to be made durable.
     pub sync_every: Duration,
+    /// Which sides speak SRTP. The model sees it plainly.
+    pub secured: [bool; 2],
 }
 
 /// Which calls, and how consent is had; the trunk's party must agree.
@@ -484,6 +486,7 @@ impl Rules {
             ],
             chunk_age: Duration::from_millis(500),
             sync_every: Duration::from_millis(500),
+            secured: [false; 2],
         }
     }
 

@@ -14,7 +14,9 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use mitschnitt::call::{Codecs, Config, Deed, Done, Input, Output, Peer, Peers, Policy, PortPair, Selector, Strangers, Table};
+use mitschnitt::call::{
+    Codecs, Config, Deed, Done, Input, MediaAs, Output, Peer, Peers, Policy, PortPair, Selector, Strangers, Table,
+};
 use mitschnitt::catalogue::{Store, Write};
 use mitschnitt::codec::Codec;
 use mitschnitt::consent::{Clip, Evidence, Mode, Terms, WithoutConsent};
@@ -33,7 +35,7 @@ use super::chance::Chance;
 use super::disk::Disk;
 use super::ladder::number;
 use super::ledger::Rows;
-use super::plan::Pace;
+use super::plan::{Pace, Plan};
 
 /// How long each thread takes at most to see that it has something to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -209,12 +211,17 @@ fn policies(pace: Pace) -> Vec<Arc<Policy>> {
     policies
 }
 
-fn config(pace: Pace, clocks: (Moment, Wall)) -> Config {
+fn config(plan: &Plan, clocks: (Moment, Wall)) -> Config {
     let [usual, brisk] = &POLICIES;
-    let policies = match pace {
+    let policies = match plan.pace {
         Pace::Usual => usual,
         Pace::Brisk => brisk,
     };
+    // Where nobody speaks SRTP it is not ended here.
+    let [pbx_as, trunk_as] = plan.secured.map(|is_secured| {
+        let how = if is_secured { MediaAs::Srtp } else { MediaAs::Rtp };
+        plan.secured.contains(&true).then_some(how)
+    });
     Config {
         sip: mitschnitt::sip::Config::new(box_sip()),
         peers: Peers {
@@ -223,7 +230,7 @@ fn config(pace: Pace, clocks: (Moment, Wall)) -> Config {
                 transport: Transport::Udp,
                 networks: vec![],
                 latching: Default::default(),
-                media_as: None,
+                media_as: pbx_as,
                 routing: Default::default(),
             },
             trunks: vec![(
@@ -233,7 +240,7 @@ fn config(pace: Pace, clocks: (Moment, Wall)) -> Config {
                     transport: Transport::Udp,
                     networks: vec![Network { address: carrier_network(), prefix: 24 }],
                     latching: Default::default(),
-                    media_as: None,
+                    media_as: trunk_as,
                     routing: Default::default(),
                 },
             )],
@@ -271,7 +278,7 @@ fn sooner(runs: &mut Option<Moment>, at: Moment) {
 impl Node {
     /// Starts a process; what a killed one left open in the ledger is marked first, and what it recorded without a row is given one, as the
     /// shell does.
-    pub fn start(mut chance: Chance, timing: Timing, pace: Pace, disk: &Disk, rows: &mut dyn Store, now: Moment) -> Self {
+    pub fn start(mut chance: Chance, plan: &Plan, disk: &Disk, rows: &mut dyn Store, now: Moment) -> Self {
         settle(disk, rows);
         let wall = Wall::from_unix_micros(WALL + now.as_micros() as i64);
         let (_, recipient) = &*KEYS;
@@ -284,14 +291,14 @@ impl Node {
         };
         let lanes = (0..LANES).map(|_| lane(chance.next())).collect();
         let sockets = Sockets::new(&mut chance);
-        let table = Table::new(config(pace, (now, wall)), [chance.next(), chance.next()], now);
+        let table = Table::new(config(plan, (now, wall)), [chance.next(), chance.next()], now);
         let recipients = vec![(vec!["quality".to_owned()], *recipient.public())];
         // Not from a tape: keys decide nothing.
         let entropy = Chance::new(chance.next());
         let mut node = Self {
             writer: Writer::new(node_key(), recipients, now),
             chance,
-            timing,
+            timing: plan.timing,
             table,
             signalling: Signalling::default(),
             lanes,

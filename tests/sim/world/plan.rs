@@ -30,6 +30,8 @@ pub struct Plan {
     pub timing: Timing,
     /// How long all takes that people do.
     pub pace: Pace,
+    /// Whether the telephones of each side speak SRTP.
+    pub secured: [bool; 2],
     /// Where the chance of the wires and threads comes from; of [`Plan::seed`] where there is none.
     pub tape: Option<Chance>,
 }
@@ -121,6 +123,9 @@ impl fmt::Display for Fault {
 /// The label of the chance by which a box dies in the middle of what the disk is given.
 const AMID: u64 = 2000;
 
+/// The label of the chance by which telephones speak SRTP.
+const SECURED: u64 = 2001;
+
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
@@ -139,7 +144,7 @@ impl Plan {
             .zip(calls)
             .map(|(number, plan)| Planned { number, begins: ms(100 * u64::from(number)), plan: Some(plan) })
             .collect();
-        Self { seed: 1, calls, faults: Vec::new(), wire: GOOD, timing: BUSY, pace: Pace::Usual, tape: None }
+        Self { seed: 1, calls, faults: Vec::new(), wire: GOOD, timing: BUSY, pace: Pace::Usual, secured: [false; 2], tape: None }
     }
 
     /// Draws a world of so many calls.
@@ -148,6 +153,12 @@ impl Plan {
         let mut chance = Chance::new(seed).split(AMID);
         let deaths = chance.below(3);
         plan.dies_amid(&mut chance, deaths);
+        plan.secured = match Chance::new(seed).split(SECURED).below(8) {
+            0 => [true, false],
+            1 => [false, true],
+            2 => [true, true],
+            _ => [false, false],
+        };
         plan
     }
 
@@ -221,7 +232,7 @@ impl Plan {
         };
         let mut faults: Vec<_> = (0..faults).flat_map(|_| Fault::drawn(chance, calls, until, pace)).collect();
         faults.sort_by_key(|&(at, _)| at);
-        Self { seed: 0, calls: planned, faults, wire, timing, pace, tape: None }
+        Self { seed: 0, calls: planned, faults, wire, timing, pace, secured: [false; 2], tape: None }
     }
 
     /// Lets the box die so often in the middle of what the disk is given.
@@ -256,6 +267,7 @@ impl Plan {
         // The disk's thread sees a chunk late, and is 2 ms at the one before it.
         rules.chunk_age += self.timing.disk + ms(2);
         rules.sync_every += self.timing.disk * 2;
+        rules.secured = self.secured;
         rules.frames = self.pace.frames();
         for policy in &mut rules.policies {
             policy.window = self.pace.span(policy.window);

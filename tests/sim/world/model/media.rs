@@ -91,6 +91,14 @@ impl Press {
     }
 }
 
+impl Flow {
+    /// Whether this very packet came before, not long ago.
+    fn has_just_heard(&self, bytes: &[u8]) -> bool {
+        let packet = hash(bytes);
+        self.heard.iter().rev().take(64).any(|heard| heard.packet == packet)
+    }
+}
+
 impl Call {
     pub(super) fn media_in(
         &mut self,
@@ -123,6 +131,9 @@ impl Call {
             return Ok(());
         };
         let (kind, due) = self.verdict(at, leg, port, peer, &rtp, rules);
+        // One packet twice under one key is one keystream twice (RFC 3711 §9.1): to a side with SRTP only the first must go out.
+        let may_go = !rules.secured[leg.other().index()] || !self.flows[leg.index()].has_just_heard(bytes);
+        let due = due.filter(|_| may_go);
         self.pressed(at, leg, peer, &rtp, kind);
         let payload = hash(rtp.payload);
         let counter = Voice::read(rtp.payload).map(|voice| voice.counter);
