@@ -42,6 +42,20 @@ pub const SIP_IDLE: Duration = Duration::from_secs(600);
 /// Addresses of the PBX, or of one trunk. A carrier's have two to four. More: the configuration is refused.
 pub const PEER_ADDRESSES: usize = 16;
 
+/// SIP messages a second that one address of a peer's may send, where the configuration says nothing (`sip.peer_messages_per_s`): a call
+/// brings eight from one side when nothing is lost (INVITE, PRACK, ACK, BYE, or 100, 183, 200, 200), so this is 600 calls set up and ended
+/// each second, where a trunk of 10,000 channels has 60. Twice as many at once, so that 5,000 phones register anew together, each challenged.
+/// More: a datagram is dropped before it is parsed and counted (`mitschnitt_sip_over_rate_total`), and a connection is read no faster.
+pub const SIP_PEER_RATE: u32 = 5000;
+
+/// Requests a second of one stranger's address that are answered with 403, where that is configured (`sip.stranger_answers_per_s` says
+/// otherwise), and ten times as many of all together: a person who tries needs one; who forges addresses has nobody flooded by us. More:
+/// they are dropped before they are parsed.
+pub const SIP_STRANGER_RATE: u32 = 10;
+
+/// Sources whose rate is known at once, of peers and of strangers each: 80 kB. More: several share what one may send.
+pub const SIP_SOURCES: usize = 1024;
+
 /// ACKs to a 2xx that the call has been told of and has not forwarded: it does so at once, so one is usual. More: the oldest is forgotten,
 /// and the callee sends its 2xx again.
 pub const ACKS_HELD: usize = 64;

@@ -8,6 +8,8 @@
 mod bodies;
 #[path = "calls/emergency.rs"]
 mod emergency;
+#[path = "calls/guarded.rs"]
+mod guarded;
 #[path = "calls/secured.rs"]
 mod secured;
 #[path = "calls/session_timer.rs"]
@@ -22,8 +24,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mitschnitt::call::{
-    Codecs, Config, DeadMedia, Deed, Done, Input, KeySource, MediaAs, NotDone, Output, Peer, Peers, Policy, PortPair, Reason,
-    Silence, Story, Strangers, Suspension, Table, WhenDead,
+    Codecs, Config, DeadMedia, Deed, Done, Guarding, Input, KeySource, MediaAs, NotDone, Output, Peer, Peers, Policy, PortPair,
+    Reason, Silence, Story, Strangers, Suspension, Table, WhenDead,
 };
 use mitschnitt::consent::{By, Cut, Mode, Player, Refusal, SentAs, Standing, Terms, WithoutConsent};
 use mitschnitt::ids::{CallId, Leg, TrunkName};
@@ -1340,6 +1342,12 @@ impl World {
         Self::at(["192.0.2.2", "203.0.113.1"], policies, dead, latching, media_as)
     }
 
+    /// One that takes no more than this of anybody, and answers strangers.
+    fn guarded(guarding: Guarding) -> Self {
+        let policies = all_by(Mode::Announce, WithoutConsent::GoOn);
+        Self::built(["192.0.2.2", "203.0.113.1"], policies, None, Latching::default(), None, (Strangers::Forbid, guarding))
+    }
+
     /// One whose media have these addresses towards the PBX and the trunk.
     fn at(
         media: [&str; 2],
@@ -1347,6 +1355,19 @@ impl World {
         dead: Option<DeadMedia>,
         latching: Latching,
         media_as: Option<[MediaAs; 2]>,
+    ) -> Self {
+        // As much as there is: what the bounds of the calls themselves are is seen without those of a peer.
+        let guarding = Guarding { peer_rate: None, ..Guarding::default() };
+        Self::built(media, policies, dead, latching, media_as, (Strangers::Drop, guarding))
+    }
+
+    fn built(
+        media: [&str; 2],
+        policies: Vec<Arc<Policy>>,
+        dead: Option<DeadMedia>,
+        latching: Latching,
+        media_as: Option<[MediaAs; 2]>,
+        (strangers, guarding): (Strangers, Guarding),
     ) -> Self {
         let now = Moment::from_millis(1);
         let config = Config {
@@ -1372,7 +1393,8 @@ impl World {
                     },
                 )],
             },
-            strangers: Strangers::Drop,
+            strangers,
+            guarding,
             media: media.map(|ip| ip.parse().unwrap()),
             policies,
             emergency: vec!["112".to_owned()],

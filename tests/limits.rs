@@ -18,6 +18,21 @@ const SHOWN: &[(&str, &[(&str, &str)])] = &[
             ("tests/sip_stack.rs", "at_the_limit_other_requests_are_dropped_and_a_cancel_is_answered_and_obeyed"),
         ],
     ),
+    (
+        "SIP_PEER_RATE",
+        &[
+            ("tests/calls/guarded.rs", "what_a_peer_sends_too_fast_is_dropped_and_what_ends_a_call_still_passes"),
+            ("src/node/streams.rs", "what_comes_too_fast_waits_in_its_connection_and_is_not_lost"),
+        ],
+    ),
+    (
+        "SIP_STRANGER_RATE",
+        &[
+            ("tests/calls/guarded.rs", "a_stranger_is_refused_so_often_and_no_more"),
+            ("tests/calls/guarded.rs", "many_strangers_together_are_refused_so_often_and_no_more"),
+        ],
+    ),
+    ("SIP_SOURCES", &[("src/sip/bucket.rs", "a_flood_from_more_sources_than_are_remembered_gains_nothing_and_takes_no_memory")]),
     ("ACKS_HELD", &[("tests/sip_stack.rs", "acks_that_the_call_leaves_lying_push_out_the_oldest")]),
     ("SIP_ENDS", &[("src/control/config/tests.rs", "a_list_of_too_many_addresses_is_told")]),
     ("PEER_ADDRESSES", &[("src/control/config/tests.rs", "a_list_of_too_many_addresses_is_told")]),

@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 
 use super::door::{Config, Output, PortPair, Strangers, Tallies};
+use super::guard::Guard;
 use super::keys::MediaAs;
 use super::peers::{Peer, Source};
 use super::ways::Ways;
@@ -24,6 +25,7 @@ pub(super) struct Desk {
     stock: [Vec<PortPair>; 2],
     pub(super) out: VecDeque<Output>,
     pub(super) tallies: Tallies,
+    pub(super) guard: Guard,
     seed: u64,
     drawn: u64,
 }
@@ -37,9 +39,9 @@ pub(super) enum Within {
 
 impl Desk {
     pub(super) fn new(config: Config, stack: Stack, seed: u64, now: Moment) -> Self {
-        let ways = Ways::of(&config.peers, now);
+        let (ways, guard) = (Ways::of(&config.peers, now), Guard::new(config.guarding, seed, now));
         let (stock, out, tallies) = ([Vec::new(), Vec::new()], VecDeque::new(), Tallies::default());
-        Self { config, stack, ways, stock, out, tallies, seed, drawn: 0 }
+        Self { config, stack, ways, stock, out, tallies, guard, seed, drawn: 0 }
     }
 
     pub(super) fn out(&mut self, output: Output) {
@@ -123,10 +125,24 @@ impl Desk {
         RecordingId::of_call(call, self.draw())
     }
 
-    pub(super) fn refuse_stranger(&mut self, from: Flow, bytes: Bytes) {
+    /// Says whether a peer's message is within its rate, before it is parsed. What came over a connection is: of that no more is read.
+    pub(super) fn takes(&mut self, from: Flow, message: &[u8], now: Moment) -> bool {
+        let takes = self.transport(from.end).is_reliable() || self.guard.takes(from.far.ip(), message, now);
+        self.tallies.peers_over_rate += u64::from(!takes);
+        takes
+    }
+
+    /// Drops what a stranger sent, or refuses it where that is wanted, no more of it than the rate allows.
+    pub(super) fn refuse_stranger(&mut self, from: Flow, bytes: Bytes, now: Moment) {
         self.tallies.strangers += 1;
-        if (self.config.strangers == Strangers::Forbid || cfg!(sabotage = "answer-a-stranger"))
-            && let Ok(request) = Message::parse_datagram(bytes)
+        if self.config.strangers == Strangers::Drop && !cfg!(sabotage = "answer-a-stranger") {
+            return;
+        }
+        if !self.guard.answers(from.far.ip(), now) {
+            self.tallies.strangers_over_rate += 1;
+            return;
+        }
+        if let Ok(request) = Message::parse_datagram(bytes)
             && request.is_request()
             && request.method() != Method::Ack
         {

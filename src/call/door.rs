@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::guard::Guarding;
 use super::keys::KeySource;
 use super::peers::Peers;
 use super::policy::Policy;
@@ -26,6 +27,8 @@ pub struct Config {
     pub peers: Peers,
     /// What becomes of messages from others.
     pub strangers: Strangers,
+    /// How much is taken of anybody.
+    pub guarding: Guarding,
     /// The address of the media ports that face each leg ([`Leg::index`]).
     pub media: [IpAddr; 2],
     /// The policies, the first that matches being the one.
@@ -326,6 +329,10 @@ pub struct RecordedFormat {
 pub struct Tallies {
     /// Messages from neither PBX nor trunk.
     pub strangers: u64,
+    /// Those of them that were to be refused and came too fast for that.
+    pub strangers_over_rate: u64,
+    /// Peers' datagrams that came too fast: dropped before they were parsed.
+    pub peers_over_rate: u64,
     /// In-dialog requests whose sender or tags are not those of the dialog.
     pub not_of_the_dialog: u64,
     /// Forks beyond [`DIALOGS_PER_CALL`](crate::limits::DIALOGS_PER_CALL), or for which no port was left.

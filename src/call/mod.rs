@@ -9,6 +9,7 @@ mod body;
 mod desk;
 mod dialog;
 mod door;
+mod guard;
 mod hangup;
 mod keys;
 mod life;
@@ -19,12 +20,13 @@ mod story;
 mod table;
 mod ways;
 
-pub use crate::sip::{End, EndId, Flow, Transport};
+pub use crate::sip::{End, EndId, Flow, Rate, Transport};
 pub use anchor::{Line, Session};
 pub use door::{
     Config, DeadMedia, Deed, Done, Input, Live, NotDone, Output, PortPair, RecordedFormat, Silence, Strangers, Suspension,
     Tallies, WhenDead,
 };
+pub use guard::Guarding;
 pub use keys::{KeySource, MediaAs};
 pub use peers::{Peer, Peers, Source};
 pub use policy::{Codecs, Policy, Selector};

@@ -128,10 +128,10 @@ impl Table {
     pub fn handle(&mut self, input: Input, now: Moment) {
         match input {
             Input::Message { from, bytes } => {
-                if self.desk.source(from).is_some() {
+                if self.desk.source(from).is_none() {
+                    self.desk.refuse_stranger(from, bytes, now);
+                } else if self.desk.takes(from, &bytes, now) {
                     self.desk.stack.handle(sip::Input::Message { from, bytes }, now);
-                } else {
-                    self.desk.refuse_stranger(from, bytes);
                 }
             }
             Input::Broken { from, head, status } => {

@@ -28,6 +28,7 @@ pub(super) struct Metrics {
     pub(super) sip_sent: IntCounter,
     pub(super) sip_send_errors: IntCounter,
     pub(super) sip_strangers: IntCounter,
+    pub(super) sip_over_rate: IntCounterVec,
     pub(super) sip_connections: IntGaugeVec,
     pub(super) peer_up: IntGaugeVec,
     pub(super) sip_connections_refused: IntCounterVec,
@@ -128,6 +129,11 @@ impl Metrics {
                 "mitschnitt_peer_up",
                 "Whether an address of the PBX or of a trunk serves: 0 where it is down, or a call was not served there within 30 s.",
                 &["peer", "transport", "address"],
+            ),
+            sip_over_rate: counters(
+                "mitschnitt_sip_over_rate_total",
+                "Datagrams that came faster than is taken of one address and were dropped before they were parsed, by whom: peer, stranger.",
+                &["from"],
             ),
             sip_connections: gauges("mitschnitt_sip_connections", "Connections that are, by transport.", &["transport"]),
             sip_connections_refused: counters(

@@ -62,6 +62,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         dead,
         peers,
         strangers,
+        guarding,
         policies,
         node_key,
         recipients,
@@ -75,7 +76,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
     let no_randomness = |error| format!("the system gives no randomness: {error}");
     let seed = || entropy::seed().map_err(no_randomness);
 
-    let wires = Wires::open(sip_ends.clone(), sip_dscp, certificates).await?;
+    let wires = Wires::open(sip_ends.clone(), sip_dscp, guarding.peer_rate, certificates).await?;
     let (ask, mut asked) = mpsc::channel(16);
     let control = data.join("control.sock");
     let admin = admin::listen(&control, ask).map_err(|error| {
@@ -149,6 +150,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
             sip: crate::sip::Config::with(sip_ends.clone()),
             peers,
             strangers,
+            guarding,
             media,
             policies,
             emergency,
@@ -525,6 +527,12 @@ impl Shell {
         }
         let (now, before) = (*self.table.tallies(), self.tallied);
         self.metrics.sip_strangers.inc_by(now.strangers - before.strangers);
+        for (from, count) in [
+            ("stranger", now.strangers_over_rate - before.strangers_over_rate),
+            ("peer", now.peers_over_rate - before.peers_over_rate),
+        ] {
+            self.metrics.sip_over_rate.with_label_values(&[from]).inc_by(count);
+        }
         self.metrics.sip_foreign_in_dialog.inc_by(now.not_of_the_dialog - before.not_of_the_dialog);
         self.metrics.forks_refused.inc_by(now.forks_refused - before.forks_refused);
         self.tallied = now;

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::call::{self, Codecs, DeadMedia, Deed, Live, Peer, Peers, Policy, Reached, Routing, Selector, Strangers, Table};
+use crate::call::{
+    self, Codecs, DeadMedia, Deed, Guarding, Live, Peer, Peers, Policy, Reached, Routing, Selector, Strangers, Table,
+};
 use crate::catalogue::Store;
 use crate::consent::{Mode, Standing, Terms, WithoutConsent};
 use crate::control::{self, config};
@@ -48,6 +50,7 @@ pub(super) struct Setup {
     pub(super) dead: Option<DeadMedia>,
     pub(super) peers: Peers,
     pub(super) strangers: Strangers,
+    pub(super) guarding: Guarding,
     pub(super) policies: Vec<Arc<Policy>>,
     pub(super) node_key: NodeKey,
     /// Who may listen, with the purposes they may listen for.
@@ -114,6 +117,7 @@ impl Setup {
                 config::Strangers::Drop => Strangers::Drop,
                 config::Strangers::Forbid => Strangers::Forbid,
             },
+            guarding: Guarding { peer_rate: settings.sip.peer_rate, stranger_rate: settings.sip.stranger_rate },
             policies,
             node_key,
             recipients,

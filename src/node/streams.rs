@@ -16,7 +16,8 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::limits;
 use crate::node::sockets;
-use crate::sip::{End, EndId, Flow, Transport};
+use crate::sip::{Bucket, End, EndId, Flow, Glance, Rate, Transport};
+use crate::time::Moment;
 use crate::tls::{PeerName, Tls};
 use crate::wire::sip::{Framer, Piece};
 
@@ -61,6 +62,8 @@ impl Why {
 pub(super) struct Streams {
     ends: Vec<End>,
     dscp: u8,
+    /// How fast each connection is read.
+    rate: Option<Rate>,
     tls: Option<Tls>,
     open: HashMap<Flow, Connection>,
     /// Connections that stand for the address that their peer is reached at, too (RFC 5923).
@@ -93,6 +96,7 @@ impl Streams {
     pub(super) async fn listen(
         ends: &[End],
         dscp: u8,
+        rate: Option<Rate>,
         tls: Option<Tls>,
         events: mpsc::Sender<Event>,
     ) -> Result<Self, (End, io::Error)> {
@@ -108,6 +112,7 @@ impl Streams {
         Ok(Self {
             ends: ends.to_vec(),
             dscp,
+            rate,
             tls,
             open: HashMap::new(),
             aliases: HashMap::new(),
@@ -242,7 +247,7 @@ impl Streams {
         self.next += 1;
         let id = self.next;
         self.open.insert(flow, Connection { id, out: to });
-        (Task { flow, id, events: self.events.clone() }, out)
+        (Task { flow, id, rate: self.rate, events: self.events.clone() }, out)
     }
 
     fn transport(&self, end: EndId) -> Transport {
@@ -287,6 +292,7 @@ async fn open(here: IpAddr, far: SocketAddr, dscp: u8) -> io::Result<TcpStream> 
 struct Task {
     flow: Flow,
     id: u64,
+    rate: Option<Rate>,
     events: mpsc::Sender<Event>,
 }
 
@@ -309,6 +315,7 @@ impl Task {
 
     async fn read(&self, mut reader: impl AsyncRead + Unpin, pong: mpsc::Sender<()>) -> Why {
         let mut framer = Framer::default();
+        let mut pace = self.rate.map(Pace::of);
         let mut buffer = vec![0; READ];
         loop {
             // Only what has begun must go on soon.
@@ -339,11 +346,33 @@ impl Task {
                         return Why::Ended;
                     }
                 };
+                if let Some(pace) = &mut pace {
+                    pace.keep().await;
+                }
                 // While signalling is behind, nothing more is read, and the peer's own window fills.
                 if self.events.send(event).await.is_err() {
                     return Why::Ended;
                 }
             }
+        }
+    }
+}
+
+/// How fast a connection is read: what comes faster waits in it, and the peer's own window fills.
+struct Pace {
+    bucket: Bucket,
+    began: Instant,
+}
+
+impl Pace {
+    fn of(rate: Rate) -> Self {
+        Self { bucket: Bucket::full(rate, Moment::START), began: Instant::now() }
+    }
+
+    /// Waits until one more may come. They come in order, so that none of them is preferred.
+    async fn keep(&mut self) {
+        while let Err(wait) = self.bucket.take(Glance::Other, Moment::START + self.began.elapsed()) {
+            tokio::time::sleep(wait).await;
         }
     }
 }
@@ -394,14 +423,14 @@ mod tests {
         let (theirs, ours) = tokio::io::duplex(room);
         let (events, told) = mpsc::channel(16);
         let (out, to_send) = mpsc::channel(limits::SIP_OUTGOING);
-        drop(tokio::spawn(Task { flow: FLOW, id: 1, events }.run(Some(ours), to_send)));
+        drop(tokio::spawn(Task { flow: FLOW, id: 1, rate: Rate::per_s(10), events }.run(Some(ours), to_send)));
         (theirs, told, out)
     }
 
     async fn streams() -> (Streams, mpsc::Receiver<Event>) {
         let end = End { transport: Transport::Tcp, address: "127.0.0.1:0".parse().unwrap() };
         let (events, told) = mpsc::channel(16);
-        (Streams::listen(&[end], 0, None, events).await.unwrap(), told)
+        (Streams::listen(&[end], 0, None, None, events).await.unwrap(), told)
     }
 
     async fn why(told: &mut mpsc::Receiver<Event>) -> (Why, Duration) {
@@ -431,6 +460,21 @@ mod tests {
         out.send(Bytes::from_static(b"longer than there is room for")).await.unwrap();
 
         assert_eq!(why(&mut told).await, (Why::Slow, limits::SIP_PATIENCE));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_too_fast_waits_in_its_connection_and_is_not_lost() {
+        let (mut theirs, mut told, _out) = connection(100_000);
+        let began = Instant::now();
+        theirs.write_all(&b"OPTIONS sip:h SIP/2.0\r\nContent-Length: 0\r\n\r\n".repeat(50)).await.unwrap();
+
+        for nth in 0..50_u32 {
+            assert!(matches!(told.recv().await.unwrap(), Event::Message { .. }));
+            // Ten a second, after the first twenty.
+            let due = Duration::from_millis(100) * nth.saturating_sub(19);
+            let late = began.elapsed().saturating_sub(due);
+            assert!(began.elapsed() >= due && late < Duration::from_millis(100), "{nth}: {:?}", began.elapsed());
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@ use crate::call::Source;
 use crate::node::certificates::Certificates;
 use crate::node::sockets;
 use crate::node::streams::{Event, Sent, Streams, Why};
-use crate::sip::{End, EndId, Flow, Transport};
+use crate::sip::{End, EndId, Flow, Rate, Transport};
 use crate::tls::PeerName;
 use crate::wire::sip::Message;
 
@@ -78,11 +78,16 @@ pub(super) enum Outcome {
 }
 
 impl Wires {
-    /// Opens all ends.
+    /// Opens all ends. Of each connection no more is read than `rate`.
     ///
     /// # Errors
     /// The certificates cannot be used, or an address is not to be had: the text says which, and what to do.
-    pub(super) async fn open(ends: Vec<End>, dscp: u8, certificates: Option<Certificates>) -> Result<Self, String> {
+    pub(super) async fn open(
+        ends: Vec<End>,
+        dscp: u8,
+        rate: Option<Rate>,
+        certificates: Option<Certificates>,
+    ) -> Result<Self, String> {
         let certificates = certificates.map(Certificates::read).transpose()?;
         let (tls, certificates) = certificates.unzip();
         let cannot = |end: &End, error: &io::Error| {
@@ -104,7 +109,7 @@ impl Wires {
             });
         }
         let (tell, events) = mpsc::channel(EVENTS);
-        let streams = Streams::listen(&ends, dscp, tls, tell).await.map_err(|(end, error)| cannot(&end, &error))?;
+        let streams = Streams::listen(&ends, dscp, rate, tls, tell).await.map_err(|(end, error)| cannot(&end, &error))?;
         Ok(Self { ends, udp, streams, events, stashed: None, turn: 0, certificates })
     }
 

@@ -4,7 +4,9 @@
 //! changed in a request), then the rest.
 
 mod branch;
+mod bucket;
 mod flow;
+mod glance;
 mod hop;
 pub mod locate;
 mod matching;
@@ -17,7 +19,9 @@ mod tally;
 pub mod transaction;
 mod transport;
 
+pub use bucket::{Bucket, Buckets, Rate};
 pub use flow::{End, EndId, Flow, Transport};
+pub use glance::Glance;
 pub use route::{By, Hop};
 pub use stack::{Answer, Config, Input, Output, ServerKey, Stack};
 pub use tally::{Tallies, Tally};

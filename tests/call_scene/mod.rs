@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mitschnitt::call::{Config, Input, KeySource, Output, Peer, Peers, Policy, PortPair, Strangers, Table};
+use mitschnitt::call::{Config, Guarding, Input, KeySource, Output, Peer, Peers, Policy, PortPair, Strangers, Table};
 use mitschnitt::ids::{Leg, TrunkName};
 use mitschnitt::limits::PORT_STOCK;
 use mitschnitt::media::{Latching, PairIds, PortId};
@@ -62,6 +62,7 @@ impl Calls {
             sip,
             peers,
             strangers: Strangers::Drop,
+            guarding: Guarding::default(),
             media: [towards_pbx, "203.0.113.1"].map(|ip| ip.parse().unwrap()),
             policies,
             emergency: vec!["112".to_owned()],

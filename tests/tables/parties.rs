@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mitschnitt::call::{self, Config, Deed, KeySource, Output, Peer, Peers, PortPair, Strangers, Suspension, Table};
+use mitschnitt::call::{self, Config, Deed, Guarding, KeySource, Output, Peer, Peers, PortPair, Strangers, Suspension, Table};
 use mitschnitt::consent::{Cut, Mode, Player, SentAs, Terms, WithoutConsent};
 use mitschnitt::digit::Digit;
 use mitschnitt::ids::{Leg, TrunkName};
@@ -153,6 +153,7 @@ impl Parties {
                 )],
             },
             strangers: Strangers::Drop,
+            guarding: Guarding::default(),
             media: ["192.0.2.2".parse().unwrap(), "203.0.113.1".parse().unwrap()],
             policies: for_all(Terms { without_consent, ..terms(mode) }),
             emergency: Vec::new(),

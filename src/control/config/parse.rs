@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
-use crate::call::{DeadMedia, End, Transport, WhenDead};
+use crate::call::{DeadMedia, End, Rate, Transport, WhenDead};
 use crate::control::config::section::{Found, Notes, Section, printable};
 use crate::control::config::settings::NodeKeyFile;
 use crate::control::config::{
@@ -32,7 +32,7 @@ pub struct Report {
 
 /// The sections, and the settings of each.
 pub(super) const SECTIONS: [(&str, &[&str]); 11] = [
-    ("sip", &["listen", "strangers", "dscp", "emergency_numbers"]),
+    ("sip", &["listen", "strangers", "dscp", "emergency_numbers", "peer_messages_per_s", "stranger_answers_per_s"]),
     ("dns", &["servers"]),
     ("tls", &["certificate", "private_key", "authorities", "client_certificates"]),
     (
@@ -132,11 +132,18 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
     peers::check_media_as(pbx.as_ref(), &trunks, notes);
 
     let whole = (|| {
-        let SipRead { listen, strangers, dscp: sip_dscp, emergency } = sip?;
+        let SipRead { listen, strangers, dscp: sip_dscp, emergency, peer_rate, stranger_rate } = sip?;
         let listen = listen?.into_iter().map(|found| found.value).collect();
         let MediaRead { addresses, ports, threads, io, dscp, dead } = media?;
         Some(Settings {
-            sip: Sip { listen, strangers: strangers?, dscp: sip_dscp?, emergency: emergency? },
+            sip: Sip {
+                listen,
+                strangers: strangers?,
+                dscp: sip_dscp?,
+                emergency: emergency?,
+                peer_rate: peer_rate?,
+                stranger_rate: stranger_rate?,
+            },
             tls: tls?,
             dns: dns?,
             pbx: pbx?.whole(0)?,
@@ -162,6 +169,8 @@ pub(super) struct SipRead {
     strangers: Option<Strangers>,
     dscp: Option<u8>,
     emergency: Option<Vec<String>>,
+    peer_rate: Option<Option<Rate>>,
+    stranger_rate: Option<Option<Rate>>,
 }
 
 /// Media as far as they could be read.
@@ -214,7 +223,14 @@ fn sip(section: &Section<'_>, notes: &mut Notes) -> SipRead {
         None => Some(Strangers::Drop),
         Some(_) => section.word("strangers", &words, notes).map(|found| found.value),
     };
-    SipRead { listen, strangers, dscp: dscp(section, SIP_DSCP, notes), emergency: emergency_numbers(section, notes) }
+    SipRead {
+        listen,
+        strangers,
+        dscp: dscp(section, SIP_DSCP, notes),
+        emergency: emergency_numbers(section, notes),
+        peer_rate: rate(section, "peer_messages_per_s", limits::SIP_PEER_RATE, notes),
+        stranger_rate: rate(section, "stranger_answers_per_s", limits::SIP_STRANGER_RATE, notes),
+    }
 }
 
 /// Reads who is asked for names; nothing where one of them cannot be read.
@@ -222,6 +238,18 @@ fn dns(section: &Section<'_>, notes: &mut Notes) -> Option<Vec<SocketAddr>> {
     let texts = section.texts("servers", "[\"192.0.2.53:53\"]", notes).map(|found| found.value).unwrap_or_default();
     texts.iter().map(|found| address::socket(section, "servers", found, notes).map(|found| found.value)).collect()
 }
+
+/// Reads how many messages a second may come; none of it for no limit.
+fn rate(section: &Section<'_>, key: &str, default: u32, notes: &mut Notes) -> Option<Option<Rate>> {
+    if section.line_of(key, notes).is_none() {
+        return Some(Rate::per_s(default));
+    }
+    let found = section.number(key, 0..=MOST_PER_S, "of messages a second (0: no limit)", notes)?;
+    u32::try_from(found.value).ok().map(Rate::per_s)
+}
+
+/// Messages a second: more than a network brings.
+const MOST_PER_S: u64 = 1_000_000;
 
 /// Reads `[tls]`, which must be there where anybody is spoken to over TLS; nothing where it cannot be read.
 fn tls(document: &Section<'_>, sip: Option<&SipRead>, notes: &mut Notes) -> Option<Option<TlsFiles>> {

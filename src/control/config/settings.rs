@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::call::{DeadMedia, End, EndId, MediaAs, Spread, Transport};
+use crate::call::{DeadMedia, End, EndId, MediaAs, Rate, Spread, Transport};
 use crate::control::config::{Network, Policy};
 use crate::ids::{Leg, TrunkName};
 use crate::tls::Clients;
@@ -94,6 +94,10 @@ pub struct Sip {
     pub dscp: u8,
     /// Numbers whose calls, from the PBX, always pass and are never recorded.
     pub emergency: Vec<String>,
+    /// How many messages of each address of a peer's are taken.
+    pub peer_rate: Option<Rate>,
+    /// How many requests of each stranger's address are answered, where strangers are.
+    pub stranger_rate: Option<Rate>,
 }
 
 /// The files by which we are known over TLS, and know others.

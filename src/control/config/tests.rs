@@ -404,6 +404,16 @@ fn each_mistake_is_told_with_what_to_do() {
             "emergency_numbers = [\"112\", \"1 1 0\"]\n[pbx]",
             "3: `1 1 0` in `emergency_numbers` of [sip] is no number\n  write it as the PBX sends it to the carrier: digits, +, * and #, without spaces",
         ),
+        (
+            "[pbx]",
+            "peer_messages_per_s = 1000001\n[pbx]",
+            "3: `peer_messages_per_s` of [sip] cannot be 1000001\n  it is a whole number of messages a second (0: no limit) from 0 to 1000000",
+        ),
+        (
+            "[pbx]",
+            "stranger_answers_per_s = \"few\"\n[pbx]",
+            "3: `stranger_answers_per_s` of [sip] is a number, and here it is text\n  it is a whole number of messages a second (0: no limit) from 0 to 1000000",
+        ),
         // media
         (
             "\"20000-60000\"",

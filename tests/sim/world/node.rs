@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mitschnitt::call::{
-    Codecs, Config, Deed, Done, Input, MediaAs, Output, Peer, Peers, Policy, PortPair, Selector, Strangers, Table,
+    Codecs, Config, Deed, Done, Guarding, Input, MediaAs, Output, Peer, Peers, Policy, PortPair, Selector, Strangers, Table,
 };
 use mitschnitt::catalogue::{Store, Write};
 use mitschnitt::codec::Codec;
@@ -246,6 +246,7 @@ fn config(plan: &Plan, clocks: (Moment, Wall)) -> Config {
             )],
         },
         strangers: Strangers::Drop,
+        guarding: Guarding::default(),
         media: box_media(),
         policies: policies.to_vec(),
         emergency: Vec::new(),
