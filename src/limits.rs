@@ -65,6 +65,33 @@ pub const ACKS_HELD: usize = 64;
 /// Calls at once. Each holds about 4 KiB of signalling state. More: 503 with `Retry-After`.
 pub const CALLS: usize = 20_000;
 
+/// Calls that ring at once, of all peers: half of [`CALLS`], so that those who are called and do not answer never take the room of those who
+/// talk. More: 503 with `Retry-After`, but for calls to emergency numbers; the ledger says `overload`.
+pub const RINGING: usize = CALLS / 2;
+
+/// Calls of one peer that ring at once, where the configuration says nothing (`sip.ringing_of_peer`): 100 begun each second that ring for 50 s.
+/// More: as for [`RINGING`].
+pub const RINGING_OF_PEER: usize = 5000;
+
+/// How long messages may wait for signalling, or timers be late, at two readings in a row, until new calls are refused with 503; and how long at
+/// most when they are taken again. T1 is 500 ms: later than that, whoever waits sends again, and makes it worse.
+pub const OVERLOAD_LAG: [Duration; 2] = [Duration::from_millis(500), Duration::from_millis(100)];
+
+/// Percent of all cores (the process), or of one core (the thread of signalling), from which on new calls are refused, read twice in a row; and
+/// below which they are taken again. A tenth is left for those that are.
+pub const OVERLOAD_CPU_PERCENT: [u32; 2] = [90, 75];
+
+/// Percent of [`TRANSACTIONS`] from which on new calls are refused, before the stack itself has to; and below which they are taken again.
+pub const OVERLOAD_TRANSACTIONS_PERCENT: [usize; 2] = [75, 60];
+
+/// Percent of a leg's pairs of ports below which new calls are refused, so that forks, new media of calls that are, and calls for help find
+/// some; and from which on they are taken again. Of fewer than 20 pairs none is kept back.
+pub const OVERLOAD_PORTS_PERCENT: [usize; 2] = [5, 10];
+
+/// Percent of [`CHUNKS_WAITING`] or [`LEDGER_ROWS_WAITING`] from which on new calls are refused, of the disk those that would be recorded; and
+/// below which they are taken again. A disk that writes nothing at all refuses none: calls go on unrecorded then.
+pub const OVERLOAD_QUEUE_PERCENT: [usize; 2] = [50, 25];
+
 /// Dialogs (forks) of one call. A carrier forks to a handful of phones. More: the answer passes with its media rejected (port 0),
 /// and `mitschnitt_call_forks_refused_total` counts it.
 pub const DIALOGS_PER_CALL: usize = 16;

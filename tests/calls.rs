@@ -25,7 +25,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mitschnitt::call::{
     Codecs, Config, DeadMedia, Deed, Done, Guarding, Input, KeySource, MediaAs, NotDone, Output, Peer, Peers, Policy, PortPair,
-    Reason, Silence, Story, Strangers, Suspension, Table, WhenDead,
+    Reason, Silence, Story, Strangers, Suspension, Table, Watermark, WhenDead,
 };
 use mitschnitt::consent::{By, Cut, Mode, Player, Refusal, SentAs, Standing, Terms, WithoutConsent};
 use mitschnitt::ids::{CallId, Leg, TrunkName};
@@ -490,8 +490,8 @@ fn a_call_beyond_all_that_there_may_be_gets_503_and_when_to_try_again() {
 
     assert!(!world.pbx_call_number(CALLS, ""));
 
-    assert_eq!(world.to_pbx_any("503").value(Name::RetryAfter), Some(&b"5"[..]));
-    assert_eq!((world.last_story().reason, world.table.count()), (Reason::Overload, CALLS));
+    world.is_refused_for(Watermark::Calls, 1);
+    assert_eq!(world.table.count(), CALLS);
 }
 
 #[test]
@@ -1345,7 +1345,8 @@ impl World {
     /// One that takes no more than this of anybody, and answers strangers.
     fn guarded(guarding: Guarding) -> Self {
         let policies = all_by(Mode::Announce, WithoutConsent::GoOn);
-        Self::built(["192.0.2.2", "203.0.113.1"], policies, None, Latching::default(), None, (Strangers::Forbid, guarding))
+        let config = Self::config(["192.0.2.2", "203.0.113.1"], policies, None, Latching::default(), None);
+        Self::of(Config { strangers: Strangers::Forbid, guarding, ..config })
     }
 
     /// One whose media have these addresses towards the PBX and the trunk.
@@ -1356,21 +1357,17 @@ impl World {
         latching: Latching,
         media_as: Option<[MediaAs; 2]>,
     ) -> Self {
-        // As much as there is: what the bounds of the calls themselves are is seen without those of a peer.
-        let guarding = Guarding { peer_rate: None, ..Guarding::default() };
-        Self::built(media, policies, dead, latching, media_as, (Strangers::Drop, guarding))
+        Self::of(Self::config(media, policies, dead, latching, media_as))
     }
 
-    fn built(
+    fn config(
         media: [&str; 2],
         policies: Vec<Arc<Policy>>,
         dead: Option<DeadMedia>,
         latching: Latching,
         media_as: Option<[MediaAs; 2]>,
-        (strangers, guarding): (Strangers, Guarding),
-    ) -> Self {
-        let now = Moment::from_millis(1);
-        let config = Config {
+    ) -> Config {
+        Config {
             sip: mitschnitt::sip::Config::new(addr(PROXY)),
             peers: Peers {
                 pbx: Peer {
@@ -1393,8 +1390,9 @@ impl World {
                     },
                 )],
             },
-            strangers,
-            guarding,
+            strangers: Strangers::Drop,
+            // As much as there is: what the bounds of the calls themselves are is seen without those of a peer.
+            guarding: Guarding { peer_rate: None, ringing: CALLS, ringing_of_peer: CALLS, ..Guarding::default() },
             media: media.map(|ip| ip.parse().unwrap()),
             policies,
             emergency: vec!["112".to_owned()],
@@ -1402,7 +1400,11 @@ impl World {
             dead,
             keys: KeySource::new(Zeroizing::new([7; 32])),
             clocks: (Moment::START, Wall::from_unix_micros(1_795_512_600_000_000)),
-        };
+        }
+    }
+
+    fn of(config: Config) -> Self {
+        let now = Moment::from_millis(1);
         let table = Table::new(config, [7, 8], now);
         let mut world = Self { table, now, out: Vec::new(), ports: 0, stocked: 0, has_ports: true, calls: 0, asked: None };
         world.drain();

@@ -49,6 +49,41 @@ const SHOWN: &[(&str, &[(&str, &str)])] = &[
     ),
     ("SIP_IDLE", &[("src/node/streams.rs", "a_connection_on_which_nothing_comes_is_closed_in_the_end")]),
     ("CALLS", &[("tests/calls.rs", "a_call_beyond_all_that_there_may_be_gets_503_and_when_to_try_again")]),
+    ("RINGING", &[("tests/calls/guarded.rs", "calls_that_ring_are_bounded_in_all_and_help_is_called_for_beyond_that")]),
+    (
+        "RINGING_OF_PEER",
+        &[
+            ("tests/calls/guarded.rs", "calls_of_one_peer_that_ring_are_bounded_and_an_answer_makes_room"),
+            ("tests/calls/guarded.rs", "at_ten_times_the_rate_that_is_taken_calls_that_are_up_are_unharmed"),
+        ],
+    ),
+    (
+        "OVERLOAD_LAG",
+        &[("tests/calls/guarded.rs", "while_the_machine_has_too_much_to_do_new_calls_are_refused_and_nothing_else_is")],
+    ),
+    (
+        "OVERLOAD_CPU_PERCENT",
+        &[
+            ("tests/calls/guarded.rs", "while_the_machine_has_too_much_to_do_new_calls_are_refused_and_nothing_else_is"),
+            ("src/call/overload.rs", "what_is_high_twice_in_a_row_is_over_until_it_is_low"),
+        ],
+    ),
+    ("OVERLOAD_TRANSACTIONS_PERCENT", &[("tests/calls/guarded.rs", "before_the_stack_itself_is_full_new_calls_are_refused")]),
+    (
+        "OVERLOAD_PORTS_PERCENT",
+        &[
+            ("tests/calls/guarded.rs", "while_the_machine_has_too_much_to_do_new_calls_are_refused_and_nothing_else_is"),
+            ("src/call/overload.rs", "a_small_range_of_ports_is_used_to_its_end"),
+        ],
+    ),
+    (
+        "OVERLOAD_QUEUE_PERCENT",
+        &[
+            ("tests/calls/guarded.rs", "while_the_machine_has_too_much_to_do_new_calls_are_refused_and_nothing_else_is"),
+            ("tests/calls/guarded.rs", "a_call_that_is_not_recorded_is_not_refused_for_the_disk"),
+            ("src/call/overload.rs", "a_queue_that_does_not_move_is_a_fault_and_no_load"),
+        ],
+    ),
     ("DIALOGS_PER_CALL", &[("tests/calls.rs", "a_fork_beyond_those_of_a_call_has_its_media_refused")]),
     ("MEDIA_LINES", &[("tests/calls.rs", "a_description_with_more_lines_or_more_media_than_may_be_gets_488")]),
     ("SDP_LINES", &[("tests/calls.rs", "a_description_with_more_lines_or_more_media_than_may_be_gets_488")]),

@@ -92,6 +92,12 @@ impl Desk {
         }
     }
 
+    /// How many pairs of each leg are in stock.
+    pub(super) const fn in_stock(&self) -> [usize; 2] {
+        let [pbx, trunk] = &self.stock;
+        [pbx.len(), trunk.len()]
+    }
+
     pub(super) fn take_ports(&mut self, leg: Leg) -> Option<PortPair> {
         self.stock_of(leg).pop()
     }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::guard::Guarding;
 use super::keys::KeySource;
+use super::overload::Load;
 use super::peers::Peers;
 use super::policy::Policy;
 use super::story::{Reason, Story};
@@ -138,6 +139,8 @@ pub enum Input {
     Drain,
     /// Ports were opened for the stock.
     Ports(Vec<PortPair>),
+    /// How busy the machine is: once a second.
+    Load(Load),
     /// The clocks were read again.
     Clocks(Moment, Wall),
 }

@@ -13,6 +13,7 @@ mod guard;
 mod hangup;
 mod keys;
 mod life;
+mod overload;
 mod peers;
 mod policy;
 mod session_timer;
@@ -28,6 +29,7 @@ pub use door::{
 };
 pub use guard::Guarding;
 pub use keys::{KeySource, MediaAs};
+pub use overload::{Backlog, Load, Overload, Pairs, Watermark};
 pub use peers::{Peer, Peers, Source};
 pub use policy::{Codecs, Policy, Selector};
 pub use story::{Reason, Story};

@@ -141,13 +141,18 @@ impl Overload {
         let ports = load.ports.iter().zip(stock).map(|(pairs, stock)| {
             let [few, enough] = OVERLOAD_PORTS_PERCENT.map(|percent| pairs.all * percent / 100);
             let left = pairs.free + stock;
-            if left < few { Level::High } else if left < enough { Level::Between } else { Level::Low }
+            if left < few {
+                Level::High
+            } else if left < enough {
+                Level::Between
+            } else {
+                Level::Low
+            }
         });
         self.read(Watermark::Ports, ports.max().unwrap_or(Level::Low));
-        for (watermark, backlog, bound) in [
-            (Watermark::Disk, load.disk, limits::CHUNKS_WAITING),
-            (Watermark::Ledger, load.ledger, limits::LEDGER_ROWS_WAITING),
-        ] {
+        for (watermark, backlog, bound) in
+            [(Watermark::Disk, load.disk, limits::CHUNKS_WAITING), (Watermark::Ledger, load.ledger, limits::LEDGER_ROWS_WAITING)]
+        {
             let marks = OVERLOAD_QUEUE_PERCENT.map(|percent| bound * percent / 100);
             self.read(watermark, if backlog.is_moving { Level::of(backlog.waiting, marks) } else { Level::Low });
         }

@@ -81,7 +81,7 @@ pub struct Peers {
 }
 
 /// Who a message came from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Source {
     /// The PBX.
     Pbx,

@@ -10,8 +10,10 @@ use super::body::{Extra, is_hidden, read, refusal, sdp_of, with, without_media};
 use super::desk::{Desk, Within};
 use super::dialog::{Agreed, Dialog, Stood};
 use super::door::{Config, Deed, Input, Live, NotDone, Output, Silence, Tallies, WhenDead};
+use super::guard::Asked;
 use super::hangup;
 use super::life::{Beginning, Call, NotAnchored, Role, State};
+use super::overload::Overload;
 use super::peers::Source;
 use super::policy::Policy;
 use super::session_timer;
@@ -20,7 +22,6 @@ use super::ways::Reached;
 use crate::consent::{How, Parties, WithoutConsent};
 use crate::digit::Digit;
 use crate::ids::{CallId, Direction, Leg};
-use crate::limits;
 use crate::media::{self, BridgeId};
 use crate::private::Private;
 use crate::sip::{self, Flow, ServerKey, Stack, Transport};
@@ -165,6 +166,7 @@ impl Table {
                     self.desk.stock_of(pair.leg).push(pair);
                 }
             }
+            Input::Load(load) => self.desk.guard.overload.told(&load, self.desk.in_stock()),
             Input::Clocks(moment, wall) => self.desk.config.clocks = (moment, wall),
         }
         self.pump(now);
@@ -238,6 +240,12 @@ impl Table {
     #[must_use]
     pub const fn tallies(&self) -> &Tallies {
         &self.desk.tallies
+    }
+
+    /// Returns what is too much at the moment, and how many calls were refused for it.
+    #[must_use]
+    pub const fn overload(&self) -> &Overload {
+        &self.desk.guard.overload
     }
 
     /// Returns the stack, for its tallies.
@@ -350,7 +358,12 @@ impl Table {
             },
             now,
         );
-        let is_full = self.live >= limits::CALLS;
+        let asked = Asked {
+            caller: source,
+            calls: self.live,
+            belongs_to_a_call: self.replaces(request),
+            is_recorded: call.policy.as_ref().is_some_and(|policy| policy.terms.is_some()),
+        };
         self.live += 1;
         self.by_call_id.entry(call.call_id.clone()).or_default().push(slot);
         self.by_id.insert(id, slot);
@@ -362,7 +375,7 @@ impl Table {
         if self.is_draining && !is_emergency {
             return self.refuse(server, slot, 503, None, Reason::Draining, now);
         }
-        if is_full && !is_emergency {
+        if !is_emergency && self.is_too_much(&asked) {
             return self.refuse(server, slot, 503, None, Reason::Overload, now);
         }
 
@@ -389,6 +402,9 @@ impl Table {
                 }
                 let attempt = Attempt { way: to, others: ways, body };
                 self.attempt(server, &attempt, now);
+                if !is_emergency {
+                    self.desk.guard.rings(slot, source);
+                }
                 self.pending.insert(
                     server,
                     Pending {
@@ -406,6 +422,19 @@ impl Table {
             Err((Reason::BadOffer, why)) => self.refuse(server, slot, refusal(request).0, why, Reason::BadOffer, now),
             Err((reason, warning)) => self.refuse(server, slot, 503, warning, reason, now),
         }
+    }
+
+    /// Says whether there is too much of something for a new call; a call for help is not asked for that.
+    fn is_too_much(&mut self, asked: &Asked) -> bool {
+        let (count, all) = (self.desk.stack.transactions(), self.desk.config.sip.transactions);
+        self.desk.guard.overload.transactions(count, all);
+        self.desk.guard.refuses(asked).is_some()
+    }
+
+    /// Says whether an INVITE takes the place of a call that is (RFC 3891): it belongs to that one.
+    fn replaces(&self, invite: &Message) -> bool {
+        let call_id = invite.value(Name::Replaces).and_then(|value| value.split(|&byte| byte == b';').next());
+        call_id.is_some_and(|call_id| self.by_call_id.contains_key(call_id.trim_ascii()))
     }
 
     fn attempt(&mut self, server: ServerKey, attempt: &Attempt, now: Moment) {
@@ -454,7 +483,14 @@ impl Table {
 
     /// Answers a new call ourselves.
     fn refuse(&mut self, server: ServerKey, slot: u32, status: u16, why: Option<Extra>, reason: Reason, now: Moment) {
-        let retry_after_s = if reason == Reason::Draining { DRAINED_AFTER_S } else { RETRY_AFTER_S };
+        let retry_after_s = if reason == Reason::Draining {
+            DRAINED_AFTER_S
+        } else if reason == Reason::Overload {
+            // Spread, so that those who were refused together do not come back together.
+            RETRY_AFTER_S + u32::try_from(self.desk.draw() % OVERLOAD_SPREAD_S).unwrap_or(0)
+        } else {
+            RETRY_AFTER_S
+        };
         let mut extra: Vec<Extra> = why.into_iter().collect();
         if status == 503 {
             extra.push(("Retry-After", retry_after_s.to_string()));
@@ -704,6 +740,7 @@ impl Table {
         }
         match (kind, status) {
             (Kind::First, 300..) => self.end_call(slot, Reason::of_status(status), EndReason::CallFailed, now),
+            (Kind::First, 200..) => self.desk.guard.rings_no_longer(slot),
             // A challenge to a BYE ends nothing: it is sent again with credentials.
             (Kind::Bye, 401 | 407) => {
                 if let Some(dialog) = known {
@@ -871,6 +908,7 @@ impl Table {
             self.timers.remove(&(at, slot));
         }
         call.end(reason, why, &mut self.desk, now);
+        self.desk.guard.rings_no_longer(slot);
         self.live -= 1;
         self.free.push(slot);
         self.by_id.remove(&call.id);
@@ -898,6 +936,9 @@ impl Before {
 
 /// Seconds after which a refused call may be tried again: a few calls end in that time, even on a small box.
 const RETRY_AFTER_S: u32 = 5;
+
+/// Seconds within which those that were refused for overload come back, after [`RETRY_AFTER_S`]: 5 to 15 s.
+const OVERLOAD_SPREAD_S: u64 = 11;
 
 /// Seconds after which a call that was refused because we are to stop may be tried again: by then another proxy, or a newer one, may run.
 const DRAINED_AFTER_S: u32 = 30;

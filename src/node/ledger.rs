@@ -68,7 +68,11 @@ fn write(store: &mut dyn Store, waits: &Taker<Write>, metrics: &Metrics) {
         if batch.is_empty() {
             continue;
         }
-        if let Err(error) = persist(store, &batch) {
+        let outcome = persist(store, &batch);
+        if outcome.is_ok() {
+            metrics.ledger_rows.inc_by(batch.len() as u64);
+        }
+        if let Err(error) = outcome {
             // Not even with patience: the ledger is broken, or its disk is full for good. Each row's loss is told.
             metrics.ledger_errors.inc_by(batch.len() as u64);
             tracing::error!(%error, rows = batch.len(), "rows_lost");

@@ -1,7 +1,7 @@
 //! What Prometheus scrapes: names, help and owners of every counter. No number and no name of a person is ever a label.
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
 
@@ -29,6 +29,9 @@ pub(super) struct Metrics {
     pub(super) sip_send_errors: IntCounter,
     pub(super) sip_strangers: IntCounter,
     pub(super) sip_over_rate: IntCounterVec,
+    pub(super) overload: IntGaugeVec,
+    pub(super) overload_refused: IntCounterVec,
+    pub(super) overload_lag: Gauge,
     pub(super) sip_connections: IntGaugeVec,
     pub(super) peer_up: IntGaugeVec,
     pub(super) sip_connections_refused: IntCounterVec,
@@ -64,6 +67,7 @@ pub(super) struct Metrics {
     pub(super) disk_queue: IntGauge,
     pub(super) ledger_queue: IntGauge,
     pub(super) file_errors: IntCounter,
+    pub(super) ledger_rows: IntCounter,
     pub(super) ledger_errors: IntCounter,
 }
 
@@ -110,6 +114,12 @@ impl Metrics {
         )
         .expect("a well-formed name");
         registry.register(Box::new(seal_latency.clone())).expect("a name of its own");
+        let overload_lag = Gauge::new(
+            "mitschnitt_sip_lag_seconds",
+            "How long a message may have waited for signalling within the last second, or how late a timer was: the longest.",
+        )
+        .expect("a well-formed name");
+        registry.register(Box::new(overload_lag.clone())).expect("a name of its own");
         Self {
             calls: gauges("mitschnitt_call_calls", "Calls that are, by state: ringing, up, recording, paused.", &["state"]),
             calls_ended: counters(
@@ -130,6 +140,17 @@ impl Metrics {
                 "Whether an address of the PBX or of a trunk serves: 0 where it is down, or a call was not served there within 30 s.",
                 &["peer", "transport", "address"],
             ),
+            overload: gauges(
+                "mitschnitt_overload",
+                "Whether new calls are refused because there is too much of something, by watermark: 1 while they are.",
+                &["watermark"],
+            ),
+            overload_refused: counters(
+                "mitschnitt_overload_refused_total",
+                "New calls that were refused with 503 because there was too much of something, by watermark.",
+                &["watermark"],
+            ),
+            overload_lag,
             sip_over_rate: counters(
                 "mitschnitt_sip_over_rate_total",
                 "Datagrams that came faster than is taken of one address and were dropped before they were parsed, by whom: peer, stranger.",
@@ -232,6 +253,10 @@ impl Metrics {
             disk_queue: gauge("mitschnitt_vault_queue_chunks", "Work that waits for the disk."),
             ledger_queue: gauge("mitschnitt_ledger_queue_rows", "Rows that wait for the ledger."),
             file_errors: counter("mitschnitt_vault_file_errors_total", "Errors of the recordings' files and folders."),
+            ledger_rows: counter(
+                "mitschnitt_ledger_rows_total",
+                "Rows that were written into the ledger, each change of a call one.",
+            ),
             ledger_errors: counter("mitschnitt_ledger_errors_total", "Rows that the ledger could not take."),
             registry,
         }

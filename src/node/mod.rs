@@ -19,6 +19,7 @@ mod hosts;
 mod inbox;
 mod lane;
 mod ledger;
+mod load;
 mod metrics;
 mod queue;
 mod ring;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::call::{self, Input, KeySource, Live, Output, Silence, Story, Table};
-use crate::control::{Reply, log_reached, log_silence, log_story};
+use crate::call::{self, Input, KeySource, Live, Output, Silence, Story, Table, Watermark};
+use crate::control::{Reply, Request, log_reached, log_silence, log_story};
 use crate::ids::{CallId, Leg, TrunkName};
 use crate::lane::{Down as ToLane, Up};
 use crate::limits;
@@ -23,6 +23,7 @@ use crate::node::entropy;
 use crate::node::hosts::{self, Located};
 use crate::node::lane::{self, Down, Lane};
 use crate::node::ledger::{self, Ledger};
+use crate::node::load::Watch;
 use crate::node::metrics::Metrics;
 use crate::node::scrape;
 use crate::node::setup::{self, Asks, Setup};
@@ -174,6 +175,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         ledger: ledger.clone(),
         metrics: Arc::clone(&metrics),
         tallied: call::Tallies::default(),
+        watch: Watch::new(clock.now()),
         asked: VecDeque::new(),
         drained_by: None,
         empty_since: None,
@@ -239,6 +241,7 @@ struct Shell {
     ledger: Ledger,
     metrics: Arc<Metrics>,
     tallied: call::Tallies,
+    watch: Watch,
     /// Operators whose deeds the table has not answered yet, in order.
     asked: VecDeque<oneshot::Sender<Reply>>,
     /// When to end although there are calls, because an operator wants no new ones.
@@ -264,7 +267,8 @@ impl Shell {
         loop {
             // First what is due: no flood of messages keeps a timer waiting for longer than one round of them.
             let now = self.clock.now();
-            if self.table.deadline().is_some_and(|at| at <= now) {
+            if let Some(at) = self.table.deadline().filter(|&at| at <= now) {
+                self.watch.timer_was_due(at, now);
                 self.table.wake(now);
                 self.drain();
             }
@@ -280,36 +284,50 @@ impl Shell {
                 Some(name) = ends.recv() => {
                     return Err(format!("the {name} thread ended by a fault of ours\n  please report it, with the log"));
                 }
+                // Before all that others send: a flood of it keeps nobody from seeing it, or from doing something about it.
+                _ = tick.tick() => self.tick(),
+                Some((request, reply)) = asked.recv() => self.ask(&request, reply),
                 Some(up) = events.recv() => self.hear(up),
+                Some(found) = located.recv() => self.located(found),
                 Some((call, left_a_file)) = failures.recv() => self.input(Input::VaultFailed { call, left_a_file }),
                 ready = self.wires.ready() => {
                     ready.map_err(|error| format!("a SIP socket failed: {error}\n  its interface or address may be gone; `ip address` shows those that are there, and the log what came before"))?;
                     self.receive(&mut buffer);
                 }
                 () = due => {}
-                Some(found) = located.recv() => self.located(found),
-                Some((request, reply)) = asked.recv() => match setup::asks(&request, &self.table, self.clock) {
-                    Asks::Told(told) => drop(reply.send(told)),
-                    Asks::Deed(call, deed) => {
-                        self.asked.push_back(reply);
-                        self.input(Input::Operator { call, deed });
-                    }
-                    Asks::Drain(limit) => {
-                        let calls = self.table.count() as u64;
-                        tracing::info!(calls, limit_s = limit.as_secs(), "draining");
-                        self.input(Input::Drain);
-                        self.drained_by = Some(self.clock.now() + limit);
-                        drop(reply.send(Reply::Draining { calls, limit_s: limit.as_secs() }));
-                    }
-                },
-                _ = tick.tick() => {
-                    let (moment, wall) = self.clock.both();
-                    self.table.handle(Input::Clocks(moment, wall), moment);
-                    self.gauge();
-                    self.renew_certificates();
-                }
             }
             self.drain();
+        }
+    }
+
+    /// What is done once a second.
+    fn tick(&mut self) {
+        let (moment, wall) = self.clock.both();
+        self.table.handle(Input::Clocks(moment, wall), moment);
+        let ports = Leg::BOTH.map(|leg| self.sockets.counts(leg, moment));
+        let load = self.watch.load(&self.metrics, ports, moment);
+        self.metrics.overload_lag.set(load.lag.as_secs_f64());
+        self.table.handle(Input::Load(load), moment);
+        self.gauge();
+        self.tell_overload();
+        self.renew_certificates();
+    }
+
+    /// Does what an operator asks for.
+    fn ask(&mut self, request: &Request, reply: oneshot::Sender<Reply>) {
+        match setup::asks(request, &self.table, self.clock) {
+            Asks::Told(told) => drop(reply.send(told)),
+            Asks::Deed(call, deed) => {
+                self.asked.push_back(reply);
+                self.input(Input::Operator { call, deed });
+            }
+            Asks::Drain(limit) => {
+                let calls = self.table.count() as u64;
+                tracing::info!(calls, limit_s = limit.as_secs(), "draining");
+                self.input(Input::Drain);
+                self.drained_by = Some(self.clock.now() + limit);
+                drop(reply.send(Reply::Draining { calls, limit_s: limit.as_secs() }));
+            }
         }
     }
 
@@ -349,7 +367,7 @@ impl Shell {
 
     fn receive(&mut self, buffer: &mut [u8]) {
         for _ in 0..SIP_ROUND {
-            let Some(arrived) = self.wires.next(buffer) else { return };
+            let Some(arrived) = self.wires.next(buffer) else { return self.watch.read_a_round(false, self.clock.now()) };
             match arrived {
                 Arrived::Message { from, bytes } => {
                     self.metrics.sip_received.inc();
@@ -370,6 +388,7 @@ impl Shell {
             }
             self.drain();
         }
+        self.watch.read_a_round(true, self.clock.now());
     }
 
     /// Somebody wants to connect: a peer may, and nobody else learns that anybody is here.
@@ -492,6 +511,24 @@ impl Shell {
                 self.metrics.certificates_refused.inc();
                 tracing::error!(%error, "certificates_not_renewed");
             }
+        }
+    }
+
+    /// Says of what there is too much, in the log once when it begins and once when it ends.
+    fn tell_overload(&self) {
+        let overload = self.table.overload();
+        for watermark in Watermark::ALL {
+            let label = [watermark.as_str()];
+            let gauge = self.metrics.overload.with_label_values(&label);
+            let is_over = overload.is_over(watermark);
+            match (gauge.get() != 0, is_over) {
+                (false, true) => tracing::warn!(watermark = watermark.as_str(), "overload_began"),
+                (true, false) => tracing::warn!(watermark = watermark.as_str(), "overload_ended"),
+                (false, false) | (true, true) => {}
+            }
+            gauge.set(is_over.into());
+            let refused = self.metrics.overload_refused.with_label_values(&label);
+            refused.inc_by(overload.refused(watermark).saturating_sub(refused.get()));
         }
     }
 

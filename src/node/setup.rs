@@ -117,7 +117,12 @@ impl Setup {
                 config::Strangers::Drop => Strangers::Drop,
                 config::Strangers::Forbid => Strangers::Forbid,
             },
-            guarding: Guarding { peer_rate: settings.sip.peer_rate, stranger_rate: settings.sip.stranger_rate },
+            guarding: Guarding {
+                peer_rate: settings.sip.peer_rate,
+                stranger_rate: settings.sip.stranger_rate,
+                ringing_of_peer: settings.sip.ringing_of_peer,
+                ..Guarding::default()
+            },
             policies,
             node_key,
             recipients,

@@ -107,7 +107,7 @@ fn who_called_for_help_and_says_nothing_is_not_hung_up_on() {
 }
 
 impl World {
-    fn calls_for_help(&mut self, uri: &str, sdp: &str) {
+    pub(super) fn calls_for_help(&mut self, uri: &str, sdp: &str) {
         let number = self.calls;
         self.datagram(PBX, &numbered("INVITE", uri, PBX, 1, "a", None, "Content-Type: application/sdp\r\n", sdp, number));
     }

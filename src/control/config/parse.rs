@@ -32,7 +32,10 @@ pub struct Report {
 
 /// The sections, and the settings of each.
 pub(super) const SECTIONS: [(&str, &[&str]); 11] = [
-    ("sip", &["listen", "strangers", "dscp", "emergency_numbers", "peer_messages_per_s", "stranger_answers_per_s"]),
+    (
+        "sip",
+        &["listen", "strangers", "dscp", "emergency_numbers", "peer_messages_per_s", "stranger_answers_per_s", "ringing_of_peer"],
+    ),
     ("dns", &["servers"]),
     ("tls", &["certificate", "private_key", "authorities", "client_certificates"]),
     (
@@ -132,7 +135,7 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
     peers::check_media_as(pbx.as_ref(), &trunks, notes);
 
     let whole = (|| {
-        let SipRead { listen, strangers, dscp: sip_dscp, emergency, peer_rate, stranger_rate } = sip?;
+        let SipRead { listen, strangers, dscp: sip_dscp, emergency, peer_rate, stranger_rate, ringing_of_peer } = sip?;
         let listen = listen?.into_iter().map(|found| found.value).collect();
         let MediaRead { addresses, ports, threads, io, dscp, dead } = media?;
         Some(Settings {
@@ -143,6 +146,7 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
                 emergency: emergency?,
                 peer_rate: peer_rate?,
                 stranger_rate: stranger_rate?,
+                ringing_of_peer: ringing_of_peer?,
             },
             tls: tls?,
             dns: dns?,
@@ -171,6 +175,7 @@ pub(super) struct SipRead {
     emergency: Option<Vec<String>>,
     peer_rate: Option<Option<Rate>>,
     stranger_rate: Option<Option<Rate>>,
+    ringing_of_peer: Option<usize>,
 }
 
 /// Media as far as they could be read.
@@ -230,6 +235,7 @@ fn sip(section: &Section<'_>, notes: &mut Notes) -> SipRead {
         emergency: emergency_numbers(section, notes),
         peer_rate: rate(section, "peer_messages_per_s", limits::SIP_PEER_RATE, notes),
         stranger_rate: rate(section, "stranger_answers_per_s", limits::SIP_STRANGER_RATE, notes),
+        ringing_of_peer: ringing_of_peer(section, notes),
     }
 }
 
@@ -246,6 +252,14 @@ fn rate(section: &Section<'_>, key: &str, default: u32, notes: &mut Notes) -> Op
     }
     let found = section.number(key, 0..=MOST_PER_S, "of messages a second (0: no limit)", notes)?;
     u32::try_from(found.value).ok().map(Rate::per_s)
+}
+
+fn ringing_of_peer(section: &Section<'_>, notes: &mut Notes) -> Option<usize> {
+    if section.line_of("ringing_of_peer", notes).is_none() {
+        return Some(limits::RINGING_OF_PEER);
+    }
+    let found = section.number("ringing_of_peer", 1..=limits::RINGING as u64, "of calls", notes)?;
+    usize::try_from(found.value).ok()
 }
 
 /// Messages a second: more than a network brings.

@@ -98,6 +98,8 @@ pub struct Sip {
     pub peer_rate: Option<Rate>,
     /// How many requests of each stranger's address are answered, where strangers are.
     pub stranger_rate: Option<Rate>,
+    /// How many calls of the PBX, or of one trunk, may ring at once.
+    pub ringing_of_peer: usize,
 }
 
 /// The files by which we are known over TLS, and know others.
