@@ -13,7 +13,8 @@ pub const SIP_HEADER_LINES: usize = 256;
 /// Branches that a request may still have at once anywhere behind us (RFC 5393 §5.3.3 recommends this). More: it goes on with this.
 pub const SIP_BREADTH: u8 = 60;
 
-/// Server and client transactions at once: 20,000 calls set up within 64·T1. More: a new INVITE gets 503, others are dropped.
+/// Server and client transactions at once: 20,000 calls set up within 64·T1. The last eighth is for what begins no call, and for calls
+/// for help. More: a new INVITE gets 503, others are dropped.
 pub const TRANSACTIONS: usize = 100_000;
 
 /// Ends of our own: over UDP, TCP and TLS, on a handful of addresses. More: the configuration is refused.

@@ -157,15 +157,6 @@ impl Desk {
         }
     }
 
-    /// Returns whether a call is for help: to one of the configured numbers, or to the service by its name (RFC 5031 §4.2).
-    pub(super) fn is_emergency(&self, request: &Message, called: &str) -> bool {
-        const SOS: &[u8] = b"urn:service:sos";
-        let uri = request.request_uri().unwrap_or_default();
-        let is_sos = uri.get(..SOS.len()).is_some_and(|start| start.eq_ignore_ascii_case(SOS))
-            && matches!(uri.get(SOS.len()), None | Some(b'.'));
-        is_sos || self.config.emergency.iter().any(|number| number == called)
-    }
-
     /// Returns who sends this way, or nothing for a stranger.
     pub(super) fn source(&self, from: Flow) -> Option<Source> {
         self.config.peers.source(from, self.transport(from.end))

@@ -108,7 +108,7 @@ impl Table {
     /// recording ids from the second.
     #[must_use]
     pub fn new(config: Config, [branches, ids]: [u64; 2], now: Moment) -> Self {
-        let stack = Stack::new(config.sip.clone(), branches, now);
+        let stack = Stack::new(sip::Config { emergency: config.emergency.clone(), ..config.sip.clone() }, branches, now);
         let desk = Desk::new(config, stack, ids, now);
         let mut table = Self {
             calls: Vec::new(),
@@ -332,7 +332,7 @@ impl Table {
         // Where no trunk takes calls, the first one does: a call is not refused for a setting.
         let (trunk_at, first) = ways.pop_front().unwrap_or_else(|| (0, self.desk.best(callee, None, now)));
         let Some((trunk, _)) = self.desk.config.peers.trunks.get(trunk_at).cloned() else { return };
-        let is_emergency = direction == Direction::Outbound && self.desk.is_emergency(request, called.reveal());
+        let is_emergency = direction == Direction::Outbound && sip::calls_for_help(request, &self.desk.config.emergency);
         let policy = Policy::first(&self.desk.config.policies, &trunk, direction, calling.reveal(), called.reveal())
             .filter(|_| !is_emergency)
             .map(Arc::clone);

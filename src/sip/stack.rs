@@ -14,6 +14,7 @@ use self::downstream::{Attempt, Client};
 use self::upstream::{HeldAck, Server};
 use super::branch::Chance;
 use super::flow::{End, EndId, Flow, Ours, Own, Transport};
+use super::help::calls_for_help;
 use super::queue::{Queue, Who};
 use super::route::{Hop, Way};
 use super::slab::Slab;
@@ -32,8 +33,11 @@ pub struct Config {
     pub ends: Vec<End>,
     /// The base values of all timers.
     pub timers: Timers,
-    /// How many transactions there may be at once; the last eighth is kept for what is no INVITE, so that calls can end.
+    /// How many transactions there may be at once; the last eighth is kept for what begins no call, so that those that are can go on and end,
+    /// and for calls for help.
     pub transactions: usize,
+    /// Numbers to which one calls for help.
+    pub emergency: Vec<String>,
 }
 
 impl Config {
@@ -46,7 +50,7 @@ impl Config {
     /// Returns that of a stack that is reached by these ends.
     #[must_use]
     pub const fn with(ends: Vec<End>) -> Self {
-        Self { ends, timers: Timers::DEFAULT, transactions: limits::TRANSACTIONS }
+        Self { ends, timers: Timers::DEFAULT, transactions: limits::TRANSACTIONS, emergency: Vec::new() }
     }
 }
 
@@ -414,9 +418,10 @@ impl Stack {
         self.alarms_of(who, |alarms| alarms.stop(timer));
     }
 
-    fn has_room_for(&self, method: Method<'_>) -> bool {
+    fn has_room_for(&self, request: &Message) -> bool {
         let all = self.config.transactions;
-        self.transactions() < if method == Method::Invite { all - all / 8 } else { all }
+        let is_first = || request.to().is_ok_and(|to| to.tag().is_none()) && !calls_for_help(request, &self.config.emergency);
+        self.transactions() < if request.method() == Method::Invite && is_first() { all - all / 8 } else { all }
     }
 
     fn send(&mut self, to: Flow, bytes: Bytes) {

@@ -147,11 +147,14 @@ fn before_the_stack_itself_is_full_new_calls_are_refused() {
     let mut config = World::config(["192.0.2.2", "203.0.113.1"], policies, None, Latching::default(), None);
     config.sip.transactions = 100;
     let mut world = World::of(config);
-    let went_on = (0..100).filter(|&number| world.pbx_call_number(number, "")).count();
+    world.call_is_up();
+    let went_on = (1..100).filter(|&number| world.pbx_call_number(number, "")).count();
 
-    // Each call is two transactions, and those that were refused are one.
-    assert_eq!(went_on, OVERLOAD_TRANSACTIONS_PERCENT[0] / 2);
+    // Each call is two transactions, the one that is up as well, and those that were refused are one.
+    assert_eq!(went_on, OVERLOAD_TRANSACTIONS_PERCENT[0] / 2 - 1);
     assert!(world.table.overload().refused(Watermark::Transactions) > 0);
+    assert_eq!(world.table.stack().transactions(), 88, "beyond that the stack itself refuses, and keeps nothing of it");
+    world.call_goes_on(0, 2);
     world.calls = 200;
     world.calls_for_help("sip:112@192.0.2.1", "");
     assert_eq!(world.to_trunk("INVITE").value(Name::CallId), Some(&b"200@test"[..]));

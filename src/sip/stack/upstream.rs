@@ -111,7 +111,7 @@ impl Stack {
         if let Err(refusal) = proxy::check(&request, self.ours(), &self.chance) {
             return self.refuse(request, from, &refusal, now);
         }
-        if !self.has_room_for(request.method()) {
+        if !self.has_room_for(&request) {
             return self.on_full(&request, from);
         }
         let key = self.key_found();
@@ -345,7 +345,7 @@ impl Stack {
         let answer = reply(request, 200, reason_phrase(200), Some(&tag), &[]);
         let back = Return::of(request, from, self.ours());
         let answer = back.noted_in(answer);
-        if self.has_room_for(Method::Cancel) {
+        if self.has_room_for(request) {
             self.find(request, Method::Cancel);
             let key = self.key_found();
             let server = self.open(request.clone(), from, key, now);
@@ -378,7 +378,7 @@ impl Stack {
     fn refuse(&mut self, request: Message, from: Flow, refusal: &Refusal, now: Moment) {
         self.tallies.count(if matches!(refusal.status, 420 | 440 | 482 | 483) { Tally::Refused } else { Tally::Malformed });
         let key = self.key_found();
-        if key.is_none() || !self.has_room_for(request.method()) {
+        if key.is_none() || !self.has_room_for(&request) {
             return self.refuse_at_once(&request, from, refusal);
         }
         let server = self.open(request, from, key, now);
