@@ -9,6 +9,7 @@ missing=()
 needs() { command -v "$1" >/dev/null || missing+=("$2"); }
 needs cc gcc # SQLite is compiled in
 needs sipp sip-tester
+needs sipsak sipsak
 needs baresip baresip-core
 needs tshark tshark
 needs ffmpeg ffmpeg

@@ -143,7 +143,7 @@ impl Phone {
     }
 
     /// A request within a call, from the caller.
-    fn in_dialog(&self, call: &Call, method: &str, number: u32) -> String {
+    pub(crate) fn in_dialog(&self, call: &Call, method: &str, number: u32) -> String {
         let (at, id, over) = (self.at, &call.id, self.wire.name());
         let uri = call.answer.header("Contact");
         let uri = uri.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(uri, |(uri, _)| uri);
