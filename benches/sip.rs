@@ -1,10 +1,14 @@
-//! How long a SIP message takes: read; read, changed and printed as a proxy does.
+//! How long a SIP message takes: read; read, changed and printed as a proxy does; and dropped before any of it.
 
 use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use mitschnitt::call::{Config, Flow, Guarding, Input, KeySource, Peer, Peers, Rate, Strangers, Table, Transport};
+use mitschnitt::ids::TrunkName;
+use mitschnitt::time::{Moment, Wall};
 use mitschnitt::wire::sip::{Edit, Message};
+use zeroize::Zeroizing;
 
 /// An INVITE of 1.2 kB, with the fields that an SBC sends.
 const INVITE: &[u8] = b"INVITE sip:+493012345678@proxy.example.test:5060;user=phone SIP/2.0\r\n\
@@ -66,5 +70,54 @@ fn parse(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, parse);
+/// What is dropped is dropped before it is parsed: this must cost less than parsing it.
+fn dropped(c: &mut Criterion) {
+    let mut group = c.benchmark_group("sip");
+    for (what, from, strangers) in [
+        ("drop a stranger's INVITE", "203.0.113.66:5060", Strangers::Drop),
+        ("drop a stranger's INVITE beyond those that get 403", "203.0.113.66:5060", Strangers::Forbid),
+        ("drop a peer's INVITE beyond its rate", "192.0.2.10:5060", Strangers::Drop),
+    ] {
+        let mut table = table(strangers);
+        let (from, bytes) =
+            (Flow::first(from.parse().unwrap_or_else(|_| unreachable!("an address"))), Bytes::from_static(INVITE));
+        let mut send = || {
+            table.handle(Input::Message { from, bytes: black_box(&bytes).clone() }, Moment::START);
+            while table.poll().is_some() {}
+        };
+        // What is within the rate goes first.
+        (0..10).for_each(|_| send());
+        group.bench_function(what, |b| b.iter(&mut send));
+    }
+    group.finish();
+}
+
+/// A PBX and a carrier, each with two messages a second.
+fn table(strangers: Strangers) -> Table {
+    let address = |text: &str| text.parse().unwrap_or_else(|_| unreachable!("an address"));
+    let peer = |at| Peer {
+        way: Flow::first(address(at)),
+        transport: Transport::Udp,
+        networks: Vec::new(),
+        latching: Default::default(),
+        media_as: None,
+        routing: Default::default(),
+    };
+    let config = Config {
+        sip: mitschnitt::sip::Config::new(address("192.0.2.1:5060")),
+        peers: Peers { pbx: peer("192.0.2.10:5060"), trunks: vec![(TrunkName::new("carrier"), peer("198.51.100.20:5060"))] },
+        strangers,
+        guarding: Guarding { peer_rate: Rate::per_s(2), stranger_rate: Rate::per_s(2), ..Guarding::default() },
+        media: ["192.0.2.1", "203.0.113.1"].map(|ip| ip.parse().unwrap_or_else(|_| unreachable!("an address"))),
+        policies: Vec::new(),
+        emergency: Vec::new(),
+        port_stock: 0,
+        dead: None,
+        keys: KeySource::new(Zeroizing::new([7; 32])),
+        clocks: (Moment::START, Wall::from_unix_micros(0)),
+    };
+    Table::new(config, [7, 8], Moment::START)
+}
+
+criterion_group!(benches, parse, dropped);
 criterion_main!(benches);
