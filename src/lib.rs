@@ -24,7 +24,7 @@
 //!      floor:  time  ids  private  limits  digit  codec  network      (files, not rooms; import nothing)
 //! ```
 //!
-//! `media` also names `sound`, by which it hears keys. Who may import whom is a table in `tests/house.rs`, and a test.
+//! `media` also names `sound`, by which it hears keys. `tls`, which says who we are and whom we believe, is named by `control`, `node` and `cli`. Who may import whom is a table in `tests/house.rs`, and a test.
 //!
 //! # The life of a call
 //!
