@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn each_reading_has_its_watermark_and_no_other() {
-        let few = Pairs { free: 49, all: 1000 };
+        let few = Pairs { free: 39, all: 1000 };
         let cases = [
             (Watermark::Lag, Load { lag: Duration::from_millis(500), ..CALM }),
             (Watermark::Cpu, Load { cpu_percent: 90, ..CALM }),
