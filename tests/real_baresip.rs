@@ -15,7 +15,8 @@ mod support;
 use std::path::PathBuf;
 
 use support::CALLED;
-use support::baresip::{Baresip, Speaks};
+use support::authority::Authority;
+use support::baresip::{Baresip, Signals, Speaks};
 use support::site::{Policy, Site, policy};
 use support::sound::{Wav, share_of};
 
@@ -97,6 +98,52 @@ fn both_may_encrypt_each_with_a_key_of_its_own() {
 }
 
 /// A call of six seconds that the employee placed and ended.
+#[test]
+fn a_telephone_that_speaks_tls_says_its_srtp_keys_over_it() {
+    let site = Site::new(policy("announce"));
+    let at = |name: &str| site.path().join(name);
+    let mut tls = site.ports.proxy();
+    tls.set_port(tls.port() + 1);
+    let mut phone = site.ports.pbx();
+    // baresip is reached over TLS at the port above the one that it is given.
+    phone.set_port(phone.port() + 1);
+    let authority = Authority::new();
+    std::fs::write(at("authority.pem"), authority.pem()).unwrap();
+    authority.certify(&["127.0.0.1"]).write(&at("sip.crt.pem"), &at("sip.key.pem"));
+    let own = authority.certify(&["127.0.0.1"]);
+    std::fs::write(at("phone.pem"), own.chain.clone() + &own.key).unwrap();
+    site.set("[sip]", &format!("listen = [\"udp {}\", \"tls {tls}\"]", site.ports.proxy()));
+    site.set("[pbx]", &format!("address = \"tls {phone}\""));
+    site.set("[pbx]", "media_as = \"srtp\"");
+    site.set("[[trunk]]", "media_as = \"rtp\"");
+    let config = std::fs::read_to_string(site.config()).unwrap();
+    let section = format!(
+        "[tls]\ncertificate = \"{}\"\nprivate_key = \"{}\"\nauthorities = \"{}\"\n\n[media]\n",
+        at("sip.crt.pem").display(),
+        at("sip.key.pem").display(),
+        at("authority.pem").display()
+    );
+    std::fs::write(site.config(), config.replace("[media]\n", &section)).unwrap();
+    let _proxy = site.start();
+    let signals = Signals {
+        config: format!("sip_certificate {}\nsip_cafile {}\n", at("phone.pem").display(), at("authority.pem").display()),
+        outbound: Some(format!("{tls};transport=tls")),
+        transport: ";transport=tls",
+        ..Signals::default()
+    };
+    let speaks = |hertz, ms, encryption| Speaks { hertz, ms, codec: "pcma", encryption };
+    let mut employee = Baresip::start_as(&site, site.ports.pbx(), "100", &speaks(EMPLOYEE, 6000, Some("srtp-mand")), &signals);
+    let mut customer = Baresip::start(&site, site.ports.trunk(), CALLED, &speaks(CUSTOMER, 30_000, None));
+
+    employee.dials(CALLED, site.ports.trunk());
+    customer.wait_for("CALL_ESTABLISHED");
+    employee.wait_for("CALL_ESTABLISHED");
+    customer.wait_for("CALL_CLOSED");
+    employee.wait_for("CALL_CLOSED");
+
+    assert_each_on_its_side(&site.export(&site.recorded()));
+}
+
 struct Call {
     site: Site,
     employee_heard: Wav,

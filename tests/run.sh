@@ -12,6 +12,7 @@ needs sipp sip-tester
 needs sipsak sipsak
 needs baresip baresip-core
 needs tshark tshark
+needs kamailio kamailio
 needs ffmpeg ffmpeg
 needs python3 python3
 

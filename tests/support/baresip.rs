@@ -39,9 +39,27 @@ pub(crate) struct Speaks {
     pub(crate) encryption: Option<&'static str>,
 }
 
+/// How a telephone's signalling differs from UDP to the proxy without a login.
+#[derive(Default)]
+pub(crate) struct Signals {
+    /// Parameters of its account, as `;auth_user=100;auth_pass=secret`.
+    pub(crate) account: String,
+    /// Lines of its configuration.
+    pub(crate) config: String,
+    /// Whom its calls go to first; the proxy, over UDP, where none is named.
+    pub(crate) outbound: Option<String>,
+    /// What its own URI says of how it is reached, as `;transport=tls`.
+    pub(crate) transport: &'static str,
+}
+
 impl Baresip {
     /// Starts a telephone of this number; it answers whoever calls.
     pub(crate) fn start(site: &Site, at: SocketAddr, number: &str, speaks: &Speaks) -> Self {
+        Self::start_as(site, at, number, speaks, &Signals::default())
+    }
+
+    /// Starts one whose signalling is another than usual.
+    pub(crate) fn start_as(site: &Site, at: SocketAddr, number: &str, speaks: &Speaks, signals: &Signals) -> Self {
         let is_pbx = at == site.ports.pbx();
         let directory = tempfile::tempdir().expect("there is room for a directory");
         let home = directory.path();
@@ -55,17 +73,20 @@ impl Baresip {
              audio_source aufile,{tone}\nausrc_srate 8000\nausrc_channels 1\nrtp_ports {low}-{high}\njitter_buffer_delay 5-10\n\
              ringback_disabled yes\nmodule_path /usr/lib/baresip/modules\n\
              module g711.so\nmodule g722.so\nmodule opus.so\nmodule aufile.so\nmodule sndfile.so\nmodule srtp.so\nsnd_path {heard}\n\
-             module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen {control}\n",
+             module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen {control}\n{more}",
+            more = signals.config,
             tone = tone.display(),
             heard = home.join("heard").display(),
             low = media.start(),
             high = media.end(),
         );
         let account = format!(
-            "<sip:{number}@{at}>;regint=0;answermode=auto;audio_codecs={}{};outbound=\"sip:{}\"\n",
+            "<sip:{number}@{at}{}>;regint=0;answermode=auto;audio_codecs={}{}{};outbound=\"sip:{}\"\n",
+            signals.transport,
             speaks.codec,
             speaks.encryption.map(|how| format!(";mediaenc={how}")).unwrap_or_default(),
-            site.ports.proxy()
+            signals.account,
+            signals.outbound.clone().unwrap_or_else(|| site.ports.proxy().to_string())
         );
         std::fs::write(home.join("config"), config).expect("the test's own directory can be written");
         std::fs::write(home.join("accounts"), account).expect("the test's own directory can be written");

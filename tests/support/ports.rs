@@ -42,6 +42,11 @@ impl Ports {
         self.at(8)
     }
 
+    /// Where somebody is whom the trunk sends its calls on to. The port after it stays free, too.
+    pub(crate) fn beyond(&self) -> SocketAddr {
+        self.at(10)
+    }
+
     /// Where the proxy serves its metrics (TCP).
     pub(crate) fn metrics(&self) -> SocketAddr {
         self.at(12)
