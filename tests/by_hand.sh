@@ -6,8 +6,9 @@ lab=$(realpath "${LAB:-../shared/lab}")
 # A core file of a process with keys is no place for them.
 ulimit -c 0
 
-cargo build --release --locked
-program="${CARGO_TARGET_DIR:-$PWD/target}/release/mitschnitt"
+# PROGRAM names one that is built already.
+[ -n "${PROGRAM:-}" ] || cargo build --release --locked
+program="${PROGRAM:-${CARGO_TARGET_DIR:-$PWD/target}/release/mitschnitt}"
 work=$(mktemp -d)
 # Beside the one it is made of, for it names files from there.
 config="$PWD/deploy/.by-hand.toml"
