@@ -150,7 +150,7 @@ impl Ears {
             .args(["-c:a", "pcm_s16le", "-ac", "1", "-y"])
             .arg(&out);
         let running = Running::start("ffmpeg listens", &mut command);
-        until_bound(port);
+        until_bound("udp", port);
         Self { running, out }
     }
 

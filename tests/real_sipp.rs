@@ -65,6 +65,46 @@ fn a_call_in_is_recorded_whole_when_both_speak_after_the_announcement() {
 }
 
 #[test]
+fn a_pbx_over_tcp_and_a_trunk_over_udp_call_each_other() {
+    for way in [true, false] {
+        let site = over_tcp("[pbx]", |site| site.ports.pbx());
+        let _proxy = site.start();
+
+        let heard = if way {
+            Outbound.call(&site, ("uac_talk", AFTER_THE_ANNOUNCEMENT), ("uas_talk", AFTER_THE_ANNOUNCEMENT))
+        } else {
+            Inbound.call(&site, ("uac_talk", AFTER_THE_ANNOUNCEMENT), ("uas_talk", AFTER_THE_ANNOUNCEMENT))
+        };
+
+        let wav = site.export(&site.recorded());
+        let [caller, callee] = if way { [0, 1] } else { [1, 0] };
+        assert_the_end_of(&wav.channels[caller], &caller_voice(), "the caller");
+        assert_the_end_of(&wav.channels[callee], &heard.callee_voice, "the callee");
+    }
+}
+
+#[test]
+fn a_trunk_over_tcp_may_hang_up_and_refuse() {
+    let site = over_tcp("[[trunk]]", |site| site.ports.trunk());
+    let _proxy = site.start();
+
+    Outbound.call(&site, ("uac_listen", 0), ("uas_talk_bye", AFTER_THE_ANNOUNCEMENT));
+    Outbound.call(&site, ("uac_refused", 0), ("uas_busy", 0));
+
+    let reasons: Vec<String> = site.ledger(2).iter().map(|row| row["reason"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(reasons, ["recorded", "busy"]);
+}
+
+/// An installation that listens over UDP and TCP, one of whose peers is spoken to over TCP.
+fn over_tcp(section: &str, at: impl Fn(&Site) -> SocketAddr) -> Site {
+    let site = Site::new(policy("announce"));
+    let proxy = site.ports.proxy();
+    site.set("[sip]", &format!("listen = [\"udp {proxy}\", \"tcp {proxy}\"]"));
+    site.set(section, &format!("address = \"tcp {}\"", at(&site)));
+    site
+}
+
+#[test]
 fn the_called_party_may_hang_up() {
     let site = Site::new(policy("announce"));
     let _proxy = site.start();

@@ -92,11 +92,11 @@ impl Ports {
     }
 }
 
-/// Waits until some process has bound this UDP port.
-pub(crate) fn until_bound(port: u16) {
+/// Waits until some process has bound this port of `udp` or `tcp`.
+pub(crate) fn until_bound(over: &str, port: u16) {
     let local = format!(":{port:04X} ");
-    super::until(&format!("somebody to listen on udp port {port}"), super::A_WHILE, || {
-        let table = std::fs::read_to_string("/proc/net/udp").expect("the kernel lists its sockets");
+    super::until(&format!("somebody to listen on {over} port {port}"), super::A_WHILE, || {
+        let table = std::fs::read_to_string(format!("/proc/net/{over}")).expect("the kernel lists its sockets");
         let is_bound = table
             .lines()
             .skip(1)

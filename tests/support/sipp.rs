@@ -42,7 +42,7 @@ impl Sipp {
     /// Starts the called side on the trunk (an outbound call) or on the PBX; returns when it listens.
     pub(crate) fn called(site: &Site, at: SocketAddr, plays: &Plays<'_>) -> Self {
         let sipp = Self::start(site, at, at, plays);
-        until_bound(at.port());
+        until_bound(if site.is_over_tcp(at) { "tcp" } else { "udp" }, at.port());
         sipp
     }
 
@@ -66,6 +66,8 @@ impl Sipp {
         command.args(["-m", "1", "-l", "1", "-nostdin", "-aa", "-timeout", "50", "-timeout_error"]);
         command.args(["-trace_err", "-trace_msg", "-trace_logs", "-d", &plays.waits_ms.to_string()]);
         command.args(["-key", "called", CALLED, "-key", "caller", CALLER, "-key", "uas", &called_at.to_string()]);
+        // One connection for all of it, as the configuration has it.
+        command.args(["-t", if site.is_over_tcp(at) { "t1" } else { "u1" }]);
         let running = Running::start(plays.scenario, &mut command);
         Self { running, directory, scenario: plays.scenario.into() }
     }

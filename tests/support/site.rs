@@ -153,6 +153,11 @@ must_agree = ["remote"]
         std::fs::write(self.config(), changed).expect("the test's own directory can be written");
     }
 
+    /// Whether the peer at this address is spoken to over TCP.
+    pub(crate) fn is_over_tcp(&self, at: SocketAddr) -> bool {
+        std::fs::read_to_string(self.config()).expect("the test wrote it").contains(&format!("\"tcp {at}\""))
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.path().join("data")
     }
