@@ -24,12 +24,19 @@ mod sdp;
 mod sip;
 #[path = "../fuzz/properties/srtp.rs"]
 mod srtp;
+#[path = "../fuzz/properties/stream.rs"]
+mod stream;
 #[path = "../fuzz/properties/wav.rs"]
 mod wav;
 
 #[test]
 fn sip_messages_hold_their_properties() {
     replay("sip", sip::check);
+}
+
+#[test]
+fn streams_hold_their_properties() {
+    replay("stream", stream::check);
 }
 
 #[test]
