@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
+mod call_scene;
 mod sip_scene;
 
+use call_scene::{Calls, request};
 use mitschnitt::limits::SIP_BREADTH;
 use mitschnitt::sip::{End, EndId, Flow, Input, Tally, Transport};
 use mitschnitt::wire::sip::{Name, reply};
@@ -188,4 +190,41 @@ fn what_came_without_a_length_has_one_on_a_stream() {
     let mut scene = Scene::new();
     scene.arrive(PBX, &without);
     assert_eq!(scene.last_to(TRUNK).value(Name::ContentLength), None);
+}
+
+#[test]
+fn what_is_for_sips_goes_to_no_peer_without_tls() {
+    // RFC 3261 §16.6(7), §26.2.2; of calls see tests/routing.rs.
+    let mut calls = Calls::new();
+    for method in ["OPTIONS", "MESSAGE", "REGISTER"] {
+        let text = request(method, "secret", PBX, 1, None, "").replace(&format!("{method} sip:"), &format!("{method} sips:"));
+        calls.arrive(PBX, text.as_bytes());
+        let refusal = calls.take(PBX).pop().unwrap();
+        assert_eq!((refusal.status(), calls.take(TRUNK).len()), (Some(480), 0), "{method}");
+        assert!(refusal.named(b"Warning").next().unwrap().starts_with(b"380 "));
+    }
+
+    // A dialog that is has its peers.
+    let id = calls.set_up();
+    calls.arrive(PBX, request("BYE", &id, PBX, 2, Some("b"), "").replace("BYE sip:", "BYE sips:").as_bytes());
+    assert_eq!(calls.lines(TRUNK), ["BYE"]);
+}
+
+#[test]
+fn each_way_that_is_tried_has_a_branch_of_its_own() {
+    let mut scene = Scene::new();
+    scene.auto = false;
+    scene.arrive(PBX, INVITE);
+    let server = scene.server.unwrap();
+    let second = "198.51.100.21:5060";
+
+    scene.tell(Input::Try { server, to: Flow::first(addr(TRUNK)), body: None });
+    let first = scene.last_to(TRUNK);
+    scene.answer(TRUNK, &first, 503, Some("b1"));
+    scene.tell(Input::Forward { server, to: Flow::first(addr(second)), body: None });
+
+    let other = scene.last_to(second);
+    assert_ne!(first.value(Name::Via), other.value(Name::Via));
+    assert_eq!(lossy(scene.last_to(TRUNK).method().as_bytes()), "ACK", "the first has its ACK");
+    assert_eq!(scene.sent.iter().filter(|sent| sent.to == addr(PBX)).count(), 1, "and the caller hears of none but the 100");
 }

@@ -307,7 +307,12 @@ impl Table {
                 let (leg, trunk) = (source.leg().other(), trunk_of(source));
                 let best = self.desk.best(leg, trunk, now);
                 let to = self.desk.target(request, leg, trunk, Within::Nothing, best);
-                self.desk.stack.handle(sip::Input::Forward { server, to, body: None }, now);
+                let input = if is_sips(request) && self.desk.transport(to.end) != Transport::Tls {
+                    sip::Input::Reply { server, status: 480, extra: vec![no_sips()] }
+                } else {
+                    sip::Input::Forward { server, to, body: None }
+                };
+                self.desk.stack.handle(input, now);
             }
         }
     }
@@ -380,9 +385,7 @@ impl Table {
         }
 
         if is_nowhere && !is_emergency {
-            // RFC 5630 §5.3: what is to be secret all the way goes no way that is not.
-            let warning = ("Warning", "380 mitschnitt \"SIPS Not Allowed: the next hop is not reached over TLS\"".to_owned());
-            return self.refuse(server, slot, 480, Some(warning), Reason::of_status(480), now);
+            return self.refuse(server, slot, 480, Some(no_sips()), Reason::of_status(480), now);
         }
 
         let outcome = match self.calls.get_mut(slot as usize) {
@@ -968,6 +971,11 @@ fn first_offer(call: &mut Call, request: &Message, desk: &mut Desk) -> Result<Of
 /// Whether a request is to go over TLS all the way (RFC 3261 §26.2.2).
 fn is_sips(request: &Message) -> bool {
     request.request_uri().and_then(|uri| uri.get(..5)).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"sips:"))
+}
+
+/// What is said beside the 480 to a request that is to be secret all the way, where a way is not (RFC 5630 §5.3).
+fn no_sips() -> Extra {
+    ("Warning", "380 mitschnitt \"SIPS Not Allowed: the next hop is not reached over TLS\"".to_owned())
 }
 
 /// Lets a call begin anew on another trunk, and anchors its offer for that one.

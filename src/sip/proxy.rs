@@ -1,5 +1,7 @@
 //! What a proxy checks in a request and changes in it: RFC 3261 §16.3 to §16.6, for one branch a request.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::branch::{Branch, Chance};
@@ -87,7 +89,8 @@ pub(super) struct Passage<'p> {
 
 /// Returns the request as it goes to the next hop (RFC 3261 §16.6); every line that is not named there is copied byte for byte.
 pub(super) fn forwarded(request: &Message, passage: &Passage<'_>) -> Bytes {
-    let mut edit = Way::of(request, passage.ours).edit(Edit::new(request));
+    let way = Way::of(request, passage.ours);
+    let mut edit = way.edit(Edit::new(request));
     // (3): a number that cannot be one is as if absent, and 0 has been refused.
     edit = edit.max_forwards(match request.max_forwards() {
         Ok(Some(hops)) => hops.saturating_sub(1),
@@ -100,14 +103,23 @@ pub(super) fn forwarded(request: &Message, passage: &Passage<'_>) -> Bytes {
     if is_record_routed(request.method()) {
         // RFC 5658 §6: where it leaves by another end than it came by, both are named, so that each side comes back by its own.
         if let Some(came_by) = passage.ours.get(passage.back.to.end).filter(|own| own.end != passage.facing.end) {
-            edit = edit.push_record_route(came_by.record_route.as_bytes());
+            edit = edit.push_record_route(record_route(came_by, way.is_sips()).as_bytes());
         }
-        edit = edit.push_record_route(passage.facing.record_route.as_bytes());
+        edit = edit.push_record_route(record_route(passage.facing, way.is_sips()).as_bytes());
     }
     // (8), and §18.2.1: what the server transport notes in the Via that came.
     edit = passage.back.note(edit);
     edit = edit.push_via(&transport::own_via(&passage.out.via_start, passage.branch));
     with_body(edit, request, passage.body, passage.out.end.transport).finish()
+}
+
+/// Returns what is put into `Record-Route` for one of our ends: for a request that asks for TLS all the way a SIPS URI (RFC 3261 §16.6(4)),
+/// where the end speaks that. One that does not would not be found by it.
+fn record_route(own: &Own, is_sips: bool) -> Cow<'_, str> {
+    match own.record_route.strip_prefix("<sip:") {
+        Some(rest) if is_sips && own.end.transport == Transport::Tls => Cow::Owned(format!("<sips:{rest}")),
+        Some(_) | None => Cow::Borrowed(&own.record_route),
+    }
 }
 
 /// Gives the message its body, and over a stream its length: the peer finds no end without one (RFC 3261 §16.6(9), §18.3).
@@ -152,6 +164,7 @@ pub(super) fn passed(response: &Message, body: Option<&[u8]>, over: Transport) -
 mod tests {
     use super::super::flow::{End, Flow};
     use super::*;
+    use crate::wire::sip::Uri;
 
     const REQUEST: &str = "INVITE sip:b@h.test SIP/2.0\r\nVia: SIP/2.0/UDP h.test:5070;rport;branch=z9hG4bK1\r\nFrom: <sip:a@h.test>;tag=1\r\n\
         To: <sip:b@h.test>\r\nCall-ID: c1\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\nContent-Length: 2\r\n\r\nhi";
@@ -217,6 +230,28 @@ mod tests {
         let routes: Vec<_> = sent.values(Name::RecordRoute).map(String::from_utf8_lossy).collect();
         assert_eq!(routes, ["<sip:203.0.113.1:5061;transport=tls;lr>", RECORD_ROUTE], "the end that it left by comes first");
         assert!(sent.value(Name::Via).unwrap().starts_with(b"SIP/2.0/TLS 203.0.113.1:5061;rport;branch="));
+    }
+
+    #[test]
+    fn a_request_for_sips_is_record_routed_by_sips_where_we_speak_tls() {
+        let routes = |request: &str, out| {
+            let sent = parse(std::str::from_utf8(&pass_by(out, &parse(request), &Chance::new(1))).unwrap());
+            sent.values(Name::RecordRoute).map(|value| String::from_utf8_lossy(value).into_owned()).collect::<Vec<_>>()
+        };
+        let secure = "<sips:203.0.113.1:5061;transport=tls;lr>";
+        let sips = REQUEST.replace("INVITE sip:", "INVITE sips:");
+
+        assert_eq!(routes(&sips, 1), [secure, RECORD_ROUTE], "the end that it came by speaks no TLS");
+        assert_eq!(routes(&sips, 0), [RECORD_ROUTE]);
+        assert_eq!(routes(&REQUEST.replace("Max-", "Route: <sips:h.test;lr>\r\nMax-"), 1), [secure, RECORD_ROUTE]);
+        assert_eq!(
+            routes(&REQUEST.replace("Max-", "Route: <sips:h.test>\r\nMax-"), 1),
+            [secure, RECORD_ROUTE],
+            "a strict router"
+        );
+        // And by it we are found again.
+        let tls = Own::of(End { transport: Transport::Tls, address: "203.0.113.1:5061".parse().unwrap() });
+        assert!(Ours(&[tls]).named_by(&Uri::parse(secure.trim_matches(['<', '>']).as_bytes()).unwrap()).is_some());
     }
 
     #[test]

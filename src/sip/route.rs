@@ -77,6 +77,7 @@ pub(super) struct Way<'m> {
     pushed: Option<Cow<'m, [u8]>>,
     came: usize,
     hop: Option<Hop<'m>>,
+    is_sips: bool,
 }
 
 impl<'m> Way<'m> {
@@ -124,7 +125,14 @@ impl<'m> Way<'m> {
             },
         };
         let request_uri = (Some(&*uri) != request.request_uri()).then_some(uri);
-        Self { request_uri, routes, popped, pushed, came, hop }
+        let uris = [request_uri.as_deref().or_else(|| request.request_uri()), routes.first().and_then(route_uri)];
+        let is_sips = uris.into_iter().flatten().any(|uri| Uri::parse(uri).is_ok_and(|uri| uri.scheme == Scheme::Sips));
+        Self { request_uri, routes, popped, pushed, came, hop, is_sips }
+    }
+
+    /// Returns whether the request that goes on asks for TLS all the way: by its Request-URI, or its first `Route`.
+    pub(super) const fn is_sips(&self) -> bool {
+        self.is_sips
     }
 
     /// Returns the next hop; none where the request was sent to us alone, or its URI cannot be read, which validation rules out.
