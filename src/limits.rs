@@ -56,6 +56,9 @@ pub const SIP_STRANGER_RATE: u32 = 10;
 
 /// Sources whose rate is known at once, of peers and of strangers each: 80 kB. More: several share what one may send.
 pub const SIP_SOURCES: usize = 1024;
+/// Contacts of one REGISTER, each of which is told to the carrier as one of ours. Real ones have one to three. More: 403. Bindings need no
+/// bound: nothing is kept of them.
+pub const REGISTER_CONTACTS: usize = 32;
 
 /// ACKs to a 2xx that the call has been told of and has not forwarded: it does so at once, so one is usual. More: the oldest is forgotten,
 /// and the callee sends its 2xx again.

@@ -10,6 +10,8 @@ mod bodies;
 mod emergency;
 #[path = "calls/guarded.rs"]
 mod guarded;
+#[path = "calls/registrations.rs"]
+mod registrations;
 #[path = "calls/secured.rs"]
 mod secured;
 #[path = "calls/session_timer.rs"]
@@ -24,8 +26,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mitschnitt::call::{
-    Codecs, Config, DeadMedia, Deed, Done, Guarding, Input, KeySource, MediaAs, NotDone, Output, Peer, Peers, Policy, PortPair,
-    Reason, Silence, Story, Strangers, Suspension, Table, Watermark, WhenDead,
+    Codecs, Config, ContactKey, DeadMedia, Deed, Done, Guarding, Input, KeySource, MediaAs, NotDone, Output, Peer, Peers, Policy,
+    PortPair, Reason, Registering, Silence, Story, Strangers, Suspension, Table, Watermark, WhenDead,
 };
 use mitschnitt::consent::{By, Cut, Mode, Player, Refusal, SentAs, Standing, Terms, WithoutConsent};
 use mitschnitt::ids::{CallId, Leg, TrunkName};
@@ -1396,6 +1398,7 @@ impl World {
             media: media.map(|ip| ip.parse().unwrap()),
             policies,
             emergency: vec!["112".to_owned()],
+            registering: Registering::new(ContactKey::new(Zeroizing::new([9; 32])), Vec::new()),
             port_stock: PORT_STOCK,
             dead,
             keys: KeySource::new(Zeroizing::new([7; 32])),

@@ -33,6 +33,7 @@ const SHOWN: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("SIP_SOURCES", &[("src/sip/bucket.rs", "a_flood_from_more_sources_than_are_remembered_gains_nothing_and_takes_no_memory")]),
+    ("REGISTER_CONTACTS", &[("tests/calls/registrations.rs", "a_register_with_more_contacts_than_may_be_is_refused")]),
     ("ACKS_HELD", &[("tests/sip_stack.rs", "acks_that_the_call_leaves_lying_push_out_the_oldest")]),
     ("SIP_ENDS", &[("src/control/config/tests.rs", "a_list_of_too_many_addresses_is_told")]),
     ("PEER_ADDRESSES", &[("src/control/config/tests.rs", "a_list_of_too_many_addresses_is_told")]),

@@ -13,7 +13,7 @@ use super::peers::{Peer, Source};
 use super::ways::Ways;
 use crate::ids::{CallId, Direction, Leg, RecordingId};
 use crate::media::{Latching, Order};
-use crate::sip::{self, EndId, Flow, Stack, Transport};
+use crate::sip::{self, End, EndId, Flow, Stack, Transport};
 use crate::time::{Moment, Wall};
 use crate::wire::sip::{Message, Method, Name, NameAddr, Uri, reason_phrase, reply};
 
@@ -30,10 +30,12 @@ pub(super) struct Desk {
     drawn: u64,
 }
 
-/// Whether a request belongs to a dialog, and so may go where its Request-URI says.
+/// What a request belongs to: within that it may go where its Request-URI says.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Within {
     Dialog,
+    /// It came to a registered contact.
+    Binding,
     Nothing,
 }
 
@@ -167,6 +169,11 @@ impl Desk {
         self.config.sip.ends.get(end.index()).map_or(Transport::Udp, |end| end.transport)
     }
 
+    /// Returns the end by which we speak to the PBX, or to this trunk.
+    pub(super) fn end_towards(&self, leg: Leg, trunk: Option<usize>) -> Option<End> {
+        self.config.sip.ends.get(self.peer(leg, trunk).way.end.index()).copied()
+    }
+
     /// Returns whether this is one of our own values of `Record-Route`.
     pub(super) fn is_our_route(&self, value: &[u8]) -> bool {
         let uri = NameAddr::parse(value, Name::RecordRoute.as_str()).ok().and_then(|route| route.sip_address());
@@ -177,7 +184,7 @@ impl Desk {
     /// the other way.
     pub(super) fn target(&self, request: &Message, leg: Leg, trunk: Option<usize>, within: Within, or: Flow) -> Flow {
         match self.stack.next_hop(request) {
-            Some(hop) if within == Within::Dialog || hop.by != sip::By::RequestUri => self.reach(hop.address(), leg, trunk, or),
+            Some(hop) if within != Within::Nothing || hop.by != sip::By::RequestUri => self.reach(hop.address(), leg, trunk, or),
             Some(_) | None => or,
         }
     }

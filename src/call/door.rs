@@ -11,6 +11,7 @@ use super::keys::KeySource;
 use super::overload::Load;
 use super::peers::Peers;
 use super::policy::Policy;
+use super::registration::Registering;
 use super::story::{Reason, Story};
 use crate::consent::{Parties, Permit, Standing};
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
@@ -36,6 +37,8 @@ pub struct Config {
     pub policies: Vec<Arc<Policy>>,
     /// Numbers whose calls, from the PBX, always pass and are never recorded, whatever else is; so is `urn:service:sos` (RFC 5031).
     pub emergency: Vec<String>,
+    /// What becomes of the PBX's registrations with the trunks.
+    pub registering: Registering,
     /// Port pairs to be kept in stock for each leg, at most [`PORT_STOCK`](crate::limits::PORT_STOCK).
     pub port_stock: usize,
     /// What becomes of a call that no media comes for; without it nobody looks.
@@ -342,6 +345,8 @@ pub struct Tallies {
     pub forks_refused: u64,
     /// Requests that belong to no call and passed.
     pub passed: u64,
+    /// Registrations that a carrier took without the `Path` that leads its calls by us.
+    pub registered_past_us: u64,
 }
 
 /// A call as an operator sees it.

@@ -286,7 +286,10 @@ impl Table {
                 sip::Output::Send { to, or, bytes } => self.desk.out(Output::Send { to, or, bytes }),
                 sip::Output::Request { server, request, from } => self.on_request(server, &request, from, now),
                 sip::Output::Ack { server, request, from } => self.on_ack(server, &request, from, now),
-                sip::Output::Response { server, response, from: _ } => self.on_response(server, response, now),
+                sip::Output::Response { server, response, from } => {
+                    let response = self.desk.as_registered(response, from);
+                    self.on_response(server, response, now);
+                }
                 sip::Output::Failed { server, status } => self.on_failed(server, status, now),
                 sip::Output::Ended { server } => self.on_ended(server, now),
                 sip::Output::NotServed { server, status } => self.on_not_served(server, status, now),
@@ -299,14 +302,20 @@ impl Table {
     fn on_request(&mut self, server: ServerKey, request: &Message, from: Flow, now: Moment) {
         let Some(source) = self.desk.source(from) else { return };
         let to_tag = request.to().ok().and_then(|to| to.tag());
+        if to_tag.is_none() && source == Source::Pbx && request.method() == Method::Register {
+            return self.desk.register(server, request, now);
+        }
+        let real = self.desk.turn_to_contact(server, request, source, now);
+        let (request, within) = real.as_ref().map_or((request, Within::Nothing), |real| (real, Within::Binding));
+        let to_tag = request.to().ok().and_then(|to| to.tag());
         match (request.method(), to_tag) {
-            (Method::Invite, None) => self.on_call(server, request, source, from, now),
+            (Method::Invite, None) => self.on_call(server, request, source, within, from, now),
             (method, Some(to_tag)) => self.on_request_in_dialog(server, request, method, to_tag, source, now),
             (_, None) => {
                 self.desk.tallies.passed += 1;
                 let (leg, trunk) = (source.leg().other(), trunk_of(source));
                 let best = self.desk.best(leg, trunk, now);
-                let to = self.desk.target(request, leg, trunk, Within::Nothing, best);
+                let to = self.desk.target(request, leg, trunk, within, best);
                 let input = if is_sips(request) && self.desk.transport(to.end) != Transport::Tls {
                     sip::Input::Reply { server, status: 480, extra: vec![no_sips()] }
                 } else {
@@ -318,7 +327,7 @@ impl Table {
     }
 
     /// A new call.
-    fn on_call(&mut self, server: ServerKey, request: &Message, source: Source, came: Flow, now: Moment) {
+    fn on_call(&mut self, server: ServerKey, request: &Message, source: Source, within: Within, came: Flow, now: Moment) {
         let direction = match source {
             Source::Pbx => Direction::Outbound,
             Source::Trunk(_) => Direction::Inbound,
@@ -398,7 +407,7 @@ impl Table {
         };
         match outcome {
             Ok((offer, body)) => {
-                let to = self.desk.target(request, callee, Some(trunk_at), Within::Nothing, first);
+                let to = self.desk.target(request, callee, Some(trunk_at), within, first);
                 if to != first {
                     // A Route says where it goes, and nobody else does.
                     ways.clear();

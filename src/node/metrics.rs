@@ -39,6 +39,7 @@ pub(super) struct Metrics {
     pub(super) certificates_refused: IntCounter,
     pub(super) sip_foreign_in_dialog: IntCounter,
     pub(super) forks_refused: IntCounter,
+    pub(super) registered_past_us: IntCounter,
     pub(super) sip_dropped: IntCounterVec,
     rtp_received: IntCounter,
     rtp_received_bytes: IntCounter,
@@ -178,6 +179,10 @@ impl Metrics {
             forks_refused: counter(
                 "mitschnitt_call_forks_refused_total",
                 "Answers that passed with their media rejected: too many forks, or no port left.",
+            ),
+            registered_past_us: counter(
+                "mitschnitt_sip_registered_past_us_total",
+                "Registrations that a carrier took without the Path that leads its calls by the proxy.",
             ),
             sip_dropped: counters(
                 "mitschnitt_sip_dropped_total",

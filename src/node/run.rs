@@ -64,6 +64,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         peers,
         strangers,
         guarding,
+        registering,
         policies,
         node_key,
         recipients,
@@ -155,6 +156,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
             media,
             policies,
             emergency,
+            registering,
             // A small range must not lie in the stock of one leg while the other has none.
             port_stock: limits::PORT_STOCK.min((pairs / 4).max(1)),
             dead,
@@ -572,6 +574,7 @@ impl Shell {
         }
         self.metrics.sip_foreign_in_dialog.inc_by(now.not_of_the_dialog - before.not_of_the_dialog);
         self.metrics.forks_refused.inc_by(now.forks_refused - before.forks_refused);
+        self.metrics.registered_past_us.inc_by(now.registered_past_us - before.registered_past_us);
         self.tallied = now;
         for (tally, value) in self.table.stack().tallies().iter() {
             let counter = self.metrics.sip_dropped.with_label_values(&[tally.as_str()]);

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::call::{
-    self, Codecs, DeadMedia, Deed, Guarding, Live, Peer, Peers, Policy, Reached, Routing, Selector, Strangers, Table,
+    self, Codecs, ContactKey, DeadMedia, Deed, Guarding, Live, Peer, Peers, Policy, Reached, Registering, Routing, Selector,
+    Strangers, Table,
 };
 use crate::catalogue::Store;
 use crate::consent::{Mode, Standing, Terms, WithoutConsent};
@@ -51,6 +52,7 @@ pub(super) struct Setup {
     pub(super) peers: Peers,
     pub(super) strangers: Strangers,
     pub(super) guarding: Guarding,
+    pub(super) registering: Registering,
     pub(super) policies: Vec<Arc<Policy>>,
     pub(super) node_key: NodeKey,
     /// Who may listen, with the purposes they may listen for.
@@ -123,6 +125,10 @@ impl Setup {
                 ringing_of_peer: settings.sip.ringing_of_peer,
                 ..Guarding::default()
             },
+            registering: Registering::new(
+                ContactKey::new(node_key.secret_for(REGISTERED_CONTACTS)),
+                settings.trunks.iter().map(|trunk| (trunk.name.clone(), trunk.registrations)).collect(),
+            ),
             policies,
             node_key,
             recipients,
@@ -130,6 +136,9 @@ impl Setup {
         })
     }
 }
+
+/// What the key of registered contacts is made for: another text, and bindings of before are not known again.
+const REGISTERED_CONTACTS: &str = "registered contacts";
 
 fn bad_key(path: &Path, error: &dyn std::fmt::Display) -> Trouble {
     Trouble::new(

@@ -102,6 +102,13 @@ pub enum Input {
         /// The body instead of its own.
         body: Option<Bytes>,
     },
+    /// The request is to go on as this one, which is the same but for what its call has changed in the head. Before it goes.
+    Amend {
+        /// Which request.
+        server: ServerKey,
+        /// What it is from here on.
+        request: Message,
+    },
     /// The request is answered by ourselves. If it was forwarded and is not answered yet, that branch is cancelled.
     Reply {
         /// Which request.
@@ -281,6 +288,7 @@ impl Stack {
             Input::Try { server: ServerKey(server), to, body } => {
                 self.forward(server, to, body.as_ref(), Attempt::OneOfMore, now)
             }
+            Input::Amend { server: ServerKey(server), request } => self.amend(server, request),
             Input::Reply { server: ServerKey(server), status, extra } => self.reply(server, status, &extra, now),
             Input::PassResponse { server: ServerKey(server), response, body } => {
                 self.pass_response(server, &response, body.as_ref(), now);

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use hkdf::Hkdf;
 use hpke::kem::X25519HkdfSha256;
 use hpke::rand_core::CryptoRng;
 use hpke::{Deserializable, Kem, Serializable};
@@ -83,6 +84,16 @@ impl NodeKey {
     #[must_use]
     pub const fn public(&self) -> &NodePublic {
         &self.public
+    }
+
+    /// Returns a secret that comes of the key and of nothing else, for a use that this names; it tells nothing of the key.
+    #[must_use]
+    pub fn secret_for(&self, what: &str) -> Zeroizing<[u8; 32]> {
+        let mut secret = Zeroizing::new([0; 32]);
+        Hkdf::<Sha256>::new(Some(b"mitschnitt/0 node"), self.signing.as_bytes())
+            .expand(what.as_bytes(), secret.as_mut_slice())
+            .expect("32 bytes are fewer than HKDF gives");
+        secret
     }
 
     pub(super) fn sign(&self, message: &[u8]) -> [u8; 64] {
@@ -383,6 +394,16 @@ mod tests {
         assert_eq!(*again.bytes, [0xff; 32]);
         assert_eq!(again.public(), key.public());
         assert_eq!(Recipient::from_pem(key.public().to_pem().as_bytes()).unwrap(), *key.public());
+    }
+
+    #[test]
+    fn a_secret_is_the_keys_and_its_uses_own() {
+        let [key, other] = [ED25519.to_owned(), NodeKey::from_seed(&[1; 32]).to_pem().to_string()]
+            .map(|pem| NodeKey::from_pem(pem.as_bytes()).unwrap());
+
+        assert_eq!(key.secret_for("a"), NodeKey::from_pem(ED25519.as_bytes()).unwrap().secret_for("a"));
+        assert_ne!(key.secret_for("a"), key.secret_for("b"));
+        assert_ne!(key.secret_for("a"), other.secret_for("a"));
     }
 
     #[test]

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mitschnitt::call::{Config, Guarding, Input, KeySource, Output, Peer, Peers, Policy, PortPair, Strangers, Table};
+use mitschnitt::call::{
+    Config, ContactKey, Guarding, Input, KeySource, Output, Peer, Peers, Policy, PortPair, Registering, Registrations, Strangers,
+    Table,
+};
 use mitschnitt::ids::{Leg, TrunkName};
 use mitschnitt::limits::PORT_STOCK;
 use mitschnitt::media::{Latching, PairIds, PortId};
@@ -66,6 +69,11 @@ impl Calls {
             media: [towards_pbx, "203.0.113.1"].map(|ip| ip.parse().unwrap()),
             policies,
             emergency: vec!["112".to_owned()],
+            // What these tests register is to pass as it came.
+            registering: Registering::new(
+                ContactKey::new(Zeroizing::new([9; 32])),
+                vec![(TrunkName::new("carrier"), Registrations::AsTheyCome)],
+            ),
             port_stock: PORT_STOCK,
             dead: None,
             keys: KeySource::new(Zeroizing::new([7; 32])),

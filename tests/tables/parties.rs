@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mitschnitt::call::{self, Config, Deed, Guarding, KeySource, Output, Peer, Peers, PortPair, Strangers, Suspension, Table};
+use mitschnitt::call::{
+    self, Config, ContactKey, Deed, Guarding, KeySource, Output, Peer, Peers, PortPair, Registering, Strangers, Suspension, Table,
+};
 use mitschnitt::consent::{Cut, Mode, Player, SentAs, Terms, WithoutConsent};
 use mitschnitt::digit::Digit;
 use mitschnitt::ids::{Leg, TrunkName};
@@ -157,6 +159,7 @@ impl Parties {
             media: ["192.0.2.2".parse().unwrap(), "203.0.113.1".parse().unwrap()],
             policies: for_all(Terms { without_consent, ..terms(mode) }),
             emergency: Vec::new(),
+            registering: Registering::new(ContactKey::new(zeroize::Zeroizing::new([9; 32])), Vec::new()),
             port_stock: 8,
             dead: None,
             keys: KeySource::new(zeroize::Zeroizing::new([7; 32])),

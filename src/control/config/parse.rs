@@ -70,6 +70,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 11] = [
             "media_networks",
             "media_as",
             "srtp_keys",
+            "registrations",
         ],
     ),
     ("media", &["address", "pbx_address", "trunk_address", "ports", "threads", "io", "dscp", "dead_after_s", "when_dead"]),

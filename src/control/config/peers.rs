@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::call::{End, EndId, MediaAs, Spread, Transport};
+use crate::call::{End, EndId, MediaAs, Registrations, Spread, Transport};
 use crate::control::config::parse::{SipRead, each, name};
 use crate::control::config::section::{Found, Notes, Section};
 use crate::control::config::{Host, Latching, Network, Peer, Trunk, address};
@@ -35,6 +35,8 @@ pub(super) struct PeerRead {
     media_as_line: Option<usize>,
     /// By which of our ends it is spoken to, once that is settled.
     end: Option<EndId>,
+    /// What becomes of registrations with it: of a trunk alone.
+    registrations: Option<Registrations>,
 }
 
 impl PeerRead {
@@ -75,7 +77,11 @@ impl PeerRead {
 
 /// Returns all trunks, where all of each could be read.
 pub(super) fn whole(trunks: Vec<(TrunkName, PeerRead)>) -> Option<Vec<Trunk>> {
-    trunks.into_iter().zip(0..).map(|((name, peer), nth)| Some(Trunk { name, peer: peer.whole(nth)? })).collect()
+    let whole = |((name, peer), nth): ((TrunkName, PeerRead), u16)| {
+        let registrations = peer.registrations?;
+        Some(Trunk { name, peer: peer.whole(nth)?, registrations })
+    };
+    trunks.into_iter().zip(0..).map(whole).collect()
 }
 
 pub(super) fn peer(section: &Section<'_>, notes: &mut Notes) -> PeerRead {
@@ -137,6 +143,7 @@ pub(super) fn peer(section: &Section<'_>, notes: &mut Notes) -> PeerRead {
         media_as,
         media_as_line,
         end: None,
+        registrations: None,
     }
 }
 
@@ -286,7 +293,8 @@ pub(super) fn trunks(document: &Section<'_>, notes: &mut Notes) -> Vec<(TrunkNam
     let mut trunks = Vec::new();
     for section in each(document, "trunk", notes) {
         let name = name(&section, "trunk", &mut seen, notes);
-        let peer = peer(&section, notes);
+        let mut peer = peer(&section, notes);
+        peer.registrations = registrations(&section, notes);
         trunks.push((TrunkName::new(&name.map_or_else(String::new, |found| found.value)), peer));
     }
     if document.line_of("trunk", notes).is_none() {
@@ -297,6 +305,16 @@ pub(super) fn trunks(document: &Section<'_>, notes: &mut Notes) -> Vec<(TrunkNam
         );
     }
     trunks
+}
+
+/// Reads what becomes of registrations. Nothing said, a carrier is told contacts of ours: that needs nothing of it, and where `path` is not
+/// heeded or contacts pass as they came, its calls go past us and nobody sees it.
+fn registrations(section: &Section<'_>, notes: &mut Notes) -> Option<Registrations> {
+    let words = [("contact", Registrations::Contact), ("path", Registrations::Path), ("as-they-come", Registrations::AsTheyCome)];
+    match section.line_of("registrations", notes) {
+        None => Some(Registrations::Contact),
+        Some(_) => section.word("registrations", &words, notes).map(|found| found.value),
+    }
 }
 
 /// Settles by which of our ends each peer is spoken to, and notes what cannot be, or cannot be told apart.

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::call::{DeadMedia, End, EndId, MediaAs, Rate, Spread, Transport};
+use crate::call::{DeadMedia, End, EndId, MediaAs, Rate, Registrations, Spread, Transport};
 use crate::control::config::{Network, Policy};
 use crate::ids::{Leg, TrunkName};
 use crate::tls::Clients;
@@ -192,6 +192,8 @@ pub struct Trunk {
     pub name: TrunkName,
     /// Its far end.
     pub peer: Peer,
+    /// What becomes of the PBX's registrations with it.
+    pub registrations: Registrations,
 }
 
 /// Media.

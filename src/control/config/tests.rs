@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::parse::SECTIONS;
 use super::*;
-use crate::call::{DeadMedia, MediaAs, WhenDead};
+use crate::call::{DeadMedia, MediaAs, Registrations, WhenDead};
 use crate::ids::Leg;
 use crate::limits::{PEER_ADDRESSES, RECIPIENTS, SIP_ENDS};
 
@@ -76,6 +76,15 @@ fn srtp_ends_here_where_keys_may_be_said() {
     assert_eq!(lines("media_as = \"rtp\"", in_clear), (Some(MediaAs::Rtp), Some(MediaAs::Srtp)));
     let either = "media_as = \"either\"\nsrtp_keys = \"in-clear\"";
     assert_eq!(lines(either, in_clear), (Some(MediaAs::Either), Some(MediaAs::Srtp)));
+}
+
+#[test]
+fn registrations_come_by_us_unless_it_is_said_otherwise() {
+    let with = |line: &str| right(&BASE.replace("[[trunk]]", &format!("[[trunk]]\n{line}"))).trunks[0].registrations;
+
+    assert_eq!(with(""), Registrations::Contact);
+    assert_eq!(with("registrations = \"path\""), Registrations::Path);
+    assert_eq!(with("registrations = \"as-they-come\""), Registrations::AsTheyCome);
 }
 
 #[test]
@@ -393,6 +402,11 @@ fn each_mistake_is_told_with_what_to_do() {
             "[[trunk]]",
             "[[trunk]]\nmedia_as = \"sdes\"\nsrtp_keys = \"in-clear\"",
             "6: `media_as` of trunk `carrier` cannot be `sdes`\n  it is one of: \"rtp\", \"srtp\", \"either\"\n6: trunk `carrier` says `media_as`, and [pbx] does not\n  say it for [pbx] as well: media_as = \"rtp\" where it takes plain RTP, \"srtp\" where it must not, or \"either\"",
+        ),
+        (
+            "[[trunk]]",
+            "[[trunk]]\nregistrations = \"paths\"",
+            "6: `registrations` of trunk `carrier` cannot be `paths`\n  did you mean \"path\"? it is one of: \"contact\", \"path\", \"as-they-come\"",
         ),
         (
             "[[trunk]]",

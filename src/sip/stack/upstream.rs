@@ -127,6 +127,14 @@ impl Stack {
         self.out.push_back(Output::Request { server: ServerKey(server), request, from });
     }
 
+    /// Takes the request that goes on in the place of the one that came; what finds it, and where its responses go, stays as it was.
+    pub(super) fn amend(&mut self, server: u64, request: Message) {
+        match self.servers.get_mut(server).filter(|server| !server.is_forwarded) {
+            Some(context) => context.request = request,
+            None => self.tallies.count(Tally::Unasked),
+        }
+    }
+
     /// Sends our own answer, or nothing where the request is gone or answered.
     pub(super) fn reply(&mut self, server: u64, status: u16, extra: &[(&'static str, String)], now: Moment) {
         if self.take_ack(server).is_some() {

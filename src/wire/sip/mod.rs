@@ -6,6 +6,7 @@ mod malformed;
 mod message;
 mod name;
 mod reply;
+mod splice;
 mod stream;
 mod uri;
 mod validate;
