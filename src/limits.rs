@@ -100,6 +100,13 @@ pub const OVERLOAD_QUEUE_PERCENT: [usize; 2] = [50, 25];
 /// and `mitschnitt_call_forks_refused_total` counts it.
 pub const DIALOGS_PER_CALL: usize = 16;
 
+/// Transfers that are under way, in all calls: a REFER whose call has not come, or a call that replaces another and is not up. More: the oldest
+/// is forgotten, and the call that comes of it is as any other: everybody in it is told and asked.
+pub const TRANSFERS: usize = 256;
+
+/// How long the call of a REFER may take to come: 64·T1, as long as the REFER itself (RFC 3261 §17.1.2.2). Later: it is as any other.
+pub const TRANSFER_WAIT: Duration = Duration::from_secs(32);
+
 /// `m=` lines of one session description. Real calls have one to three. More: 488.
 pub const MEDIA_LINES: usize = 8;
 

@@ -19,6 +19,8 @@ mod session_timer;
 #[allow(dead_code, reason = "each file of tests uses its part")]
 #[path = "support/terms.rs"]
 mod terms;
+#[path = "calls/transfer.rs"]
+mod transfer;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

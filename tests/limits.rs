@@ -86,6 +86,8 @@ const SHOWN: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("DIALOGS_PER_CALL", &[("tests/calls.rs", "a_fork_beyond_those_of_a_call_has_its_media_refused")]),
+    ("TRANSFERS", &[("tests/calls/transfer.rs", "beyond_the_transfers_that_are_remembered_everybody_is_told")]),
+    ("TRANSFER_WAIT", &[("tests/calls/transfer.rs", "only_the_party_that_was_referred_and_only_in_time_has_been_told")]),
     ("MEDIA_LINES", &[("tests/calls.rs", "a_description_with_more_lines_or_more_media_than_may_be_gets_488")]),
     ("SDP_LINES", &[("tests/calls.rs", "a_description_with_more_lines_or_more_media_than_may_be_gets_488")]),
     (

@@ -45,6 +45,11 @@ impl Telling {
         }
     }
 
+    /// The party on this leg was told in the call that this one goes on from.
+    pub(super) fn was_told_before(&mut self, leg: Leg) {
+        self.set(leg, Told::Yes);
+    }
+
     /// The party on this leg is another, or elsewhere: it is to be told again, and whether it still can be.
     pub(super) fn moved(&mut self, leg: Leg) -> bool {
         let is_told = self.of(leg) == Told::Yes;

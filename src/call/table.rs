@@ -1,10 +1,13 @@
 //! All calls, and the door to them: messages and events in; messages, orders and stories out.
 
+mod transfers;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use self::transfers::Transfers;
 use super::anchor::{self, Session};
 use super::body::{Extra, is_hidden, read, refusal, sdp_of, with, without_media};
 use super::desk::{Desk, Within};
@@ -39,6 +42,7 @@ pub struct Table {
     pending: HashMap<ServerKey, Pending>,
     timers: BTreeSet<(Moment, u32)>,
     live: usize,
+    transfers: Transfers,
     /// No new call is taken.
     is_draining: bool,
     desk: Desk,
@@ -118,6 +122,7 @@ impl Table {
             pending: HashMap::new(),
             timers: BTreeSet::new(),
             live: 0,
+            transfers: Transfers::default(),
             is_draining: false,
             desk,
         };
@@ -337,25 +342,36 @@ impl Table {
         let called = number(request.request_uri().and_then(|uri| Uri::parse(uri).ok()));
         let calling = number(from.address().ok());
         let callee = direction.caller().other();
+        let id = CallId::from_u64(self.desk.draw());
+        let origin = self.goes_on(id, request, source, now);
+        // What replaces a dialog goes where that is, and nowhere else.
+        let at_origin = origin.as_ref().and_then(|origin| origin.trunk_at);
+        let within = if at_origin.is_some() { Within::Dialog } else { within };
         let mut ways = self.desk.ways_of(request, callee, trunk_of(source).unwrap_or(0), now);
+        ways.retain(|(at, _)| at_origin.is_none_or(|origin| *at == origin));
         let is_secret = is_sips(request);
         if is_secret {
             ways.retain(|(_, way)| self.desk.transport(way.end) == Transport::Tls);
         }
         let is_nowhere = is_secret && ways.is_empty();
         // Where no trunk takes calls, the first one does: a call is not refused for a setting.
-        let (trunk_at, first) = ways.pop_front().unwrap_or_else(|| (0, self.desk.best(callee, None, now)));
+        let (trunk_at, first) =
+            ways.pop_front().unwrap_or_else(|| (at_origin.unwrap_or(0), self.desk.best(callee, at_origin, now)));
         let Some((trunk, _)) = self.desk.config.peers.trunks.get(trunk_at).cloned() else { return };
-        let is_emergency = direction == Direction::Outbound && sip::calls_for_help(request, &self.desk.config.emergency);
-        let policy = Policy::first(&self.desk.config.policies, &trunk, direction, calling.reveal(), called.reveal())
-            .filter(|_| !is_emergency)
-            .map(Arc::clone);
+        let is_emergency = origin.as_ref().is_some_and(|origin| origin.is_emergency)
+            || (direction == Direction::Outbound && sip::calls_for_help(request, &self.desk.config.emergency));
+        let of_origin = origin.and_then(|origin| origin.policy);
+        let keeps_policy = of_origin.is_some();
+        let policy = of_origin
+            .or_else(|| {
+                Policy::first(&self.desk.config.policies, &trunk, direction, calling.reveal(), called.reveal()).map(Arc::clone)
+            })
+            .filter(|_| !is_emergency);
         let slot = self.free.pop().unwrap_or_else(|| {
             self.calls.push(None);
             u32::try_from(self.calls.len() - 1).expect("limits::CALLS is far below 2^32")
         });
-        let id = CallId::from_u64(self.desk.draw());
-        let call = Call::begin(
+        let mut call = Call::begin(
             Beginning {
                 id,
                 slot,
@@ -372,6 +388,7 @@ impl Table {
             },
             now,
         );
+        call.keeps_policy = keeps_policy;
         let asked = Asked {
             caller: source,
             calls: self.live,
@@ -601,6 +618,9 @@ impl Table {
         } else {
             Kind::Other
         };
+        if method == Method::Refer {
+            self.referred(slot, sender, request, now);
+        }
         let pending = Pending {
             call: id,
             dialog: Some(dialog),
@@ -651,6 +671,7 @@ impl Table {
         let to = self.desk.target(request, sender.other(), Some(trunk_at), Within::Dialog, way);
         self.desk.stack.handle(sip::Input::Forward { server, to, body }, now);
         self.keep(slot, before, now);
+        self.comes_up(slot);
         self.with_slot(slot, now, |call, desk| call.confirm(dialog, desk, now));
     }
 
@@ -751,6 +772,7 @@ impl Table {
             self.keep(slot, before, now);
         }
         match (kind, status) {
+            (Kind::First, 200..300) => self.was_answered(slot),
             (Kind::First, 300..) => self.end_call(slot, Reason::of_status(status), EndReason::CallFailed, now),
             (Kind::First, 200..) => self.desk.guard.rings_no_longer(slot),
             // A challenge to a BYE ends nothing: it is sent again with credentials.
@@ -916,6 +938,7 @@ impl Table {
 
     fn end_call(&mut self, slot: u32, reason: Reason, why: EndReason, now: Moment) {
         let Some(mut call) = self.calls.get_mut(slot as usize).and_then(Option::take) else { return };
+        self.leaves(&call);
         if let Some(at) = call.deadline() {
             self.timers.remove(&(at, slot));
         }
@@ -991,8 +1014,9 @@ fn no_sips() -> Extra {
 fn take_other_trunk(call: &mut Call, trunk_at: usize, desk: &mut Desk) -> Result<Offered, (Reason, Option<Extra>)> {
     let Some((trunk, _)) = desk.config.peers.trunks.get(trunk_at).cloned() else { return Err((Reason::Failed, None)) };
     let (calling, called) = (call.parties.calling.reveal(), call.parties.called.reveal());
-    let policy = Policy::first(&desk.config.policies, &trunk, call.direction, calling, called);
-    let policy = policy.filter(|_| !call.is_emergency).map(Arc::clone);
+    let of_trunk = Policy::first(&desk.config.policies, &trunk, call.direction, calling, called);
+    let of_trunk = of_trunk.filter(|_| !call.is_emergency).map(Arc::clone);
+    let policy = if call.keeps_policy { call.policy.clone() } else { of_trunk };
     call.start_over((trunk_at, trunk), policy, desk);
     desk.out(Output::Story(Box::new(call.story(None))));
     let request = call.invite.clone();

@@ -97,11 +97,11 @@ impl Evidence {
     pub(super) fn new(
         facts: Facts,
         terms: Terms,
-        played: impl IntoIterator<Item = Played>,
+        played: impl IntoIterator<Item = Arc<Played>>,
         consents: Vec<ConsentGiven>,
         granted: Moment,
     ) -> Self {
-        let announcements = played.into_iter().map(|played| AnnouncementPlayed { played: Arc::new(played) }).collect();
+        let announcements = played.into_iter().map(|played| AnnouncementPlayed { played }).collect();
         Self { facts, terms, announcements, consents, granted }
     }
 
@@ -300,7 +300,7 @@ pub(super) mod tests {
     pub(in crate::consent) fn evidence() -> Evidence {
         let now = Moment::from_millis(3000);
         let given = ConsentGiven { leg: Leg::Trunk, how: How::KeyByRtp, at: now };
-        Evidence::new(facts(), terms(Mode::OptIn), [played(Leg::Trunk, now)], vec![given], now)
+        Evidence::new(facts(), terms(Mode::OptIn), [Arc::new(played(Leg::Trunk, now))], vec![given], now)
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The consent machine of one call: facts in, one permit or one refusal out.
 
 use std::mem;
+use std::sync::Arc;
 
 use crate::consent::{ConsentGiven, Cut, Evidence, Facts, How, Mode, Permit, Played, Terms};
 use crate::digit::Digit;
@@ -105,7 +106,7 @@ pub struct Consent {
 #[derive(Debug)]
 enum State {
     Asking(Box<Asking>),
-    Granted(Moment),
+    Granted(Moment, Box<Settled>),
     Refused(Refusal),
     Withdrawn(By),
 }
@@ -113,10 +114,42 @@ enum State {
 #[derive(Debug)]
 struct Asking {
     facts: Facts,
-    played: [Option<Played>; 2],
+    played: [Option<Arc<Played>>; 2],
     agreed: [Option<ConsentGiven>; 2],
     /// When to stop waiting for the key: set once both legs were told.
     until: Option<Moment>,
+}
+
+/// What was played and agreed to, of each leg ([`Leg::index`]).
+#[derive(Debug)]
+struct Settled {
+    played: [Option<Arc<Played>>; 2],
+    agreed: [Option<ConsentGiven>; 2],
+}
+
+/// What a party heard and agreed to in a call that it goes on with in another: with somebody else, who is told and asked then, and it is
+/// not once more.
+///
+/// It counts for the same terms only, and for the party on the same leg. The machine alone makes it.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    terms: Terms,
+    played: Arc<Played>,
+    agreed: Option<ConsentGiven>,
+}
+
+impl Heard {
+    /// Returns which leg the party is on.
+    #[must_use]
+    pub fn leg(&self) -> Leg {
+        self.played.leg()
+    }
+
+    /// Returns whether it was told and asked on these very terms.
+    #[must_use]
+    pub fn is_on(&self, terms: &Terms) -> bool {
+        self.terms.policy_hash == terms.policy_hash && self.terms.policy == terms.policy && self.terms.language == terms.language
+    }
 }
 
 impl Consent {
@@ -127,12 +160,36 @@ impl Consent {
         Self { terms, state: State::Asking(Box::new(asking)) }
     }
 
+    /// Begins to ask where one party was told, and asked, in the call that this one goes on from. Where that was on other terms it counts
+    /// for nothing.
+    #[must_use]
+    pub fn going_on(terms: Terms, facts: Facts, heard: Heard) -> Self {
+        let is_on = heard.is_on(&terms);
+        let mut consent = Self::new(terms, facts);
+        if let (State::Asking(asking), true) = (&mut consent.state, is_on) {
+            asking.take_over(heard);
+        }
+        consent
+    }
+
+    /// Returns what the party on this leg heard, to the end, and agreed to; nothing where the question was answered with a no.
+    #[must_use]
+    pub fn heard(&self, leg: Leg) -> Option<Heard> {
+        let (played, agreed) = match &self.state {
+            State::Asking(asking) => (&asking.played, &asking.agreed),
+            State::Granted(_, settled) => (&settled.played, &settled.agreed),
+            State::Refused(_) | State::Withdrawn(_) => return None,
+        };
+        let played = Arc::clone(of(played, leg).as_ref()?);
+        Some(Heard { terms: self.terms.clone(), played, agreed: *of(agreed, leg) })
+    }
+
     /// Returns where the question stands.
     #[must_use]
     pub const fn standing(&self) -> Standing {
         match self.state {
             State::Asking(_) => Standing::Asking,
-            State::Granted(at) => Standing::Granted(at),
+            State::Granted(at, _) => Standing::Granted(at),
             State::Refused(refusal) => Standing::Refused(refusal),
             State::Withdrawn(by) => Standing::Withdrawn(by),
         }
@@ -149,7 +206,7 @@ impl Consent {
     pub fn deadline(&self) -> Option<Moment> {
         match &self.state {
             State::Asking(asking) => asking.until,
-            State::Granted(_) | State::Refused(_) | State::Withdrawn(_) => None,
+            State::Granted(..) | State::Refused(_) | State::Withdrawn(_) => None,
         }
     }
 
@@ -192,13 +249,13 @@ impl Consent {
                 }
             }
             (State::Asking(_), Fact::TimeCame) => self.decide(now),
-            (State::Granted(_), Fact::Pressed(leg, digit, _)) => {
+            (State::Granted(..), Fact::Pressed(leg, digit, _)) => {
                 let withdraws = self.terms.mode == Mode::OptOut && digit == self.terms.key && self.terms.asks(leg);
                 if withdraws { self.withdraw(By::Party(leg)) } else { None }
             }
-            (State::Granted(_), Fact::OperatorWithdrew) => self.withdraw(By::Operator),
+            (State::Granted(..), Fact::OperatorWithdrew) => self.withdraw(By::Operator),
             // A late witness, a key that means nothing any more, and the end of a call change no decision.
-            (State::Granted(_), Fact::Begun(_) | Fact::Played(_) | Fact::Cut(..) | Fact::TimeCame | Fact::Ended)
+            (State::Granted(..), Fact::Begun(_) | Fact::Played(_) | Fact::Cut(..) | Fact::TimeCame | Fact::Ended)
             | (
                 State::Refused(_) | State::Withdrawn(_),
                 Fact::Begun(_)
@@ -233,18 +290,20 @@ impl Consent {
 
     /// Makes the permit. `how` is the way of those who must agree and pressed nothing.
     fn grant(&mut self, how: How, now: Moment) -> Option<Output> {
-        let State::Asking(asking) = mem::replace(&mut self.state, State::Granted(now)) else {
+        let nothing = Box::new(Settled { played: [None, None], agreed: [None, None] });
+        let State::Asking(asking) = mem::replace(&mut self.state, State::Granted(now, nothing)) else {
             unreachable!("only `decide` grants, and it does so while asking")
         };
-        let Asking { facts, played, agreed, until: _ } = *asking;
-        let consents = Leg::BOTH
-            .into_iter()
-            .zip(agreed)
-            .filter(|&(leg, _)| self.terms.asks(leg))
-            .map(|(leg, given)| given.unwrap_or(ConsentGiven { leg, how, at: now }))
-            .collect();
+        let Asking { facts, played, mut agreed, until: _ } = *asking;
+        for (leg, given) in Leg::BOTH.into_iter().zip(&mut agreed) {
+            *given = self.terms.asks(leg).then(|| given.unwrap_or(ConsentGiven { leg, how, at: now }));
+        }
         let call = facts.call;
-        let evidence = Evidence::new(facts, self.terms.clone(), played.into_iter().flatten(), consents, now);
+        let consents = agreed.into_iter().flatten().collect();
+        let evidence = Evidence::new(facts, self.terms.clone(), played.iter().flatten().cloned(), consents, now);
+        if let State::Granted(_, settled) = &mut self.state {
+            **settled = Settled { played, agreed };
+        }
         Some(Output::Begin(Permit::new(call, now, evidence)))
     }
 
@@ -268,7 +327,16 @@ impl Asking {
         };
         // The announcement was ordered before its first frame went out: a key in between stands for no text.
         agreed.take_if(|given| given.at < played.range().began);
-        *place = Some(played);
+        *place = Some(Arc::new(played));
+    }
+
+    /// Takes over what a party heard and agreed to before.
+    fn take_over(&mut self, heard: Heard) {
+        let ([played_pbx, played_trunk], [agreed_pbx, agreed_trunk]) = (&mut self.played, &mut self.agreed);
+        match heard.leg() {
+            Leg::Pbx => (*played_pbx, *agreed_pbx) = (Some(heard.played), heard.agreed),
+            Leg::Trunk => (*played_trunk, *agreed_trunk) = (Some(heard.played), heard.agreed),
+        }
     }
 
     /// Forgets what a party heard and pressed; a key from before its announcement began is forgotten with it.
@@ -304,6 +372,13 @@ impl Asking {
     }
 }
 
+const fn of<T>([pbx, trunk]: &[T; 2], leg: Leg) -> &T {
+    match leg {
+        Leg::Pbx => pbx,
+        Leg::Trunk => trunk,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -323,6 +398,41 @@ mod tests {
             assert!(consent.handle(Fact::Begun(leg), T).is_none());
         }
         consent
+    }
+
+    #[test]
+    fn what_one_party_heard_counts_in_the_call_that_goes_on_and_for_it_alone() {
+        let (consent, output) = told(Mode::Announce);
+        assert!(matches!(output, Some(Output::Begin(_))));
+
+        let mut next = Consent::going_on(terms(Mode::Announce), facts(), consent.heard(Leg::Trunk).expect("it was told"));
+
+        assert!(next.handle(Fact::Played(played(Leg::Trunk, T)), T).is_none(), "the other is told by nobody's telling it again");
+        assert!(matches!(next.handle(Fact::Played(played(Leg::Pbx, T)), T), Some(Output::Begin(_))));
+    }
+
+    #[test]
+    fn what_was_heard_on_other_terms_counts_for_nothing() {
+        let (consent, _) = told(Mode::Announce);
+        let others = [
+            Terms { policy_hash: [9; 32], ..terms(Mode::Announce) },
+            Terms { policy: "other".into(), ..terms(Mode::Announce) },
+            Terms { language: "xx".into(), ..terms(Mode::Announce) },
+        ];
+        for terms in others {
+            let mut next = Consent::going_on(terms, facts(), consent.heard(Leg::Trunk).expect("it was told"));
+
+            assert!(next.handle(Fact::Played(played(Leg::Pbx, T)), T).is_none());
+        }
+    }
+
+    #[test]
+    fn nothing_is_heard_of_a_party_that_was_not_told_or_said_no() {
+        assert!(asked(Mode::OptIn).heard(Leg::Pbx).is_none());
+        let (mut consent, _) = told(Mode::OptOut);
+        assert!(consent.heard(Leg::Trunk).is_some());
+        assert!(consent.handle(Fact::Pressed(Leg::Trunk, ONE(), How::KeyByInfo), T).is_some());
+        assert!(consent.heard(Leg::Trunk).is_none() && consent.heard(Leg::Pbx).is_none());
     }
 
     fn told(mode: Mode) -> (Consent, Option<Output>) {

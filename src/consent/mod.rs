@@ -12,6 +12,6 @@ mod terms;
 
 pub use announcement::{Clip, Cut, EmptyClip, Frame, OwnRange, Played, Player, SentAs};
 pub use evidence::{AnnouncementPlayed, ConsentGiven, Evidence, Facts, How, Parties};
-pub use machine::{By, Consent, Fact, Output, Refusal, Standing};
+pub use machine::{By, Consent, Fact, Heard, Output, Refusal, Standing};
 pub use permit::{Covered, Permit};
 pub use terms::{Mode, Terms, WithoutConsent};

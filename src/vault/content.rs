@@ -186,6 +186,8 @@ pub enum EndReason {
     Shutdown,
     /// The call failed: a timer, an error of a peer.
     CallFailed,
+    /// The call went on as another, with one party replaced: a transfer.
+    Transferred,
     /// A code this program does not know.
     Other(u8),
 }
@@ -205,6 +207,7 @@ impl EndReason {
             Self::Mandatory => 8,
             Self::Shutdown => 9,
             Self::CallFailed => 10,
+            Self::Transferred => 11,
             Self::Other(code) => code,
         }
     }
@@ -223,6 +226,7 @@ impl EndReason {
             8 => Self::Mandatory,
             9 => Self::Shutdown,
             10 => Self::CallFailed,
+            11 => Self::Transferred,
             code => Self::Other(code),
         }
     }
@@ -241,6 +245,7 @@ impl EndReason {
             Self::Mandatory => "mandatory-recording-failed",
             Self::Shutdown => "shutdown",
             Self::CallFailed => "call-failed",
+            Self::Transferred => "transferred",
             Self::Other(_) => "unknown",
         }
     }

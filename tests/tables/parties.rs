@@ -510,7 +510,9 @@ fn end(why: EndReason) -> String {
         EndReason::CallFailed => "call-failed".into(),
         EndReason::Shutdown => "shutdown".into(),
         EndReason::Stopped => "stopped".into(),
-        EndReason::Silent | EndReason::Mandatory | EndReason::Other(_) => unreachable!("the table ends none for that"),
+        EndReason::Silent | EndReason::Mandatory | EndReason::Transferred | EndReason::Other(_) => {
+            unreachable!("the table ends none for that")
+        }
     }
 }
 

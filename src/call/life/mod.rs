@@ -21,7 +21,7 @@ use super::keys::Ours;
 use super::policy::Policy;
 use super::session_timer::SessionTimer;
 use super::story::{Reason, Story};
-use crate::consent::{self, By, Consent, Cut, Fact, Facts, How, Parties, Permit, Standing};
+use crate::consent::{self, By, Consent, Cut, Fact, Facts, Heard, How, Parties, Permit, Standing};
 use crate::digit::Digit;
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::limits;
@@ -81,6 +81,12 @@ pub(super) struct Call {
     /// When an answered call without its ACK is given up (RFC 3261 §13.3.1.4: 64·T1).
     unacknowledged_at: Option<Moment>,
     timer: SessionTimer,
+    /// What one of its parties heard in the call that this one goes on from.
+    pub(super) heard: Option<Heard>,
+    /// Its policy is that of the call which it goes on from, whatever trunk it takes.
+    pub(super) keeps_policy: bool,
+    /// It goes on in another call: a transfer.
+    pub(super) is_transferred: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -156,6 +162,9 @@ impl Call {
             was_granted: false,
             unacknowledged_at: None,
             timer: SessionTimer::default(),
+            heard: None,
+            keeps_policy: false,
+            is_transferred: false,
         }
     }
 
@@ -344,7 +353,13 @@ impl Call {
             parties: self.parties.clone(),
             clocks: desk.clocks(),
         };
-        self.consent = Some(Consent::new(terms, facts));
+        self.consent = Some(match self.heard.take().filter(|heard| heard.is_on(&terms)) {
+            Some(heard) => {
+                self.telling.was_told_before(heard.leg());
+                Consent::going_on(terms, facts, heard)
+            }
+            None => Consent::new(terms, facts),
+        });
         if self.is_withdrawn {
             self.consider(Fact::OperatorWithdrew, desk, now);
         }
@@ -672,7 +687,8 @@ impl Call {
             self.reason = reason;
         }
         self.consider(Fact::Ended, desk, now);
-        self.end_recording(why, desk);
+        let goes_on = self.is_transferred && matches!(why, EndReason::HungUp(_));
+        self.end_recording(if goes_on { EndReason::Transferred } else { why }, desk);
         for at in 0..self.dialogs.len() {
             self.drop_dialog(at, desk);
         }
