@@ -772,9 +772,11 @@ impl Table {
             self.keep(slot, before, now);
         }
         match (kind, status) {
-            (Kind::First, 200..300) => self.was_answered(slot),
+            (Kind::First, 200..300) => {
+                self.desk.guard.rings_no_longer(slot);
+                self.was_answered(slot);
+            }
             (Kind::First, 300..) => self.end_call(slot, Reason::of_status(status), EndReason::CallFailed, now),
-            (Kind::First, 200..) => self.desk.guard.rings_no_longer(slot),
             // A challenge to a BYE ends nothing: it is sent again with credentials.
             (Kind::Bye, 401 | 407) => {
                 if let Some(dialog) = known {
