@@ -13,7 +13,7 @@ use super::peers::{Peer, Source};
 use super::ways::Ways;
 use crate::ids::{CallId, Direction, Leg, RecordingId};
 use crate::media::{Latching, Order};
-use crate::sip::{self, End, EndId, Flow, Stack, Transport};
+use crate::sip::{self, End, EndId, Flow, ServerKey, Stack, Transport};
 use crate::time::{Moment, Wall};
 use crate::wire::sip::{Message, Method, Name, NameAddr, Uri, reason_phrase, reply};
 
@@ -189,6 +189,16 @@ impl Desk {
         }
     }
 
+    /// Lets a request pass that belongs to no call; one for `sips` over TLS or not at all.
+    pub(super) fn pass_on(&mut self, server: ServerKey, request: &Message, to: Flow, now: Moment) {
+        let input = if is_sips(request) && self.transport(to.end) != Transport::Tls {
+            sip::Input::Reply { server, status: 480, extra: vec![no_sips()] }
+        } else {
+            sip::Input::Forward { server, to, body: None }
+        };
+        self.stack.handle(input, now);
+    }
+
     /// Returns the best way to who is on a leg.
     pub(super) fn best(&self, leg: Leg, trunk: Option<usize>, now: Moment) -> Flow {
         let of = match leg {
@@ -269,4 +279,14 @@ impl Desk {
             }
         }
     }
+}
+
+/// Whether a request is to go over TLS all the way (RFC 3261 §26.2.2).
+pub(super) fn is_sips(request: &Message) -> bool {
+    request.request_uri().and_then(|uri| uri.get(..5)).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"sips:"))
+}
+
+/// What is said beside the 480 to a request that is to be secret all the way, where a way is not (RFC 5630 §5.3).
+pub(super) fn no_sips() -> (&'static str, String) {
+    ("Warning", "380 mitschnitt \"SIPS Not Allowed: the next hop is not reached over TLS\"".to_owned())
 }

@@ -210,7 +210,7 @@ impl Desk {
                 return self.stack.handle(sip::Input::Reply { server, status, extra: Vec::new() }, now);
             }
         }
-        self.stack.handle(sip::Input::Forward { server, to, body: None }, now);
+        self.pass_on(server, request, to, now);
     }
 
     /// Returns the trunk whose address a REGISTER names; the first has those that name none by an address.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use self::transfers::Transfers;
 use super::anchor::{self, Session};
 use super::body::{Extra, is_hidden, read, refusal, sdp_of, with, without_media};
-use super::desk::{Desk, Within};
+use super::desk::{Desk, Within, is_sips, no_sips};
 use super::dialog::{Agreed, Dialog, Stood};
 use super::door::{Config, Deed, Input, Live, NotDone, Output, Silence, Tallies, WhenDead};
 use super::guard::Asked;
@@ -321,12 +321,7 @@ impl Table {
                 let (leg, trunk) = (source.leg().other(), trunk_of(source));
                 let best = self.desk.best(leg, trunk, now);
                 let to = self.desk.target(request, leg, trunk, within, best);
-                let input = if is_sips(request) && self.desk.transport(to.end) != Transport::Tls {
-                    sip::Input::Reply { server, status: 480, extra: vec![no_sips()] }
-                } else {
-                    sip::Input::Forward { server, to, body: None }
-                };
-                self.desk.stack.handle(input, now);
+                self.desk.pass_on(server, request, to, now);
             }
         }
     }
@@ -1000,16 +995,6 @@ fn first_offer(call: &mut Call, request: &Message, desk: &mut Desk) -> Result<Of
     })?;
     call.reserve(&session, desk).map_err(|_| (Reason::PortsExhausted, None))?;
     Ok((Some(session), Some(with(request, at, body))))
-}
-
-/// Whether a request is to go over TLS all the way (RFC 3261 §26.2.2).
-fn is_sips(request: &Message) -> bool {
-    request.request_uri().and_then(|uri| uri.get(..5)).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"sips:"))
-}
-
-/// What is said beside the 480 to a request that is to be secret all the way, where a way is not (RFC 5630 §5.3).
-fn no_sips() -> Extra {
-    ("Warning", "380 mitschnitt \"SIPS Not Allowed: the next hop is not reached over TLS\"".to_owned())
 }
 
 /// Lets a call begin anew on another trunk, and anchors its offer for that one.

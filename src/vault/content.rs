@@ -749,7 +749,7 @@ mod tests {
             |word: fn(u8) -> &'static str| (0..=255).map(word).filter(|&word| word != "unknown").collect::<HashSet<_>>().len();
 
         assert_eq!(words(|code| GapReason::from_code(code).as_str()), 6);
-        assert_eq!(words(|code| EndReason::from_code(code).as_str()), 10);
+        assert_eq!(words(|code| EndReason::from_code(code).as_str()), 11);
         for code in 0..=255 {
             assert_eq!(GapReason::from_code(code).code(), code);
             assert_eq!(EndReason::from_code(code).code(), code);
