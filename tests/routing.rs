@@ -7,9 +7,10 @@ mod call_scene;
 use std::sync::Arc;
 use std::time::Duration;
 
-use call_scene::{Calls, PBX, TRUNK, US, answer, first_word, peer, sdp};
+use call_scene::{Calls, PBX, TRUNK, US, answer, first_word, peer, request, sdp};
 use mitschnitt::call::{Codecs, Input, MediaAs, Output, Peer, Peers, Policy, Routing, Selector};
 use mitschnitt::ids::TrunkName;
+use mitschnitt::network::Network;
 use mitschnitt::sip::{End, EndId, Flow, Transport};
 use mitschnitt::wire::sip::{Message, Name};
 
@@ -307,4 +308,28 @@ fn trunks_of_one_priority_share_the_calls() {
 
     assert_eq!(firsts[0] + firsts[1], 100);
     assert!(firsts.iter().all(|count| (30..=70).contains(count)), "{firsts:?}");
+}
+
+/// A call to a trunk is up.
+fn up(calls: &mut Calls, at: &str) {
+    calls.arrive(PBX, invite("c", PBX, "pbx.test").as_bytes());
+    let invite = invited(calls, at);
+    calls.arrive(at, answer(&invite, 200, "b", &sdp("203.0.113.30", 6000)).as_bytes());
+    calls.arrive(PBX, request("ACK", "c", PBX, 1, Some("b"), "").as_bytes());
+    calls.sent.clear();
+}
+
+#[test]
+fn a_trunk_ends_its_call_from_an_address_that_may_be_anothers_too() {
+    let mut calls = calls(|_, trunks| {
+        trunks[0].1.routing.priority = 2;
+        for (_, trunk) in trunks {
+            trunk.networks.push(Network { address: "203.0.113.128".parse().unwrap(), prefix: 25 });
+        }
+    });
+    up(&mut calls, SECOND);
+
+    calls.arrive("203.0.113.200:5060", request("BYE", "c", "203.0.113.200:5060", 1, Some("b"), "").as_bytes());
+
+    assert_eq!(calls.lines(PBX), ["BYE"]);
 }

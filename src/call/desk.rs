@@ -164,6 +164,11 @@ impl Desk {
         self.config.peers.source(from, self.transport(from.end))
     }
 
+    /// Returns whether what came this way may be a trunk's, whoever else's it may be.
+    pub(super) fn may_be(&self, trunk: usize, from: Flow) -> bool {
+        self.config.peers.trunks.get(trunk).is_some_and(|(_, trunk)| trunk.fits(from, self.transport(from.end)).is_some())
+    }
+
     /// Returns what an end of ours speaks.
     pub(super) fn transport(&self, end: EndId) -> Transport {
         self.config.sip.ends.get(end.index()).map_or(Transport::Udp, |end| end.transport)

@@ -29,7 +29,7 @@ pub struct Peer {
 
 /// How well an address fits a peer: the better, the greater.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Fit {
+pub(super) enum Fit {
     /// It lies in one of its networks.
     Network,
     /// It is its host; the port of a connection says nothing, and it came to another end of ours.
@@ -41,7 +41,7 @@ enum Fit {
 }
 
 impl Peer {
-    fn fits(&self, from: Flow, over: Transport) -> Option<Fit> {
+    pub(super) fn fits(&self, from: Flow, over: Transport) -> Option<Fit> {
         if over < self.transport {
             return None;
         }

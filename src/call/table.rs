@@ -315,7 +315,7 @@ impl Table {
         let to_tag = request.to().ok().and_then(|to| to.tag());
         match (request.method(), to_tag) {
             (Method::Invite, None) => self.on_call(server, request, source, within, from, now),
-            (method, Some(to_tag)) => self.on_request_in_dialog(server, request, method, to_tag, source, now),
+            (_, Some(to_tag)) => self.on_request_in_dialog(server, request, to_tag, (source, from), now),
             (_, None) => {
                 self.desk.tallies.passed += 1;
                 let (leg, trunk) = (source.leg().other(), trunk_of(source));
@@ -527,11 +527,11 @@ impl Table {
         &mut self,
         server: ServerKey,
         request: &Message,
-        method: Method<'_>,
         to_tag: &[u8],
-        source: Source,
+        (source, came): (Source, Flow),
         now: Moment,
     ) {
+        let method = request.method();
         let found = self.find(request, to_tag);
         let Some((slot, dialog, sender)) = found else {
             // A dialog that we do not know: its media cannot be anchored, so it may not begin a new description through us; what
@@ -548,7 +548,8 @@ impl Table {
             return;
         };
         let trunk_of_call = self.calls.get(slot as usize).and_then(Option::as_ref).map(|call| call.trunk_at);
-        let is_other_trunk = trunk_of(source).is_some_and(|at| Some(at) != trunk_of_call);
+        let is_its_own = |at| Some(at) == trunk_of_call || trunk_of_call.is_some_and(|of_call| self.desk.may_be(of_call, came));
+        let is_other_trunk = trunk_of(source).is_some_and(|at| !is_its_own(at));
         if sender != source.leg() || is_other_trunk {
             // Somebody speaks in the other party's name: a forged BYE, say.
             self.desk.tallies.not_of_the_dialog += 1;
