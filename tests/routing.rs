@@ -333,3 +333,21 @@ fn a_trunk_ends_its_call_from_an_address_that_may_be_anothers_too() {
 
     assert_eq!(calls.lines(PBX), ["BYE"]);
 }
+
+#[test]
+fn who_had_a_call_when_its_name_moved_ends_it_and_is_a_stranger_then() {
+    let mut calls = calls(|_, _| {});
+    up(&mut calls, TRUNK);
+    let moved = vec![(Flow::first("198.51.100.77:5060".parse().unwrap()), 0, 1)];
+    calls.tell(Input::Located { trunk: Some(0), transport: Transport::Udp, ways: moved });
+
+    calls.arrive(TRUNK, request("BYE", "c", TRUNK, 1, Some("b"), "").as_bytes());
+
+    let bye = calls.take(PBX).pop().expect("the call is not left up");
+    calls.arrive(PBX, answer(&bye, 200, "a", "").as_bytes());
+    assert_eq!((calls.table.count(), calls.lines(TRUNK)), (0, vec!["200".to_owned()]));
+    let clocks = mitschnitt::time::Wall::from_unix_micros(1_795_512_601_000_000);
+    calls.tell(Input::Clocks(calls.now, clocks));
+    calls.arrive(TRUNK, invite("d", TRUNK, "company.test").as_bytes());
+    assert!(calls.sent.is_empty(), "the address may be anybody's by now");
+}

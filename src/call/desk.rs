@@ -12,6 +12,7 @@ use super::keys::MediaAs;
 use super::peers::{Peer, Source};
 use super::ways::Ways;
 use crate::ids::{CallId, Direction, Leg, RecordingId};
+use crate::limits::PEER_ADDRESSES;
 use crate::media::{Latching, Order};
 use crate::sip::{self, End, EndId, Flow, ServerKey, Stack, Transport};
 use crate::time::{Moment, Wall};
@@ -221,10 +222,31 @@ impl Desk {
             Some(at) => peers.trunks.get_mut(at).map(|(_, trunk)| trunk),
         };
         let (Some(peer), Some((first, others))) = (peer, ways.split_first()) else { return };
+        let mut former: Vec<Flow> = peer.ways().chain(peer.routing.former.iter().copied()).collect();
+        former.retain(|before| before.far.port() > 0 && ways.iter().all(|way| way.0 != *before));
+        former.truncate(FORMER);
         (peer.way, peer.transport) = (first.0, transport);
         peer.routing.others = others.iter().map(|way| way.0).collect();
+        peer.routing.former = former;
         let every = peer.routing.options_every;
         self.ways.locate(trunk, ways, every, now);
+    }
+
+    /// Forgets what names led to before, of each side that no call took such a way to.
+    pub(super) fn forget_former(&mut self, is_taken: impl Fn(Option<usize>, Flow) -> bool) {
+        let peers = &mut self.config.peers;
+        let pbx = std::iter::once((None, &mut peers.pbx));
+        for (trunk, peer) in pbx.chain(peers.trunks.iter_mut().enumerate().map(|(at, (_, trunk))| (Some(at), trunk))) {
+            if !peer.routing.former.iter().any(|way| is_taken(trunk, *way)) {
+                peer.routing.former.clear();
+            }
+        }
+    }
+
+    /// Returns whether anybody's name led elsewhere before.
+    pub(super) fn has_former(&self) -> bool {
+        let peers = &self.config.peers;
+        std::iter::once(&peers.pbx).chain(peers.trunks.iter().map(|(_, trunk)| trunk)).any(|peer| !peer.routing.former.is_empty())
     }
 
     /// Returns the trunk that a request of the PBX names: its Request-URI has an address of that trunk's.
@@ -295,3 +317,7 @@ pub(super) fn is_sips(request: &Message) -> bool {
 pub(super) fn no_sips() -> (&'static str, String) {
     ("Warning", "380 mitschnitt \"SIPS Not Allowed: the next hop is not reached over TLS\"".to_owned())
 }
+
+/// Ways that a peer's name led to before which are remembered: those of four changes of a name with many addresses. More: the oldest is a
+/// stranger's, and its calls are ended from the other side, or by their session timers.
+const FORMER: usize = 4 * PEER_ADDRESSES;

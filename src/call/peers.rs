@@ -42,6 +42,9 @@ pub(super) enum Fit {
 
 impl Peer {
     pub(super) fn fits(&self, from: Flow, over: Transport) -> Option<Fit> {
+        if self.was_reached_by(from, over) {
+            return Some(Fit::Exactly);
+        }
         if over < self.transport {
             return None;
         }
@@ -60,6 +63,12 @@ impl Peer {
         std::iter::once(self.way).chain(self.routing.others.iter().copied())
     }
 
+    /// Returns whether a call that is may still come this way, since it went there before its name moved.
+    fn was_reached_by(&self, from: Flow, over: Transport) -> bool {
+        let is_it = |way: &Flow| way.far == from.far || over.is_reliable() && way.far.ip() == from.far.ip();
+        self.routing.former.iter().any(|way| way.end == from.end && is_it(way))
+    }
+
     fn may_be(&self, source: SocketAddr) -> bool {
         self.networks.iter().any(|network| network.contains(source.ip()))
     }
@@ -67,7 +76,7 @@ impl Peer {
     /// Returns whether a request may be sent to this address on the peer's behalf: its own host, or one of its networks.
     #[must_use]
     pub fn owns(&self, target: SocketAddr) -> bool {
-        self.ways().any(|way| way.far.ip() == target.ip()) || self.may_be(target)
+        self.ways().chain(self.routing.former.iter().copied()).any(|way| way.far.ip() == target.ip()) || self.may_be(target)
     }
 }
 

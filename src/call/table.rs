@@ -172,7 +172,10 @@ impl Table {
                 }
             }
             Input::Load(load) => self.desk.guard.overload.told(&load, self.desk.in_stock()),
-            Input::Clocks(moment, wall) => self.desk.config.clocks = (moment, wall),
+            Input::Clocks(moment, wall) => {
+                self.desk.config.clocks = (moment, wall);
+                self.forget_former();
+            }
         }
         self.pump(now);
         self.desk.restock();
@@ -263,6 +266,20 @@ impl Table {
     #[must_use]
     pub fn reached(&self, now: Moment) -> Vec<Reached> {
         self.desk.ways.all(&self.desk.config.peers, &self.desk.config.sip.ends, now)
+    }
+
+    /// Where a name led before is a stranger's again once no call is left that went there. Nearly always there is nothing to forget.
+    fn forget_former(&mut self) {
+        if !self.desk.has_former() {
+            return;
+        }
+        let (calls, desk) = (&self.calls, &mut self.desk);
+        desk.forget_former(|trunk, way| {
+            calls.iter().flatten().any(|call| match trunk {
+                None => call.way_to(Leg::Pbx) == way,
+                Some(at) => call.trunk_at == at && call.way_to(Leg::Trunk) == way,
+            })
+        });
     }
 
     /// Asks those whose turn it is whether they are there.

@@ -19,6 +19,8 @@ use crate::wire::sip::Message;
 pub struct Routing {
     /// Further addresses, in the order in which they are tried.
     pub others: Vec<Flow>,
+    /// Ways that its name led to before, the newest first, while there is a call that took one of them: it is ended from there.
+    pub former: Vec<Flow>,
     /// Which of its addresses is tried first.
     pub spread: Spread,
     /// Of the trunks, those with the lowest number are tried first.
@@ -42,7 +44,15 @@ pub enum Spread {
 
 impl Default for Routing {
     fn default() -> Self {
-        Self { others: Vec::new(), spread: Spread::InOrder, priority: 0, weight: 1, takes_calls: true, options_every: None }
+        Self {
+            others: Vec::new(),
+            former: Vec::new(),
+            spread: Spread::InOrder,
+            priority: 0,
+            weight: 1,
+            takes_calls: true,
+            options_every: None,
+        }
     }
 }
 

@@ -188,6 +188,7 @@ fn name_of(peer: &config::Peer) -> PeerName {
 fn routing(peer: &config::Peer) -> Routing {
     Routing {
         others: peer.others.iter().map(|&far| Flow { end: peer.end, far }).collect(),
+        former: Vec::new(),
         spread: peer.spread,
         priority: peer.priority,
         weight: peer.weight,
