@@ -351,3 +351,17 @@ fn who_had_a_call_when_its_name_moved_ends_it_and_is_a_stranger_then() {
     calls.arrive(TRUNK, invite("d", TRUNK, "company.test").as_bytes());
     assert!(calls.sent.is_empty(), "the address may be anybody's by now");
 }
+
+#[test]
+fn a_name_that_leads_to_us_leads_nowhere() {
+    let mut calls = calls(|_, _| {});
+    for (far, transport) in [(US, Transport::Udp), ("203.0.113.1:5060", Transport::Tcp)] {
+        let ways = vec![(Flow::first(far.parse().unwrap()), 0, 1)];
+        calls.tell(Input::Located { trunk: Some(0), transport, ways });
+    }
+
+    calls.arrive(PBX, invite("c", PBX, "pbx.test").as_bytes());
+
+    assert!(calls.take(US).is_empty());
+    invited(&mut calls, TRUNK);
+}

@@ -216,6 +216,9 @@ impl Desk {
 
     /// A peer's name leads there from here on.
     pub(super) fn locate(&mut self, trunk: Option<usize>, transport: Transport, ways: &[(Flow, u16, u16)], now: Moment) {
+        // A request that goes to us would come back as a call of the peer's.
+        let is_ours = |way: &Flow| self.config.sip.ends.iter().any(|end| end.address == way.far);
+        let ways: Vec<_> = ways.iter().copied().filter(|(way, ..)| !is_ours(way)).collect();
         let peers = &mut self.config.peers;
         let peer = match trunk {
             None => Some(&mut peers.pbx),
@@ -229,7 +232,7 @@ impl Desk {
         peer.routing.others = others.iter().map(|way| way.0).collect();
         peer.routing.former = former;
         let every = peer.routing.options_every;
-        self.ways.locate(trunk, ways, every, now);
+        self.ways.locate(trunk, &ways, every, now);
     }
 
     /// Forgets what names led to before, of each side that no call took such a way to.
