@@ -365,3 +365,14 @@ fn a_name_that_leads_to_us_leads_nowhere() {
     assert!(calls.take(US).is_empty());
     invited(&mut calls, TRUNK);
 }
+
+#[test]
+fn a_name_that_leads_to_anothers_address_does_not_speak_for_it() {
+    let mut calls = calls(|_, _| {});
+    let ways = vec![(Flow::first(SECOND.parse().unwrap()), 0, 1)];
+    calls.tell(Input::Located { trunk: Some(0), transport: Transport::Udp, ways });
+
+    calls.arrive(SECOND, invite("c", SECOND, "company.test").as_bytes());
+
+    assert_eq!(told(&calls), ("second".into(), "second".into()), "and that one's policy is the call's");
+}

@@ -231,6 +231,7 @@ impl Desk {
         (peer.way, peer.transport) = (first.0, transport);
         peer.routing.others = others.iter().map(|way| way.0).collect();
         peer.routing.former = former;
+        peer.routing.is_found = true;
         let every = peer.routing.options_every;
         self.ways.locate(trunk, &ways, every, now);
     }

@@ -110,13 +110,15 @@ impl Source {
 }
 
 impl Peers {
-    /// Returns who sends this way, or nothing for a stranger: whom the address fits best, the PBX before a trunk.
+    /// Returns who sends this way, or nothing for a stranger: whom the address fits best; of those that it fits alike, who has it by the
+    /// configuration before who has it by a name server's word, and the PBX before a trunk.
     #[must_use]
     pub fn source(&self, from: Flow, over: Transport) -> Option<Source> {
-        let pbx = self.pbx.fits(from, over).map(|fit| (fit, Source::Pbx));
+        let fits = |peer: &Peer| peer.fits(from, over).map(|fit| (fit, !peer.routing.is_found));
+        let pbx = fits(&self.pbx).map(|fit| (fit, Source::Pbx));
         let trunks = self.trunks.iter().enumerate();
-        let trunks = trunks.filter_map(|(at, (_, trunk))| trunk.fits(from, over).map(|fit| (fit, Source::Trunk(at))));
-        let mut best: Option<(Fit, Source)> = None;
+        let trunks = trunks.filter_map(|(at, (_, trunk))| fits(trunk).map(|fit| (fit, Source::Trunk(at))));
+        let mut best: Option<((Fit, bool), Source)> = None;
         for (fit, source) in pbx.into_iter().chain(trunks) {
             if best.is_none_or(|(known, _)| fit > known) {
                 best = Some((fit, source));

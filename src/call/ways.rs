@@ -21,6 +21,8 @@ pub struct Routing {
     pub others: Vec<Flow>,
     /// Ways that its name led to before, the newest first, while there is a call that took one of them: it is ended from there.
     pub former: Vec<Flow>,
+    /// Whether a name server has said where it is: of one address that two peers have, it is the other's.
+    pub is_found: bool,
     /// Which of its addresses is tried first.
     pub spread: Spread,
     /// Of the trunks, those with the lowest number are tried first.
@@ -47,6 +49,7 @@ impl Default for Routing {
         Self {
             others: Vec::new(),
             former: Vec::new(),
+            is_found: false,
             spread: Spread::InOrder,
             priority: 0,
             weight: 1,

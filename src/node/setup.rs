@@ -189,6 +189,7 @@ fn routing(peer: &config::Peer) -> Routing {
     Routing {
         others: peer.others.iter().map(|&far| Flow { end: peer.end, far }).collect(),
         former: Vec::new(),
+        is_found: peer.host.is_some(),
         spread: peer.spread,
         priority: peer.priority,
         weight: peer.weight,
