@@ -376,3 +376,24 @@ fn a_name_that_leads_to_anothers_address_does_not_speak_for_it() {
 
     assert_eq!(told(&calls), ("second".into(), "second".into()), "and that one's policy is the call's");
 }
+
+#[test]
+fn a_call_that_is_challenged_comes_again_to_who_has_challenged_it() {
+    let mut calls = calls(|_, trunks| trunks[1].1.routing.priority = 0);
+    for nth in 0..20 {
+        calls.sent.clear();
+        let first = invite(&format!("c{nth}"), PBX, "pbx.test");
+        calls.arrive(PBX, first.as_bytes());
+        let at =
+            [TRUNK, SECOND].into_iter().find(|trunk| calls.sent.iter().any(|(to, _)| *to == call_scene::addr(trunk))).unwrap();
+        let challenged = invited(&mut calls, at);
+        refuse(&mut calls, at, &challenged, 407);
+        calls.sent.clear();
+
+        let again = first.replace("CSeq: 1", "CSeq: 2").replace("z9hG4bK", "z9hG4bKagain");
+        calls.arrive(PBX, again.as_bytes());
+
+        let again = invited(&mut calls, at);
+        refuse(&mut calls, at, &again, 486);
+    }
+}

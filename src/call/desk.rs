@@ -130,6 +130,16 @@ impl Desk {
         hasher.finish()
     }
 
+    /// Returns a number for all that has this Call-ID: who challenges an INVITE knows the credentials that it comes again with, and nobody
+    /// else does.
+    fn steady(&self, request: &Message) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u64(self.seed);
+        hasher.write(b"way");
+        hasher.write(request.call_id().unwrap_or_default());
+        hasher.finish()
+    }
+
     pub(super) fn draw_recording(&mut self, call: CallId) -> RecordingId {
         RecordingId::of_call(call, self.draw())
     }
@@ -274,7 +284,7 @@ impl Desk {
     pub(super) fn ways_of(&mut self, request: &Message, leg: Leg, trunk: usize, now: Moment) -> VecDeque<(usize, Flow)> {
         let named = if leg == Leg::Trunk { self.named_trunk(request) } else { None };
         let is_choice = self.config.peers.trunks.len() > 1 || self.peer(leg, Some(trunk)).ways().nth(1).is_some();
-        let chance = if is_choice { self.draw() } else { 0 };
+        let chance = if is_choice { self.steady(request) } else { 0 };
         self.ways.of_call(&self.config.peers, leg, trunk, named, chance, now).into()
     }
 
