@@ -397,3 +397,13 @@ fn a_call_that_is_challenged_comes_again_to_who_has_challenged_it() {
         refuse(&mut calls, at, &again, 486);
     }
 }
+
+#[test]
+fn what_belongs_to_no_call_that_is_known_goes_to_the_trunk_that_it_names() {
+    let mut calls = calls(|_, _| {});
+
+    let bye = request("BYE", "before", PBX, 7, Some("b"), "").replace("198.51.100.20:5060 SIP", &format!("{SECOND} SIP"));
+    calls.arrive(PBX, bye.as_bytes());
+
+    assert_eq!((calls.lines(SECOND), calls.lines(TRUNK)), (vec!["BYE".to_owned()], vec![]));
+}

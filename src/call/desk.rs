@@ -270,6 +270,12 @@ impl Desk {
         self.config.peers.trunks.iter().position(|(_, trunk)| trunk.ways().any(|way| way.far == at))
     }
 
+    /// Returns the trunk whose address the next hop of a request has.
+    pub(super) fn trunk_at_next_hop(&self, request: &Message) -> Option<usize> {
+        let (_, at) = self.stack.next_hop(request)?.address()?;
+        self.config.peers.trunks.iter().position(|(_, trunk)| trunk.owns(at))
+    }
+
     /// Returns the way to each side of a new call ([`Leg::index`]): to the caller by the address it came from, if that is one it is reached at.
     pub(super) fn ways_between(&self, direction: Direction, trunk: usize, came: Flow, to: Flow) -> [Flow; 2] {
         let caller = self.peer(direction.caller(), Some(trunk));

@@ -557,7 +557,7 @@ impl Table {
                 self.desk.stack.handle(sip::Input::Reply { server, status: 481, extra: Vec::new() }, now);
             } else {
                 self.desk.tallies.passed += 1;
-                let (leg, trunk) = (source.leg().other(), trunk_of(source));
+                let (leg, trunk) = (source.leg().other(), trunk_of(source).or_else(|| self.desk.trunk_at_next_hop(request)));
                 let best = self.desk.best(leg, trunk, now);
                 let to = self.desk.target(request, leg, trunk, Within::Dialog, best);
                 self.desk.stack.handle(sip::Input::Forward { server, to, body: without_media(request) }, now);
@@ -657,7 +657,7 @@ impl Table {
         let Some(source) = self.desk.source(from) else { return };
         let found = request.to().ok().and_then(|to| to.tag()).and_then(|to_tag| self.find(request, to_tag));
         let Some((slot, dialog, sender)) = found.filter(|&(_, _, sender)| sender == source.leg()) else {
-            let (leg, trunk) = (source.leg().other(), trunk_of(source));
+            let (leg, trunk) = (source.leg().other(), trunk_of(source).or_else(|| self.desk.trunk_at_next_hop(request)));
             let best = self.desk.best(leg, trunk, now);
             let to = self.desk.target(request, leg, trunk, Within::Dialog, best);
             self.desk.stack.handle(sip::Input::Forward { server, to, body: without_media(request) }, now);
