@@ -407,3 +407,22 @@ fn what_belongs_to_no_call_that_is_known_goes_to_the_trunk_that_it_names() {
 
     assert_eq!((calls.lines(SECOND), calls.lines(TRUNK)), (vec!["BYE".to_owned()], vec![]));
 }
+
+#[test]
+fn a_caller_is_called_back_where_it_is_whatever_port_it_called_from() {
+    const OTHER: &str = "198.51.100.21:5060";
+    let mut calls = calls(|_, trunks| {
+        trunks[0].1.routing.others = vec![Flow::first(OTHER.parse().unwrap())];
+        trunks[0].1.networks.push(Network { address: "198.51.100.21".parse().unwrap(), prefix: 32 });
+    });
+    let from = "198.51.100.21:40000";
+    calls.arrive(from, invite("c", from, "company.test").as_bytes());
+    let first = invited(&mut calls, PBX);
+    calls.arrive(PBX, answer(&first, 200, "b", &sdp("192.0.2.10", 6000)).as_bytes());
+    calls.sent.clear();
+
+    let bye = request("BYE", "c", PBX, 1, None, "").replace("tag=a", "tag=b").replace("y@example.test>", "y@example.test>;tag=a");
+    calls.arrive(PBX, bye.replace("100@198.51.100.20:5060", "100@carrier.test").as_bytes());
+
+    assert_eq!((calls.lines(OTHER), calls.lines(TRUNK)), (vec!["BYE".to_owned()], vec![]));
+}

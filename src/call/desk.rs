@@ -279,7 +279,9 @@ impl Desk {
     /// Returns the way to each side of a new call ([`Leg::index`]): to the caller by the address it came from, if that is one it is reached at.
     pub(super) fn ways_between(&self, direction: Direction, trunk: usize, came: Flow, to: Flow) -> [Flow; 2] {
         let caller = self.peer(direction.caller(), Some(trunk));
-        let back = caller.ways().find(|way| way.far == came.far).unwrap_or(caller.way);
+        let by = |is_it: &dyn Fn(&Flow) -> bool| caller.ways().find(is_it);
+        // A connection comes from any port.
+        let back = by(&|way| way.far == came.far).or_else(|| by(&|way| way.far.ip() == came.far.ip())).unwrap_or(caller.way);
         match direction.caller() {
             Leg::Pbx => [back, to],
             Leg::Trunk => [to, back],
