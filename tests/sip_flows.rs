@@ -194,6 +194,18 @@ fn a_request_too_long_for_a_datagram_goes_over_tcp_and_over_udp_where_that_canno
 }
 
 #[test]
+fn an_ack_is_sent_as_a_datagram_however_long_it_is() {
+    let to = flow(UDP, "198.51.100.20:5060");
+    let mut scene = Scene::to(to);
+    let long = format!("Subject: {}\r\nMax-Forwards", "x".repeat(1300));
+    let ack = INVITE.replace("INVITE", "ACK").replace("z9hG4bKpbx1", "z9hG4bKack").replace("20>\r\nCall", "20>;tag=b1\r\nCall");
+
+    scene.arrive(flow(UDP, PBX), ack.replace("Max-Forwards", &long).as_bytes());
+
+    assert_eq!(scene.requests("ACK")[0].0, to, "nobody hears of it where it could not go over TCP");
+}
+
+#[test]
 fn a_short_request_stays_a_datagram() {
     let to = flow(UDP, "198.51.100.20:5060");
     let mut scene = Scene::to(to);

@@ -110,7 +110,8 @@ impl Stack {
             let unique = self.chance.steady(&ack.request, b"branch");
             let branch = Branch { unique, loop_hash: self.chance.loop_hash(&ack.request) };
             let back = Return::of(&ack.request, ack.from, self.ours());
-            if let Some((bytes, to)) = self.passage(&ack.request, back, branch, to, body) {
+            // However long it is: nobody would hear that it could not go over TCP, and it would never come.
+            if let Some(bytes) = self.passage_by(to.end, to, &ack.request, (back, branch), body) {
                 self.send(to, bytes);
             }
             return;
@@ -133,15 +134,25 @@ impl Stack {
 
     /// Returns a request as it goes on, and the way that it goes: this one, or TCP to the same address where it is too long for UDP.
     fn passage(&self, request: &Message, back: Return, branch: Branch, to: Flow, body: Option<&[u8]>) -> Option<(Bytes, Flow)> {
-        let ours = self.ours();
-        let facing = ours.get(to.end)?;
-        let passed =
-            |by: EndId| Some(proxy::forwarded(request, &Passage { ours, back, out: ours.get(by)?, facing, branch, body }));
+        let passed = |by: EndId| self.passage_by(by, to, request, (back, branch), body);
         let bytes = passed(to.end)?;
         match self.stream_beside(to.end).filter(|_| bytes.len() > LONGEST_DATAGRAM) {
             Some(stream) => Some((passed(stream)?, Flow { end: stream, ..to })),
             None => Some((bytes, to)),
         }
+    }
+
+    /// Returns a request as it goes on by this end to a next hop that is to come back by the end of `to`.
+    fn passage_by(
+        &self,
+        by: EndId,
+        to: Flow,
+        request: &Message,
+        (back, branch): (Return, Branch),
+        body: Option<&[u8]>,
+    ) -> Option<Bytes> {
+        let ours = self.ours();
+        Some(proxy::forwarded(request, &Passage { ours, back, out: ours.get(by)?, facing: ours.get(to.end)?, branch, body }))
     }
 
     /// Returns the TCP end beside one of UDP: with its IP address.
