@@ -30,8 +30,9 @@ pub const SIP_CONNECTIONS_PER_HOST: usize = 64;
 /// told to be undeliverable.
 pub const SIP_OUTGOING: usize = 512;
 
-/// How long a connection may take to be opened, before anything else is tried: well below timer B, and two retransmissions of a SYN.
-pub const SIP_CONNECT: Duration = Duration::from_secs(4);
+/// How long a connection may take to be opened, before anything else is tried: two retransmissions of a SYN (after 1 and 3 s), and below the
+/// 4 s after which a call goes another way, so that one that is too long for a datagram has gone as one before.
+pub const SIP_CONNECT: Duration = Duration::from_millis(3500);
 
 /// How long a message that has begun may take to end, a handshake to be made, and what is sent to be taken. Longer: the connection is
 /// closed.

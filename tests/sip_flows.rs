@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use mitschnitt::limits::SIP_CONNECT;
 use mitschnitt::sip::{Config, End, EndId, Flow, Input, Output, Stack, Tally, Transport};
 use mitschnitt::time::Moment;
 use mitschnitt::wire::sip::{Message, Name, reason_phrase, reply};
@@ -30,6 +31,9 @@ struct Scene {
     to: Flow,
     sent: Vec<Sent>,
     dropped: Vec<Tally>,
+    /// There is another way for each request, which is never taken.
+    is_tried: bool,
+    not_served: usize,
 }
 
 impl Scene {
@@ -41,7 +45,7 @@ impl Scene {
             end(Transport::Tls, "203.0.113.1:5061"),
         ];
         let stack = Stack::new(Config::with(ends), 1, Moment::START);
-        Self { stack, now: Moment::START, to, sent: vec![], dropped: vec![] }
+        Self { stack, now: Moment::START, to, sent: vec![], dropped: vec![], is_tried: false, not_served: 0 }
     }
 
     fn arrive(&mut self, from: Flow, message: &[u8]) {
@@ -59,6 +63,10 @@ impl Scene {
                 Output::Send { to, or, bytes } => {
                     self.sent.push((to, or.map(|or| or.to_string()), Message::parse_datagram(bytes).unwrap()));
                 }
+                Output::Request { server, .. } if self.is_tried => {
+                    self.stack.handle(Input::Try { server, to: self.to, body: None }, self.now);
+                }
+                Output::NotServed { .. } => self.not_served += 1,
                 Output::Request { server, .. } | Output::Ack { server, .. } => {
                     self.stack.handle(Input::Forward { server, to: self.to, body: None }, self.now);
                 }
@@ -66,11 +74,7 @@ impl Scene {
                     self.stack.handle(Input::PassResponse { server, response, body: None }, self.now);
                 }
                 Output::Dropped { why } => self.dropped.push(why),
-                Output::NotServed { .. }
-                | Output::Failed { .. }
-                | Output::Cancelled { .. }
-                | Output::Ended { .. }
-                | Output::OwnResponse { .. } => {}
+                Output::Failed { .. } | Output::Cancelled { .. } | Output::Ended { .. } | Output::OwnResponse { .. } => {}
             }
         }
     }
@@ -203,6 +207,20 @@ fn an_ack_is_sent_as_a_datagram_however_long_it_is() {
     scene.arrive(flow(UDP, PBX), ack.replace("Max-Forwards", &long).as_bytes());
 
     assert_eq!(scene.requests("ACK")[0].0, to, "nobody hears of it where it could not go over TCP");
+}
+
+#[test]
+fn who_takes_no_connections_is_asked_over_udp_before_another_way_is_tried() {
+    let to = flow(UDP, "198.51.100.20:5060");
+    let mut scene = Scene { is_tried: true, ..Scene::to(to) };
+    let long = INVITE.replace("Max-Forwards", &format!("Subject: {}\r\nMax-Forwards", "x".repeat(1300)));
+    scene.arrive(flow(UDP, PBX), long.as_bytes());
+
+    scene.run_for(SIP_CONNECT);
+    scene.tell(Input::Unreachable { to: Flow { end: TCP, ..to } });
+
+    let ways: Vec<Flow> = scene.requests("INVITE").iter().map(|(way, ..)| *way).collect();
+    assert_eq!((ways, scene.not_served), (vec![Flow { end: TCP, ..to }, to], 0));
 }
 
 #[test]
