@@ -160,6 +160,39 @@ fn who_says_nothing_at_all_is_left_after_eight_times_t1() {
 }
 
 #[test]
+fn who_was_left_and_says_something_after_all_is_told_to_stop_ringing() {
+    let mut scene = Scene::with(INVITE);
+    scene.run_for(Duration::from_secs(4));
+    scene.answer(WAYS[1], 180);
+
+    scene.answer(WAYS[0], 180);
+
+    assert_eq!((scene.went_to(WAYS[0], b"CANCEL"), scene.answers()), (1, vec![180]), "the caller hears the second way alone");
+    let left =
+        scene.sent.iter().find(|(_, at, message)| at == WAYS[0] && message.method().as_bytes() == b"INVITE").unwrap().2.clone();
+    scene.arrive(WAYS[0], &reply(&left, 487, reason_phrase(487), Some(b"b1"), &[]));
+    assert_eq!(scene.went_to(WAYS[0], b"ACK"), 1);
+    scene.answer(WAYS[1], 200);
+    scene.run_for(Duration::from_secs(64));
+    assert_eq!((scene.answers(), scene.stack.transactions()), (vec![180, 200], 0));
+}
+
+#[test]
+fn who_was_left_and_stays_silent_ends_nothing_of_the_other_way() {
+    let mut scene = Scene::with(INVITE);
+    scene.run_for(Duration::from_secs(4));
+    scene.answer(WAYS[1], 180);
+
+    scene.tell(Input::Unreachable { to: addr(WAYS[0]) });
+    scene.run_for(Duration::from_secs(64));
+
+    assert_eq!((scene.answers(), scene.went_to(WAYS[0], b"INVITE")), (vec![180], 4));
+    scene.answer(WAYS[1], 200);
+    scene.run_for(Duration::from_secs(64));
+    assert_eq!((scene.answers(), scene.stack.transactions()), (vec![180, 200], 0));
+}
+
+#[test]
 fn who_says_100_is_waited_for_and_may_still_refuse() {
     let mut scene = Scene::with(INVITE);
     scene.answer(WAYS[0], 100);

@@ -269,6 +269,9 @@ impl Stack {
     }
 
     pub(super) fn on_client_timer(&mut self, client: u64, timer: Timer, now: Moment) {
+        if timer == Timer::B && self.is_left(client, now) {
+            return;
+        }
         let Some(context) = self.clients.get_mut(client) else { return };
         match timer {
             // §16.8: an INVITE that something came back for is cancelled; its 487 then goes upstream. Any other is given up with a 408.
@@ -337,7 +340,9 @@ impl Stack {
     /// Ends an INVITE of ours that nobody will answer.
     fn give_up(&mut self, client: u64, status: u16, now: Moment) {
         let Some(context) = self.clients.get_mut(client) else { return };
-        if let Owner::Forwarded(server) = context.owner {
+        if let Owner::Forwarded(server) = context.owner
+            && self.is_branch_of(client, server)
+        {
             self.fail(server, status, now);
         }
         let Some(context) = self.clients.get_mut(client) else { return };
@@ -462,6 +467,7 @@ impl Stack {
             Trouble::NotAcknowledged => unreachable!("no client transaction waits for an ACK"),
         };
         match owner {
+            Owner::Forwarded(server) if !self.is_branch_of(client, server) => {}
             Owner::Forwarded(server) if self.is_tried_elsewhere(server, client, status, now) => {}
             Owner::Forwarded(server) => self.fail(server, status, now),
             Owner::Own => {
@@ -497,6 +503,23 @@ impl Stack {
         true
     }
 
+    /// Leaves an INVITE that nothing has come back for to go another way, where there is one. If something comes after all, before timer B, it
+    /// is cancelled: nobody is to be rung twice.
+    fn is_left(&mut self, client: u64, now: Moment) -> bool {
+        let Some(Client { owner: Owner::Forwarded(server), cancel: Cancel::No, .. }) = self.clients.get(client) else {
+            return false;
+        };
+        if !self.is_tried_elsewhere(*server, client, 408, now) {
+            return false;
+        }
+        self.stop(Who::Client(client), Timer::A);
+        if let Some(context) = self.clients.get_mut(client) {
+            (context.attempt, context.cancel, context.or) = (Attempt::Last, Cancel::Waits(Why::Answered), None);
+        }
+        self.start(Who::Client(client), Timer::B, 0, now);
+        true
+    }
+
     /// Finds the transaction by our branch and the method (RFC 3261 §17.1.3, §18.1.2).
     fn client_of(&self, response: &Message, from: Flow) -> Option<u64> {
         let via = response.value(Name::Via)?;
@@ -513,6 +536,11 @@ impl Stack {
         let client = *self.by_branch.get(&(branch.unique, purpose))?;
         let context = self.clients.get(client).filter(|client| client.branch == branch)?;
         (purpose == Purpose::Cancel || context.request.method() == method).then_some(client)
+    }
+
+    /// Returns whether a request goes this way, and not another by now.
+    fn is_branch_of(&self, client: u64, server: u64) -> bool {
+        self.servers.get(server).is_some_and(|server| server.client == Some(client))
     }
 
     fn is_pending_invite(&self, client: u64) -> bool {
