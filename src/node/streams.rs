@@ -77,6 +77,8 @@ pub(super) struct Streams {
 struct Connection {
     id: u64,
     out: mpsc::Sender<Bytes>,
+    /// What else it stands for.
+    alias: Option<Flow>,
 }
 
 /// What became of a message that was to be sent.
@@ -129,9 +131,14 @@ impl Streams {
 
     /// Lets a connection stand for another way to the same peer: what goes that way goes over it while it is there.
     pub(super) fn alias(&mut self, way: Flow, by: Flow) {
-        if way != by && self.open.contains_key(&by) {
-            self.aliases.insert(way, by);
+        let Some(connection) = self.open.get_mut(&by).filter(|_| way != by) else { return };
+        // One for each connection: else a peer could have us remember as many as there are ports.
+        if let Some(before) = connection.alias.replace(way).filter(|before| *before != way)
+            && self.aliases.get(&before) == Some(&by)
+        {
+            self.aliases.remove(&before);
         }
+        self.aliases.insert(way, by);
     }
 
     /// Returns how many connections there are over a transport.
@@ -246,7 +253,7 @@ impl Streams {
         let (to, out) = mpsc::channel(limits::SIP_OUTGOING);
         self.next += 1;
         let id = self.next;
-        self.open.insert(flow, Connection { id, out: to });
+        self.open.insert(flow, Connection { id, out: to, alias: None });
         (Task { flow, id, rate: self.rate, events: self.events.clone() }, out)
     }
 
@@ -555,6 +562,21 @@ mod tests {
         assert_eq!(out.try_recv().unwrap(), "x");
         assert!(streams.closed(by, 1, Why::Ended));
         assert!(streams.aliases.is_empty(), "and not after it is closed");
+    }
+
+    #[tokio::test]
+    async fn a_connection_stands_for_one_address_beside_its_own_and_no_more() {
+        let (mut streams, _told) = streams().await;
+        let by = Flow { far: SocketAddr::new(FAR.ip(), 40_000), ..FLOW };
+        let (_task, mut out) = streams.begin(by);
+        for port in 5060..5080 {
+            streams.alias(Flow { far: SocketAddr::new(FAR.ip(), port), ..FLOW }, by);
+        }
+
+        assert_eq!(streams.aliases.len(), 1);
+        let last = Flow { far: SocketAddr::new(FAR.ip(), 5079), ..FLOW };
+        assert_eq!(streams.send(last, None, Bytes::from_static(b"x"), never_named), Sent::Taken);
+        assert_eq!(out.try_recv().unwrap(), "x");
     }
 
     #[tokio::test]
