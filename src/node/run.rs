@@ -380,10 +380,10 @@ impl Shell {
                     self.input(Input::Broken { from, head, status });
                 }
                 Arrived::Knock(knock) => self.knocked(knock),
-                Arrived::Closed { flow, why, is_lost } => {
+                Arrived::Closed { why, lost } => {
                     self.metrics.sip_connections_ended.with_label_values(&[why.as_str()]).inc();
-                    if is_lost {
-                        self.input(Input::Unreachable { to: flow });
+                    for to in lost {
+                        self.input(Input::Unreachable { to });
                     }
                 }
                 Arrived::Failed => self.metrics.sip_send_errors.inc(),

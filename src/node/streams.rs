@@ -200,8 +200,8 @@ impl Streams {
         Sent::Refused
     }
 
-    /// Takes note that a connection is over. Returns whether it was known until now.
-    pub(super) fn closed(&mut self, flow: Flow, id: u64, why: Why) -> bool {
+    /// Takes note that a connection is over. Returns the ways that led over it until now: what was to be delivered by them was not.
+    pub(super) fn closed(&mut self, flow: Flow, id: u64, why: Why) -> Vec<Flow> {
         if why == Why::NotOpened {
             let now = Instant::now();
             self.shut.retain(|_, until| *until > now);
@@ -209,11 +209,10 @@ impl Streams {
                 self.shut.insert(flow, now + SHUT);
             }
         }
-        let is_it = self.open.get(&flow).is_some_and(|connection| connection.id == id);
-        if is_it {
-            self.forget(flow);
-        }
-        is_it
+        let Some(connection) = self.open.get(&flow).filter(|connection| connection.id == id) else { return Vec::new() };
+        let alias = connection.alias.filter(|way| self.aliases.get(way) == Some(&flow));
+        self.forget(flow);
+        std::iter::once(flow).chain(alias).collect()
     }
 
     fn forget(&mut self, flow: Flow) {
@@ -521,7 +520,7 @@ mod tests {
         let (why, after) = why(&mut told).await;
 
         assert_eq!((why, after), (Why::NotOpened, limits::SIP_CONNECT));
-        assert!(streams.closed(flow, 1, why), "and what was to go there is told to be undeliverable");
+        assert_eq!(streams.closed(flow, 1, why), [flow], "and what was to go there is told to be undeliverable");
         assert_eq!(streams.send(flow, None, Bytes::new(), never_named), Sent::Refused);
         tokio::time::advance(SHUT).await;
         assert_eq!(streams.send(flow, None, Bytes::new(), never_named), Sent::Taken, "after a while it is tried again");
@@ -560,7 +559,7 @@ mod tests {
 
         assert_eq!(streams.send(FLOW, None, Bytes::from_static(b"x"), never_named), Sent::Taken);
         assert_eq!(out.try_recv().unwrap(), "x");
-        assert!(streams.closed(by, 1, Why::Ended));
+        assert_eq!(streams.closed(by, 1, Why::Ended), [by, FLOW], "what went either way is lost");
         assert!(streams.aliases.is_empty(), "and not after it is closed");
     }
 

@@ -56,8 +56,8 @@ pub(super) enum Arrived {
     Broken { from: Flow, head: Bytes, status: u16 },
     /// Somebody wants to connect.
     Knock(Knock),
-    /// A connection is over. What was to be delivered over it was not, unless another is there by now.
-    Closed { flow: Flow, why: Why, is_lost: bool },
+    /// A connection is over. What was to be delivered these ways was not.
+    Closed { why: Why, lost: Vec<Flow> },
     /// An ICMP error of an earlier datagram, which does not say whose: the transactions' timers see to it.
     Failed,
 }
@@ -167,7 +167,7 @@ impl Wires {
                 Arrived::Message { from, bytes }
             }
             Event::Broken { from, head, status } => Arrived::Broken { from, head, status },
-            Event::Closed { flow, id, why } => Arrived::Closed { flow, why, is_lost: self.streams.closed(flow, id, why) },
+            Event::Closed { flow, id, why } => Arrived::Closed { why, lost: self.streams.closed(flow, id, why) },
         })
     }
 
