@@ -323,9 +323,10 @@ impl Task {
         let mut framer = Framer::default();
         let mut pace = self.rate.map(Pace::of);
         let mut buffer = vec![0; READ];
+        // When the message that has begun is to have ended.
+        let mut ends_by: Option<Instant> = None;
         loop {
-            // Only what has begun must go on soon.
-            let patience = if framer.is_amid() { limits::SIP_PATIENCE } else { limits::SIP_IDLE };
+            let patience = ends_by.map_or(limits::SIP_IDLE, |at| at.saturating_duration_since(Instant::now()));
             let length = match timeout(patience, reader.read(&mut buffer)).await {
                 Ok(Ok(length @ 1..)) => length,
                 Ok(Ok(0) | Err(_)) => return Why::Ended,
@@ -335,7 +336,10 @@ impl Task {
             loop {
                 let event = match framer.poll() {
                     Ok(None) => break,
-                    Ok(Some(Piece::Message(bytes))) => Event::Message { from: self.flow, bytes },
+                    Ok(Some(Piece::Message(bytes))) => {
+                        ends_by = None;
+                        Event::Message { from: self.flow, bytes }
+                    }
                     Ok(Some(Piece::Ping)) => {
                         // One answer is enough for pings that come faster than they are answered.
                         if pong.try_send(()).is_err() {
@@ -360,6 +364,7 @@ impl Task {
                     return Why::Ended;
                 }
             }
+            ends_by = framer.is_amid().then(|| ends_by.unwrap_or_else(|| Instant::now() + limits::SIP_PATIENCE));
         }
     }
 }
@@ -458,6 +463,21 @@ mod tests {
 
         assert_eq!(why, Why::Slow);
         assert!(after >= limits::SIP_PATIENCE && after < limits::SIP_PATIENCE * 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_comes_in_drops_has_no_more_time_than_another() {
+        let (mut theirs, mut told, _out) = connection(1000);
+        let drops = tokio::spawn(async move {
+            while theirs.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(limits::SIP_PATIENCE / 3).await;
+            }
+        });
+
+        let (why, after) = why(&mut told).await;
+
+        assert_eq!((why, after), (Why::Slow, limits::SIP_PATIENCE));
+        drops.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
