@@ -68,6 +68,8 @@ pub(super) struct Streams {
     open: HashMap<Flow, Connection>,
     /// Connections that stand for the address that their peer is reached at, too (RFC 5923).
     aliases: HashMap<Flow, Flow>,
+    /// Connections in whose place another is that goes the same way: nothing more is sent over them, and they stay until they end.
+    replaced: HashMap<u64, Connection>,
     /// Where a connection could not be opened, and until when none is tried.
     shut: HashMap<Flow, Instant>,
     events: mpsc::Sender<Event>,
@@ -118,6 +120,7 @@ impl Streams {
             tls,
             open: HashMap::new(),
             aliases: HashMap::new(),
+            replaced: HashMap::new(),
             shut: HashMap::new(),
             events,
             next: 0,
@@ -150,7 +153,7 @@ impl Streams {
     /// for, where certificates are asked for.
     pub(super) fn take(&mut self, end: EndId, stream: TcpStream, far: SocketAddr, name: PeerName) -> bool {
         let of_host = self.open.keys().filter(|flow| flow.far.ip() == far.ip()).count();
-        if self.open.len() >= limits::SIP_CONNECTIONS || of_host >= limits::SIP_CONNECTIONS_PER_HOST {
+        if self.open.len() + self.replaced.len() >= limits::SIP_CONNECTIONS || of_host >= limits::SIP_CONNECTIONS_PER_HOST {
             return false;
         }
         let flow = Flow { end, far };
@@ -209,6 +212,7 @@ impl Streams {
                 self.shut.insert(flow, now + SHUT);
             }
         }
+        self.replaced.remove(&id);
         let Some(connection) = self.open.get(&flow).filter(|connection| connection.id == id) else { return Vec::new() };
         let alias = connection.alias.filter(|way| self.aliases.get(way) == Some(&flow));
         self.forget(flow);
@@ -252,7 +256,10 @@ impl Streams {
         let (to, out) = mpsc::channel(limits::SIP_OUTGOING);
         self.next += 1;
         let id = self.next;
-        self.open.insert(flow, Connection { id, out: to, alias: None });
+        // A peer may connect from the very port that we have connected to: what is on its way over ours still comes.
+        if let Some(before) = self.open.insert(flow, Connection { id, out: to, alias: None }) {
+            self.replaced.insert(before.id, before);
+        }
         (Task { flow, id, rate: self.rate, events: self.events.clone() }, out)
     }
 
@@ -596,6 +603,20 @@ mod tests {
         let last = Flow { far: SocketAddr::new(FAR.ip(), 5079), ..FLOW };
         assert_eq!(streams.send(last, None, Bytes::from_static(b"x"), never_named), Sent::Taken);
         assert_eq!(out.try_recv().unwrap(), "x");
+    }
+
+    #[tokio::test]
+    async fn who_connects_from_the_port_that_we_have_connected_to_ends_nothing() {
+        let (mut streams, _told) = streams().await;
+        let (_ours, mut before) = streams.begin(FLOW);
+
+        let (_theirs, mut after) = streams.begin(FLOW);
+
+        assert_eq!(before.try_recv(), Err(mpsc::error::TryRecvError::Empty), "what is on its way there may still be answered");
+        assert_eq!(streams.send(FLOW, None, Bytes::from_static(b"x"), never_named), Sent::Taken);
+        assert_eq!(after.try_recv().unwrap(), "x");
+        assert!(streams.closed(FLOW, 1, Why::Ended).is_empty());
+        assert_eq!(before.try_recv(), Err(mpsc::error::TryRecvError::Disconnected));
     }
 
     #[tokio::test]
