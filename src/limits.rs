@@ -20,7 +20,8 @@ pub const TRANSACTIONS: usize = 100_000;
 /// Ends of our own: over UDP, TCP and TLS, on a handful of addresses. More: the configuration is refused.
 pub const SIP_ENDS: usize = 16;
 
-/// Connections of SIP at once: peers have a few each, and a carrier's cluster some dozens. More: they are closed at once.
+/// Connections of SIP at once: peers have a few each, and a carrier's cluster some dozens. An eighth is kept for those that we
+/// open. More: they are closed at once.
 pub const SIP_CONNECTIONS: usize = 1024;
 
 /// Connections of SIP with one host. One behind whose address many sit is a carrier's edge. More: they are closed at once.

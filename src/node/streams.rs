@@ -153,7 +153,8 @@ impl Streams {
     /// for, where certificates are asked for.
     pub(super) fn take(&mut self, end: EndId, stream: TcpStream, far: SocketAddr, name: PeerName) -> bool {
         let of_host = self.open.keys().filter(|flow| flow.far.ip() == far.ip()).count();
-        if self.open.len() + self.replaced.len() >= limits::SIP_CONNECTIONS || of_host >= limits::SIP_CONNECTIONS_PER_HOST {
+        if self.open.len() + self.replaced.len() >= limits::SIP_CONNECTIONS - KEPT || of_host >= limits::SIP_CONNECTIONS_PER_HOST
+        {
             return false;
         }
         let flow = Flow { end, far };
@@ -267,6 +268,9 @@ impl Streams {
         self.ends.get(end.index()).map_or(Transport::Udp, |end| end.transport)
     }
 }
+
+/// Connections that are kept for those that we open: whoever connects as often as may be does not keep calls from the other side.
+const KEPT: usize = limits::SIP_CONNECTIONS / 8;
 
 /// How long no connection is tried to where one could not be opened: what is sent there meanwhile is told at once to be undeliverable.
 const SHUT: Duration = Duration::from_secs(5);
@@ -617,6 +621,23 @@ mod tests {
         assert_eq!(after.try_recv().unwrap(), "x");
         assert!(streams.closed(FLOW, 1, Why::Ended).is_empty());
         assert_eq!(before.try_recv(), Err(mpsc::error::TryRecvError::Disconnected));
+    }
+
+    #[tokio::test]
+    async fn however_many_connect_we_can_connect() {
+        let (mut streams, _told) = streams().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        for nth in (1_u16..).take(limits::SIP_CONNECTIONS * 7 / 8) {
+            let ip = IpAddr::V4(Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 51, 100, 0)) + u32::from(nth)));
+            drop(streams.begin(Flow { far: SocketAddr::new(ip, nth), ..FLOW }));
+        }
+        let _client = TcpStream::connect(address).await.unwrap();
+        let (stream, far) = listener.accept().await.unwrap();
+
+        assert!(!streams.take(EndId(0), stream, far, PeerName::of_ip(far.ip())));
+
+        assert_eq!(streams.send(Flow { far: address, ..FLOW }, None, Bytes::new(), never_named), Sent::Taken);
     }
 
     #[tokio::test]
