@@ -134,12 +134,16 @@ async fn search(resolver: &TokioResolver, host: &Host) -> (Vec<Target>, Duration
     while let Some(query) = locate.query() {
         let (records, fresh) = ask(resolver, &query).await;
         fresh_for = fresh_for.min(fresh);
-        locate.answer(records);
+        match records {
+            Some(records) => locate.answer(records),
+            None => locate.failed(),
+        }
     }
     (locate.found(), fresh_for)
 }
 
-async fn ask(resolver: &TokioResolver, query: &Query) -> (Records, Duration) {
+/// Asks; nothing where nobody answers.
+async fn ask(resolver: &TokioResolver, query: &Query) -> (Option<Records>, Duration) {
     // A name with its root: no domain of this machine is put behind it.
     let absolute = |name: &str| format!("{}.", name.trim_end_matches('.'));
     let (name, types): (String, &[RecordType]) = match query {
@@ -147,7 +151,7 @@ async fn ask(resolver: &TokioResolver, query: &Query) -> (Records, Duration) {
         Query::Srv(name) => (absolute(name), &[RecordType::SRV]),
         Query::Address(name) => (absolute(name), &[RecordType::A, RecordType::AAAA]),
     };
-    let (mut data, mut fresh_for) = (Vec::new(), SELDOM);
+    let (mut data, mut fresh_for, mut is_answered) = (Vec::new(), SELDOM, true);
     for record_type in types {
         match resolver.lookup(name.as_str(), *record_type).await {
             Ok(lookup) => {
@@ -159,7 +163,7 @@ async fn ask(resolver: &TokioResolver, query: &Query) -> (Records, Duration) {
             // Whoever is asked does not answer: it may be there all the same, and is asked for again soon.
             Err(error) => {
                 tracing::debug!(%error, "name_server_failed");
-                fresh_for = OFTEN;
+                (fresh_for, is_answered) = (OFTEN, false);
             }
         }
     }
@@ -168,7 +172,7 @@ async fn ask(resolver: &TokioResolver, query: &Query) -> (Records, Duration) {
         Query::Srv(_) => Records::Srv(data.iter().filter_map(srv).collect()),
         Query::Address(_) => Records::Addresses(data.iter().filter_map(address).collect()),
     };
-    (records, fresh_for)
+    ((is_answered || !data.is_empty()).then_some(records), fresh_for)
 }
 
 fn naptr(data: &RData) -> Option<Naptr> {

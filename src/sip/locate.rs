@@ -176,6 +176,16 @@ impl Locate {
         };
     }
 
+    /// Nobody has answered the query, so that it is not known whether there are such records: but for NAPTR, which not every server knows,
+    /// nothing is found then. What a domain says by SRV is not given up for its address because an answer was lost, nor TLS for UDP.
+    pub fn failed(&mut self) {
+        if matches!(self.step, Step::Naptr) {
+            return self.answer(Records::Naptr(Vec::new()));
+        }
+        self.step = Step::Done;
+        self.found.clear();
+    }
+
     /// Returns where the name leads, the first to be tried first; at most [`PEER_ADDRESSES`].
     #[must_use]
     pub fn found(self) -> Vec<Target> {
@@ -349,6 +359,24 @@ mod tests {
         let (asked, found) = search(Locate::new("h.test", None, &[Transport::Udp], true), &answers);
 
         assert_eq!((asked.len(), found.len()), (1 + PEER_ADDRESSES, PEER_ADDRESSES));
+    }
+
+    #[test]
+    fn a_question_that_nobody_answers_is_not_one_whose_answer_is_no() {
+        let mut locate = Locate::new("h.test", None, &ALL, false);
+        locate.answer(Records::Naptr(vec![naptr(1, 1, "SIPS+D2T")]));
+        locate.failed();
+        assert_eq!((locate.query(), locate.found()), (None, vec![]), "it does not go on to UDP");
+
+        let mut locate = Locate::new("h.test", None, &[Transport::Udp], true);
+        locate.answer(Records::Srv(vec![srv(1, 1, 5060, "a.test"), srv(2, 1, 5060, "b.test")]));
+        locate.answer(at(&[1]));
+        locate.failed();
+        assert_eq!((locate.query(), locate.found()), (None, vec![]), "half of it is not all of it");
+
+        let mut locate = Locate::new("h.test", None, &[Transport::Udp], false);
+        locate.failed();
+        assert_eq!(locate.query(), Some(Query::Srv("_sip._udp.h.test".into())), "some servers do not know NAPTR");
     }
 
     #[test]
