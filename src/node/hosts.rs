@@ -117,7 +117,11 @@ async fn look_after(resolver: TokioResolver, peer: Named, tell: mpsc::Sender<Loc
 /// known by.
 fn located(peer: &Named, found: &[Target]) -> Option<Located> {
     let end_of = |target: &Target| {
-        let fits = |end: &End| end.transport == target.transport && end.address.is_ipv4() == target.address.is_ipv4();
+        let fits = |end: &End| {
+            end.transport == target.transport
+                && end.address.is_ipv4() == target.address.is_ipv4()
+                && is_elsewhere(target.address.ip(), end)
+        };
         peer.ends.iter().find(|(_, end)| fits(end)).map(|(id, _)| *id)
     };
     let transport = found.iter().find(|target| end_of(target).is_some())?.transport;
@@ -125,6 +129,13 @@ fn located(peer: &Named, found: &[Target]) -> Option<Located> {
     let ways =
         ways.filter_map(|target| Some((Flow { end: end_of(target)?, far: target.address }, target.priority, target.weight)));
     Some(Located { trunk: peer.trunk, transport, ways: ways.collect() })
+}
+
+/// Returns whether somebody else may be at an address: none that is everybody's, and none of this machine alone where we are not there, too.
+fn is_elsewhere(ip: IpAddr, end: &End) -> bool {
+    let ip = ip.to_canonical();
+    let is_everybody = ip.is_unspecified() || ip.is_multicast() || matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    !is_everybody && (!ip.is_loopback() || end.address.ip().is_loopback())
 }
 
 /// Searches where a name leads, and for how long that stays so.
@@ -196,4 +207,32 @@ const fn address(data: &RData) -> Option<IpAddr> {
         return Some(IpAddr::V4(a.0));
     }
     if let RData::AAAA(aaaa) = data { Some(IpAddr::V6(aaaa.0)) } else { None }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    /// How many ways a name has that leads to this address, where we are at that one.
+    fn ways(here: &str, far: &str) -> usize {
+        let end = End { transport: Transport::Udp, address: here.parse().unwrap() };
+        let host = Host { name: "h.test".into(), port: None, spoken: vec![Transport::Udp], is_said: true, local: None };
+        let peer = Named { trunk: None, host, ends: vec![(EndId(0), end)] };
+        let target =
+            Target { transport: Transport::Udp, address: SocketAddr::new(far.parse().unwrap(), 5060), priority: 0, weight: 1 };
+        located(&peer, &[target]).map_or(0, |located| located.ways.len())
+    }
+
+    #[test]
+    fn a_name_that_leads_to_everybody_or_to_this_machine_leads_nowhere() {
+        assert_eq!(ways("203.0.113.1:5060", "198.51.100.20"), 1);
+        for far in ["0.0.0.0", "127.0.0.1", "224.0.0.251", "255.255.255.255"] {
+            assert_eq!(ways("203.0.113.1:5060", far), 0, "{far}");
+        }
+        for far in ["::", "::1", "ff02::fb", "::ffff:127.0.0.1"] {
+            assert_eq!(ways("[2001:db8::1]:5060", far), 0, "{far}");
+        }
+        assert_eq!(ways("127.0.0.1:5060", "127.0.0.2"), 1, "where we are on the loopback ourselves, others may be");
+    }
 }
