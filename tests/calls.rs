@@ -10,6 +10,8 @@ mod bodies;
 mod emergency;
 #[path = "calls/guarded.rs"]
 mod guarded;
+#[path = "calls/offers.rs"]
+mod offers;
 #[path = "calls/registrations.rs"]
 mod registrations;
 #[path = "calls/secured.rs"]
