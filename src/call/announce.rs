@@ -59,6 +59,18 @@ impl Telling {
         is_told
     }
 
+    /// Another party is on this leg: it is to be told from the beginning, whatever the one before it heard; and whether it still can be.
+    pub(super) fn replaced(&mut self, leg: Leg) -> bool {
+        match self.of(leg) {
+            Told::Playing { .. } | Told::Yes => {
+                self.set(leg, Told::default());
+                true
+            }
+            Told::Waiting { .. } => true,
+            Told::GivenUp => false,
+        }
+    }
+
     /// Takes note that it was played to its end.
     pub(super) fn played(&mut self, leg: Leg) {
         if let Told::Playing { .. } = self.of(leg) {

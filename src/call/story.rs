@@ -65,6 +65,8 @@ pub enum Reason {
     DeadMedia,
     /// Nobody refreshed the session as agreed, and no media came from either side: the product ended the call.
     SessionExpired,
+    /// A side put another party into the call while it was recorded, who had not been told.
+    Transferred,
 }
 
 impl Reason {
@@ -98,6 +100,7 @@ impl Reason {
         Self::Stopped,
         Self::DeadMedia,
         Self::SessionExpired,
+        Self::Transferred,
     ];
 
     /// Returns the code, as it stands in the ledger and in metric labels.
@@ -132,6 +135,7 @@ impl Reason {
             Self::Stopped => "stopped",
             Self::DeadMedia => "dead-media",
             Self::SessionExpired => "session-expired",
+            Self::Transferred => "transferred",
         }
     }
 

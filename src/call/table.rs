@@ -426,6 +426,9 @@ impl Table {
             return self.refuse(server, slot, 480, Some(no_sips()), Reason::of_status(480), now);
         }
 
+        if let Some(Some(call)) = self.calls.get_mut(slot as usize) {
+            call.asserts(direction.caller(), request, &mut self.desk, now);
+        }
         let outcome = match self.calls.get_mut(slot as usize) {
             Some(Some(call)) => first_offer(call, request, &mut self.desk).or_else(|refused| {
                 // Help is worth more than being in between: its description goes as it came.
@@ -631,6 +634,9 @@ impl Table {
         } else {
             Kind::Other
         };
+        if matches!(method, Method::Invite | Method::Update) {
+            call.asserts(sender, request, &mut self.desk, now);
+        }
         if method == Method::Refer {
             self.referred(slot, sender, request, now);
         }
@@ -768,6 +774,9 @@ impl Table {
             }
             if let (Kind::First, Some(at), 200..) = (kind, dialog, status) {
                 call.accept(at, &response, &mut self.desk, now);
+            }
+            if status >= 200 && kind != Kind::Bye {
+                call.asserts(from.other(), &response, &mut self.desk, now);
             }
             let refreshes = response.cseq().is_ok_and(|cseq| matches!(cseq.method, Method::Invite | Method::Update));
             if status >= 200 && refreshes {

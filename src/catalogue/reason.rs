@@ -101,6 +101,9 @@ reasons! {
     /// Nobody refreshed the session, and no media came.
     SessionExpired = "session-expired",
         "Nobody refreshed the session as the parties had agreed (RFC 4028), and no media came from either side: the proxy ended the call; what was recorded until then, if anything, was kept.";
+    /// A side put another party into the call while it was recorded.
+    Transferred = "transferred",
+        "A side put another party into the call, who had not been told; recording ended there, and what was recorded until then was kept.";
     /// The product was killed while the call went on, unrecorded.
     Interrupted = "interrupted", "The proxy was killed, or lost power, while the call went on; nothing of it was recorded.";
 }

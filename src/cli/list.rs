@@ -194,7 +194,8 @@ fn weight(reason: Reason) -> Style {
         | Reason::BadOffer
         | Reason::Stopped
         | Reason::DeadMedia
-        | Reason::SessionExpired => Style::Care,
+        | Reason::SessionExpired
+        | Reason::Transferred => Style::Care,
         Reason::InProgress
         | Reason::Recorded
         | Reason::Withdrawn

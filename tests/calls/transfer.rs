@@ -254,6 +254,65 @@ fn a_transfer_within_the_call_while_it_is_asked_has_the_new_party_told_and_not_t
 }
 
 #[test]
+fn another_party_that_its_side_asserts_is_told_from_the_beginning_while_the_call_is_asked() {
+    for method in ["INVITE", "UPDATE"] {
+        let mut world = World::with(Mode::OptIn);
+        world.call_is_up();
+        let announced = world.announced();
+        world.pbx_asserts("UPDATE", 2, "<sip:+4930100@pbx.example>");
+        assert_eq!(world.announced(), [], "who is there is known from here on");
+        // The PBX's party has heard all, the trunk's is still being told.
+        world.played(&announced[0]);
+
+        world.pbx_asserts(method, 3, "\"New\" <sip:101@192.0.2.10>, <tel:+4930101>");
+
+        let anew = world.announced();
+        assert_eq!(anew.iter().map(|a| a.leg).collect::<Vec<_>>(), [Leg::Pbx], "{method}");
+        world.played(&announced[1]);
+        world.trunk_sends("INFO", 2, "b", "Content-Type: application/dtmf-relay\r\n", "Signal=1\r\n");
+        assert_eq!(world.recorded_since(), 0, "the new one has not heard it yet");
+        world.played(&anew[0]);
+        assert_eq!(world.recorded_since(), 1, "{method}");
+    }
+}
+
+#[test]
+fn another_party_that_was_not_told_is_not_recorded() {
+    let mut world = World::recorded_call();
+    world.pbx_asserts("UPDATE", 2, "<tel:+4930100>");
+    world.pbx_asserts("UPDATE", 3, "<sip:030100@192.0.2.10>");
+    world.pbx_asserts("UPDATE", 4, "<sip:anonymous@anonymous.invalid>");
+    assert_eq!(world.recording(), ["record"], "the same one, written in another way, or nobody");
+
+    world.pbx_asserts("INVITE", 5, "<sip:101@192.0.2.10>");
+
+    assert_eq!(world.recording(), ["record", "end Transferred"]);
+    assert_eq!((world.last_story().reason, world.last_story().leg), (Reason::Transferred, Some(Leg::Pbx)));
+    assert!(world.last_story().recording.is_some(), "what was recorded stays");
+    assert_eq!((world.announced(), world.table.count()), (vec![], 1), "the call goes on");
+}
+
+#[test]
+fn whom_the_answer_to_an_invite_asserts_is_there_too() {
+    let mut world = World::with(Mode::Announce);
+    world.pbx_calls(&offer("192.0.2.10", 4000, "0 101"));
+    world.trunk_answers_as("<tel:+4930200>", 200);
+    world.pbx_acks("b");
+    for announcing in world.announced() {
+        world.played(&announcing);
+    }
+
+    world.pbx_sends("INVITE", 2, "b", "Content-Type: application/sdp\r\n", &offer("192.0.2.10", 4000, "0 101"));
+    world.trunk_answers_as("<tel:+4930200>", 200);
+    assert_eq!(world.recording(), ["record"]);
+    world.pbx_sends("INVITE", 3, "b", "Content-Type: application/sdp\r\n", &offer("192.0.2.10", 4000, "0 101"));
+    world.trunk_answers_as("<tel:+4930299>", 200);
+
+    assert_eq!(world.recording(), ["record", "end Transferred"]);
+    assert_eq!(world.last_story().leg, Some(Leg::Trunk));
+}
+
+#[test]
 fn a_redirection_passes_with_its_contacts_and_the_call_is_told_to_have_failed() {
     let mut world = World::with(Mode::Announce);
     world.pbx_calls(&offer("192.0.2.10", 4000, "0"));
@@ -277,6 +336,22 @@ impl World {
         assert_eq!(world.recorded_since(), 1);
         world.out.retain(|output| !matches!(output, Output::Record { .. }));
         world
+    }
+
+    /// The PBX says who is there, and is answered.
+    fn pbx_asserts(&mut self, method: &str, cseq: u32, identity: &str) {
+        let (lines, sdp) = match method {
+            "INVITE" => ("Content-Type: application/sdp\r\n", offer("192.0.2.10", 4000, "0 101")),
+            _ => ("", String::new()),
+        };
+        self.pbx_sends(method, cseq, "b", &format!("P-Asserted-Identity: {identity}\r\n{lines}"), &sdp);
+        let answer = if sdp.is_empty() { sdp } else { offer("198.51.100.20", 6000, "0 101") };
+        self.trunk_answers(200, "b", &answer);
+    }
+
+    fn trunk_answers_as(&mut self, identity: &str, status: u16) {
+        let text = self.answer(status, "b", &offer("198.51.100.20", 6000, "0 101"));
+        self.datagram(TRUNK, &text.replacen("Contact:", &format!("P-Asserted-Identity: {identity}\r\nContact:"), 1));
     }
 
     /// Another phone of the PBX calls the trunk's party, in the place of the one in call 0.

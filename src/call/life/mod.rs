@@ -7,6 +7,7 @@
 //! ```
 
 mod described;
+mod identity;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,8 @@ use crate::sip::Flow;
 use crate::time::Moment;
 use crate::vault::EndReason;
 use crate::wire::sip::Message;
+
+use identity::Identity;
 
 pub(super) use described::{NotAnchored, Role};
 
@@ -81,6 +84,8 @@ pub(super) struct Call {
     /// When an answered call without its ACK is given up (RFC 3261 §13.3.1.4: 64·T1).
     unacknowledged_at: Option<Moment>,
     timer: SessionTimer,
+    /// Whom each side has asserted last ([`Leg::index`]).
+    asserted: [Option<Identity>; 2],
     /// What one of its parties heard in the call that this one goes on from.
     pub(super) heard: Option<Heard>,
     /// Its policy is that of the call which it goes on from, whatever trunk it takes.
@@ -162,6 +167,7 @@ impl Call {
             was_granted: false,
             unacknowledged_at: None,
             timer: SessionTimer::default(),
+            asserted: [None, None],
             heard: None,
             keeps_policy: false,
             is_transferred: false,
