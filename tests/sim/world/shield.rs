@@ -201,7 +201,9 @@ fn keying(key: &Crypto) -> Keying {
 }
 
 fn says_keys(bytes: &[u8]) -> bool {
-    Message::read(bytes).is_some_and(|message| !message.keys().is_empty() || message.body.contains("RTP/SAVP"))
+    // A line that is rejected keeps its profile, and has neither a port nor keys.
+    let is_secure = |line: &str| line.starts_with("m=") && !line.starts_with("m=audio 0 ") && line.contains("RTP/SAVP");
+    Message::read(bytes).is_some_and(|message| !message.keys().is_empty() || message.body.lines().any(is_secure))
 }
 
 /// A message as if nobody encrypted; nothing where it says no keys.
