@@ -293,6 +293,30 @@ fn refuse_over(calls: &mut Calls, from: Flow, invite: &Message, status: u16) {
 }
 
 #[test]
+fn what_a_dialog_says_is_taken_from_its_own_trunk_and_from_no_other() {
+    let mut calls = calls(|_, _| {});
+    calls.arrive(TRUNK, invite("c", TRUNK, "company.test").as_bytes());
+    let invited = invited(&mut calls, PBX);
+    calls.arrive(PBX, answer(&invited, 200, "b", &sdp("192.0.2.10", 6000)).as_bytes());
+    calls.sent.clear();
+    let says = |from: &str, method: &str, cseq: u32| {
+        format!(
+            "{method} sip:b@192.0.2.10:5060 SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{method}{cseq}\r\nRoute: <sip:203.0.113.1:5060;lr>\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:100@{TRUNK}>;tag=a\r\nTo: <sip:x>;tag=b\r\nCall-ID: c\r\nCSeq: {cseq} {method}\r\nContent-Length: 0\r\n\r\n"
+        )
+    };
+
+    for (method, cseq) in [("ACK", 1), ("BYE", 2), ("INFO", 3)] {
+        calls.arrive(SECOND, says(SECOND, method, cseq).as_bytes());
+    }
+
+    assert!(calls.take(PBX).is_empty(), "with all tags right, the PBX hears of none of it");
+    assert_eq!((calls.table.tallies().not_of_the_dialog, calls.table.count()), (3, 1));
+    calls.arrive(TRUNK, says(TRUNK, "ACK", 1).as_bytes());
+    assert_eq!(calls.lines(PBX), ["ACK"]);
+}
+
+#[test]
 fn trunks_of_one_priority_share_the_calls() {
     let mut calls = calls(|_, trunks| trunks[1].1.routing.priority = 0);
     let mut firsts = [0, 0];

@@ -552,7 +552,7 @@ impl Table {
         now: Moment,
     ) {
         let method = request.method();
-        let found = self.find(request, to_tag);
+        let found = self.find(request, to_tag, source, came);
         let Some((slot, dialog, sender)) = found else {
             // A dialog that we do not know: its media cannot be anchored, so it may not begin a new description through us; what
             // carries none passes, so that a call which outlived a restart can be hung up.
@@ -567,10 +567,7 @@ impl Table {
             }
             return;
         };
-        let trunk_of_call = self.calls.get(slot as usize).and_then(Option::as_ref).map(|call| call.trunk_at);
-        let is_its_own = |at| Some(at) == trunk_of_call || trunk_of_call.is_some_and(|of_call| self.desk.may_be(of_call, came));
-        let is_other_trunk = trunk_of(source).is_some_and(|at| !is_its_own(at));
-        if sender != source.leg() || is_other_trunk {
+        if !self.is_spoken_by(slot, sender, source, came) {
             // Somebody speaks in the other party's name: a forged BYE, say.
             self.desk.tallies.not_of_the_dialog += 1;
             self.desk.stack.handle(sip::Input::Reply { server, status: 481, extra: Vec::new() }, now);
@@ -661,14 +658,19 @@ impl Table {
 
     fn on_ack(&mut self, server: ServerKey, request: &Message, from: Flow, now: Moment) {
         let Some(source) = self.desk.source(from) else { return };
-        let found = request.to().ok().and_then(|to| to.tag()).and_then(|to_tag| self.find(request, to_tag));
-        let Some((slot, dialog, sender)) = found.filter(|&(_, _, sender)| sender == source.leg()) else {
+        let found = request.to().ok().and_then(|to| to.tag()).and_then(|to_tag| self.find(request, to_tag, source, from));
+        let Some((slot, dialog, sender)) = found else {
             let (leg, trunk) = (source.leg().other(), trunk_of(source).or_else(|| self.desk.trunk_at_next_hop(request)));
             let best = self.desk.best(leg, trunk, now);
             let to = self.desk.target(request, leg, trunk, Within::Dialog, best);
             self.desk.stack.handle(sip::Input::Forward { server, to, body: without_media(request) }, now);
             return;
         };
+        if !self.is_spoken_by(slot, sender, source, from) {
+            // Nobody answers an ACK: it is forgotten.
+            self.desk.tallies.not_of_the_dialog += 1;
+            return self.desk.stack.handle(sip::Input::Reply { server, status: 481, extra: Vec::new() }, now);
+        }
         let Some(Some(call)) = self.calls.get_mut(slot as usize) else { return };
         let (trunk_at, way) = (call.trunk_at, call.way_to(sender.other()));
         let mut body = without_media(request).filter(|_| !call.is_past_us);
@@ -847,13 +849,24 @@ impl Table {
 
     // ── calls ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    /// Returns the call, the dialog and the leg whose tag the sender used.
-    fn find(&self, request: &Message, to_tag: &[u8]) -> Option<(u32, usize, Leg)> {
+    /// Returns the call, the dialog and the leg whose tag the sender used; of two calls with the same tags, as where a trunk sends a call of
+    /// the PBX's back, the one in which they are the sender's.
+    fn find(&self, request: &Message, to_tag: &[u8], source: Source, came: Flow) -> Option<(u32, usize, Leg)> {
         let from_tag = request.from().ok().and_then(|from| from.tag()).unwrap_or_default();
-        self.by_call_id.get(request.call_id().ok()?)?.iter().find_map(|&slot| {
+        let mut found = self.by_call_id.get(request.call_id().ok()?)?.iter().filter_map(|&slot| {
             let call = self.calls.get(slot as usize)?.as_ref()?;
             call.dialog_of_request(from_tag, to_tag).map(|(dialog, sender)| (slot, dialog, sender))
-        })
+        });
+        let first = found.next()?;
+        let is_spoken = |&(slot, _, sender): &(u32, usize, Leg)| self.is_spoken_by(slot, sender, source, came);
+        Some(if is_spoken(&first) { first } else { found.find(is_spoken).unwrap_or(first) })
+    }
+
+    /// Whether the party on this leg of a call is who sends this way.
+    fn is_spoken_by(&self, slot: u32, sender: Leg, source: Source, came: Flow) -> bool {
+        let trunk_of_call = self.calls.get(slot as usize).and_then(Option::as_ref).map(|call| call.trunk_at);
+        let is_its_own = |at| Some(at) == trunk_of_call || trunk_of_call.is_some_and(|of_call| self.desk.may_be(of_call, came));
+        sender == source.leg() && trunk_of(source).is_none_or(is_its_own)
     }
 
     fn operate(&mut self, call: CallId, deed: Deed, now: Moment) {
