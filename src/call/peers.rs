@@ -76,7 +76,9 @@ impl Peer {
     /// Returns whether a request may be sent to this address on the peer's behalf: its own host, or one of its networks.
     #[must_use]
     pub fn owns(&self, target: SocketAddr) -> bool {
-        self.ways().chain(self.routing.former.iter().copied()).any(|way| way.far.ip() == target.ip()) || self.may_be(target)
+        // Who was not looked up yet has no address, and no other has none.
+        let is_its_own = |way: Flow| way.far.ip() == target.ip() && !target.ip().is_unspecified();
+        self.ways().chain(self.routing.former.iter().copied()).any(is_its_own) || self.may_be(target)
     }
 }
 

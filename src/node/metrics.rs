@@ -165,7 +165,7 @@ impl Metrics {
             ),
             sip_connections_ended: counters(
                 "mitschnitt_sip_connections_ended_total",
-                "Connections that ended, by why: not opened, ended by the peer, idle, too slow.",
+                "Connections that ended, by why: not opened, not let in, ended by the peer, idle, too slow.",
                 &["why"],
             ),
             certificates_refused: counter(

@@ -623,8 +623,8 @@ fn too_few_files(files: u64, pairs: usize) -> Option<u64> {
 /// Files of a recorded call with one audio line: two pairs of sockets, and the recording.
 const FILES_PER_CALL: u64 = 5;
 
-/// Files of the process itself, with the stock of ports: two pairs for each of [`limits::PORT_STOCK`], and some dozens.
-const OWN_FILES: u64 = 4 * limits::PORT_STOCK as u64 + 64;
+/// Files of the process itself, with the stock of ports: two pairs for each of [`limits::PORT_STOCK`], the connections of SIP, and some dozens.
+const OWN_FILES: u64 = 4 * limits::PORT_STOCK as u64 + limits::SIP_CONNECTIONS as u64 + 64;
 
 /// A core dump would hold voices, numbers and keys: the kernel writes none of this process.
 fn leave_no_core() {

@@ -39,6 +39,8 @@ pub(super) enum Event {
 pub(super) enum Why {
     /// It was never there: refused, timed out, or the handshake failed.
     NotOpened,
+    /// A peer opened it, and its handshake failed or its certificate is not its own.
+    NotLetIn,
     /// The other end closed it, or it broke.
     Ended,
     /// Nothing came for [`limits::SIP_IDLE`].
@@ -51,6 +53,7 @@ impl Why {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::NotOpened => "not-opened",
+            Self::NotLetIn => "not-let-in",
             Self::Ended => "ended",
             Self::Idle => "idle",
             Self::Slow => "slow",
@@ -158,6 +161,7 @@ impl Streams {
             return false;
         }
         let flow = Flow { end, far };
+        prompt(&stream);
         let (task, out) = self.begin(flow);
         match (self.transport(end), &self.tls) {
             (Transport::Tls, Some(tls)) => {
@@ -169,11 +173,11 @@ impl Streams {
                         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
                         shown.is_none_or(|shown| name.is_in(shown))
                     });
-                    task.run(stream, out).await;
+                    task.run(stream, Why::NotLetIn, out).await;
                 }));
             }
             (Transport::Tls, None) | (Transport::Tcp | Transport::Udp, _) => {
-                drop(tokio::spawn(task.run(Some(stream), out)));
+                drop(tokio::spawn(task.run(Some(stream), Why::NotLetIn, out)));
             }
         }
         true
@@ -207,6 +211,7 @@ impl Streams {
     /// Takes note that a connection is over. Returns the ways that led over it until now: what was to be delivered by them was not.
     pub(super) fn closed(&mut self, flow: Flow, id: u64, why: Why) -> Vec<Flow> {
         if why == Why::NotOpened {
+            // Only where we wanted to go: what a peer's failed handshake came from is a port of the moment.
             let now = Instant::now();
             self.shut.retain(|_, until| *until > now);
             if self.shut.len() < limits::SIP_CONNECTIONS {
@@ -245,9 +250,9 @@ impl Streams {
             match (tcp, connector) {
                 (Some(tcp), Some((connector, name))) => {
                     let stream = timeout(limits::SIP_PATIENCE, connector.connect(name, tcp)).await.ok().and_then(Result::ok);
-                    task.run(stream, out).await;
+                    task.run(stream, Why::NotOpened, out).await;
                 }
-                (tcp, _) => task.run(tcp, out).await,
+                (tcp, _) => task.run(tcp, Why::NotOpened, out).await,
             }
         }));
         true
@@ -302,7 +307,16 @@ async fn open(here: IpAddr, far: SocketAddr, dscp: u8) -> io::Result<TcpStream> 
         tracing::debug!(%error, "sip_not_marked");
     }
     socket.bind(SocketAddr::new(here, 0))?;
-    socket.connect(far).await
+    let stream = socket.connect(far).await?;
+    prompt(&stream);
+    Ok(stream)
+}
+
+/// Has each message sent at once: one that waits for the acknowledgement of the one before is late by the peer's delay.
+fn prompt(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "sip_not_prompt");
+    }
 }
 
 /// One connection's own task.
@@ -315,9 +329,9 @@ struct Task {
 
 impl Task {
     /// Carries a connection until it ends; tells that it did.
-    async fn run<S: AsyncRead + AsyncWrite>(self, stream: Option<S>, out: mpsc::Receiver<Bytes>) {
+    async fn run<S: AsyncRead + AsyncWrite>(self, stream: Option<S>, absent: Why, out: mpsc::Receiver<Bytes>) {
         let why = match stream {
-            None => Why::NotOpened,
+            None => absent,
             Some(stream) => {
                 let (reader, writer) = tokio::io::split(stream);
                 let (pong, pings) = mpsc::channel(1);
@@ -445,7 +459,7 @@ mod tests {
         let (theirs, ours) = tokio::io::duplex(room);
         let (events, told) = mpsc::channel(16);
         let (out, to_send) = mpsc::channel(limits::SIP_OUTGOING);
-        drop(tokio::spawn(Task { flow: FLOW, id: 1, rate: Rate::per_s(10), events }.run(Some(ours), to_send)));
+        drop(tokio::spawn(Task { flow: FLOW, id: 1, rate: Rate::per_s(10), events }.run(Some(ours), Why::NotOpened, to_send)));
         (theirs, told, out)
     }
 

@@ -225,6 +225,8 @@ impl Call {
         }
         self.keys_to_callee.clear();
         (self.trunk_at, self.trunk, self.policy) = (at, trunk, policy);
+        // Whether its media can be anchored is seen anew.
+        self.is_past_us = false;
     }
 
     // ── dialogs ────────────────────────────────────────────────────────────────────────────────────────────────────
