@@ -86,7 +86,7 @@ impl Bucket {
 
 /// The buckets of all sources: so much memory, whatever comes.
 ///
-/// A source may lie in one of [`WAYS`] places, which follow from its address and a seed, so that nobody can aim at another's. Where these are
+/// A source may lie in one of `WAYS` places, which follow from its address and a seed, so that nobody can aim at another's. Where these are
 /// taken, it takes over the bucket that has most left, as it stands: a source that sends little yields its place, and who comes by many
 /// addresses gains nothing by it.
 #[derive(Debug)]
