@@ -10,7 +10,7 @@
 //! So neither telephones nor model know of it: what is said, relayed and recorded must be as if nobody encrypted. The ciphers are the
 //! product's own, which `tests/srtp.rs` holds to libsrtp's vectors.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
@@ -28,8 +28,10 @@ pub struct Shield {
     secured: [bool; 2],
     /// What each telephone seals with, by where it takes its media.
     sealers: BTreeMap<SocketAddr, Sealer>,
-    /// What was sealed and has not arrived yet, as it was before.
+    /// What was sealed and the box has not read yet, as it was before.
     under_way: HashMap<Bytes, Bytes>,
+    /// The telephones whose keys have reached the box.
+    known: BTreeSet<SocketAddr>,
     /// By how much the numbers of a source are shifted.
     shifts: BTreeMap<u32, u16>,
     /// What the box said that it seals with at a port, the newest last.
@@ -47,6 +49,7 @@ impl Shield {
             secured,
             sealers: BTreeMap::new(),
             under_way: HashMap::new(),
+            known: BTreeSet::new(),
             shifts: BTreeMap::new(),
             openers: BTreeMap::new(),
             offered: BTreeMap::new(),
@@ -75,13 +78,18 @@ impl Shield {
         Datagram { bytes, ..datagram }
     }
 
-    /// What the model is to see of a datagram that reaches the box: nothing where it is no packet of a telephone's, or came before.
+    /// What the model is to see of a datagram that reaches the box: nothing where it is no packet of a telephone's, or the box has read
+    /// it before. What comes ahead of its key is lost on the box, which reads the first copy that comes after it.
     pub fn seen(&mut self, datagram: &Datagram) -> Option<Datagram> {
         let Some(_) = self.side(datagram.from) else { return Some(datagram.clone()) };
+        let phone = SocketAddr::new(datagram.from.ip(), datagram.from.port() & !1);
         let bytes = if datagram.to == box_sip() {
+            self.known.extend(Message::read(&datagram.bytes).and_then(|message| message.phone()));
             without_keys(&datagram.bytes).map_or_else(|| datagram.bytes.clone(), Bytes::from)
-        } else {
+        } else if self.known.contains(&phone) {
             self.under_way.remove(&datagram.bytes)?
+        } else {
+            self.under_way.get(&datagram.bytes)?.clone()
         };
         Some(Datagram { bytes, ..datagram.clone() })
     }
@@ -144,7 +152,7 @@ impl Shield {
     /// A message of a telephone with its key in the description; nothing where there is none.
     fn with_key(&self, leg: Leg, bytes: &[u8]) -> Option<Vec<u8>> {
         let message = Message::read(bytes)?;
-        let phone = SocketAddr::new(message.origin()?, message.port()?);
+        let phone = message.phone()?;
         let wanted = suite_of(phone);
         let peer = (leg, message.call_id.to_owned(), message.tag(if message.is_request { "To" } else { "From" }));
         let tag = self.offered.get(&peer).and_then(|keys| keys.iter().find(|key| *key.suite() == wanted)).map_or(1, Crypto::tag);
@@ -250,6 +258,11 @@ impl<'b> Message<'b> {
         line.rsplit(' ').next()?.parse().ok()
     }
 
+    /// Where it takes its media.
+    fn phone(&self) -> Option<SocketAddr> {
+        Some(SocketAddr::new(self.origin()?, self.port()?))
+    }
+
     fn port(&self) -> Option<u16> {
         let line = self.body.lines().find_map(|line| line.strip_prefix("m=audio "))?;
         line.split(' ').next()?.parse().ok()
@@ -286,7 +299,12 @@ mod tests {
 
         assert!(sent.bytes.len() > said.bytes.len() && !sent.bytes.ends_with(b"VOICE"));
         let cut = Datagram { bytes: sent.bytes.slice(..20), ..sent.clone() };
-        assert_eq!((shield.seen(&cut), shield.seen(&sent), shield.seen(&sent)), (None, Some(said), None));
+        // Twice ahead of the key; once, and not again, after it.
+        assert_eq!((shield.seen(&cut), shield.seen(&sent), shield.seen(&sent)), (None, Some(said.clone()), Some(said.clone())));
+        let offer = invite("RTP/AVP", "").replace("20000", "10000");
+        let offer = shield.seals(datagram(PHONE, "192.0.2.1:5060", offer.as_bytes()));
+        assert!(shield.seen(&offer).is_some());
+        assert_eq!((shield.seen(&sent), shield.seen(&sent)), (Some(said), None));
     }
 
     #[test]

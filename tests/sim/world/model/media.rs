@@ -92,10 +92,9 @@ impl Press {
 }
 
 impl Flow {
-    /// Whether this very packet came before, not long ago.
-    fn has_just_heard(&self, bytes: &[u8]) -> bool {
-        let packet = hash(bytes);
-        self.heard.iter().rev().take(64).any(|heard| heard.packet == packet)
+    /// Whether a packet with this number came from its source before, not long ago: this very one, or one that was mangled on the way.
+    fn has_just_heard(&self, rtp: &Rtp<'_>) -> bool {
+        self.heard.iter().rev().take(64).any(|heard| (heard.ssrc, heard.sequence) == (rtp.ssrc, rtp.sequence))
     }
 }
 
@@ -131,8 +130,8 @@ impl Call {
             return Ok(());
         };
         let (kind, due) = self.verdict(at, leg, port, peer, &rtp, rules);
-        // One packet twice under one key is one keystream twice (RFC 3711 §9.1): to a side with SRTP only the first must go out.
-        let may_go = !rules.secured[leg.other().index()] || !self.flows[leg.index()].has_just_heard(bytes);
+        // Two packets with one number are one keystream twice (RFC 3711 §9.1): to a side with SRTP only the first must go out.
+        let may_go = !rules.secured[leg.other().index()] || !self.flows[leg.index()].has_just_heard(&rtp);
         let due = due.filter(|_| may_go);
         self.pressed(at, leg, peer, &rtp, kind);
         let payload = hash(rtp.payload);

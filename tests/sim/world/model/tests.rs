@@ -368,6 +368,23 @@ fn a_held_party_is_not_owed_its_packets_and_after_the_resume_it_is() {
 }
 
 #[test]
+fn of_two_packets_with_one_number_a_side_with_srtp_is_owed_the_first_alone() {
+    for (sequence, secured, is_owed) in [(777, true, false), (778, true, true), (777, false, true)] {
+        let mut stage = Stage::calls("+49305555");
+        stage.model.rules.secured[Leg::Pbx.index()] = secured;
+        stage.talks(10);
+        stage.rests(60);
+        stage.media(Way::In, Leg::Trunk, &rtp(777, &voice(7, 1, 0, 777)));
+        stage.media(Way::Out, Leg::Pbx, &rtp(777, &voice(7, 1, 0, 777)));
+        // As it is when it was mangled on the way, and comes again.
+        stage.media(Way::In, Leg::Trunk, &rtp(sequence, &voice(7, 1, 0, 778)));
+        stage.rests(10);
+        stage.hangs_up(Leg::Pbx);
+        if is_owed { stage.breaks("not-forwarded") } else { stage.passes() }
+    }
+}
+
+#[test]
 fn an_announcement_that_begins_a_stream_of_its_own_is_caught() {
     let mut stage = Stage::calls("+49301555");
     stage.talks(3);
