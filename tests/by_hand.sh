@@ -1,4 +1,4 @@
-# What tests/forged.sh and tests/soak.sh have in common: the release build with deploy/lab.toml, and calls through it. To be sourced from the
+# What tests/lab.sh, tests/forged.sh and tests/soak.sh have in common: the release build with deploy/lab.toml, and calls through it. To be sourced from the
 # project's root; LAB names the lab's folder.
 lab=$(realpath "${LAB:-../shared/lab}")
 [ -f "$lab/sipcalls.py" ] || { printf 'error: no sipcalls.py in %s\n  name the folder: LAB=FOLDER %s\n' "$lab" "$0" >&2; exit 2; }
@@ -12,7 +12,8 @@ program="${PROGRAM:-${CARGO_TARGET_DIR:-$PWD/target}/release/mitschnitt}"
 work=$(mktemp -d)
 # Beside the one it is made of, for it names files from there.
 config="$PWD/deploy/.by-hand.toml"
-cp deploy/lab.toml "$config"
+# IO says how the media threads speak with the kernel.
+sed "s/^\[media\]/[media]\nio = \"${IO:-epoll}\"/" deploy/lab.toml >"$config"
 proxy=
 others=()
 ended() {
