@@ -225,10 +225,7 @@ fn settings_of(section: &str) -> &'static [&'static str] {
 fn sip(section: &Section<'_>, notes: &mut Notes) -> SipRead {
     let listen = address::ends(section, "listen", notes);
     let words = [("drop", Strangers::Drop), ("forbid", Strangers::Forbid)];
-    let strangers = match section.line_of("strangers", notes) {
-        None => Some(Strangers::Drop),
-        Some(_) => section.word("strangers", &words, notes).map(|found| found.value),
-    };
+    let strangers = section.word_or("strangers", &words, Strangers::Drop, notes);
     SipRead {
         listen,
         strangers,
@@ -294,10 +291,7 @@ fn tls(document: &Section<'_>, sip: Option<&SipRead>, notes: &mut Notes) -> Opti
         Some(_) => section.text("authorities", "\"/etc/ssl/certs/ca-certificates.crt\"", notes).map(|found| found.value.into()),
     };
     let words = [("not-asked-for", Clients::Anybody), ("required", Clients::Certified)];
-    let clients = match section.line_of("client_certificates", notes) {
-        None => Some(Clients::Anybody),
-        Some(_) => section.word("client_certificates", &words, notes).map(|found| found.value),
-    };
+    let clients = section.word_or("client_certificates", &words, Clients::Anybody, notes);
     let line = section.line;
     Some(Some(TlsFiles {
         certificate: certificate?.value.into(),
@@ -413,10 +407,7 @@ fn media(section: &Section<'_>, notes: &mut Notes) -> MediaRead {
             .and_then(|found| usize::try_from(found.value).ok()),
     };
     let words = [("epoll", MediaIo::Epoll), ("io_uring", MediaIo::IoUring)];
-    let io = match section.line_of("io", notes) {
-        None => Some(MediaIo::Epoll),
-        Some(_) => section.word("io", &words, notes).map(|found| found.value),
-    };
+    let io = section.word_or("io", &words, MediaIo::Epoll, notes);
     let addresses = pbx.zip(trunk).map(|(pbx, trunk)| [pbx.value, trunk.value]);
     let dscp = dscp(section, MEDIA_DSCP, notes);
     MediaRead { addresses, ports, threads, io, dscp, dead: dead(section, notes) }
@@ -434,10 +425,7 @@ fn dead(section: &Section<'_>, notes: &mut Notes) -> Option<Option<DeadMedia>> {
         Some(_) => section.number("dead_after_s", 10..=86_400, "of seconds", notes).map(|found| found.value),
     };
     let words = [("mark", Some(WhenDead::Mark)), ("end", Some(WhenDead::End)), ("ignore", None)];
-    let then = match section.line_of("when_dead", notes) {
-        None => Some(Some(WhenDead::Mark)),
-        Some(_) => section.word("when_dead", &words, notes).map(|found| found.value),
-    };
+    let then = section.word_or("when_dead", &words, Some(WhenDead::Mark), notes);
     let after = Duration::from_secs(after_s?);
     then.map(|then| then.map(|then| DeadMedia { after, then }))
 }

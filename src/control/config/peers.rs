@@ -100,10 +100,7 @@ pub(super) fn peer(section: &Section<'_>, notes: &mut Notes) -> PeerRead {
     let tls_name = tls_name(section, transport, notes);
     let networks = address::networks(section, "networks", notes);
     let words = [("strict", Latching::Strict), ("learn", Latching::Learn)];
-    let latching = match section.line_of("latching", notes) {
-        None => Some(Latching::Strict),
-        Some(_) => section.word("latching", &words, notes).map(|found| found.value),
-    };
+    let latching = section.word_or("latching", &words, Latching::Strict, notes);
     let media_networks = address::networks(section, "media_networks", notes);
     if let Some(all) = media_networks.iter().find(|network| network.value.prefix() == 0) {
         notes.warning(
@@ -115,14 +112,8 @@ pub(super) fn peer(section: &Section<'_>, notes: &mut Notes) -> PeerRead {
     let media_as_line = section.line_of("media_as", notes);
     let media_as = media_as(section, transport, notes);
     let spreads = [("in-order", Spread::InOrder), ("evenly", Spread::Evenly)];
-    let spread = match section.line_of("spread", notes) {
-        None => Some(Spread::InOrder),
-        Some(_) => section.word("spread", &spreads, notes).map(|found| found.value),
-    };
-    let takes_calls = match section.line_of("takes_calls", notes) {
-        None => Some(true),
-        Some(_) => section.word("takes_calls", &[("yes", true), ("no", false)], notes).map(|found| found.value),
-    };
+    let spread = section.word_or("spread", &spreads, Spread::InOrder, notes);
+    let takes_calls = section.word_or("takes_calls", &[("yes", true), ("no", false)], true, notes);
     let priority = small(section, "priority", notes);
     let weight = small(section, "weight", notes).map(|weight| weight.unwrap_or(1));
     let options_every = options_every(section, notes);
@@ -311,10 +302,7 @@ pub(super) fn trunks(document: &Section<'_>, notes: &mut Notes) -> Vec<(TrunkNam
 /// heeded or contacts pass as they came, its calls go past us and nobody sees it.
 fn registrations(section: &Section<'_>, notes: &mut Notes) -> Option<Registrations> {
     let words = [("contact", Registrations::Contact), ("path", Registrations::Path), ("as-they-come", Registrations::AsTheyCome)];
-    match section.line_of("registrations", notes) {
-        None => Some(Registrations::Contact),
-        Some(_) => section.word("registrations", &words, notes).map(|found| found.value),
-    }
+    section.word_or("registrations", &words, Registrations::Contact, notes)
 }
 
 /// Settles by which of our ends each peer is spoken to, and notes what cannot be, or cannot be told apart.

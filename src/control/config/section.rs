@@ -198,6 +198,14 @@ impl<'d> Section<'d> {
         self.one_of(key, &found.value, found.line, words, notes).map(|value| Found { value, line: found.line })
     }
 
+    /// Returns what a setting's word means, and `default` where the setting is not there; nothing where it is none of these.
+    pub(super) fn word_or<T: Copy>(&self, key: &str, words: &[(&str, T)], default: T, notes: &mut Notes) -> Option<T> {
+        match self.line_of(key, notes) {
+            None => Some(default),
+            Some(_) => self.word(key, words, notes).map(|found| found.value),
+        }
+    }
+
     /// Returns what a word means, where it is one of these.
     pub(super) fn one_of<T: Copy>(
         &self,
