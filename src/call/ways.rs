@@ -82,8 +82,6 @@ pub struct Reached {
 #[derive(Debug)]
 pub(super) struct Ways {
     all: Vec<Way>,
-    /// Requests of OPTIONS that were made.
-    asked: u64,
 }
 
 #[derive(Debug)]
@@ -132,7 +130,7 @@ impl Ways {
                 all.push(Way::new(trunk, (flow, priority, 1), peer.routing.options_every, all.len(), now));
             }
         }
-        Self { all, asked: 0 }
+        Self { all }
     }
 
     /// A peer's name leads to these ways now, each with its priority and weight. What is known of those that it led to before stays known.
@@ -214,7 +212,6 @@ impl Ways {
             };
             way.next = Some(now + every);
             let Some(end) = ends.get(way.flow.end.index()) else { continue };
-            self.asked = self.asked.wrapping_add(1);
             let call_id = format!("{:016x}@{}", chance(), end.address.ip());
             due.push((way.flow, options(way.flow.far, *end, &call_id, chance())));
             way.call_id = Some(Bytes::from(call_id));
@@ -321,11 +318,7 @@ fn by_weight(mut left: Vec<(usize, u16, u16)>, mut chance: u64) -> Vec<usize> {
 /// Makes a request that asks whether anybody is there (RFC 3261 §11.1). It goes no further than to that address: `Max-Forwards` is 0, and
 /// who would pass it on answers 483, which says as much.
 fn options(to: SocketAddr, from: End, call_id: &str, tag: u64) -> Bytes {
-    let parameter = match from.transport {
-        Transport::Udp => "",
-        Transport::Tcp => ";transport=tcp",
-        Transport::Tls => ";transport=tls",
-    };
+    let parameter = from.transport.uri_parameter();
     let here = from.address;
     Bytes::from(format!(
         "OPTIONS sip:{to}{parameter} SIP/2.0\r\nMax-Forwards: 0\r\nFrom: <sip:{here}>;tag={tag:016x}\r\nTo: <sip:{to}>\r\n\

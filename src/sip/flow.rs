@@ -38,6 +38,16 @@ impl Transport {
         }
     }
 
+    /// Returns what a URI says that leads over it: UDP goes without saying.
+    #[must_use]
+    pub const fn uri_parameter(self) -> &'static str {
+        match self {
+            Self::Udp => "",
+            Self::Tcp => ";transport=tcp",
+            Self::Tls => ";transport=tls",
+        }
+    }
+
     /// Returns whether it delivers in order and by itself: then nothing is sent twice (RFC 3261 §17).
     #[must_use]
     pub const fn is_reliable(self) -> bool {
@@ -120,10 +130,7 @@ pub(super) struct Own {
 impl Own {
     pub(super) fn of(end: End) -> Self {
         let End { transport, address } = end;
-        let parameter = match transport {
-            Transport::Udp => String::new(),
-            Transport::Tcp | Transport::Tls => format!(";transport={}", transport.as_str()),
-        };
+        let parameter = transport.uri_parameter();
         Self {
             end,
             via_start: format!("SIP/2.0/{} {address};rport", transport.in_via()).into_bytes(),

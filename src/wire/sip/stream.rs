@@ -127,8 +127,6 @@ impl Framer {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     const BYE: &str = "BYE sip:b@h.test SIP/2.0\r\nVia: SIP/2.0/TCP h.test\r\nContent-Length: 2\r\n\r\nhi";
@@ -201,30 +199,5 @@ mod tests {
         });
 
         assert_eq!(refused.unwrap().status, 513);
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_comes_in_whatever_pieces_gives_the_same(bytes in "[\r\n :;a-zA-Z0-9/.]{0,200}", cut in 0_usize..200) {
-            let whole = run(&[bytes.as_bytes()]);
-            let (before, after) = bytes.as_bytes().split_at(cut.min(bytes.len()));
-            prop_assert_eq!(run(&[before, after]), whole);
-        }
-    }
-
-    fn run(chunks: &[&[u8]]) -> (Vec<Piece>, Option<Unframed>) {
-        let mut framer = Framer::default();
-        let mut pieces = Vec::new();
-        for chunk in chunks {
-            framer.push(chunk);
-            loop {
-                match framer.poll() {
-                    Ok(Some(piece)) => pieces.push(piece),
-                    Ok(None) => break,
-                    Err(fault) => return (pieces, Some(fault)),
-                }
-            }
-        }
-        (pieces, None)
     }
 }
