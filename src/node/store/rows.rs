@@ -77,15 +77,15 @@ pub(super) fn do_write(transaction: &Transaction<'_>, write: &Write) -> rusqlite
     match write {
         Write::Put(entry) => put(transaction, entry),
         Write::Sealed(recording, Totals { packets: [pbx, trunk], gaps, lost, size_bytes }) => {
-            let mut statement = transaction.prepare(SEAL)?;
+            let mut statement = transaction.prepare_cached(SEAL)?;
             let [pbx, trunk, gaps, lost, size] = [*pbx, *trunk, *gaps, *lost, *size_bytes].map(number);
             statement.execute(params![recording.to_string(), pbx, trunk, gaps, lost, size]).map(drop)
         }
         Write::Lost(recording, reason) => {
-            transaction.prepare(LOSE)?.execute([recording.to_string().as_str(), reason.as_str()]).map(drop)
+            transaction.prepare_cached(LOSE)?.execute([recording.to_string().as_str(), reason.as_str()]).map(drop)
         }
         Write::Torn(recording, reason) => {
-            transaction.prepare(TEAR)?.execute([recording.to_string().as_str(), reason.as_str()]).map(drop)
+            transaction.prepare_cached(TEAR)?.execute([recording.to_string().as_str(), reason.as_str()]).map(drop)
         }
         Write::Found { recording, began } => find(transaction, *recording, *began),
         Write::Measured(call, quality) => measure(transaction, *call, quality),
@@ -94,14 +94,14 @@ pub(super) fn do_write(transaction: &Transaction<'_>, write: &Write) -> rusqlite
 
 fn find(transaction: &Transaction<'_>, recording: RecordingId, began: Wall) -> rusqlite::Result<()> {
     let name = recording.to_string();
-    if transaction.query_row(HAS_ROW, [&name], |row| row.get(0))? {
+    if transaction.prepare_cached(HAS_ROW)?.query_row([&name], |row| row.get(0))? {
         return Ok(());
     }
     let mut call = recording.call();
-    if transaction.prepare(FIND)?.execute([&call.to_string(), &name])? > 0 {
+    if transaction.prepare_cached(FIND)?.execute([&call.to_string(), &name])? > 0 {
         return Ok(());
     }
-    let mut alone = transaction.prepare(FIND_ALONE)?;
+    let mut alone = transaction.prepare_cached(FIND_ALONE)?;
     // A number that is taken is another call's.
     while alone.execute(params![call.to_string(), name, began.unix_micros()])? == 0 {
         call = CallId::from_u64(call.as_u64().wrapping_add(1));
@@ -112,12 +112,12 @@ fn find(transaction: &Transaction<'_>, recording: RecordingId, began: Wall) -> r
 fn measure(transaction: &Transaction<'_>, call: CallId, legs: &[Quality; 2]) -> rusqlite::Result<()> {
     let call = call.to_string();
     let carried = legs.iter().map(|quality| quality.received).sum();
-    let before: i64 = transaction.query_row(MEASURED, [&call], |row| row.get(0))?;
+    let before: i64 = transaction.prepare_cached(MEASURED)?.query_row([&call], |row| row.get(0))?;
     if before > number(carried) {
         return Ok(());
     }
     let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
-    let mut statement = transaction.prepare(MEASURE)?;
+    let mut statement = transaction.prepare_cached(MEASURE)?;
     for (leg, quality) in Leg::BOTH.into_iter().zip(legs) {
         statement.execute(named_params! {
             ":call": call,
@@ -166,7 +166,7 @@ fn quality(row: &Row<'_>) -> rusqlite::Result<Quality> {
 fn put(transaction: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<()> {
     let call = entry.call.to_string();
     let total = |of: fn(&Totals) -> u64| entry.totals.as_ref().map(of).map(number);
-    transaction.prepare(PUT_CALL)?.execute(named_params! {
+    transaction.prepare_cached(PUT_CALL)?.execute(named_params! {
         ":call": call,
         ":began_us": entry.began.unix_micros(),
         ":answered_us": entry.answered.map(Wall::unix_micros),
@@ -189,7 +189,7 @@ fn put(transaction: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<()> {
         measure(transaction, entry.call, quality)?;
     }
     if let Some(Parties { calling, called, call_id }) = &entry.parties {
-        transaction.prepare(PUT_PARTIES)?.execute([call.as_str(), calling.reveal(), called.reveal(), call_id.reveal()])?;
+        transaction.prepare_cached(PUT_PARTIES)?.execute([call.as_str(), calling.reveal(), called.reveal(), call_id.reveal()])?;
     }
     Ok(())
 }
