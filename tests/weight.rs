@@ -60,10 +60,14 @@ fn of_calls_that_are_over_nothing_is_left() {
         assert_eq!((world.table.count(), world.table.stack().transactions()), (0, 0));
         heap::live()
     };
-    let first = (0..4).map(|_| after_batch(&mut world)).last().unwrap();
+    let after = |world: &mut Calls, calls: usize| (0..calls / batch).map(|_| after_batch(world)).last().unwrap();
+    let begun = after(&mut world, 4 * batch);
 
-    let last = (4..calls() / batch).map(|_| after_batch(&mut world)).last().unwrap();
+    let half = (calls() - 4 * batch) / 2;
+    let (first, second) = (after(&mut world, half), after(&mut world, half));
+    let grown = [first - begun, second - first];
 
-    println!("{} calls: {} bytes more than after the first {}", calls(), last - first, 4 * batch);
-    assert!(last - first < 4096, "{} bytes are left of {} calls", last - first, calls() - 4 * batch);
+    println!("{half} calls, and as many again: {grown:?} bytes more than before");
+    // A leak shows in both halves. A hash table may double once more, long after the busiest moment: what was taken out of it has filled it.
+    assert!(grown[0].min(grown[1]) < 4096, "{grown:?} bytes are left of {half} calls each");
 }
