@@ -5,7 +5,7 @@ use std::hint::black_box;
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mitschnitt::call::{
-    Config, ContactKey, Flow, Guarding, Input, KeySource, Peer, Peers, Rate, Registering, Strangers, Table, Transport,
+    Config, ContactKey, Flow, Guarding, HandleKey, Input, KeySource, Peer, Peers, Rate, Registering, Strangers, Table, Transport,
 };
 use mitschnitt::ids::TrunkName;
 use mitschnitt::time::{Moment, Wall};
@@ -112,6 +112,7 @@ fn table(strangers: Strangers) -> Table {
         guarding: Guarding { peer_rate: Rate::per_s(2), stranger_rate: Rate::per_s(2), ..Guarding::default() },
         media: ["192.0.2.1", "203.0.113.1"].map(|ip| ip.parse().unwrap_or_else(|_| unreachable!("an address"))),
         policies: Vec::new(),
+        handles: HandleKey::new(Zeroizing::new([8; 32])),
         registering: Registering::new(ContactKey::new(Zeroizing::new([9; 32])), Vec::new()),
         emergency: Vec::new(),
         port_stock: 0,

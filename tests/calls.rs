@@ -10,6 +10,8 @@ mod bodies;
 mod emergency;
 #[path = "calls/guarded.rs"]
 mod guarded;
+#[path = "calls/handles.rs"]
+mod handles;
 #[path = "calls/offers.rs"]
 mod offers;
 #[path = "calls/registrations.rs"]
@@ -30,8 +32,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mitschnitt::call::{
-    Codecs, Config, ContactKey, DeadMedia, Deed, Done, Guarding, Input, KeySource, MediaAs, NotDone, Output, Peer, Peers, Policy,
-    PortPair, Reason, Registering, Silence, Story, Strangers, Suspension, Table, Watermark, WhenDead,
+    Codecs, Config, ContactKey, DeadMedia, Deed, Done, Guarding, HandleKey, Input, KeySource, MediaAs, NotDone, Output, Peer,
+    Peers, Policy, PortPair, Reason, Registering, Silence, Story, Strangers, Suspension, Table, Watermark, WhenDead,
 };
 use mitschnitt::consent::{By, Cut, Mode, Player, Refusal, SentAs, Standing, Terms, WithoutConsent};
 use mitschnitt::ids::{CallId, Leg, TrunkName};
@@ -1402,6 +1404,7 @@ impl World {
             media: media.map(|ip| ip.parse().unwrap()),
             policies,
             emergency: vec!["112".to_owned()],
+            handles: HandleKey::new(Zeroizing::new([8; 32])),
             registering: Registering::new(ContactKey::new(Zeroizing::new([9; 32])), Vec::new()),
             port_stock: PORT_STOCK,
             dead,

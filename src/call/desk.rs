@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::door::{Config, Output, PortPair, Strangers, Tallies};
 use super::guard::Guard;
+use super::handle::Forged;
 use super::keys::MediaAs;
 use super::peers::{Peer, Source};
 use super::ways::Ways;
@@ -203,6 +204,21 @@ impl Desk {
             Some(hop) if within != Within::Nothing || hop.by != sip::By::RequestUri => self.reach(hop.address(), leg, trunk, or),
             Some(_) | None => or,
         }
+    }
+
+    /// Names the call in the `Record-Route` of a request of it that goes on.
+    pub(super) fn name(&mut self, server: ServerKey, call: CallId, call_id: &[u8], now: Moment) {
+        let handle = self.config.handles.handle(call, call_id);
+        self.stack.handle(sip::Input::Handle { server, handle }, now);
+    }
+
+    /// Returns the call that the way of a request names, if it names one.
+    ///
+    /// # Errors
+    /// No handle of ours for a call with its Call-ID.
+    pub(super) fn named_call(&self, request: &Message) -> Result<Option<CallId>, Forged> {
+        let handle = self.stack.handle_in(request);
+        handle.map(|handle| self.config.handles.call(handle, request.call_id().unwrap_or_default())).transpose()
     }
 
     /// Lets a request pass that belongs to no call; one for `sips` over TLS or not at all.

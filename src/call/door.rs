@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::guard::Guarding;
+use super::handle::HandleKey;
 use super::keys::KeySource;
 use super::overload::Load;
 use super::peers::Peers;
@@ -39,6 +40,8 @@ pub struct Config {
     pub emergency: Vec<String>,
     /// What becomes of the PBX's registrations with the trunks.
     pub registering: Registering,
+    /// The key of the handles by which calls are known again.
+    pub handles: HandleKey,
     /// Port pairs to be kept in stock for each leg, at most [`PORT_STOCK`](crate::limits::PORT_STOCK).
     pub port_stock: usize,
     /// What becomes of a call that no media comes for; without it nobody looks.

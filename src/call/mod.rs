@@ -10,6 +10,7 @@ mod desk;
 mod dialog;
 mod door;
 mod guard;
+mod handle;
 mod hangup;
 mod keys;
 mod life;
@@ -29,6 +30,7 @@ pub use door::{
     Tallies, WhenDead,
 };
 pub use guard::Guarding;
+pub use handle::HandleKey;
 pub use keys::{KeySource, MediaAs};
 pub use overload::{Backlog, Load, Overload, Pairs, Watermark};
 pub use peers::{Peer, Peers, Source};

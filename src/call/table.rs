@@ -14,6 +14,7 @@ use super::desk::{Desk, Within, is_sips, no_sips};
 use super::dialog::{Agreed, Dialog, Stood};
 use super::door::{Config, Deed, Input, Live, NotDone, Output, Silence, Tallies, WhenDead};
 use super::guard::Asked;
+use super::handle::Forged;
 use super::hangup;
 use super::life::{Beginning, Call, NotAnchored, Role, State};
 use super::overload::Overload;
@@ -445,6 +446,7 @@ impl Table {
                     ways.clear();
                 }
                 let attempt = Attempt { way: to, others: ways, body };
+                self.desk.name(server, id, call_id, now);
                 self.attempt(server, &attempt, now);
                 if !is_emergency {
                     self.desk.guard.rings(slot, source);
@@ -552,7 +554,10 @@ impl Table {
         now: Moment,
     ) {
         let method = request.method();
-        let found = self.find(request, to_tag, source, came);
+        let Ok(found) = self.find(request, to_tag, source, came) else {
+            self.desk.tallies.not_of_the_dialog += 1;
+            return self.desk.stack.handle(sip::Input::Reply { server, status: 481, extra: Vec::new() }, now);
+        };
         let Some((slot, dialog, sender)) = found else {
             // A dialog that we do not know: its media cannot be anchored, so it may not begin a new description through us; what
             // carries none passes, so that a call which outlived a restart can be hung up.
@@ -649,6 +654,9 @@ impl Table {
         };
         self.pending.insert(server, pending);
         let to = self.desk.target(request, sender.other(), Some(trunk_at), Within::Dialog, way);
+        if method == Method::Invite {
+            self.desk.name(server, id, request.call_id().unwrap_or_default(), now);
+        }
         self.desk.stack.handle(sip::Input::Forward { server, to, body }, now);
         self.keep(slot, before, now);
         if let Some(digit) = digit {
@@ -658,7 +666,12 @@ impl Table {
 
     fn on_ack(&mut self, server: ServerKey, request: &Message, from: Flow, now: Moment) {
         let Some(source) = self.desk.source(from) else { return };
-        let found = request.to().ok().and_then(|to| to.tag()).and_then(|to_tag| self.find(request, to_tag, source, from));
+        let to_tag = request.to().ok().and_then(|to| to.tag()).unwrap_or_default();
+        let Ok(found) = self.find(request, to_tag, source, from) else {
+            // Nobody answers an ACK: it is forgotten.
+            self.desk.tallies.not_of_the_dialog += 1;
+            return self.desk.stack.handle(sip::Input::Reply { server, status: 481, extra: Vec::new() }, now);
+        };
         let Some((slot, dialog, sender)) = found else {
             let (leg, trunk) = (source.leg().other(), trunk_of(source).or_else(|| self.desk.trunk_at_next_hop(request)));
             let best = self.desk.best(leg, trunk, now);
@@ -667,7 +680,6 @@ impl Table {
             return;
         };
         if !self.is_spoken_by(slot, sender, source, from) {
-            // Nobody answers an ACK: it is forgotten.
             self.desk.tallies.not_of_the_dialog += 1;
             return self.desk.stack.handle(sip::Input::Reply { server, status: 481, extra: Vec::new() }, now);
         }
@@ -849,17 +861,25 @@ impl Table {
 
     // ── calls ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    /// Returns the call, the dialog and the leg whose tag the sender used; of two calls with the same tags, as where a trunk sends a call of
-    /// the PBX's back, the one in which they are the sender's.
-    fn find(&self, request: &Message, to_tag: &[u8], source: Source, came: Flow) -> Option<(u32, usize, Leg)> {
+    /// Returns the call, the dialog and the leg whose tag the sender used: by the handle in the request's way, where there is one. Else, of
+    /// two calls with the same tags, as where a trunk sends a call of the PBX's back, the one in which they are the sender's.
+    ///
+    /// # Errors
+    /// The handle is none of ours for a call with this Call-ID.
+    fn find(&self, request: &Message, to_tag: &[u8], source: Source, came: Flow) -> Result<Option<(u32, usize, Leg)>, Forged> {
         let from_tag = request.from().ok().and_then(|from| from.tag()).unwrap_or_default();
-        let mut found = self.by_call_id.get(request.call_id().ok()?)?.iter().filter_map(|&slot| {
+        let in_slot = |&slot: &u32| {
             let call = self.calls.get(slot as usize)?.as_ref()?;
             call.dialog_of_request(from_tag, to_tag).map(|(dialog, sender)| (slot, dialog, sender))
-        });
-        let first = found.next()?;
+        };
+        if let Some(named) = self.desk.named_call(request)? {
+            return Ok(self.by_id.get(&named).and_then(in_slot));
+        }
+        let slots = request.call_id().ok().and_then(|call_id| self.by_call_id.get(call_id));
+        let mut found = slots.into_iter().flatten().filter_map(in_slot);
+        let Some(first) = found.next() else { return Ok(None) };
         let is_spoken = |&(slot, _, sender): &(u32, usize, Leg)| self.is_spoken_by(slot, sender, source, came);
-        Some(if is_spoken(&first) { first } else { found.find(is_spoken).unwrap_or(first) })
+        Ok(Some(if is_spoken(&first) { first } else { found.find(is_spoken).unwrap_or(first) }))
     }
 
     /// Whether the party on this leg of a call is who sends this way.

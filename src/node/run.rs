@@ -65,6 +65,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         strangers,
         guarding,
         registering,
+        handles,
         policies,
         node_key,
         recipients,
@@ -157,6 +158,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
             policies,
             emergency,
             registering,
+            handles,
             // A small range must not lie in the stock of one leg while the other has none.
             port_stock: limits::PORT_STOCK.min((pairs / 4).max(1)),
             dead,

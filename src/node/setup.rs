@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::call::{
-    self, Codecs, ContactKey, DeadMedia, Deed, Guarding, Live, Peer, Peers, Policy, Reached, Registering, Routing, Selector,
-    Strangers, Table,
+    self, Codecs, ContactKey, DeadMedia, Deed, Guarding, HandleKey, Live, Peer, Peers, Policy, Reached, Registering, Routing,
+    Selector, Strangers, Table,
 };
 use crate::catalogue::Store;
 use crate::consent::{Mode, Standing, Terms, WithoutConsent};
@@ -53,6 +53,7 @@ pub(super) struct Setup {
     pub(super) strangers: Strangers,
     pub(super) guarding: Guarding,
     pub(super) registering: Registering,
+    pub(super) handles: HandleKey,
     pub(super) policies: Vec<Arc<Policy>>,
     pub(super) node_key: NodeKey,
     /// Who may listen, with the purposes they may listen for.
@@ -129,6 +130,7 @@ impl Setup {
                 ContactKey::new(node_key.secret_for(REGISTERED_CONTACTS)),
                 settings.trunks.iter().map(|trunk| (trunk.name.clone(), trunk.registrations)).collect(),
             ),
+            handles: HandleKey::new(node_key.secret_for(CALL_HANDLES)),
             policies,
             node_key,
             recipients,
@@ -139,6 +141,9 @@ impl Setup {
 
 /// What the key of registered contacts is made for: another text, and bindings of before are not known again.
 const REGISTERED_CONTACTS: &str = "registered contacts";
+
+/// What the key of call handles is made for: another text, and calls of before a restart are not known again.
+const CALL_HANDLES: &str = "call handles";
 
 fn bad_key(path: &Path, error: &dyn std::fmt::Display) -> Trouble {
     Trouble::new(

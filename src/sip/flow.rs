@@ -123,7 +123,7 @@ pub(super) struct Own {
     pub(super) end: End,
     /// What every `Via` of ours begins with. It asks for `rport`, so that a translator on the way does no harm.
     pub(super) via_start: Vec<u8>,
-    /// The value of `Record-Route`: where requests within a dialog go.
+    /// The URI in `Record-Route`, without its scheme: where requests within a dialog go.
     pub(super) record_route: String,
 }
 
@@ -134,7 +134,7 @@ impl Own {
         Self {
             end,
             via_start: format!("SIP/2.0/{} {address};rport", transport.in_via()).into_bytes(),
-            record_route: format!("<sip:{address}{parameter};lr>"),
+            record_route: format!("{address}{parameter};lr"),
         }
     }
 }
@@ -175,9 +175,9 @@ mod tests {
 
         let tcp = own(Transport::Tcp, "[2001:db8::1]:5060");
         assert_eq!(String::from_utf8_lossy(&tcp.via_start), "SIP/2.0/TCP [2001:db8::1]:5060;rport");
-        assert_eq!(tcp.record_route, "<sip:[2001:db8::1]:5060;transport=tcp;lr>");
-        assert_eq!(own(Transport::Udp, "192.0.2.1:5060").record_route, "<sip:192.0.2.1:5060;lr>");
-        assert_eq!(own(Transport::Tls, "192.0.2.1:5061").record_route, "<sip:192.0.2.1:5061;transport=tls;lr>");
+        assert_eq!(tcp.record_route, "[2001:db8::1]:5060;transport=tcp;lr");
+        assert_eq!(own(Transport::Udp, "192.0.2.1:5060").record_route, "192.0.2.1:5060;lr");
+        assert_eq!(own(Transport::Tls, "192.0.2.1:5061").record_route, "192.0.2.1:5061;transport=tls;lr");
     }
 
     #[test]

@@ -1,12 +1,10 @@
 //! What a proxy checks in a request and changes in it: RFC 3261 §16.3 to §16.6, for one branch a request.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 
 use super::branch::{Branch, Chance};
 use super::flow::{Ours, Own, Transport};
-use super::route::Way;
+use super::route::{HANDLE, Way};
 use super::transport::{self, Return};
 use crate::limits;
 use crate::wire::sip::{Edit, Message, Method, Name, Via};
@@ -85,6 +83,8 @@ pub(super) struct Passage<'p> {
     pub(super) branch: Branch,
     /// The body instead of its own.
     pub(super) body: Option<&'p [u8]>,
+    /// The name of the call in our `Record-Route`.
+    pub(super) handle: Option<&'p str>,
 }
 
 /// Returns the request as it goes to the next hop (RFC 3261 §16.6); every line that is not named there is copied byte for byte.
@@ -103,9 +103,9 @@ pub(super) fn forwarded(request: &Message, passage: &Passage<'_>) -> Bytes {
     if is_record_routed(request.method()) {
         // RFC 5658 §6: where it leaves by another end than it came by, both are named, so that each side comes back by its own.
         if let Some(came_by) = passage.ours.get(passage.back.to.end).filter(|own| own.end != passage.facing.end) {
-            edit = edit.push_record_route(record_route(came_by, way.is_sips()).as_bytes());
+            edit = edit.push_record_route(record_route(came_by, way.is_sips(), passage.handle).as_bytes());
         }
-        edit = edit.push_record_route(record_route(passage.facing, way.is_sips()).as_bytes());
+        edit = edit.push_record_route(record_route(passage.facing, way.is_sips(), passage.handle).as_bytes());
     }
     // (8), and §18.2.1: what the server transport notes in the Via that came.
     edit = passage.back.note(edit);
@@ -115,10 +115,11 @@ pub(super) fn forwarded(request: &Message, passage: &Passage<'_>) -> Bytes {
 
 /// Returns what is put into `Record-Route` for one of our ends: for a request that asks for TLS all the way a SIPS URI (RFC 3261 §16.6(4)),
 /// where the end speaks that. One that does not would not be found by it.
-fn record_route(own: &Own, is_sips: bool) -> Cow<'_, str> {
-    match own.record_route.strip_prefix("<sip:") {
-        Some(rest) if is_sips && own.end.transport == Transport::Tls => Cow::Owned(format!("<sips:{rest}")),
-        Some(_) | None => Cow::Borrowed(&own.record_route),
+fn record_route(own: &Own, is_sips: bool, handle: Option<&str>) -> String {
+    let scheme = if is_sips && own.end.transport == Transport::Tls { "sips" } else { "sip" };
+    match handle {
+        Some(handle) => format!("<{scheme}:{};{HANDLE}={handle}>", own.record_route),
+        None => format!("<{scheme}:{}>", own.record_route),
     }
 }
 
@@ -297,6 +298,7 @@ mod tests {
             facing: &owns[out],
             branch: Branch { unique: 5, loop_hash: chance.loop_hash(request) },
             body: None,
+            handle: None,
         };
         forwarded(request, &passage)
     }

@@ -40,6 +40,20 @@ fn is_our_record_route(uri: &Uri<'_>, ours: Ours<'_>) -> bool {
     uri.user.is_none() && uri.param(b"lr").is_some() && uri.param(b"maddr").is_none() && ours.named_by(uri).is_some()
 }
 
+/// The parameter of our `Record-Route` that names the call. Others keep what they do not know of a route (RFC 3261 §12.1, §16.6(6)).
+pub(super) const HANDLE: &str = "mth";
+
+/// Returns the value of [`HANDLE`] in our own part of a request's way.
+pub(super) fn handle_in<'m>(request: &'m Message, ours: Ours<'_>) -> Option<&'m [u8]> {
+    let of = |uri: Uri<'m>| ours.named_by(&uri).and_then(|_| uri.param(HANDLE.as_bytes())).flatten();
+    let by_route = || {
+        let first = request.values(Name::Route).next()?;
+        of(Uri::parse(NameAddr::parse(first, Name::Route.as_str()).ok()?.uri).ok()?)
+    };
+    let strict = Uri::parse(request.request_uri()?).ok().filter(|uri| is_our_record_route(uri, ours));
+    strict.map_or_else(by_route, of)
+}
+
 /// Returns the URI without a `maddr` that is ours, and without the port and transport that led to us (RFC 3261 §16.4); nothing where it
 /// has none, or another's.
 fn without_our_maddr(uri: &[u8], ours: Ours<'_>) -> Option<Vec<u8>> {

@@ -16,7 +16,7 @@ use super::branch::Chance;
 use super::flow::{End, EndId, Flow, Ours, Own, Transport};
 use super::help::calls_for_help;
 use super::queue::{Queue, Who};
-use super::route::{Hop, Way};
+use super::route::{self, Hop, Way};
 use super::slab::Slab;
 use super::tally::{Tallies, Tally};
 use super::transaction::{Timer, Timers};
@@ -108,6 +108,14 @@ pub enum Input {
         server: ServerKey,
         /// What it is from here on.
         request: Message,
+    },
+    /// What belongs to a call is named in our `Record-Route` by this, a `token`, and comes back with what follows within its dialog
+    /// ([`Stack::handle_in`]). Before the request goes.
+    Handle {
+        /// Which request.
+        server: ServerKey,
+        /// The name.
+        handle: Box<str>,
     },
     /// The request is answered by ourselves. If it was forwarded and is not answered yet, that branch is cancelled.
     Reply {
@@ -289,6 +297,7 @@ impl Stack {
                 self.forward(server, to, body.as_ref(), Attempt::OneOfMore, now)
             }
             Input::Amend { server: ServerKey(server), request } => self.amend(server, request),
+            Input::Handle { server: ServerKey(server), handle } => self.name(server, handle),
             Input::Reply { server: ServerKey(server), status, extra } => self.reply(server, status, &extra, now),
             Input::PassResponse { server: ServerKey(server), response, body } => {
                 self.pass_response(server, &response, body.as_ref(), now);
@@ -345,6 +354,13 @@ impl Stack {
     #[must_use]
     pub fn next_hop<'m>(&self, request: &'m Message) -> Option<Hop<'m>> {
         Way::of(request, self.ours()).hop()
+    }
+
+    /// Returns the handle ([`Input::Handle`]) in what brought this request here: our own `Route`, or a strict router's Request-URI; nothing
+    /// where there is none.
+    #[must_use]
+    pub fn handle_in<'m>(&self, request: &'m Message) -> Option<&'m [u8]> {
+        route::handle_in(request, self.ours())
     }
 
     /// Returns whether this Request-URI or Route value names this proxy.

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mitschnitt::call::{
-    Config, ContactKey, Guarding, Input, KeySource, Output, Peer, Peers, Policy, PortPair, Registering, Registrations, Strangers,
-    Table,
+    Config, ContactKey, Guarding, HandleKey, Input, KeySource, Output, Peer, Peers, Policy, PortPair, Registering, Registrations,
+    Strangers, Table,
 };
 use mitschnitt::ids::{Leg, TrunkName};
 use mitschnitt::limits::PORT_STOCK;
@@ -69,6 +69,7 @@ impl Calls {
             media: [towards_pbx, "203.0.113.1"].map(|ip| ip.parse().unwrap()),
             policies,
             emergency: vec!["112".to_owned()],
+            handles: HandleKey::new(Zeroizing::new([8; 32])),
             // What these tests register is to pass as it came.
             registering: Registering::new(
                 ContactKey::new(Zeroizing::new([9; 32])),

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mitschnitt::call::{
-    self, Config, ContactKey, Deed, Guarding, KeySource, Output, Peer, Peers, PortPair, Registering, Strangers, Suspension, Table,
+    self, Config, ContactKey, Deed, Guarding, HandleKey, KeySource, Output, Peer, Peers, PortPair, Registering, Strangers,
+    Suspension, Table,
 };
 use mitschnitt::consent::{Cut, Mode, Player, SentAs, Terms, WithoutConsent};
 use mitschnitt::digit::Digit;
@@ -159,6 +160,7 @@ impl Parties {
             media: ["192.0.2.2".parse().unwrap(), "203.0.113.1".parse().unwrap()],
             policies: for_all(Terms { without_consent, ..terms(mode) }),
             emergency: Vec::new(),
+            handles: HandleKey::new(zeroize::Zeroizing::new([8; 32])),
             registering: Registering::new(ContactKey::new(zeroize::Zeroizing::new([9; 32])), Vec::new()),
             port_stock: 8,
             dead: None,

@@ -58,6 +58,16 @@ struct Beginning {
     branch: Branch,
 }
 
+/// What goes on to the next hop.
+struct Onward<'o> {
+    request: &'o Message,
+    back: Return,
+    branch: Branch,
+    /// The body instead of its own.
+    body: Option<&'o [u8]>,
+    handle: Option<&'o str>,
+}
+
 /// Whether a request can go another way if it is not served where it was sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Attempt {
@@ -111,7 +121,8 @@ impl Stack {
             let branch = Branch { unique, loop_hash: self.chance.loop_hash(&ack.request) };
             let back = Return::of(&ack.request, ack.from, self.ours());
             // However long it is: nobody would hear that it could not go over TCP, and it would never come.
-            if let Some(bytes) = self.passage_by(to.end, to, &ack.request, (back, branch), body) {
+            let onward = Onward { request: &ack.request, back, branch, body, handle: None };
+            if let Some(bytes) = self.passage_by(to.end, to, &onward) {
                 self.send(to, bytes);
             }
             return;
@@ -119,8 +130,10 @@ impl Stack {
         let unique = self.chance.draw();
         let Some(context) = self.begin_forward(server) else { return };
         let (request, back, is_invite) = (context.request.clone(), context.back, context.is_invite());
+        let handle = context.handle.clone();
         let branch = Branch { unique, loop_hash: self.chance.loop_hash(&request) };
-        let Some((sent, by)) = self.passage(&request, back, branch, to, body) else { return self.fail(server, 500, now) };
+        let onward = Onward { request: &request, back, branch, body, handle: handle.as_deref() };
+        let Some((sent, by)) = self.passage(to, &onward) else { return self.fail(server, 500, now) };
         let or = (by != to).then_some(to);
         let client = self.begin(Beginning { owner: Owner::Forwarded(server), request, sent, to: by, or, attempt, branch }, now);
         if let Some(context) = self.servers.get_mut(server) {
@@ -133,8 +146,8 @@ impl Stack {
     }
 
     /// Returns a request as it goes on, and the way that it goes: this one, or TCP to the same address where it is too long for UDP.
-    fn passage(&self, request: &Message, back: Return, branch: Branch, to: Flow, body: Option<&[u8]>) -> Option<(Bytes, Flow)> {
-        let passed = |by: EndId| self.passage_by(by, to, request, (back, branch), body);
+    fn passage(&self, to: Flow, onward: &Onward<'_>) -> Option<(Bytes, Flow)> {
+        let passed = |by: EndId| self.passage_by(by, to, onward);
         let bytes = passed(to.end)?;
         match self.stream_beside(to.end).filter(|_| bytes.len() > LONGEST_DATAGRAM) {
             Some(stream) => Some((passed(stream)?, Flow { end: stream, ..to })),
@@ -143,16 +156,12 @@ impl Stack {
     }
 
     /// Returns a request as it goes on by this end to a next hop that is to come back by the end of `to`.
-    fn passage_by(
-        &self,
-        by: EndId,
-        to: Flow,
-        request: &Message,
-        (back, branch): (Return, Branch),
-        body: Option<&[u8]>,
-    ) -> Option<Bytes> {
-        let ours = self.ours();
-        Some(proxy::forwarded(request, &Passage { ours, back, out: ours.get(by)?, facing: ours.get(to.end)?, branch, body }))
+    fn passage_by(&self, by: EndId, to: Flow, onward: &Onward<'_>) -> Option<Bytes> {
+        let (ours, &Onward { request, back, branch, body, handle }) = (self.ours(), onward);
+        Some(proxy::forwarded(
+            request,
+            &Passage { ours, back, out: ours.get(by)?, facing: ours.get(to.end)?, branch, body, handle },
+        ))
     }
 
     /// Returns the TCP end beside one of UDP: with its IP address.

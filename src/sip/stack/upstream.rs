@@ -40,6 +40,8 @@ pub(super) struct Server {
     is_cancelled: bool,
     /// Whether the call knows of it.
     is_announced: bool,
+    /// What stands in our `Record-Route`.
+    pub(super) handle: Option<Box<str>>,
     pub(super) alarms: Alarms,
 }
 
@@ -131,6 +133,13 @@ impl Stack {
     pub(super) fn amend(&mut self, server: u64, request: Message) {
         match self.servers.get_mut(server).filter(|server| !server.is_forwarded) {
             Some(context) => context.request = request,
+            None => self.tallies.count(Tally::Unasked),
+        }
+    }
+
+    pub(super) fn name(&mut self, server: u64, handle: Box<str>) {
+        match self.servers.get_mut(server).filter(|server| !server.is_forwarded) {
+            Some(context) => context.handle = Some(handle),
             None => self.tallies.count(Tally::Unasked),
         }
     }
@@ -432,6 +441,7 @@ impl Stack {
             is_forwarded: false,
             is_cancelled: false,
             is_announced: false,
+            handle: None,
             alarms: Alarms::default(),
         });
         if let Some(key) = key {

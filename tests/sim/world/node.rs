@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mitschnitt::call::{
-    Codecs, Config, ContactKey, Deed, Done, Guarding, Input, MediaAs, Output, Peer, Peers, Policy, PortPair, Registering,
-    Selector, Strangers, Table,
+    Codecs, Config, ContactKey, Deed, Done, Guarding, HandleKey, Input, MediaAs, Output, Peer, Peers, Policy, PortPair,
+    Registering, Selector, Strangers, Table,
 };
 use mitschnitt::catalogue::{Store, Write};
 use mitschnitt::codec::Codec;
@@ -251,6 +251,7 @@ fn config(plan: &Plan, clocks: (Moment, Wall)) -> Config {
         media: box_media(),
         policies: policies.to_vec(),
         emergency: Vec::new(),
+        handles: HandleKey::new(zeroize::Zeroizing::new([8; 32])),
         registering: Registering::new(ContactKey::new(zeroize::Zeroizing::new([9; 32])), Vec::new()),
         port_stock: STOCK,
         // No world is silent for minutes, and who is on hold is not dead.
