@@ -234,6 +234,10 @@ pub const KEY_FILE_ENTRIES: usize = 256;
 
 // ── ledger ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/// Rows that wait for the ledger: three for each of 30,000 calls, about 40 MB. More: the row is lost, and `mitschnitt_ledger_errors_total`
+/// How long ago a call may have changed last that goes on after a restart: longer than a call lasts that is never refreshed. Older: it is
+/// forgotten, and its parties, if they still talk, hang up by requests that pass as those of a call that is not known.
+pub const CALL_KEPT: Duration = Duration::from_secs(12 * 3600);
+
+/// Rows that wait for the ledger: five for each of 20,000 calls, about 80 MB. More: the row is lost, and `mitschnitt_ledger_errors_total`
 /// counts it; by then the ledger's disk has not answered for minutes.
 pub const LEDGER_ROWS_WAITING: usize = 100_000;

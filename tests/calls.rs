@@ -16,6 +16,8 @@ mod handles;
 mod offers;
 #[path = "calls/registrations.rs"]
 mod registrations;
+#[path = "calls/restart.rs"]
+mod restart;
 #[path = "calls/secured.rs"]
 mod secured;
 #[path = "calls/session_timer.rs"]
@@ -1301,6 +1303,8 @@ struct World {
     calls: usize,
     /// The request that the trunk or the PBX was sent last, to be answered.
     asked: Option<Message>,
+    /// The ports of a call that was restored.
+    opened: Vec<PortPair>,
 }
 
 impl World {
@@ -1416,7 +1420,17 @@ impl World {
     fn of(config: Config) -> Self {
         let now = Moment::from_millis(1);
         let table = Table::new(config, [7, 8], now);
-        let mut world = Self { table, now, out: Vec::new(), ports: 0, stocked: 0, has_ports: true, calls: 0, asked: None };
+        let mut world = Self {
+            table,
+            now,
+            out: Vec::new(),
+            ports: 0,
+            stocked: 0,
+            has_ports: true,
+            calls: 0,
+            asked: None,
+            opened: Vec::new(),
+        };
         world.drain();
         world
     }

@@ -285,7 +285,7 @@ fn calls_go_over_ipv6() {
 
     let call = whole_call(&site, &mut pbx, &mut trunk);
 
-    assert_eq!(without_handle(&call.invite().header("Record-Route")), format!("<sip:{proxy};lr>"));
+    assert_eq!(without_handle(call.invite().header("Record-Route")), format!("<sip:{proxy};lr>"));
     is_recorded(&site, &call, &mut pbx, &mut trunk);
 }
 

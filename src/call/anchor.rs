@@ -2,18 +2,23 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use bytes::Bytes;
+
 use crate::codec::Coding;
 use crate::limits;
 use crate::media::{Content, Payload, PayloadFormat, Remote};
 use crate::wire::sdp::{Crypto, Flow, Format, Here, Kind, Media, Profile, Sdp, Secured};
 
 use super::door::PortPair;
+use super::kept::keyless;
 use super::policy::Policy;
 
 /// One party's session description, as far as the recorder cares.
 #[derive(Clone, Debug)]
 pub struct Session {
     lines: Vec<Line>,
+    /// The description as it came, without keys.
+    said: Bytes,
 }
 
 /// One `m=` line.
@@ -49,13 +54,18 @@ pub struct Line {
 impl Session {
     /// Reads what matters out of a description; `ends_here` says whether SRTP, where it is that, is between the party and us.
     pub(super) fn of(sdp: &Sdp, ends_here: bool) -> Self {
-        Self { lines: sdp.media().iter().map(|media| Line::of(media, ends_here)).collect() }
+        Self { lines: sdp.media().iter().map(|media| Line::of(media, ends_here)).collect(), said: keyless(sdp.as_bytes()) }
     }
 
     /// Returns its `m=` lines, in order.
     #[must_use]
     pub fn lines(&self) -> &[Line] {
         &self.lines
+    }
+
+    /// Returns the description as it came, without keys.
+    pub(super) fn said(&self) -> &[u8] {
+        &self.said
     }
 
     pub(super) fn line(&self, at: usize) -> Option<&Line> {

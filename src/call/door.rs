@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::guard::Guarding;
 use super::handle::HandleKey;
+use super::kept::Kept;
 use super::keys::KeySource;
 use super::overload::Load;
 use super::peers::Peers;
@@ -141,6 +142,13 @@ pub enum Input {
         /// What is done.
         deed: Deed,
     },
+    /// A call that was up before a restart goes on, with these ports for each line that [`Kept::ports`] names. Before anything else comes.
+    Restore {
+        /// The call.
+        kept: Box<Kept>,
+        /// Its ports, by the leg that they face ([`Leg::index`]); none where they were not to be had.
+        ports: Vec<[Option<PortPair>; 2]>,
+    },
     /// New calls are refused from here on; those that are go on.
     Drain,
     /// Ports were opened for the stock.
@@ -249,6 +257,10 @@ pub enum Output {
     },
     /// A call changed: write it down.
     Story(Box<Story>),
+    /// A call is up, or what it goes on by is another: keep this in the place of what was kept of it before.
+    Keep(Box<Kept>),
+    /// A call is over: nothing is kept of it any more.
+    Forget(CallId),
     /// What came of an operator's deed: one for each [`Input::Operator`], in order.
     Answer {
         /// The call.
@@ -357,8 +369,10 @@ pub struct Tallies {
 pub struct Live {
     /// Its number.
     pub call: CallId,
-    /// When the INVITE came.
+    /// When the INVITE came, or when it was restored after a restart.
     pub began: Moment,
+    /// How old it was then.
+    pub before: Duration,
     /// Which way.
     pub direction: Direction,
     /// Over which trunk.

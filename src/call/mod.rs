@@ -12,6 +12,7 @@ mod door;
 mod guard;
 mod handle;
 mod hangup;
+mod kept;
 mod keys;
 mod life;
 mod overload;
@@ -31,6 +32,7 @@ pub use door::{
 };
 pub use guard::Guarding;
 pub use handle::HandleKey;
+pub use kept::{Kept, NotKept};
 pub use keys::{KeySource, MediaAs};
 pub use overload::{Backlog, Load, Overload, Pairs, Watermark};
 pub use peers::{Peer, Peers, Source};

@@ -61,6 +61,8 @@ pub enum Reason {
     BadOffer,
     /// The product was stopped while the call went on.
     Stopped,
+    /// The product was restarted while the call went on, which is not recorded from there on.
+    Interrupted,
     /// No media came from either side for as long as is configured, and the product ended the call.
     DeadMedia,
     /// Nobody refreshed the session as agreed, and no media came from either side: the product ended the call.
@@ -98,6 +100,7 @@ impl Reason {
         Self::Draining,
         Self::BadOffer,
         Self::Stopped,
+        Self::Interrupted,
         Self::DeadMedia,
         Self::SessionExpired,
         Self::Transferred,
@@ -133,6 +136,7 @@ impl Reason {
             Self::Draining => "draining",
             Self::BadOffer => "bad-offer",
             Self::Stopped => "stopped",
+            Self::Interrupted => "interrupted",
             Self::DeadMedia => "dead-media",
             Self::SessionExpired => "session-expired",
             Self::Transferred => "transferred",
@@ -193,6 +197,8 @@ pub struct Story {
     pub purpose: Option<Arc<str>>,
     /// Who talked.
     pub parties: Parties,
+    /// It began before a restart: its row is there, and nothing of it changes but its end.
+    pub is_restored: bool,
     /// Why it has a recording or none.
     pub reason: Reason,
     /// On which leg the reason lies, where it lies on one.

@@ -12,10 +12,11 @@ use super::anchor::{self, Session};
 use super::body::{Extra, is_hidden, read, refusal, sdp_of, with, without_media};
 use super::desk::{Desk, Within, is_sips, no_sips};
 use super::dialog::{Agreed, Dialog, Stood};
-use super::door::{Config, Deed, Input, Live, NotDone, Output, Silence, Tallies, WhenDead};
+use super::door::{Config, Deed, Input, Live, NotDone, Output, PortPair, Silence, Tallies, WhenDead};
 use super::guard::Asked;
 use super::handle::Forged;
 use super::hangup;
+use super::kept::{Kept, Mark};
 use super::life::{Beginning, Call, NotAnchored, Role, State};
 use super::overload::Overload;
 use super::peers::Source;
@@ -165,6 +166,7 @@ impl Table {
                 self.with_call(call, now, |call, desk| call.vault_failed(left_a_file, desk))
             }
             Input::Located { trunk, transport, ways } => self.desk.locate(trunk, transport, &ways, now),
+            Input::Restore { kept, ports } => self.restore(&kept, &ports, now),
             Input::Drain => self.is_draining = true,
             Input::Operator { call, deed } => self.operate(call, deed, now),
             Input::Ports(pairs) => {
@@ -380,10 +382,7 @@ impl Table {
                 Policy::first(&self.desk.config.policies, &trunk, direction, calling.reveal(), called.reveal()).map(Arc::clone)
             })
             .filter(|_| !is_emergency);
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.calls.push(None);
-            u32::try_from(self.calls.len() - 1).expect("limits::CALLS is far below 2^32")
-        });
+        let slot = self.seat();
         let mut call = Call::begin(
             Beginning {
                 id,
@@ -467,6 +466,36 @@ impl Table {
             }
             Err((Reason::BadOffer, why)) => self.refuse(server, slot, refusal(request).0, why, Reason::BadOffer, now),
             Err((reason, warning)) => self.refuse(server, slot, 503, warning, reason, now),
+        }
+    }
+
+    /// Returns a slot that is free.
+    fn seat(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.calls.push(None);
+            u32::try_from(self.calls.len() - 1).expect("limits::CALLS is far below 2^32")
+        })
+    }
+
+    /// A call of before a restart goes on; or it cannot, and is forgotten.
+    fn restore(&mut self, kept: &Kept, ports: &[[Option<PortPair>; 2]], now: Moment) {
+        let slot = self.seat();
+        let is_here = self.by_id.contains_key(&kept.call());
+        let Some(call) = Some(kept).filter(|_| !is_here).and_then(|kept| kept.resume(slot, ports, &mut self.desk, now)) else {
+            self.free.push(slot);
+            for pair in ports.iter().flatten().flatten() {
+                self.desk.give_back(kept.call(), *pair);
+            }
+            return self.desk.out(Output::Forget(kept.call()));
+        };
+        self.live += 1;
+        self.by_call_id.entry(call.call_id.clone()).or_default().push(slot);
+        self.by_id.insert(call.id, slot);
+        if let Some(at) = call.deadline() {
+            self.timers.insert((at, slot));
+        }
+        if let Some(place) = self.calls.get_mut(slot as usize) {
+            *place = Some(Box::new(call));
         }
     }
 
@@ -913,6 +942,16 @@ impl Table {
     fn keep(&mut self, slot: u32, before: Before, now: Moment) {
         let Some(Some(call)) = self.calls.get(slot as usize) else { return };
         let after = Before::of(call);
+        if after.mark.is_some()
+            && after.mark != before.mark
+            && let Some(kept) = Kept::of(call, &self.desk)
+        {
+            self.desk.out(Output::Keep(Box::new(kept)));
+            if let Some(Some(call)) = self.calls.get_mut(slot as usize) {
+                call.is_kept = true;
+            }
+        }
+        let Some(Some(call)) = self.calls.get(slot as usize) else { return };
         if before.deadline != after.deadline {
             if let Some(at) = before.deadline {
                 self.timers.remove(&(at, slot));
@@ -996,6 +1035,9 @@ impl Table {
     fn end_call(&mut self, slot: u32, reason: Reason, why: EndReason, now: Moment) {
         let Some(mut call) = self.calls.get_mut(slot as usize).and_then(Option::take) else { return };
         self.leaves(&call);
+        if call.is_kept && why != EndReason::Shutdown {
+            self.desk.out(Output::Forget(call.id));
+        }
         if let Some(at) = call.deadline() {
             self.timers.remove(&(at, slot));
         }
@@ -1018,11 +1060,12 @@ impl Table {
 struct Before {
     deadline: Option<Moment>,
     is_refused: bool,
+    mark: Option<Mark>,
 }
 
 impl Before {
     fn of(call: &Call) -> Self {
-        Self { deadline: call.deadline(), is_refused: call.is_refused() }
+        Self { deadline: call.deadline(), is_refused: call.is_refused(), mark: Mark::of(call) }
     }
 }
 
@@ -1077,6 +1120,7 @@ fn live(call: &Call) -> Live {
     Live {
         call: call.id,
         began: call.began,
+        before: call.before,
         direction: call.direction,
         trunk: call.trunk.clone(),
         policy: call.policy_name(),

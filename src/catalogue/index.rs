@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use crate::catalogue::{Entry, Quality, Reason, Totals};
 use crate::ids::{CallId, RecordingId};
+use crate::private::Private;
 use crate::time::Wall;
 
 /// Keeps the ledger and the access log.
@@ -26,6 +27,12 @@ pub trait Store: Send {
     /// # Errors
     /// The disk.
     fn without_row(&self, recordings: Vec<RecordingId>) -> Result<Vec<RecordingId>, StoreError>;
+
+    /// Returns what is kept of calls that were up ([`Write::Keep`]), the oldest first.
+    ///
+    /// # Errors
+    /// The disk.
+    fn kept(&self) -> Result<Vec<KeptCall>, StoreError>;
 
     /// Marks what a killed process left open: recordings as torn, other calls as interrupted. Returns how many of each.
     ///
@@ -88,6 +95,23 @@ pub enum Write {
     /// What came from each leg of the call was so good. Of a call that was not answered nothing is kept, and of several bridges, as of
     /// forks, the one that carried the most counts.
     Measured(CallId, Box<[Quality; 2]>),
+    /// A call of before a restart ended then: of its row nothing else changes.
+    Ended(CallId, Wall),
+    /// This is kept of a call that is up, in the place of what was kept of it before.
+    Keep(KeptCall),
+    /// The call is over: nothing is kept of it.
+    Forget(CallId),
+}
+
+/// What is kept of a call, so that it goes on after a restart.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeptCall {
+    /// Which.
+    pub call: CallId,
+    /// When it was written.
+    pub at: Wall,
+    /// What: the call's own matter.
+    pub kept: Private<Vec<u8>>,
 }
 
 /// Which rows are wanted.

@@ -8,5 +8,5 @@ mod index;
 mod reason;
 
 pub use entry::{Entry, NotAState, Parties, Quality, State, Totals};
-pub use index::{Access, Deed, Filter, Heard, NotInTheLog, Opening, Outcome, Store, StoreError, Which, Write, erasure};
+pub use index::{Access, Deed, Filter, Heard, KeptCall, NotInTheLog, Opening, Outcome, Store, StoreError, Which, Write, erasure};
 pub use reason::{NotAReason, Reason};

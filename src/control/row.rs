@@ -13,6 +13,9 @@ pub fn of_story(story: Story, clocks: (Moment, Wall)) -> Write {
         let ago = i64::try_from(now.since(moment).as_micros()).unwrap_or(i64::MAX);
         Wall::from_unix_micros(wall.unix_micros().saturating_sub(ago))
     };
+    if let (true, Some(ended)) = (story.is_restored, story.ended) {
+        return Write::Ended(story.call, wall(ended));
+    }
     Write::Put(Box::new(Entry {
         call: story.call,
         began: wall(story.began),
@@ -83,6 +86,7 @@ mod tests {
             policy: Some("all".into()),
             purpose: None,
             parties: Default::default(),
+            is_restored: false,
             reason: call::Reason::InProgress,
             leg: None,
             recording: Some(RecordingId::from_bytes([1; 16])),

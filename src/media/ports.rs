@@ -69,6 +69,13 @@ impl Ports {
         Some(port)
     }
 
+    /// Takes this very pair, and says whether it was free.
+    pub fn take_this(&mut self, port: u16) -> bool {
+        let Some(at) = self.free.iter().position(|&free| free == port) else { return false };
+        self.free.swap_remove(at);
+        self.taken.insert(port)
+    }
+
     /// Gives a pair back, which rests from here on: after its call, or because somebody else on this machine has the port.
     ///
     /// A port that was not taken changes nothing.
@@ -181,6 +188,18 @@ mod tests {
         assert_eq!(ports.take(ended + PORT_REST.saturating_sub(Duration::from_micros(1))), None);
         assert_eq!(ports.counts(ended), PortCounts { free: 0, taken: 0, resting: 1 });
         assert_eq!(ports.take(ended + PORT_REST), Some(port));
+    }
+
+    #[test]
+    fn a_pair_that_is_free_can_be_taken_by_its_number() {
+        let mut ports = Ports::new(20_000..=20_003, 1).unwrap();
+
+        assert!(ports.take_this(20_002));
+
+        assert!(!ports.take_this(20_002), "it is taken");
+        assert!(![20_001, 20_004, 0].into_iter().any(|port| ports.take_this(port)), "none of the range");
+        assert_eq!(ports.take(Moment::START), Some(20_000));
+        assert_eq!(ports.counts(Moment::START), PortCounts { free: 0, taken: 2, resting: 0 });
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::call::Story;
-use crate::catalogue::{Quality, Store, StoreError, Write};
+use crate::call::{Kept, Story};
+use crate::catalogue::{KeptCall, Quality, Store, StoreError, Write};
 use crate::control::row;
 use crate::ids::CallId;
 use crate::limits::LEDGER_ROWS_WAITING;
@@ -16,6 +16,7 @@ use crate::node::alive::Alive;
 use crate::node::found;
 use crate::node::metrics::Metrics;
 use crate::node::queue::{self, Giver, Taker};
+use crate::private::Private;
 use crate::time::{Moment, Wall};
 use crate::vault::Outcome;
 
@@ -88,6 +89,8 @@ fn write(store: &mut dyn Store, waits: &Taker<Write>, metrics: &Metrics) {
                     }
                     Write::Found { recording, .. } => tracing::error!(%recording, "row_lost"),
                     Write::Measured(call, _) => tracing::error!(%call, "quality_lost"),
+                    Write::Ended(call, _) => tracing::error!(%call, "row_lost"),
+                    Write::Keep(KeptCall { call, .. }) | Write::Forget(call) => tracing::error!(%call, "call_not_kept"),
                 }
             }
         }
@@ -123,6 +126,16 @@ impl Ledger {
     /// Writes a call's story.
     pub(super) fn story(&self, story: Story, clocks: (Moment, Wall)) {
         self.send(row::of_story(story, clocks));
+    }
+
+    /// Keeps what a call goes on by after a restart.
+    pub(super) fn keep(&self, kept: &Kept, at: Wall) {
+        self.send(Write::Keep(KeptCall { call: kept.call(), at, kept: Private::new(kept.to_bytes()) }));
+    }
+
+    /// Keeps nothing of a call any more.
+    pub(super) fn forget(&self, call: CallId) {
+        self.send(Write::Forget(call));
     }
 
     /// Writes what became of a recording.
@@ -177,7 +190,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::catalogue::{Access, Entry, Filter, Reason};
+    use crate::catalogue::{Access, Entry, Filter, KeptCall, Reason};
     use crate::ids::RecordingId;
 
     #[test]
@@ -219,6 +232,10 @@ mod tests {
         }
 
         fn without_row(&self, _: Vec<RecordingId>) -> Result<Vec<RecordingId>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        fn kept(&self) -> Result<Vec<KeptCall>, StoreError> {
             Ok(Vec::new())
         }
 

@@ -22,6 +22,7 @@ mod ledger;
 mod load;
 mod metrics;
 mod queue;
+mod restored;
 mod ring;
 mod ringed;
 mod run;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::call::{self, Input, KeySource, Live, Output, Silence, Story, Table, Watermark};
+use crate::catalogue::KeptCall;
 use crate::control::{Reply, Request, log_reached, log_silence, log_story};
 use crate::ids::{CallId, Leg, TrunkName};
 use crate::lane::{Down as ToLane, Up};
@@ -25,6 +26,7 @@ use crate::node::lane::{self, Down, Lane};
 use crate::node::ledger::{self, Ledger};
 use crate::node::load::Watch;
 use crate::node::metrics::Metrics;
+use crate::node::restored;
 use crate::node::scrape;
 use crate::node::setup::{self, Asks, Setup};
 use crate::node::sockets::Sockets;
@@ -92,6 +94,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         format!("cannot listen on tcp {metrics_listen} (metrics.listen): {error}\n  {}", address_remedy(&error))
     })?;
 
+    let kept = store.kept().map_err(|error| format!("the ledger cannot be read: {error}"))?;
     let (ended, mut ends) = mpsc::channel(threads + 2);
     let (ledger, ledger_thread) = ledger::start(store, &data, Arc::clone(&metrics), Alive::new("ledger", ended.clone()))
         .map_err(|error| format!("the ledger cannot be opened: {error}"))?;
@@ -184,6 +187,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         drained_by: None,
         empty_since: None,
     };
+    shell.restore(&kept);
     shell.drain();
     let (first, mut located) = hosts::start(named, &dns).await?;
     for found in first {
@@ -255,6 +259,28 @@ struct Shell {
 }
 
 impl Shell {
+    /// Lets the calls go on that were up when the last process ended, on the ports that they had.
+    fn restore(&mut self, kept: &[KeptCall]) {
+        let (now, wall) = self.clock.both();
+        for row in kept {
+            match restored::read(row, wall) {
+                Ok(kept) => {
+                    let ports = restored::ports(&kept, &mut self.sockets);
+                    self.table.handle(Input::Restore { kept: Box::new(kept), ports }, now);
+                }
+                Err(why) => {
+                    tracing::warn!(call = %row.call, %why, "call_not_restored");
+                    self.ledger.forget(row.call);
+                }
+            }
+        }
+        let restored = self.table.count();
+        if !kept.is_empty() {
+            tracing::info!(kept = kept.len(), restored, "calls_restored");
+        }
+        self.metrics.calls_restored.inc_by(restored as u64);
+    }
+
     async fn until_stopped(
         &mut self,
         events: &mut mpsc::Receiver<Up>,
@@ -444,6 +470,8 @@ impl Shell {
                     self.tell(&story);
                     self.ledger.story(*story, self.clock.both());
                 }
+                Output::Keep(kept) => self.ledger.keep(&kept, self.clock.both().1),
+                Output::Forget(call) => self.ledger.forget(call),
                 Output::Answer { answer, .. } => {
                     if let Some(reply) = self.asked.pop_front() {
                         // An operator who has gone meanwhile misses nothing but the reply.

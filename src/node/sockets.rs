@@ -78,6 +78,21 @@ impl Sockets {
         pairs
     }
 
+    /// Opens this very pair, which a call had before a restart; nothing where it is not free, or not of the range any more.
+    pub(super) fn open_again(&mut self, leg: Leg, rtp: u16, now: Moment) -> Option<PortPair> {
+        if !self.books.of(leg).take_this(rtp) {
+            return None;
+        }
+        match self.bind_pair(leg, rtp) {
+            Ok(pair) => Some(pair),
+            Err(error) => {
+                tracing::warn!(%error, "port_not_opened_again");
+                self.rest(leg, rtp, now);
+                None
+            }
+        }
+    }
+
     /// Hands the sockets of a pair over to the media thread that will own them.
     ///
     /// It is called before the answer goes out that describes who may send to them: what lies in them came before, from nobody that is

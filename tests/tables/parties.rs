@@ -333,6 +333,8 @@ impl Parties {
                 Output::Send { to, or: _, bytes } => self.sent(to.far, bytes),
                 Output::Media { order, call: _ } => self.ordered(order),
                 Output::Silent { .. } | Output::Reached { .. } => unreachable!("nobody watches"),
+                // What is kept for a restart is no part of these tables.
+                Output::Keep(_) | Output::Forget(_) => {}
                 Output::Record { id, .. } => {
                     self.bridge = Some(id);
                     self.was_recorded = true;

@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use super::announce::Telling;
 use super::desk::Desk;
-use super::dialog::{Dialog, DialogState};
+use super::dialog::{Agreed, Dialog, DialogState};
 use super::door::{Deed, Done, NotDone, Output, PortPair, Suspension};
 use super::keys::Ours;
 use super::policy::Policy;
@@ -57,7 +57,13 @@ pub(super) struct Call {
     pub(super) caller_tag: Bytes,
     /// The first INVITE, as it came.
     pub(super) invite: Message,
+    /// When the INVITE came, or when the call was restored.
     pub(super) began: Moment,
+    /// How old it was then.
+    pub(super) before: Duration,
+    /// Something is kept of it for a restart.
+    pub(super) is_kept: bool,
+    is_restored: bool,
     pub(super) answered: Option<Moment>,
     pub(super) facing_callee: Vec<Option<PortPair>>,
     /// Our SRTP keys towards the called party, one set for each `m=` line, as the first offer said them to all forks. What is agreed anew
@@ -118,7 +124,48 @@ pub(super) struct Beginning {
     pub(super) invite: Message,
 }
 
+/// What a call that was kept goes on with.
+pub(super) struct Resumed {
+    /// The dialog that both parties are in.
+    pub(super) dialog: Dialog,
+    pub(super) facing_callee: Vec<Option<PortPair>>,
+    pub(super) agreed: Option<Agreed>,
+    /// How old the call is.
+    pub(super) before: Duration,
+    pub(super) reason: Reason,
+    /// For how long its session stands.
+    pub(super) expires_in: Option<Duration>,
+}
+
 impl Call {
+    /// Goes on after a restart: what was agreed is bridged again, and nobody is asked or recorded any more.
+    pub(super) fn resume(&mut self, what: Resumed, desk: &mut Desk, now: Moment) {
+        let Resumed { dialog, facing_callee, agreed, before, reason, expires_in } = what;
+        self.dialogs = vec![dialog];
+        self.facing_callee = facing_callee;
+        self.state = State::Up { dialog: 0 };
+        (self.answered, self.before, self.reason) = (Some(now), before, reason);
+        (self.is_kept, self.is_restored) = (true, true);
+        self.timer.refresh(expires_in, now);
+        if let Some(agreed) = agreed {
+            self.agree(0, agreed, desk, now);
+            self.watch(0, false, desk);
+        }
+    }
+
+    /// Returns the dialog that both parties are in.
+    pub(super) const fn is_up_in(&self) -> Option<usize> {
+        match self.state {
+            State::Up { dialog } => Some(dialog),
+            State::Ringing | State::Answered | State::Over => None,
+        }
+    }
+
+    /// Returns when its session expires, by what its parties have agreed.
+    pub(super) const fn expires(&self) -> Option<Moment> {
+        self.timer.deadline()
+    }
+
     pub(super) fn begin(what: Beginning, now: Moment) -> Self {
         let Beginning {
             id,
@@ -150,6 +197,9 @@ impl Call {
             caller_tag,
             invite,
             began: now,
+            before: Duration::ZERO,
+            is_kept: false,
+            is_restored: false,
             answered: None,
             facing_callee: Vec::new(),
             keys_to_callee: Vec::new(),
@@ -748,6 +798,7 @@ impl Call {
             policy: self.policy_name(),
             purpose: self.policy.as_ref().and_then(|policy| policy.terms.as_ref()).map(|terms| Arc::clone(&terms.purpose)),
             parties: self.parties.clone(),
+            is_restored: self.is_restored,
             reason: self.reason,
             leg: self.reason_leg,
             recording: self.was_granted.then_some(self.recording),

@@ -11,7 +11,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::catalogue::{
-    Access, Deed, Entry, Filter, Heard, Opening, Outcome, Parties, Reason, State, Store, StoreError, Totals, Which, Write,
+    Access, Deed, Entry, Filter, Heard, KeptCall, Opening, Outcome, Parties, Reason, State, Store, StoreError, Totals, Which,
+    Write,
 };
 use crate::cli::doors::{Doors, exit};
 use crate::cli::exit::Exit;
@@ -275,6 +276,10 @@ impl Store for Shared {
 
     fn without_row(&self, _: Vec<RecordingId>) -> Result<Vec<RecordingId>, StoreError> {
         unreachable!("the command line looks for no rows that were lost")
+    }
+
+    fn kept(&self) -> Result<Vec<KeptCall>, StoreError> {
+        unreachable!("the command line restores no calls")
     }
 
     fn mark_torn(&mut self) -> Result<[u64; 2], StoreError> {

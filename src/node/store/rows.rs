@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Type, ValueRef};
 use rusqlite::{OptionalExtension as _, Row, Statement, Transaction, named_params, params};
 
-use crate::catalogue::{Entry, Parties, Quality, State, Totals, Write};
+use crate::catalogue::{Entry, KeptCall, Parties, Quality, State, Totals, Write};
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::private::Private;
 use crate::time::Wall;
@@ -59,6 +59,16 @@ const MEASURE: &str = "
            :mos_hundredths, :is_one_way
     FROM calls WHERE call = :call AND answered_us IS NOT NULL";
 
+const END: &str = "UPDATE calls SET ended_us = ?2 WHERE call = ?1";
+
+const KEEP: &str = "
+    INSERT INTO kept (call, at_us, kept) VALUES (?1, ?2, ?3)
+    ON CONFLICT (call) DO UPDATE SET at_us = excluded.at_us, kept = excluded.kept";
+
+const FORGET: &str = "DELETE FROM kept WHERE call = ?1";
+
+pub(super) const KEPT: &str = "SELECT call, at_us, kept FROM kept ORDER BY at_us, call";
+
 const MEASURED: &str = "SELECT coalesce(sum(received), 0) FROM quality WHERE call = ?1";
 
 pub(super) const QUALITY: &str = "SELECT * FROM quality WHERE call = ?1 AND leg = ?2";
@@ -89,6 +99,11 @@ pub(super) fn do_write(transaction: &Transaction<'_>, write: &Write) -> rusqlite
         }
         Write::Found { recording, began } => find(transaction, *recording, *began),
         Write::Measured(call, quality) => measure(transaction, *call, quality),
+        Write::Ended(call, at) => transaction.prepare_cached(END)?.execute(params![call.to_string(), at.unix_micros()]).map(drop),
+        Write::Keep(KeptCall { call, at, kept }) => {
+            transaction.prepare_cached(KEEP)?.execute(params![call.to_string(), at.unix_micros(), kept.reveal()]).map(drop)
+        }
+        Write::Forget(call) => transaction.prepare_cached(FORGET)?.execute([call.to_string()]).map(drop),
     }
 }
 

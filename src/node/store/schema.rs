@@ -4,7 +4,7 @@
 pub(super) const APPLICATION: i64 = 0x6d69_7473;
 
 /// What brings a ledger of version *n* to *n + 1*; a new one goes through all.
-pub(super) const STEPS: [&str; 3] = [
+pub(super) const STEPS: [&str; 4] = [
     "
     CREATE TABLE calls (
         call          TEXT PRIMARY KEY,
@@ -72,7 +72,14 @@ pub(super) const STEPS: [&str; 3] = [
         PRIMARY KEY (call, leg)
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    CREATE TABLE kept (
+        call  TEXT PRIMARY KEY,
+        at_us INTEGER NOT NULL,
+        kept  BLOB NOT NULL
+    ) STRICT;
+",
 ];
 
 /// The version that [`STEPS`] lead to.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;

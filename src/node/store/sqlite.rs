@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
-use crate::catalogue::{Access, Entry, Filter, Heard, Opening, Reason, Store, StoreError, Which, Write};
+use crate::catalogue::{Access, Entry, Filter, Heard, KeptCall, Opening, Reason, Store, StoreError, Which, Write};
 use crate::ids::{CallId, RecordingId};
-use crate::node::store::rows::{IS_MEASURED, QUALITY, SELECT, do_write, entry, measured, word};
+use crate::node::store::rows::{IS_MEASURED, KEPT, QUALITY, SELECT, do_write, entry, measured, word};
 use crate::node::store::schema::{APPLICATION, STEPS, VERSION};
+use crate::private::Private;
 use crate::time::Wall;
 
 /// The ledger's file, opened.
@@ -141,6 +142,17 @@ impl Store for SqliteStore {
             Ok(without)
         });
         without.map_err(|error| failed(&self.path, error))
+    }
+
+    fn kept(&self) -> Result<Vec<KeptCall>, StoreError> {
+        let rows = self.db.prepare(KEPT).and_then(|mut statement| {
+            let rows = statement.query_map([], |row| {
+                let at = Wall::from_unix_micros(row.get("at_us")?);
+                Ok(KeptCall { call: word(row, "call")?, at, kept: Private::new(row.get("kept")?) })
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        });
+        rows.map_err(|error| failed(&self.path, error))
     }
 
     fn mark_torn(&mut self) -> Result<[u64; 2], StoreError> {

@@ -11,8 +11,8 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::catalogue::{
-    Access, Deed, Entry, Filter, Heard, Opening, Outcome, Parties, Quality, Reason, State, Store, StoreError, Totals, Which,
-    Write,
+    Access, Deed, Entry, Filter, Heard, KeptCall, Opening, Outcome, Parties, Quality, Reason, State, Store, StoreError, Totals,
+    Which, Write,
 };
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::node::store::open;
@@ -347,7 +347,7 @@ fn a_newer_ledger_is_left_alone() {
 
     let error = open(&path, Opening::Keep).err().unwrap();
 
-    assert!(error.to_string().ends_with("is of version 9, and this program knows up to 3"), "{error}");
+    assert!(error.to_string().ends_with("is of version 9, and this program knows up to 4"), "{error}");
 }
 
 #[test]
@@ -454,4 +454,34 @@ fn unrecorded(n: u64) -> Entry {
         leg: None,
         ..entry(n)
     }
+}
+
+#[test]
+fn what_is_kept_of_a_call_is_the_last_that_was_said_until_it_is_forgotten() {
+    let (_home, mut store) = kept();
+    let keep = |call: u64, at: u64, text: &str| {
+        Write::Keep(KeptCall { call: CallId::from_u64(call), at: wall(at), kept: Private::new(text.as_bytes().to_vec()) })
+    };
+    store.write(&[keep(1, 10, "one"), keep(2, 20, "two"), keep(3, 30, "three"), keep(1, 40, "one again")]).unwrap();
+
+    store.write(&[Write::Forget(CallId::from_u64(2)), Write::Forget(CallId::from_u64(9))]).unwrap();
+
+    let rows: Vec<_> =
+        store.kept().unwrap().into_iter().map(|row| (row.call.as_u64(), row.at, row.kept.reveal().clone())).collect();
+    assert_eq!(rows, [(3, wall(30), b"three".to_vec()), (1, wall(40), b"one again".to_vec())]);
+}
+
+#[test]
+fn the_end_of_a_call_that_was_restored_changes_nothing_else_of_its_row() {
+    let (_home, mut store) = kept();
+    store.write(&[put(&entry(1)), put(&Entry { reason: Reason::InProgress, ended: None, ..unrecorded(2) })]).unwrap();
+    store.mark_torn().unwrap();
+    let before = [1, 2].map(|call| store.call(CallId::from_u64(call)).unwrap().unwrap());
+
+    store.write(&[1, 2, 9].map(|call| Write::Ended(CallId::from_u64(call), wall(500)))).unwrap();
+
+    for row in before {
+        assert_eq!(store.call(row.call).unwrap(), Some(Entry { ended: Some(wall(500)), ..row }));
+    }
+    assert_eq!(store.call(CallId::from_u64(9)).unwrap(), None);
 }

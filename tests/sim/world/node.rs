@@ -8,7 +8,7 @@
 //! Each of the four runs some drawn microseconds after it was given something to do, as threads do; so the orders in which they meet are
 //! drawn as well. What stands here of the shell is what `src/node` does between its sockets and these cores, and nothing else.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -107,6 +107,8 @@ pub struct Node {
     /// What operators asked for and had, by the call's number in the world.
     pub done: Vec<(u32, Done)>,
     asked_for: BTreeMap<CallId, u32>,
+    /// Calls of which something is kept for a restart.
+    kept: BTreeSet<CallId>,
     /// The most calls that there were at once.
     calls_most: usize,
     /// What the box itself did wrong, by name.
@@ -320,6 +322,7 @@ impl Node {
             ended: Vec::new(),
             done: Vec::new(),
             asked_for: BTreeMap::new(),
+            kept: BTreeSet::new(),
             calls_most: 0,
             broken: None,
         };
@@ -528,6 +531,15 @@ impl Node {
                 }
                 Output::Silent { call, who, then } => log_silence(call, who, then),
                 Output::Reached { trunk, address, is_up } => log_reached(trunk.as_ref(), address, is_up),
+                // Nothing is restored in these worlds: a box that is started again has lost what it kept.
+                Output::Keep(kept) => {
+                    self.kept.insert(kept.call());
+                }
+                Output::Forget(call) => {
+                    if !self.kept.remove(&call) {
+                        self.breaks("forgotten-twice", format!("{call:?}"));
+                    }
+                }
                 Output::Story(story) => {
                     log_story(&story);
                     let clocks = self.clocks(now);
@@ -740,6 +752,7 @@ impl Node {
         [
             ("transactions", self.table.stack().transactions()),
             ("calls", self.table.count()),
+            ("calls that are kept and are not", self.kept.len().saturating_sub(self.table.count())),
             ("bridges", bridges),
             ("recorders", recordings),
             ("port pairs that no call has and no stock", lent.saturating_sub(stock)),
