@@ -168,10 +168,13 @@ fn box_holds_no_more_after_many_calls_than_after_few() {
     };
 
     // A transaction is over 32 s after its call: from then on one goes for each that comes.
-    let (few, many) = (after(100), after(500));
+    let reports = [100, 300, 500].map(after);
 
-    assert_eq!((few.recordings, many.recordings), (100, 500));
-    assert!(few.heap_bytes > 0 && many.heap_bytes <= few.heap_bytes + few.heap_bytes / 16, "{few:?}, {many:?}");
+    let [few, more, most] = &reports;
+    assert_eq!([few, more, most].map(|report| report.recordings), [100, 300, 500]);
+    // A hash table may double once more when what was taken out of it has filled it; a leak grows each time.
+    let grown = more.heap_bytes.saturating_sub(few.heap_bytes).min(most.heap_bytes.saturating_sub(more.heap_bytes));
+    assert!(few.heap_bytes > 0 && grown <= few.heap_bytes / 32, "{reports:?}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::node::KEYS;
 /// it had written that. Of one that an operator
 /// erased the judge has kept the keys: what was recorded was right or wrong all the same. `granted` says when each began, as
 /// the box said when it began it; evidence has the time of day only.
-pub fn read(disk: &Disk, granted: &BTreeMap<RecordingId, Moment>) -> Vec<File> {
+pub fn read(disk: &Disk, granted: &BTreeMap<RecordingId, Moment>) -> BTreeMap<RecordingId, File> {
     let (node, secret) = &*KEYS;
     disk.recordings()
         .map(|(id, rec, keys)| {
@@ -27,7 +27,6 @@ pub fn read(disk: &Disk, granted: &BTreeMap<RecordingId, Moment>) -> Vec<File> {
             let has_no_head = file.state == FileState::Torn && disk.is_headless(*id);
             !(file.call_id.is_empty() && (has_no_head || disk.has_crumbled(*id)))
         })
-        .map(|(_, file)| file)
         .collect()
 }
 
@@ -95,9 +94,11 @@ fn state(rec: &[u8], keys: &[u8], node: &NodePublic, secret: &RecipientSecret) -
 }
 
 /// A row of the ledger.
-pub fn row(entry: &Entry) -> Row {
+/// A row as the model knows it. One that was made for a recording alone says no Call-ID: the recording does.
+pub fn row(entry: &Entry, files: &BTreeMap<RecordingId, File>) -> Row {
+    let of_file = || files.get(&entry.recording?).map(|file| file.call_id.clone());
     Row {
-        call_id: entry.parties.as_ref().map(|parties| parties.call_id.reveal().clone()).unwrap_or_default(),
+        call_id: entry.parties.as_ref().map_or_else(|| of_file().unwrap_or_default(), |parties| parties.call_id.reveal().clone()),
         reason: entry.reason.as_str().to_owned(),
         state: entry.state.as_str().to_owned(),
         ended: entry.ended.is_some(),

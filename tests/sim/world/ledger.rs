@@ -20,16 +20,17 @@ impl Rows {
         self.calls.values()
     }
 
-    /// Of a call without a row nothing is recorded in any world: the row of an INVITE is written seconds before the grant.
+    /// A call that was answered at once may be recorded before a late ledger has its row; the box died then, and the row says nothing of it.
     fn find(&mut self, recording: RecordingId, began: Wall) {
         if self.recordings.contains_key(&recording) {
             return;
         }
-        let row = self.calls.get_mut(&recording.call()).filter(|entry| entry.recording.is_none());
-        let entry = row.unwrap_or_else(|| panic!("{recording}, begun at {began}, is of no call that has a row"));
+        let call = recording.call();
+        let entry = self.calls.entry(call).or_insert_with(|| alone(call, began));
+        assert!(entry.recording.is_none(), "{recording}, begun at {began}, is of a call that has another");
         (entry.recording, entry.state) = (Some(recording), State::Torn);
         entry.reason = if entry.reason == Reason::Interrupted { Reason::Torn } else { Reason::Found };
-        self.recordings.insert(recording, entry.call);
+        self.recordings.insert(recording, call);
     }
 
     fn change(&mut self, recording: RecordingId, change: impl FnOnce(&mut Entry)) {
@@ -125,5 +126,26 @@ impl Store for Rows {
 
     fn accesses(&self, recording: RecordingId) -> Result<Vec<Access>, StoreError> {
         Ok(self.accesses.iter().filter(|access| access.recording == recording).cloned().collect())
+    }
+}
+
+/// A row of a call of which the ledger knows nothing.
+fn alone(call: CallId, began: Wall) -> Entry {
+    Entry {
+        call,
+        began,
+        answered: None,
+        ended: None,
+        direction: None,
+        trunk: None,
+        policy: None,
+        purpose: None,
+        state: State::Torn,
+        reason: Reason::Found,
+        leg: None,
+        recording: None,
+        totals: None,
+        quality: None,
+        parties: None,
     }
 }

@@ -434,6 +434,8 @@ impl Node {
     /// Stops in order, as on SIGTERM: media threads, then the disk, then the ledger.
     pub fn stop(&mut self, now: Moment, disk: &mut Disk, rows: &mut Rows) {
         self.run_signalling(now);
+        // What is up goes on after the next start.
+        self.kept.retain(|kept| self.table.live().iter().all(|call| call.call != *kept));
         self.table.shut_down(now);
         self.drain(now);
         for thread in 0..self.lanes.len() {
