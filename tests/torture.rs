@@ -15,6 +15,8 @@ mod case;
 mod over;
 #[path = "torture/passage.rs"]
 mod passage;
+#[path = "torture/refusal.rs"]
+mod refusal;
 mod sip_scene;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -104,8 +106,9 @@ fn every_message_of_the_rfcs_is_there_and_no_other() {
         let cases = Case::all(rfc);
         assert_eq!(cases.iter().map(|case| case.name.as_str()).collect::<Vec<_>>(), names);
         for case in cases {
-            let known = ["udp", "stream", "max-forwards", "next hop", "address", "call", "media", "answer", "as printed"];
-            let known = if case.is_response() { &["cold", "in place", "above"][..] } else { &known[..] };
+            let known =
+                ["udp", "stream", "max-forwards", "next hop", "address", "call", "call stream", "media", "answer", "as printed"];
+            let known = if case.is_response() { &["cold", "in place", "above", "stream"][..] } else { &known[..] };
             assert!(case.keys().all(|key| known.contains(&key)), "{}", case.name);
             let verdicts = case.verdicts(if case.is_response() { &["cold"] } else { &["stream", "udp"] });
             assert!(!verdicts.is_empty());
@@ -133,7 +136,7 @@ fn each_request_has_its_verdict() {
                 [Verdict::Refuse(status)] => {
                     assert_eq!((scene.count("request"), scene.sent.len()), (0, 1), "one answer, and nobody else hears of it");
                     assert_eq!(scene.sent[0].to.ip(), addr(PBX).ip());
-                    check_refusal(case, &scene.sent[0].message, *status);
+                    refusal::check(case, &case.message, scene.sent[0].message.as_bytes(), *status);
                 }
                 [Verdict::Silence] => assert_eq!((scene.count("request"), scene.sent.len()), (0, 0)),
                 other => panic!("{other:?} is no verdict for a request over {over:?}"),
@@ -235,7 +238,7 @@ fn each_request_has_its_verdict_where_calls_are_known() {
                 assert_eq!(to_trunk.len(), 0);
                 let finals: Vec<_> = to_pbx.iter().filter(|message| message.status() != Some(100)).collect();
                 let [answer] = finals.as_slice() else { panic!("{} answers", finals.len()) };
-                check_refusal(case, answer, status);
+                refusal::check(case, &case.message, answer.as_bytes(), status);
             }
             other => panic!("{other:?} is no verdict for a request"),
         }
@@ -263,9 +266,11 @@ fn each_response_that_nobody_waits_for_is_dropped() {
     for_each(Case::is_response, |case| {
         for over in Over::ALL {
             let mut scene = scene();
-            over.deliver(&mut scene, TRUNK, &case.message);
+            let left = over.deliver(&mut scene, TRUNK, &case.message);
 
             assert_eq!(scene.sent.len(), 0);
+            let closes = over != Over::Udp && case.key("stream").is_some();
+            assert_eq!(left, if closes { Left::Closed } else { Left::AtItsEnd }, "over {over:?}");
             check_dropped(case.verdict(&["cold"]), &scene);
         }
     });
@@ -374,28 +379,6 @@ fn check_hop(case: &Case, scene: &Scene) {
     assert_eq!(case.key("next hop"), Some(by));
     if let Some(address) = case.key("address") {
         assert_eq!(hop.address(), Some((Transport::Udp, addr(address))));
-    }
-}
-
-/// A refusal is made of the request as it came, the first of each of its fields.
-fn check_refusal(case: &Case, answer: &Message, status: u16) {
-    let answer = answer.as_bytes();
-    assert!(answer.starts_with(format!("SIP/2.0 {status} ").as_bytes()), "{}", answer.escape_ascii());
-    for names in [&["From", "f"][..], &["To", "t"], &["Call-ID", "i"], &["CSeq"]] {
-        let came = lines(&case.message, names);
-        let told = lines(answer, names);
-        assert_eq!(told.len(), came.len().min(1), "{names:?}");
-        if let (Some(came), Some(told)) = (came.first(), told.first()) {
-            assert!(told == came || (names[0] == "To" && told.starts_with(came.trim_end())), "{told}");
-        }
-    }
-    let (came, told) = (lines(&case.message, VIA), lines(answer, VIA));
-    assert_eq!(told.len(), came.len());
-    assert!(told[0].starts_with(came[0].trim_end()), "as it came, and perhaps `received` behind it: {}", told[0]);
-    assert_eq!(told[1..], came[1..]);
-    if let Some(line) = case.key("answer") {
-        let (name, _) = line.split_once(": ").unwrap();
-        assert_eq!(lines(answer, &[name]), [format!("{line}\r\n")]);
     }
 }
 

@@ -25,29 +25,10 @@ use support::{A_WHILE, until};
 /// An installation that listens over UDP and TCP at one port, and over TLS at another, with a certificate of this authority.
 fn site(authority: &Authority, pbx: &str, trunk: &str) -> Site {
     let site = Site::new(policy("announce"));
-    let proxy = site.ports.proxy();
-    site.set("[sip]", &format!("listen = [\"udp {proxy}\", \"tcp {proxy}\", \"tls {}\"]", tls(&site)));
+    authority.equip(&site);
     site.set("[pbx]", &format!("address = \"{pbx}{}\"", site.ports.pbx()));
     site.set("[[trunk]]", &format!("address = \"{trunk}{}\"", site.ports.trunk()));
-    let at = |name: &str| site.path().join(name);
-    std::fs::write(at("authority.pem"), authority.pem()).unwrap();
-    authority.certify(&["127.0.0.1"]).write(&at("sip.crt.pem"), &at("sip.key.pem"));
-    let config = std::fs::read_to_string(site.config()).unwrap();
-    let section = format!(
-        "[tls]\ncertificate = \"{}\"\nprivate_key = \"{}\"\nauthorities = \"{}\"\n\n[media]\n",
-        at("sip.crt.pem").display(),
-        at("sip.key.pem").display(),
-        at("authority.pem").display()
-    );
-    std::fs::write(site.config(), config.replace("[media]\n", &section)).unwrap();
     site
-}
-
-/// Where the proxy listens over TLS.
-fn tls(site: &Site) -> SocketAddr {
-    let mut at = site.ports.proxy();
-    at.set_port(at.port() + 1);
-    at
 }
 
 /// Both speak until the announcement is over and something is recorded; then the caller hangs up, and one whole recording is there.
@@ -73,14 +54,14 @@ fn a_call_from_udp_to_tls_is_recorded_and_both_ends_are_in_the_route() {
     let _proxy = site.start();
     let mut pbx = Phone::new(site.ports.pbx(), site.ports.proxy());
     let secured = authority.secured(&authority.certify(&["127.0.0.1"]));
-    let mut trunk = Phone::over_streams(site.ports.trunk(), tls(&site), Some(secured));
+    let mut trunk = Phone::over_streams(site.ports.trunk(), site.ports.proxy_tls(), Some(secured));
 
     let call = whole_call(&site, &mut pbx, &mut trunk);
 
     let routes: Vec<String> = call.invite().all("Record-Route").map(without_handle).collect();
-    let expected = [format!("<sip:{};transport=tls;lr>", tls(&site)), format!("<sip:{};lr>", site.ports.proxy())];
+    let expected = [format!("<sip:{};transport=tls;lr>", site.ports.proxy_tls()), format!("<sip:{};lr>", site.ports.proxy())];
     assert_eq!(routes, expected);
-    assert!(call.invite().header("Via").starts_with(&format!("SIP/2.0/TLS {};rport;branch=", tls(&site))));
+    assert!(call.invite().header("Via").starts_with(&format!("SIP/2.0/TLS {};rport;branch=", site.ports.proxy_tls())));
     is_recorded(&site, &call, &mut pbx, &mut trunk);
 }
 
@@ -105,7 +86,7 @@ fn a_pbx_that_connects_over_tls_calls_over_that_connection() {
     site.set("[tls]", "client_certificates = \"required\"");
     let _proxy = site.start();
     let secured = authority.secured(&authority.certify(&["127.0.0.1"]));
-    let mut pbx = Phone::over_streams(site.ports.pbx(), tls(&site), Some(secured));
+    let mut pbx = Phone::over_streams(site.ports.pbx(), site.ports.proxy_tls(), Some(secured));
     let mut trunk = Phone::new(site.ports.trunk(), site.ports.proxy());
 
     let call = whole_call(&site, &mut pbx, &mut trunk);
@@ -126,14 +107,14 @@ fn who_has_no_certificate_or_one_of_somebody_else_is_not_let_in() {
     let mut of_nobody = authority.secured(&authority.certify(&["127.0.0.1"]));
     of_nobody.client = strange.secured(&forged).client;
     for secured in [of_nobody, authority.secured(&authority.certify(&["192.0.2.7"]))] {
-        let pbx = Phone::over_streams(site.ports.pbx(), tls(&site), Some(secured));
+        let pbx = Phone::over_streams(site.ports.pbx(), site.ports.proxy_tls(), Some(secured));
         pbx.send(&pbx.invite("forged", trunk.at(), &sdp(*site.ports.pbx_media().start())));
         assert!(pbx.receive(Duration::from_millis(500)).is_none());
     }
 
     // Nothing came through, and who is what he says he is is served.
     let secured = authority.secured(&authority.certify(&["127.0.0.1"]));
-    let mut pbx = Phone::over_streams(site.ports.pbx(), tls(&site), Some(secured));
+    let mut pbx = Phone::over_streams(site.ports.pbx(), site.ports.proxy_tls(), Some(secured));
     let call = whole_call(&site, &mut pbx, &mut trunk);
     hang_up(&call, &mut pbx, &mut trunk);
 }
@@ -146,7 +127,7 @@ fn a_trunk_whose_certificate_is_for_another_gets_no_call() {
     let _proxy = site.start();
     let pbx = Phone::new(site.ports.pbx(), site.ports.proxy());
     let other = authority.secured(&authority.certify(&["127.0.0.1", "sip.other.test"]));
-    let mut trunk = Phone::over_streams(site.ports.trunk(), tls(&site), Some(other));
+    let mut trunk = Phone::over_streams(site.ports.trunk(), site.ports.proxy_tls(), Some(other));
     pbx.send(&pbx.invite("other", trunk.at(), &sdp(*site.ports.pbx_media().start())));
 
     let refusal = {
@@ -162,7 +143,7 @@ fn a_trunk_whose_certificate_is_for_another_gets_no_call() {
     assert!(refusal.start.starts_with("SIP/2.0 503"), "{}", refusal.start);
     drop(trunk);
     let named = authority.secured(&authority.certify(&["sip.carrier.test"]));
-    trunk = Phone::over_streams(site.ports.trunk(), tls(&site), Some(named));
+    trunk = Phone::over_streams(site.ports.trunk(), site.ports.proxy_tls(), Some(named));
     // For some seconds nobody is tried where nobody was.
     let mut tries = 0;
     let call = until("a call", A_WHILE, || {
@@ -182,9 +163,9 @@ fn a_renewed_certificate_is_shown_without_a_restart_and_one_that_cannot_be_used_
     let at = |name: &str| site.path().join(name);
     let secured = authority.secured(&authority.certify(&["127.0.0.1"]));
     let shown = || {
-        let name = rustls::pki_types::ServerName::from(tls(&site).ip());
+        let name = rustls::pki_types::ServerName::from(site.ports.proxy_tls().ip());
         let mut client = rustls::ClientConnection::new(std::sync::Arc::clone(&secured.client), name).unwrap();
-        let mut tcp = TcpStream::connect(tls(&site)).unwrap();
+        let mut tcp = TcpStream::connect(site.ports.proxy_tls()).unwrap();
         tcp.set_read_timeout(Some(A_WHILE)).unwrap();
         while client.is_handshaking() {
             client.complete_io(&mut tcp).unwrap();

@@ -9,6 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
+use super::site::Site;
 use super::wire::Secured;
 
 /// Who makes certificates.
@@ -42,6 +43,22 @@ impl Authority {
         let key = key();
         let certificate = params.signed_by(&key, &self.0).expect("the authority signs");
         Certificate { chain: certificate.pem(), key: key.serialize_pem() }
+    }
+
+    /// Has an installation listen over UDP and TCP at one port and over TLS at the next, with a certificate of this authority, and believe
+    /// others of it.
+    pub(crate) fn equip(&self, site: &Site) {
+        let (proxy, over_tls) = (site.ports.proxy(), site.ports.proxy_tls());
+        site.set("[sip]", &format!("listen = [\"udp {proxy}\", \"tcp {proxy}\", \"tls {over_tls}\"]"));
+        let [chain, key, authority] = ["sip.crt.pem", "sip.key.pem", "authority.pem"].map(|name| site.path().join(name));
+        std::fs::write(&authority, self.pem()).expect("the test's own directory can be written");
+        self.certify(&[&proxy.ip().to_string()]).write(&chain, &key);
+        site.add(&format!(
+            "[tls]\ncertificate = \"{}\"\nprivate_key = \"{}\"\nauthorities = \"{}\"",
+            chain.display(),
+            key.display(),
+            authority.display()
+        ));
     }
 
     /// What a telephone with this certificate is over TLS; it believes this authority, and asks who connects for a certificate.

@@ -1,6 +1,6 @@
 //! Ports for one test: a block that no other test has, in this process or in another.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::ops::RangeInclusive;
 
 /// 400 ports below those that the kernel gives away by itself (32768), held by a guard socket on the first.
@@ -30,6 +30,17 @@ impl Ports {
     /// Where the proxy listens for SIP.
     pub(crate) fn proxy(&self) -> SocketAddr {
         self.at(2)
+    }
+
+    /// Where the proxy listens for SIP over TLS.
+    pub(crate) fn proxy_tls(&self) -> SocketAddr {
+        self.at(3)
+    }
+
+    /// An address of this machine that is nobody's but this test's, with all its ports: for peers that want some of their own.
+    pub(crate) fn host(&self, nth: u8) -> IpAddr {
+        let [high, low] = self.first.to_be_bytes();
+        Ipv4Addr::new(127, high, low, nth).into()
     }
 
     /// Where the PBX is. The port after it stays free: baresip takes it for TLS.

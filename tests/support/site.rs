@@ -153,6 +153,12 @@ must_agree = ["remote"]
         std::fs::write(self.config(), changed).expect("the test's own directory can be written");
     }
 
+    /// Adds a section to the configuration.
+    pub(crate) fn add(&self, section: &str) {
+        let config = std::fs::read_to_string(self.config()).expect("the test wrote it");
+        std::fs::write(self.config(), format!("{config}\n{section}\n")).expect("the test's own directory can be written");
+    }
+
     /// Whether the peer at this address is spoken to over TCP.
     pub(crate) fn is_over_tcp(&self, at: SocketAddr) -> bool {
         std::fs::read_to_string(self.config()).expect("the test wrote it").contains(&format!("\"tcp {at}\""))

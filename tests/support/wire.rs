@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::net::{AddressFamily, SocketType};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, StreamOwned};
 
@@ -27,6 +28,7 @@ pub(crate) struct Secured {
 /// The connections of a telephone: those that came to where it listens, and the one that it opened.
 pub(crate) struct Streams {
     listener: TcpListener,
+    at: IpAddr,
     proxy: SocketAddr,
     secured: Option<Secured>,
     open: Vec<(Connection, Vec<u8>)>,
@@ -48,7 +50,15 @@ impl Wire {
     pub(crate) fn stream(at: SocketAddr, proxy: SocketAddr, secured: Option<Secured>) -> Self {
         let listener = TcpListener::bind(at).expect("the test's own ports are free");
         listener.set_nonblocking(true).expect("a socket can be told so");
-        Self::Stream(RefCell::new(Streams { listener, proxy, secured, open: Vec::new(), last: 0 }))
+        Self::Stream(RefCell::new(Streams { listener, at: at.ip(), proxy, secured, open: Vec::new(), last: 0 }))
+    }
+
+    /// The socket, of one that speaks by datagrams.
+    pub(crate) const fn socket(&self) -> Option<&UdpSocket> {
+        match self {
+            Self::Udp(socket) => Some(socket),
+            Self::Stream(_) => None,
+        }
     }
 
     /// What stands in a `Via`.
@@ -100,7 +110,7 @@ impl Wire {
 impl Streams {
     fn send(&mut self, bytes: &[u8]) {
         if self.open.is_empty() {
-            let tcp = TcpStream::connect_timeout(&self.proxy, A_WHILE).expect("the proxy listens");
+            let tcp = connect(self.at, self.proxy);
             let connection = match &self.secured {
                 None => Connection::Tcp(tcp),
                 Some(secured) => {
@@ -195,13 +205,24 @@ impl Connection {
     }
 }
 
+/// Connects from any port of this address of ours.
+pub(crate) fn connect(from: IpAddr, to: SocketAddr) -> TcpStream {
+    let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = rustix::net::socket(family, SocketType::STREAM, None).expect("there is room for a socket");
+    rustix::net::bind(&socket, &SocketAddr::new(from, 0)).expect("it is an address of this machine");
+    rustix::net::connect(&socket, &to).expect("the proxy listens");
+    socket.into()
+}
+
 /// Takes the first whole message out of what came: its head, and as much as its `Content-Length` says.
-fn first_message(came: &mut Vec<u8>) -> Option<Vec<u8>> {
+pub(crate) fn first_message(came: &mut Vec<u8>) -> Option<Vec<u8>> {
     let blank = came.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     came.drain(..blank);
     let head = came.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let text = String::from_utf8_lossy(&came[..head]).to_lowercase();
-    let length = text.lines().find_map(|line| line.strip_prefix("content-length:")).and_then(|value| value.trim().parse().ok());
+    let length =
+        text.lines().filter_map(|line| line.split_once(':')).find(|(name, _)| matches!(name.trim(), "content-length" | "l"));
+    let length = length.and_then(|(_, value)| value.trim().parse().ok());
     let end = head + length.unwrap_or(0);
     (came.len() >= end).then(|| came.drain(..end).collect())
 }

@@ -56,6 +56,7 @@ impl Case {
     }
 
     /// Returns the names of all keys.
+    #[allow(dead_code, reason = "each test program uses a part of it")]
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().map(|(key, _)| key.as_str())
     }

@@ -115,7 +115,7 @@ fn parted(message: &[u8]) -> (Vec<Vec<u8>>, Vec<u8>) {
 }
 
 /// The session description with the addresses and the ports that it came with, where nothing else of it is changed.
-fn as_described(body: &[u8], came: &[u8]) -> Vec<u8> {
+pub(crate) fn as_described(body: &[u8], came: &[u8]) -> Vec<u8> {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("SDP is text");
     let (body, came) = (text(body), text(came));
     assert_eq!(body.lines().count(), came.lines().count(), "no line is gone and none is new");
