@@ -31,6 +31,11 @@ pub(crate) struct Plays<'s> {
     pub(crate) waits_ms: u32,
 }
 
+/// A scenario without sound, whose pauses are short.
+fn silent(scenario: &str) -> Plays<'_> {
+    Plays { scenario, voice: Path::new(VOICE), waits_ms: 100 }
+}
+
 /// A SIPp that runs.
 pub(crate) struct Sipp {
     running: Running,
@@ -51,7 +56,24 @@ impl Sipp {
         Self::start(site, at, whom, plays)
     }
 
+    /// Starts a called side without sound, with these words for its scenario; returns when it listens.
+    pub(crate) fn listening(site: &Site, at: SocketAddr, scenario: &str, words: &[(&str, &str)]) -> Self {
+        let sipp = Self::start_with(site, at, at, &silent(scenario), words);
+        let over = if site.is_over_tcp(at) { "tcp" } else { "udp" };
+        until_bound(&format!("{over}{}", if at.is_ipv6() { "6" } else { "" }), at.port());
+        sipp
+    }
+
+    /// Starts a calling side without sound.
+    pub(crate) fn asking(site: &Site, at: SocketAddr, whom: SocketAddr, scenario: &str, words: &[(&str, &str)]) -> Self {
+        Self::start_with(site, at, whom, &silent(scenario), words)
+    }
+
     fn start(site: &Site, at: SocketAddr, called_at: SocketAddr, plays: &Plays<'_>) -> Self {
+        Self::start_with(site, at, called_at, plays, &[])
+    }
+
+    fn start_with(site: &Site, at: SocketAddr, called_at: SocketAddr, plays: &Plays<'_>, words: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("there is room for a directory");
         let link = |what: &Path, name: &str| {
             std::os::unix::fs::symlink(what, directory.path().join(name)).expect("the directory is new");
@@ -59,13 +81,18 @@ impl Sipp {
         link(plays.voice, "voice.pcap");
         link(Path::new(KEY_1), "key.pcap");
         let scenario = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/sipp").join(format!("{}.xml", plays.scenario));
+        let proxy = SocketAddr::new(if at.is_ipv6() { at.ip() } else { site.ports.proxy().ip() }, site.ports.proxy().port());
+        let (host, media) = (at.ip().to_string(), site.sipp_media(at).to_string());
         let mut command = Command::new("sipp");
-        command.current_dir(directory.path()).arg(site.ports.proxy().to_string()).arg("-sf").arg(scenario);
-        command.args(["-i", "127.0.0.1", "-bind_local", "-p", &at.port().to_string()]);
-        command.args(["-mi", "127.0.0.1", "-mp", &site.sipp_media(at).to_string()]);
+        command.current_dir(directory.path()).arg(proxy.to_string()).arg("-sf").arg(scenario);
+        command.args(["-i", &host, "-bind_local", "-p", &at.port().to_string()]);
+        command.args(["-mi", &host, "-mp", &media]);
         command.args(["-m", "1", "-l", "1", "-nostdin", "-aa", "-timeout", "50", "-timeout_error"]);
         command.args(["-trace_err", "-trace_msg", "-trace_logs", "-d", &plays.waits_ms.to_string()]);
         command.args(["-key", "called", CALLED, "-key", "caller", CALLER, "-key", "uas", &called_at.to_string()]);
+        for (name, value) in words {
+            command.args(["-key", name, value]);
+        }
         // One connection for all of it, as the configuration has it.
         command.args(["-t", if site.is_over_tcp(at) { "t1" } else { "u1" }]);
         let running = Running::start(plays.scenario, &mut command);

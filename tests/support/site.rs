@@ -184,7 +184,7 @@ must_agree = ["remote"]
 
     /// The media port that SIPp gets at this address: even, and two apart from the next for its video socket.
     pub(crate) fn sipp_media(&self, at: SocketAddr) -> u16 {
-        if at == self.ports.pbx() { *self.ports.pbx_media().start() } else { *self.ports.trunk_media().start() }
+        if at.port() == self.ports.pbx().port() { *self.ports.pbx_media().start() } else { *self.ports.trunk_media().start() }
     }
 
     /// Starts the proxy; returns when it is ready.
