@@ -94,16 +94,18 @@ fn state(rec: &[u8], keys: &[u8], node: &NodePublic, secret: &RecipientSecret) -
 }
 
 /// A row of the ledger.
-/// A row as the model knows it. One that was made for a recording alone says no Call-ID: the recording does.
-pub fn row(entry: &Entry, files: &BTreeMap<RecordingId, File>) -> Row {
-    let of_file = || files.get(&entry.recording?).map(|file| file.call_id.clone());
-    Row {
-        call_id: entry.parties.as_ref().map_or_else(|| of_file().unwrap_or_default(), |parties| parties.call_id.reveal().clone()),
+/// A row as the model knows it. One that was made for a recording alone says no Call-ID: the recording does; and where nothing of that can be
+/// read, the power having failed before its head was synced, the row is of no call that anybody could name.
+pub fn row(entry: &Entry, files: &BTreeMap<RecordingId, File>) -> Option<Row> {
+    let of_file = || Some(files.get(&entry.recording?)?.call_id.clone());
+    let call_id = entry.parties.as_ref().map_or_else(of_file, |parties| Some(parties.call_id.reveal().clone()))?;
+    Some(Row {
+        call_id,
         reason: entry.reason.as_str().to_owned(),
         state: entry.state.as_str().to_owned(),
         ended: entry.ended.is_some(),
         recording: entry.recording.is_some() && entry.state != State::None,
-    }
+    })
 }
 
 #[cfg(test)]

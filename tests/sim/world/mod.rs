@@ -569,7 +569,7 @@ impl<'p> World<'p> {
         let files = archive::read(&self.disk, &self.granted);
         self.report.recordings = files.len() as u64;
         self.report.packets = files.values().map(|file| file.packets.len() as u64).sum();
-        let rows = self.rows.all().map(|entry| archive::row(entry, &files)).collect();
+        let rows = self.rows.all().filter_map(|entry| archive::row(entry, &files)).collect();
         self.model.judge(self.now, &Archive { files: files.into_values().collect(), rows })
     }
 }
