@@ -21,7 +21,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use serde_json::Value;
 
 use logged::{Logged, anchored, passed};
-use support::sipp::{Sipp, Traces};
+use support::CALLED;
+use support::sipp::{Plays, Sipp, Traces};
 use support::site::{Policy, Site, policy};
 
 /// What two parties say to each other.
@@ -116,12 +117,144 @@ fn every_flow(scene: &Scene) {
     assert_eq!(scene.site.metric("mitschnitt_sip_foreign_in_dialog_total") as u64, 0);
 }
 
+#[test]
+fn a_registration_passes_with_its_digest_and_calls_to_its_contact_come_by_the_proxy_after_a_restart() {
+    for over in [["", ""], ["tcp ", "tcp "]] {
+        let scene = Scene::new([1, 2], over);
+        let proxy = scene.site.start();
+        // Of one line of the PBX, which is at another port than its calls come from.
+        let line = SocketAddr::new(scene.at[0].ip(), scene.site.ports.beyond().port());
+        let contact = format!("sip:100@{line}{};line=7", if over[0].is_empty() { "" } else { ";transport=tcp" });
+
+        let heard = scene.call(Way::Out, ("uac_register", &[("contact", &contact)]), ("uas_register", &[]));
+
+        let logged = |log: &str, word: &str| {
+            let line = log.lines().find_map(|line| line.strip_prefix(word));
+            line.unwrap_or_else(|| panic!("{word} is not in {log}")).trim().to_owned()
+        };
+        assert_eq!(logged(&heard.callee.log, "right"), "true", "the digest is the PBX's own");
+        assert_eq!(logged(&heard.caller.log, "bound"), format!("Contact: <{contact}>;expires=600"), "as it was registered");
+        let told = logged(&heard.callee.log, "told");
+        let ours = told.strip_prefix("Contact: <").and_then(|told| told.strip_suffix(">;expires=600")).unwrap();
+        assert!(
+            ours.starts_with(&format!("sip:100@{}", scene.site.ports.proxy())) && !ours.contains(&line.to_string()),
+            "{ours}"
+        );
+        assert_eq!(Logged::read(&heard.callee).requests(), ["REGISTER", "REGISTER"]);
+
+        drop(proxy);
+        let _again = scene.site.start();
+        let words = [("target", ours), ("from", "+4930777"), ("more", "X-More: 1")];
+        let heard = scene.call_between(
+            (scene.at[1], line),
+            (&Plays::silent("uac_plain", 0), &words),
+            (&Plays::silent("uas_plain", 0), &[]),
+        );
+
+        let callee = Logged::read(&heard.callee);
+        assert_eq!(callee.first_uri(), contact);
+        anchored(&Logged::read(&heard.caller), &callee, &scene.site.ports.proxy_media(), "a call to the contact");
+        let row = scene.site.ledger_says(ENDED);
+        assert_eq!(row["direction"], "inbound");
+    }
+}
+
+#[test]
+fn a_call_that_the_first_does_not_serve_is_the_seconds() {
+    for over in ["", "tcp "] {
+        for way in [Way::Out, Way::In] {
+            let scene = Scene::new([1, 2], [over, over]);
+            let (at, first) = scene.ends(way);
+            let second = SocketAddr::new(scene.site.ports.host(3), scene.site.ports.beyond().port());
+            match way {
+                Way::Out => scene.site.add(&format!("[[trunk]]\nname = \"second\"\naddress = \"{over}{second}\"")),
+                Way::In => scene.site.set("[pbx]", &format!("address = [\"{over}{first}\", \"{over}{second}\"]")),
+            }
+            let _proxy = scene.site.start();
+            let refuses = Sipp::listening(&scene.site, first, &Plays::silent("uas_unavailable", 0), &[]);
+
+            let target = format!("sip:+4930123456@{first}");
+            let words = [("target", &*target), ("from", "100"), ("more", "X-More: 1")];
+            let (caller, callee) = (Plays::silent("uac_plain", 0), Plays::silent("uas_plain", 0));
+            let heard = scene.call_between((at, second), (&caller, &words), (&callee, &[]));
+
+            let refused = Logged::read(&refuses.must_succeed());
+            assert_eq!(refused.requests(), ["INVITE", "ACK"]);
+            let (caller, callee) = (Logged::read(&heard.caller), Logged::read(&heard.callee));
+            assert_eq!(caller.statuses(), [180, 200, 200], "of the first the caller hears nothing");
+            passed(&caller, &callee, "a call over the second");
+            anchored(&caller, &callee, &scene.site.ports.proxy_media(), "a call over the second");
+            let row = scene.site.ledger_says(ENDED);
+            assert_eq!(row["trunk"], if way == Way::Out { "second" } else { "carrier" });
+        }
+    }
+}
+
+#[test]
+fn who_is_sent_on_to_another_is_not_told_again_and_the_other_is() {
+    for way in [Way::Out, Way::In] {
+        let scene = Scene::new([1, 2], ["", ""]);
+        let _proxy = scene.site.start();
+        let (at, whom) = scene.ends(way);
+        let target = format!("sip:300@{at}");
+        scene.call_between(
+            (at, whom),
+            (&Plays::silent("uac_refer", RECORDED_BY), &[("target", &target)]),
+            (&Plays::silent("uas_refer", 0), &[]),
+        );
+        scene.announced(2);
+
+        // Whom it sent on calls that number.
+        let words = [("target", &*target), ("from", CALLED), ("more", "X-More: 1")];
+        let caller = Plays::silent("uac_plain", RECORDED_BY);
+        scene.call_between((whom, at), (&caller, &words), (&Plays::silent("uas_plain", 0), &[]));
+
+        scene.both_are_recorded();
+        scene.announced(3);
+    }
+}
+
+#[test]
+fn who_takes_the_place_of_a_party_is_told_and_the_other_is_not_told_again() {
+    for way in [Way::Out, Way::In] {
+        let scene = Scene::new([1, 2], ["", ""]);
+        let _proxy = scene.site.start();
+        let (at, whom) = scene.ends(way);
+        let replaced = Sipp::listening(&scene.site, whom, &Plays::silent("uas_bye", REPLACED_BY), &[]);
+        let replacing = Sipp::asking(&scene.site, at, whom, &Plays::silent("uac_until_bye", 0), &[]);
+        let ((id, from), (_, to)) = (replacing.names(at, true), replaced.names(whom, false));
+        scene.announced(2);
+
+        // From another telephone of the one to the other's second line, which is the same party's.
+        let line = |end: SocketAddr| SocketAddr::new(end.ip(), scene.site.ports.beyond().port());
+        let target = format!("sip:{CALLED}@{}", line(whom));
+        let more = format!("Replaces: {id};to-tag={to};from-tag={from}");
+        let words = [("target", &*target), ("from", "101"), ("more", &*more)];
+        let caller = Plays::silent("uac_plain", RECORDED_BY);
+        scene.call_between((line(at), line(whom)), (&caller, &words), (&Plays::silent("uas_plain", 0), &[]));
+
+        replacing.must_succeed();
+        replaced.must_succeed();
+        scene.both_are_recorded();
+        scene.announced(3);
+    }
+}
+
+/// By when a call is recorded, in milliseconds: the announcement takes 200.
+const RECORDED_BY: u32 = 1500;
+
+/// When a party hangs up that has been replaced meanwhile, in milliseconds.
+const REPLACED_BY: u32 = 5000;
+
 /// The program between a PBX and a trunk, each at an address of its own.
 struct Scene {
     site: Site,
     /// Where the PBX and where the trunk is.
     at: [SocketAddr; 2],
 }
+
+/// What a side plays, with these words for it.
+type Side<'s> = (&'s Plays<'s>, &'s [(&'s str, &'s str)]);
 
 struct Heard {
     caller: Traces,
@@ -165,9 +298,26 @@ impl Scene {
         }
     }
 
+    /// So many parties were told, to the end, and no other: 200 ms are ten packets.
+    fn announced(&self, parties: u32) {
+        let (name, packets) = ("mitschnitt_media_announced_packets_total", f64::from(10 * parties));
+        self.site.metric_reaches(name, packets);
+        assert!((self.site.metric(name) - packets).abs() < 0.5, "{} packets", self.site.metric(name));
+    }
+
+    fn both_are_recorded(&self) {
+        for row in self.site.ledger(2) {
+            assert_eq!(row["reason"], "recorded", "{row}");
+            self.site.verify(row["recording"].as_str().unwrap());
+        }
+    }
+
     /// Places one call to its end.
     fn call(&self, way: Way, caller: (&str, &[(&str, &str)]), callee: (&str, &[(&str, &str)])) -> Heard {
-        let (at, whom) = self.ends(way);
+        self.call_between(self.ends(way), (&Plays::silent(caller.0, 100), caller.1), (&Plays::silent(callee.0, 100), callee.1))
+    }
+
+    fn call_between(&self, (at, whom): (SocketAddr, SocketAddr), caller: Side<'_>, callee: Side<'_>) -> Heard {
         let called = Sipp::listening(&self.site, whom, callee.0, callee.1);
         let calling = Sipp::asking(&self.site, at, whom, caller.0, caller.1);
         let caller = calling.must_succeed();

@@ -38,6 +38,17 @@ impl Logged {
     pub(crate) fn requests(&self) -> Vec<&str> {
         self.received.iter().filter(|message| message.is_request()).map(|message| message.first_word()).collect()
     }
+
+    /// The statuses that it received, without 100.
+    pub(crate) fn statuses(&self) -> Vec<u16> {
+        self.received.iter().filter_map(Message::status).filter(|status| *status > 100).collect()
+    }
+
+    /// The Request-URI of the first request that it received.
+    pub(crate) fn first_uri(&self) -> &str {
+        let first = self.received.iter().find(|message| message.is_request());
+        first.and_then(|message| message.start.split(' ').nth(1)).unwrap_or_default()
+    }
 }
 
 impl Message {

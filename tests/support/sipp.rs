@@ -31,9 +31,11 @@ pub(crate) struct Plays<'s> {
     pub(crate) waits_ms: u32,
 }
 
-/// A scenario without sound, whose pauses are short.
-fn silent(scenario: &str) -> Plays<'_> {
-    Plays { scenario, voice: Path::new(VOICE), waits_ms: 100 }
+impl<'s> Plays<'s> {
+    /// A scenario without sound, that waits so long where it says so.
+    pub(crate) fn silent(scenario: &'s str, waits_ms: u32) -> Self {
+        Self { scenario, voice: Path::new(VOICE), waits_ms }
+    }
 }
 
 /// A SIPp that runs.
@@ -57,16 +59,16 @@ impl Sipp {
     }
 
     /// Starts a called side without sound, with these words for its scenario; returns when it listens.
-    pub(crate) fn listening(site: &Site, at: SocketAddr, scenario: &str, words: &[(&str, &str)]) -> Self {
-        let sipp = Self::start_with(site, at, at, &silent(scenario), words);
+    pub(crate) fn listening(site: &Site, at: SocketAddr, plays: &Plays<'_>, words: &[(&str, &str)]) -> Self {
+        let sipp = Self::start_with(site, at, at, plays, words);
         let over = if site.is_over_tcp(at) { "tcp" } else { "udp" };
         until_bound(&format!("{over}{}", if at.is_ipv6() { "6" } else { "" }), at.port());
         sipp
     }
 
     /// Starts a calling side without sound.
-    pub(crate) fn asking(site: &Site, at: SocketAddr, whom: SocketAddr, scenario: &str, words: &[(&str, &str)]) -> Self {
-        Self::start_with(site, at, whom, &silent(scenario), words)
+    pub(crate) fn asking(site: &Site, at: SocketAddr, whom: SocketAddr, plays: &Plays<'_>, words: &[(&str, &str)]) -> Self {
+        Self::start_with(site, at, whom, plays, words)
     }
 
     fn start(site: &Site, at: SocketAddr, called_at: SocketAddr, plays: &Plays<'_>) -> Self {
@@ -97,6 +99,12 @@ impl Sipp {
         command.args(["-t", if site.is_over_tcp(at) { "t1" } else { "u1" }]);
         let running = Running::start(plays.scenario, &mut command);
         Self { running, directory, scenario: plays.scenario.into() }
+    }
+
+    /// How it names its calls and its dialogs: the Call-ID of a call that it placed, and its tag.
+    pub(crate) fn names(&self, at: SocketAddr, is_caller: bool) -> (String, String) {
+        let pid = self.running.pid();
+        (format!("1-{pid}@{}", at.ip()), format!("{pid}{}1", if is_caller { "uac" } else { "uas" }))
     }
 
     /// Waits for its end, and panics with its log and all messages unless the scenario went through to its last line.

@@ -159,9 +159,11 @@ must_agree = ["remote"]
         std::fs::write(self.config(), format!("{config}\n{section}\n")).expect("the test's own directory can be written");
     }
 
-    /// Whether the peer at this address is spoken to over TCP.
+    /// Whether the peer at this address is spoken to over TCP; one with a host of its own is at any port of it.
     pub(crate) fn is_over_tcp(&self, at: SocketAddr) -> bool {
-        std::fs::read_to_string(self.config()).expect("the test wrote it").contains(&format!("\"tcp {at}\""))
+        let config = std::fs::read_to_string(self.config()).expect("the test wrote it");
+        let has_a_host = at.ip() != self.ports.proxy().ip();
+        config.contains(&format!("\"tcp {at}\"")) || has_a_host && config.contains(&format!("\"tcp {}:", at.ip()))
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -184,7 +186,12 @@ must_agree = ["remote"]
 
     /// The media port that SIPp gets at this address: even, and two apart from the next for its video socket.
     pub(crate) fn sipp_media(&self, at: SocketAddr) -> u16 {
-        if at.port() == self.ports.pbx().port() { *self.ports.pbx_media().start() } else { *self.ports.trunk_media().start() }
+        let (pbx, trunk) = (*self.ports.pbx_media().start(), *self.ports.trunk_media().start());
+        match at.port() {
+            port if port == self.ports.pbx().port() => pbx,
+            port if port == self.ports.beyond().port() => trunk + 4,
+            _ => trunk,
+        }
     }
 
     /// Starts the proxy; returns when it is ready.
