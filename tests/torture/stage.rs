@@ -9,7 +9,7 @@ use super::line::{Came, Line};
 use super::sip_scene::{hop_by_hop, parse};
 use super::support::authority::Authority;
 use super::support::child::Running;
-use super::support::site::{Site, policy};
+use super::support::site::{Policy, Site, policy};
 use super::support::wire::{Secured, Wire};
 use mitschnitt::wire::sip::{Message, Name, reply};
 
@@ -106,7 +106,8 @@ impl Stage {
     }
 
     fn new(over: Over, of_ipv6: bool, trunk: impl FnOnce(&Site, SocketAddr, SocketAddr, &Secured) -> Vec<Wire>) -> Self {
-        let site = Site::new(policy("announce"));
+        // Nobody is told anything, and a prompt that is short is soon there in every codec.
+        let site = Site::new(Policy { announcement_ms: 20, ..policy("announce") });
         let authority = Authority::new();
         authority.equip(&site);
         let [pbx_at, trunk_at] = [1, 2].map(|nth| SocketAddr::new(site.ports.host(nth), 5060));
