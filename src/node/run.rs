@@ -441,7 +441,11 @@ impl Shell {
         let now = self.clock.now();
         while let Some(output) = self.table.poll() {
             match output {
-                Output::Send { to, or, bytes } => self.send(to, or, bytes),
+                Output::Send { to, or, bytes } => {
+                    // What was ordered before is under way when somebody hears of it: who has agreed by INFO may speak at once.
+                    self.wake_lanes();
+                    self.send(to, or, bytes);
+                }
                 Output::Media { call, order } => self.order(call, order),
                 Output::Record { id, slot, permit, formats } => {
                     self.metrics.consent.with_label_values(&["granted"]).inc();
@@ -480,7 +484,12 @@ impl Shell {
                 }
             }
         }
-        for at in std::mem::take(&mut self.woken) {
+        self.wake_lanes();
+    }
+
+    /// Wakes the lanes that were sent something.
+    fn wake_lanes(&mut self) {
+        while let Some(at) = self.woken.pop_first() {
             if let Some(lane) = self.lanes.get(at) {
                 lane.wake();
             }
