@@ -17,6 +17,8 @@ mod ids;
 mod limits;
 #[path = "../src/private.rs"]
 mod private;
+#[path = "../src/sabotage.rs"]
+mod sabotage;
 #[path = "../src/time.rs"]
 mod time;
 #[path = "../src/vault/mod.rs"]

@@ -21,7 +21,7 @@
 //!            |
 //!           wire                    bytes ⇄ values: SIP, SDP, RTP, RTCP
 //!      ───────────────────────────────────────────────────────────────
-//!      floor:  time  ids  private  limits  digit  codec  network      (files, not rooms; import nothing)
+//!      floor:  time  ids  private  limits  digit  codec  network  sabotage   (files, not rooms; import nothing)
 //! ```
 //!
 //! `media` also names `sound`, by which it hears keys. `tls`, which says who we are and whom we believe, is named by `control`, `node` and `cli`. Who may import whom is a table in `tests/house.rs`, and a test.
@@ -65,6 +65,7 @@ pub mod media;
 pub mod network;
 pub mod node;
 pub mod private;
+mod sabotage;
 pub mod sip;
 pub mod sound;
 pub mod time;

@@ -31,7 +31,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
 ];
 
 /// Files, not rooms: anybody may name them, and they name only each other.
-const FLOOR: [&str; 7] = ["time", "ids", "private", "limits", "digit", "codec", "network"];
+const FLOOR: [&str; 8] = ["time", "ids", "private", "limits", "digit", "codec", "network", "sabotage"];
 
 /// The rooms that may touch the outside. All others are told the time, given their chance, and have their bytes brought.
 const SHELLS: [&str; 3] = ["node", "cli", "demo"];

@@ -1,16 +1,19 @@
 //! Faults that are built in on purpose are caught by the world of `tests/sim`: an alarm that has never rung proves nothing.
 //!
-//! Each fault stands in the source behind `cfg!(sabotage = "…")`. Here the product is built with one at a time, some worlds are played, and the
-//! invariant that must break does. `SABOTAGE=leak-a-port cargo test --test sabotage` builds one of them only.
+//! Each fault stands in the source behind `sabotage::is("…")`. The product is built once with all of them, asleep: so its worlds must hold. Then
+//! some are played with one fault awake at a time, and the invariant that must break does. `SABOTAGE=leak-a-port cargo test --test sabotage`
+//! wakes one of them only.
 
 #![allow(clippy::disallowed_methods, clippy::print_stderr, reason = "a test that builds the product, and says how far it is")]
 #![allow(missing_docs, clippy::panic, reason = "a test")]
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
 
 /// Each fault, and the invariants of which one must break.
 const FAULTS: [(&str, &[&str]); 10] = [
@@ -39,9 +42,8 @@ const FAULTS: [(&str, &[&str]); 10] = [
 /// Worlds that are played with each fault: the first already shows most.
 const SEEDS: &str = "8";
 
-/// rustc for this package, with the fault that the link to it is named after. Cargo builds what is under another wrapper anew, and leaves
-/// the dependencies as they are.
-const WRAPPER: &str = "#!/bin/sh\nexec \"$@\" --cfg \"sabotage=\\\"${0##*/}\\\"\"\n";
+/// rustc for this package, with the faults. Cargo builds what is under another wrapper anew, and leaves the dependencies as they are.
+const WRAPPER: &str = "#!/bin/sh\nexec \"$@\" --cfg sabotage\n";
 
 #[test]
 fn every_fault_that_is_built_in_is_caught() {
@@ -53,24 +55,32 @@ fn every_fault_that_is_built_in_is_caught() {
     // A folder of their own: with the world cargo builds the program too, and the other tests must not call through a faulty one.
     let target = Target(folder.join("target"));
     target.begin().expect("the target's folder can be written");
+    let world = build(&script, &target.0);
+
     let wanted = std::env::var("SABOTAGE").ok();
-    let mut missed = Vec::new();
-    for (fault, invariants) in FAULTS.into_iter().filter(|(fault, _)| wanted.as_deref().is_none_or(|wanted| wanted == *fault)) {
-        let link = folder.join(fault);
-        if !link.exists() {
-            symlink(&script, &link).expect("a link to one's own file");
+    let said = play(&world, None);
+    assert!(said.contains("test every_world_holds ... ok"), "with all faults asleep the worlds hold, but:\n{said}");
+    let faults = FAULTS.into_iter().filter(|(fault, _)| wanted.as_deref().is_none_or(|wanted| wanted == *fault));
+    let (faults, missed) = (Mutex::new(faults), Mutex::new(Vec::new()));
+    let next = || faults.lock().expect("nobody panics with it").next();
+    let wake = || {
+        while let Some((fault, invariants)) = next() {
+            let said = play(&world, Some(fault));
+            let caught = invariants.iter().find(|invariant| said.contains(&format!("\n{invariant} at ")));
+            eprintln!("{fault}: {}", caught.unwrap_or(&"not caught"));
+            if caught.is_none() {
+                let missing = format!("{fault} breaks none of {invariants:?}, but:\n{said}");
+                missed.lock().expect("nobody panics with it").push(missing);
+            }
         }
-        let said = play(&link, &target.0);
-        let caught = invariants.iter().find(|invariant| said.contains(&format!("\n{invariant} at ")));
-        eprintln!("{fault}: {}", caught.unwrap_or(&"not caught"));
-        if caught.is_none() {
-            missed.push(format!("{fault} breaks none of {invariants:?}, but:\n{said}"));
-        }
-    }
+    };
+    // A world that fails is made smaller by one thread: so two faults at once.
+    thread::scope(|scope| [scope.spawn(wake), scope.spawn(wake)].map(|two| two.join().expect("it plays")));
+    let missed = missed.into_inner().expect("nobody panics with it");
     assert!(missed.is_empty(), "{}", missed.join("\n\n"));
 }
 
-/// Where faulty products are built; removed with all that is in it.
+/// Where the faulty product is built; removed with all that is in it.
 struct Target(PathBuf);
 
 impl Target {
@@ -121,27 +131,30 @@ fn bring(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Builds the product and its world by this compiler in this folder, plays some worlds, and returns what was said.
-fn play(rustc: &Path, target: &Path) -> String {
-    let cargo = |arguments: &[&str]| {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.env("RUSTC_WORKSPACE_WRAPPER", rustc).env("CARGO_TARGET_DIR", target);
-        // Ten faulty products fill a disk: without what only a debugger or a next build would want, and one at a time. Of this package
-        // alone, for what it depends on is there as it was built for the other tests.
-        let without = concat!("profile.dev.package.", env!("CARGO_PKG_NAME"), ".debug=0");
-        cargo.env("CARGO_INCREMENTAL", "0").args(["--config", without]).args(arguments);
-        cargo
-    };
-    let output = cargo(&["test", "--locked", "--test", "sim", "every_world_holds"])
-        .env("SEEDS", SEEDS)
-        .env("RUST_BACKTRACE", "0")
-        .env_remove("SEED")
-        .output()
-        .expect("cargo runs, for it runs this");
+/// Builds the product and its world by this compiler in this folder, and returns the world.
+fn build(rustc: &Path, target: &Path) -> PathBuf {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.env("RUSTC_WORKSPACE_WRAPPER", rustc).env("CARGO_TARGET_DIR", target).env("CARGO_INCREMENTAL", "0");
+    // Without what only a debugger would want. Of this package alone, for what it depends on is there as it was built for the other tests.
+    let without = concat!("profile.dev.package.", env!("CARGO_PKG_NAME"), ".debug=0");
+    cargo.args(["--config", without, "test", "--locked", "--no-run", "--message-format", "json", "--test", "sim"]);
+    let output = cargo.output().expect("cargo runs, for it runs this");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "it is built:\n{told}{}", String::from_utf8_lossy(&output.stderr));
+    let messages = told.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let mut worlds = messages.filter(|message| message.pointer("/target/name").is_some_and(|name| name == "sim"));
+    let world = worlds.find_map(|message| message.get("executable")?.as_str().map(PathBuf::from));
+    world.expect("cargo says where it has built it")
+}
+
+/// Plays some worlds, one of the faults awake or none, and returns what was said.
+fn play(world: &Path, fault: Option<&str>) -> String {
+    let mut command = Command::new(world);
+    command.args(["--exact", "every_world_holds"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.env("SEEDS", SEEDS).env("RUST_BACKTRACE", "0").env_remove("SEED").env_remove("SABOTAGE");
+    command.envs(fault.map(|fault| ("SABOTAGE", fault)));
+    let output = command.output().expect("it was built");
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("test every_world_holds"), "it is built and runs:\n{said}");
-    let swept =
-        cargo(&["clean", "--locked", "--package", env!("CARGO_PKG_NAME")]).output().expect("cargo runs, for it has just run");
-    assert!(swept.status.success(), "what was built is thrown away:\n{}", String::from_utf8_lossy(&swept.stderr));
+    assert!(said.contains("test every_world_holds"), "it runs, {fault:?}, {}:\n{said}", output.status);
     said
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::consent::{ConsentGiven, Cut, Evidence, Facts, How, Mode, Permit, Played, Terms};
 use crate::digit::Digit;
 use crate::ids::Leg;
+use crate::sabotage;
 use crate::time::Moment;
 
 /// What is told to the machine.
@@ -271,7 +272,7 @@ impl Consent {
 
     fn decide(&mut self, now: Moment) -> Option<Output> {
         let State::Asking(asking) = &mut self.state else { return None };
-        if !asking.all_told() && !cfg!(sabotage = "store-early") {
+        if !asking.all_told() && !sabotage::is("store-early") {
             return None;
         }
         let time_came = asking.until.is_some_and(|until| now >= until);

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 
 use crate::call::{Silence, Story, WhenDead};
 use crate::ids::{CallId, TrunkName};
+use crate::sabotage;
 
 /// Logs a call's story.
 pub fn log_story(story: &Story) {
     let Story { call, direction, trunk, reason, .. } = story;
     let policy = story.policy.as_deref().unwrap_or("none");
     let recording = story.recording.map(|id| id.to_string()).unwrap_or_default();
-    if cfg!(sabotage = "log-a-number") {
+    if sabotage::is("log-a-number") {
         tracing::info!(%call, calling = story.parties.calling.reveal(), "call");
     }
     if story.ended.is_none() {

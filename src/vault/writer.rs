@@ -17,6 +17,7 @@ use std::time::Duration;
 use crate::consent::Evidence;
 use crate::ids::{CallId, RecordingId};
 use crate::limits::CHUNK_BYTES;
+use crate::sabotage;
 use crate::time::Moment;
 use crate::vault::{CryptoRng, LastChunk, NodeKey, PlainChunk, Recipient, SealError, Sealed, Sealer};
 
@@ -180,7 +181,7 @@ impl Writer {
             }
         }
         if !begun.is_empty() {
-            let are_durable = cfg!(sabotage = "keys-late") || self.make_durable(volume);
+            let are_durable = sabotage::is("keys-late") || self.make_durable(volume);
             for beginning in begun {
                 self.begin(beginning, are_durable, volume);
             }
@@ -278,7 +279,7 @@ impl Writer {
         let Some(Open { call, sealer }) = self.open.remove(&recording) else { return };
         self.sealed.clear();
         let sealed = sealer.finish(last, &self.node, &mut self.sealed);
-        if cfg!(sabotage = "forget-the-end") {
+        if sabotage::is("forget-the-end") {
             self.sealed.clear();
         }
         let written = append(sealed, recording, &self.sealed, volume);

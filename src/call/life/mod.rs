@@ -27,6 +27,7 @@ use crate::digit::Digit;
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::limits;
 use crate::media::{self, Announcing, BridgeId, Order};
+use crate::sabotage;
 use crate::sip::Flow;
 use crate::time::Moment;
 use crate::vault::EndReason;
@@ -600,7 +601,7 @@ impl Call {
         let Some(dialog) = self.dialogs.get_mut(at) else { return };
         dialog.byes += 1;
         dialog.first_bye.get_or_insert(by);
-        if !was_suspended && self.is_suspended() && !cfg!(sabotage = "keep-after-the-bye") {
+        if !was_suspended && self.is_suspended() && !sabotage::is("keep-after-the-bye") {
             self.suspend(Suspension::Bye, desk);
         }
     }
@@ -769,7 +770,7 @@ impl Call {
             }
         }
         for pair in dialog.facing_caller.drain(..).flatten() {
-            if cfg!(sabotage = "leak-a-port") && pair.rtp.is_multiple_of(16) {
+            if sabotage::is("leak-a-port") && pair.rtp.is_multiple_of(16) {
                 continue;
             }
             desk.give_back(self.id, pair);
