@@ -142,7 +142,7 @@ pub enum Input {
         /// What is done.
         deed: Deed,
     },
-    /// A call that was up before a restart goes on, with these ports for each line that [`Kept::ports`] names. Before anything else comes.
+    /// A call that was up before a restart goes on, with these ports for each line that [`Kept::ports`] names. Before any message comes.
     Restore {
         /// The call.
         kept: Box<Kept>,

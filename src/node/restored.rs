@@ -19,9 +19,12 @@ pub(super) fn read(row: &KeptCall, now: Wall) -> Result<Kept, String> {
     Kept::read(row.kept.reveal()).map_err(|error| error.to_string())
 }
 
+/// The ports of each line of a call, by the leg that they face.
+pub(super) type Ports = Vec<[Option<PortPair>; 2]>;
+
 /// Opens the ports that a call had.
-pub(super) fn ports(kept: &Kept, sockets: &mut Sockets) -> Vec<[Option<PortPair>; 2]> {
-    let mut again = |leg: Leg, port: Option<u16>| port.and_then(|port| sockets.open_again(leg, port, Moment::START));
+pub(super) fn ports(kept: &Kept, sockets: &mut Sockets, now: Moment) -> Ports {
+    let mut again = |leg: Leg, port: Option<u16>| port.and_then(|port| sockets.open_again(leg, port, now));
     kept.ports().iter().map(|&[pbx, trunk]| [again(Leg::Pbx, pbx), again(Leg::Trunk, trunk)]).collect()
 }
 

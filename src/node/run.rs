@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::call::{self, Input, KeySource, Live, Output, Silence, Story, Table, Watermark};
+use crate::call::{self, Input, Kept, KeySource, Live, Output, Silence, Story, Table, Watermark};
 use crate::catalogue::KeptCall;
 use crate::control::{Reply, Request, log_reached, log_silence, log_story};
 use crate::ids::{CallId, Leg, TrunkName};
@@ -187,12 +187,14 @@ async fn serve(setup: Setup) -> Result<(), String> {
         drained_by: None,
         empty_since: None,
     };
-    shell.restore(&kept);
+    // Their ports before any other; the calls themselves once it is known where names lead.
+    let kept = shell.reopen(&kept);
     shell.drain();
     let (first, mut located) = hosts::start(named, &dns).await?;
     for found in first {
         shell.located(found);
     }
+    shell.restore(kept);
     announce_ready(&sip_ends);
 
     let result = shell.until_stopped(&mut events, &mut failures, &mut asked, &mut located, &mut ends).await;
@@ -259,14 +261,15 @@ struct Shell {
 }
 
 impl Shell {
-    /// Lets the calls go on that were up when the last process ended, on the ports that they had.
-    fn restore(&mut self, kept: &[KeptCall]) {
+    /// Opens the ports of the calls that were up when the last process ended.
+    fn reopen(&mut self, kept: &[KeptCall]) -> Vec<(Kept, restored::Ports)> {
         let (now, wall) = self.clock.both();
+        let mut calls = Vec::with_capacity(kept.len());
         for row in kept {
             match restored::read(row, wall) {
                 Ok(kept) => {
-                    let ports = restored::ports(&kept, &mut self.sockets);
-                    self.table.handle(Input::Restore { kept: Box::new(kept), ports }, now);
+                    let ports = restored::ports(&kept, &mut self.sockets, now);
+                    calls.push((kept, ports));
                 }
                 Err(why) => {
                     tracing::warn!(call = %row.call, %why, "call_not_restored");
@@ -274,9 +277,19 @@ impl Shell {
                 }
             }
         }
+        calls
+    }
+
+    /// Lets them go on.
+    fn restore(&mut self, calls: Vec<(Kept, restored::Ports)>) {
+        let kept = calls.len();
+        for (kept, ports) in calls {
+            self.input(Input::Restore { kept: Box::new(kept), ports });
+            self.drain();
+        }
         let restored = self.table.count();
-        if !kept.is_empty() {
-            tracing::info!(kept = kept.len(), restored, "calls_restored");
+        if kept > 0 {
+            tracing::info!(kept, restored, "calls_restored");
         }
         self.metrics.calls_restored.inc_by(restored as u64);
     }
