@@ -47,7 +47,6 @@ pub struct Kept {
     is_emergency: bool,
     is_past_us: bool,
     began_us: i64,
-    answered_us: i64,
     calling: String,
     called: String,
     /// The way to who is on each leg ([`Leg::index`]).
@@ -163,7 +162,6 @@ impl Kept {
             is_emergency: call.is_emergency,
             is_past_us: call.is_past_us,
             began_us: wall(call.began).saturating_sub(i64::try_from(call.before.as_micros()).unwrap_or(0)),
-            answered_us: wall(call.answered?),
             calling: call.parties.calling.reveal().clone(),
             called: call.parties.called.reveal().clone(),
             ways: [way(Leg::Pbx)?, way(Leg::Trunk)?],

@@ -480,8 +480,7 @@ impl Table {
     /// A call of before a restart goes on; or it cannot, and is forgotten.
     fn restore(&mut self, kept: &Kept, ports: &[[Option<PortPair>; 2]], now: Moment) {
         let slot = self.seat();
-        let is_here = self.by_id.contains_key(&kept.call());
-        let Some(call) = Some(kept).filter(|_| !is_here).and_then(|kept| kept.resume(slot, ports, &mut self.desk, now)) else {
+        let Some(call) = kept.resume(slot, ports, &mut self.desk, now) else {
             self.free.push(slot);
             for pair in ports.iter().flatten().flatten() {
                 self.desk.give_back(kept.call(), *pair);
