@@ -103,19 +103,23 @@ impl Ports {
     }
 }
 
-/// Waits until some process has bound this port of `udp` or `tcp`.
+/// Waits until some process has bound this port of `udp`, or listens at it over `tcp`: a connection that is over keeps its port a while.
 pub(crate) fn until_bound(over: &str, port: u16) {
-    let local = format!(":{port:04X} ");
+    let local = format!(":{port:04X}");
     super::until(&format!("somebody to listen on {over} port {port}"), super::A_WHILE, || {
         let table = std::fs::read_to_string(format!("/proc/net/{over}")).expect("the kernel lists its sockets");
-        let is_bound = table
-            .lines()
-            .skip(1)
-            .filter_map(|line| line.split_once(": "))
-            .any(|(_, rest)| rest.split_once(' ').is_some_and(|(address, _)| format!("{address} ").contains(&local)));
+        let is_bound = table.lines().skip(1).filter_map(|line| line.split_once(": ")).any(|(_, rest)| {
+            match *rest.split(' ').collect::<Vec<_>>() {
+                [address, _, state, ..] => address.ends_with(&local) && (over.starts_with("udp") || state == LISTENS),
+                _ => false,
+            }
+        });
         is_bound.then_some(())
     });
 }
+
+/// `TCP_LISTEN`, as the kernel lists it.
+const LISTENS: &str = "0A";
 
 fn is_free_for_tcp(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
