@@ -1,5 +1,5 @@
-//! What PBXs and carriers say in a call beside INVITE and BYE, by SIPp on both sides of the running program: both ways, over UDP and TCP,
-//! IPv4 and IPv6.
+//! What PBXs and carriers say in a call beside INVITE and BYE, by SIPp on both sides of the running program: both ways, over UDP, TCP and
+//! TLS, IPv4 and IPv6.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,8 +22,11 @@ use serde_json::Value;
 
 use logged::{Logged, anchored, passed};
 use support::CALLED;
+use support::authority::Authority;
 use support::sipp::{Plays, Sipp, Traces};
 use support::site::{Policy, Site, policy};
+use support::tunnel::{Tunnel, behind};
+use support::wire::Secured;
 
 /// What two parties say to each other.
 struct Flow {
@@ -87,6 +90,16 @@ fn every_flow_passes_between_udp_and_tcp() {
 }
 
 #[test]
+fn every_flow_passes_over_tls() {
+    every_flow(&Scene::new([1, 2], ["tls ", "tls "]));
+}
+
+#[test]
+fn every_flow_passes_between_udp_and_tls() {
+    every_flow(&Scene::new([1, 2], ["", "tls "]));
+}
+
+#[test]
 fn every_flow_passes_over_ipv6() {
     every_flow(&Scene::of_ipv6());
 }
@@ -100,6 +113,11 @@ fn every_flow(scene: &Scene) {
             let heard = scene.call(way, (flow.caller, &[("target", "sip:300@192.0.2.7")]), (flow.callee, &[]));
             let (caller, callee) = (Logged::read(&heard.caller), Logged::read(&heard.callee));
             assert_eq!(callee.requests(), flow.asked, "{said}");
+            // Over TLS, say, though the Contact of a SIPp behind a tunnel says TCP.
+            let (at, whom) = scene.ends(way);
+            for (side, log) in [(at, &caller), (whom, &callee)] {
+                assert!(log.came_over().iter().all(|over| *over == scene.over(side)), "{said}: {:?}", log.came_over());
+            }
             for (from, to) in [(&caller, &callee), (&callee, &caller)] {
                 passed(from, to, &said);
                 anchored(from, to, &scene.site.ports.proxy_media(), &said);
@@ -251,6 +269,8 @@ struct Scene {
     site: Site,
     /// Where the PBX and where the trunk is.
     at: [SocketAddr; 2],
+    /// How they are known over TLS, where one speaks it.
+    secured: Option<Secured>,
 }
 
 /// What a side plays, with these words for it.
@@ -266,11 +286,17 @@ impl Scene {
         let site = Site::new(Policy { announcement_ms: 200, ..policy("announce") });
         let proxy = site.ports.proxy();
         site.set("[sip]", &format!("listen = [\"udp {proxy}\", \"tcp {proxy}\"]"));
+        let secured = over.contains(&"tls ").then(|| {
+            let (authority, hosts) = (Authority::new(), hosts.map(|host| site.ports.host(host).to_string()));
+            authority.equip(&site);
+            site.set("[tls]", "client_certificates = \"required\"");
+            authority.secured(&authority.certify(&hosts.each_ref().map(String::as_str)))
+        });
         let at = [
             SocketAddr::new(site.ports.host(hosts[0]), site.ports.pbx().port()),
             SocketAddr::new(site.ports.host(hosts[1]), site.ports.trunk().port()),
         ];
-        Self::at(site, at, over)
+        Self { secured, ..Self::at(site, at, over) }
     }
 
     fn of_ipv6() -> Self {
@@ -287,7 +313,7 @@ impl Scene {
             site.set(section, &format!("address = \"{over}{at}\""));
             site.set(section, &format!("networks = [\"{}\"]", at.ip()));
         }
-        Self { site, at }
+        Self { site, at, secured: None }
     }
 
     /// Where the caller is and where the callee.
@@ -295,6 +321,15 @@ impl Scene {
         match way {
             Way::Out => (self.at[0], self.at[1]),
             Way::In => (self.at[1], self.at[0]),
+        }
+    }
+
+    /// Over what that side is spoken to, as a Via says it.
+    fn over(&self, at: SocketAddr) -> &'static str {
+        match (self.site.has_a_tunnel(at), self.site.is_over_tcp(at)) {
+            (true, _) => "SIP/2.0/TLS",
+            (false, true) => "SIP/2.0/TCP",
+            (false, false) => "SIP/2.0/UDP",
         }
     }
 
@@ -314,12 +349,28 @@ impl Scene {
 
     /// Places one call to its end.
     fn call(&self, way: Way, caller: (&str, &[(&str, &str)]), callee: (&str, &[(&str, &str)])) -> Heard {
-        self.call_between(self.ends(way), (&Plays::silent(caller.0, 100), caller.1), (&Plays::silent(callee.0, 100), callee.1))
+        let (at, whom) = self.ends(way);
+        let tunnel = |at: SocketAddr| {
+            let secured = self.secured.clone().filter(|_| self.site.has_a_tunnel(at));
+            secured.map(|secured| Tunnel::open(at, &self.site.ports, secured))
+        };
+        let tunnels = (tunnel(at), tunnel(whom));
+        let (calls, answers) = (Plays::silent(caller.0, 100), Plays::silent(callee.0, 100));
+        let heard = self.call_between((at, whom), (&calls, caller.1), (&answers, callee.1));
+        // The next call is to find no connection that is about to end.
+        if let Some(carried) = tunnels.0.map(Tunnel::ends) {
+            assert_eq!(carried.to_proxy, 1, "{}: the caller sends all over one connection", caller.0);
+        }
+        if let Some(carried) = tunnels.1.map(Tunnel::ends) {
+            assert_eq!((carried.to_peer, carried.to_proxy), (1, 0), "{}: the callee has one connection", callee.0);
+        }
+        heard
     }
 
     fn call_between(&self, (at, whom): (SocketAddr, SocketAddr), caller: Side<'_>, callee: Side<'_>) -> Heard {
-        let called = Sipp::listening(&self.site, whom, callee.0, callee.1);
-        let calling = Sipp::asking(&self.site, at, whom, caller.0, caller.1);
+        let own = |at: SocketAddr| if self.site.has_a_tunnel(at) { behind(at) } else { at };
+        let called = Sipp::listening(&self.site, own(whom), callee.0, callee.1);
+        let calling = Sipp::asking(&self.site, own(at), whom, caller.0, caller.1);
         let caller = calling.must_succeed();
         Heard { caller, callee: called.must_succeed() }
     }

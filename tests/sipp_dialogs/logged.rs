@@ -1,6 +1,6 @@
 //! The messages that SIPp wrote down, and what a proxy owes to each of them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::RangeInclusive;
 
 use super::support::sipp::Traces;
@@ -37,6 +37,12 @@ impl Logged {
     /// The methods of the requests that it received.
     pub(crate) fn requests(&self) -> Vec<&str> {
         self.received.iter().filter(|message| message.is_request()).map(|message| message.first_word()).collect()
+    }
+
+    /// Over what the requests came that it received, as the topmost Via says.
+    pub(crate) fn came_over(&self) -> BTreeSet<&str> {
+        let requests = self.received.iter().filter(|message| message.is_request());
+        requests.map(|message| message.header("Via").split(' ').next().unwrap_or_default()).collect()
     }
 
     /// The statuses that it received, without 100.

@@ -12,6 +12,7 @@ pub(crate) mod reader;
 pub(crate) mod sipp;
 pub(crate) mod site;
 pub(crate) mod sound;
+pub(crate) mod tunnel;
 pub(crate) mod wire;
 
 use std::time::{Duration, Instant};

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use super::child::Running;
 use super::ports::until_bound;
 use super::site::Site;
+use super::tunnel::before;
 use super::{A_WHILE, CALLED, CALLER};
 
 /// The voice that SIPp brings along: 236 packets of 30 ms.
@@ -83,7 +84,11 @@ impl Sipp {
         link(plays.voice, "voice.pcap");
         link(Path::new(KEY_1), "key.pcap");
         let scenario = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/sipp").join(format!("{}.xml", plays.scenario));
-        let proxy = SocketAddr::new(if at.is_ipv6() { at.ip() } else { site.ports.proxy().ip() }, site.ports.proxy().port());
+        let proxy = match site.ports.proxy() {
+            proxy if site.has_a_tunnel(at) => before(proxy, at.ip()),
+            proxy if at.is_ipv6() => SocketAddr::new(at.ip(), proxy.port()),
+            proxy => proxy,
+        };
         let (host, media) = (at.ip().to_string(), site.sipp_media(at).to_string());
         let mut command = Command::new("sipp");
         command.current_dir(directory.path()).arg(proxy.to_string()).arg("-sf").arg(scenario);

@@ -159,11 +159,18 @@ must_agree = ["remote"]
         std::fs::write(self.config(), format!("{config}\n{section}\n")).expect("the test's own directory can be written");
     }
 
-    /// Whether the peer at this address is spoken to over TCP; one with a host of its own is at any port of it.
+    /// Whether the peer at this address speaks TCP, be it that a tunnel makes TLS of it; one with a host of its own is at any port of it.
     pub(crate) fn is_over_tcp(&self, at: SocketAddr) -> bool {
         let config = std::fs::read_to_string(self.config()).expect("the test wrote it");
         let has_a_host = at.ip() != self.ports.proxy().ip();
-        config.contains(&format!("\"tcp {at}\"")) || has_a_host && config.contains(&format!("\"tcp {}:", at.ip()))
+        let is_at_host = config.contains(&format!("\"tcp {}:", at.ip())) || self.has_a_tunnel(at);
+        config.contains(&format!("\"tcp {at}\"")) || has_a_host && is_at_host
+    }
+
+    /// Whether a tunnel makes TLS of what the peer at this host speaks.
+    pub(crate) fn has_a_tunnel(&self, at: SocketAddr) -> bool {
+        let config = std::fs::read_to_string(self.config()).expect("the test wrote it");
+        at.ip() != self.ports.proxy().ip() && config.contains(&format!("\"tls {}:", at.ip()))
     }
 
     pub(crate) fn data(&self) -> PathBuf {
