@@ -26,7 +26,6 @@ use support::authority::Authority;
 use support::sipp::{Plays, Sipp, Traces};
 use support::site::{Policy, Site, policy};
 use support::tunnel::{Tunnel, behind};
-use support::wire::Secured;
 
 /// What two parties say to each other.
 struct Flow {
@@ -269,8 +268,8 @@ struct Scene {
     site: Site,
     /// Where the PBX and where the trunk is.
     at: [SocketAddr; 2],
-    /// How they are known over TLS, where one speaks it.
-    secured: Option<Secured>,
+    /// What makes TLS of what they speak, where it is that.
+    tunnels: [Option<Tunnel>; 2],
 }
 
 /// What a side plays, with these words for it.
@@ -296,7 +295,12 @@ impl Scene {
             SocketAddr::new(site.ports.host(hosts[0]), site.ports.pbx().port()),
             SocketAddr::new(site.ports.host(hosts[1]), site.ports.trunk().port()),
         ];
-        Self { secured, ..Self::at(site, at, over) }
+        let scene = Self::at(site, at, over);
+        let tunnels = at.map(|at| {
+            let secured = secured.clone().filter(|_| scene.site.has_a_tunnel(at));
+            secured.map(|secured| Tunnel::open(at, &scene.site.ports, secured))
+        });
+        Self { tunnels, ..scene }
     }
 
     fn of_ipv6() -> Self {
@@ -313,7 +317,7 @@ impl Scene {
             site.set(section, &format!("address = \"{over}{at}\""));
             site.set(section, &format!("networks = [\"{}\"]", at.ip()));
         }
-        Self { site, at, secured: None }
+        Self { site, at, tunnels: [None, None] }
     }
 
     /// Where the caller is and where the callee.
@@ -349,19 +353,15 @@ impl Scene {
 
     /// Places one call to its end.
     fn call(&self, way: Way, caller: (&str, &[(&str, &str)]), callee: (&str, &[(&str, &str)])) -> Heard {
-        let (at, whom) = self.ends(way);
-        let tunnel = |at: SocketAddr| {
-            let secured = self.secured.clone().filter(|_| self.site.has_a_tunnel(at));
-            secured.map(|secured| Tunnel::open(at, &self.site.ports, secured))
-        };
-        let tunnels = (tunnel(at), tunnel(whom));
         let (calls, answers) = (Plays::silent(caller.0, 100), Plays::silent(callee.0, 100));
-        let heard = self.call_between((at, whom), (&calls, caller.1), (&answers, callee.1));
+        let heard = self.call_between(self.ends(way), (&calls, caller.1), (&answers, callee.1));
+        let [of_pbx, of_trunk] = self.tunnels.each_ref().map(Option::as_ref);
+        let (of_caller, of_callee) = if way == Way::Out { (of_pbx, of_trunk) } else { (of_trunk, of_pbx) };
         // The next call is to find no connection that is about to end.
-        if let Some(carried) = tunnels.0.map(Tunnel::ends) {
+        if let Some(carried) = of_caller.map(Tunnel::carried) {
             assert_eq!(carried.to_proxy, 1, "{}: the caller sends all over one connection", caller.0);
         }
-        if let Some(carried) = tunnels.1.map(Tunnel::ends) {
+        if let Some(carried) = of_callee.map(Tunnel::carried) {
             assert_eq!((carried.to_peer, carried.to_proxy), (1, 0), "{}: the callee has one connection", callee.0);
         }
         heard

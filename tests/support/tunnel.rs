@@ -3,12 +3,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use rustls::pki_types::ServerName;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -17,13 +16,15 @@ use super::A_WHILE;
 use super::ports::Ports;
 use super::wire::Secured;
 
-/// The tunnel of one peer, both ways.
+/// The tunnel of one peer, both ways, as long as this is there.
+///
+/// It listens all the while: a listener that is closed is not gone while another test's child, not yet the program that it is to be, has
+/// a copy of it, and nobody can listen there again.
 pub(crate) struct Tunnel {
-    stop: oneshot::Sender<()>,
-    thread: JoinHandle<Carried>,
+    asks: mpsc::UnboundedSender<oneshot::Sender<Carried>>,
 }
 
-/// How many connections came each way, all of them carried to their end.
+/// How many connections came each way since this was asked last, all of them carried to their end.
 #[derive(Default)]
 pub(crate) struct Carried {
     pub(crate) to_peer: usize,
@@ -50,18 +51,19 @@ impl Tunnel {
         };
         let listeners = [listen(configured), listen(before(ports.proxy(), configured.ip()))];
         let ends = Ends { peer: behind(configured), proxy: ports.proxy_tls(), secured };
-        let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::spawn(move || {
+        let (asks, asked) = mpsc::unbounded_channel();
+        drop(std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("there is room for one");
-            runtime.block_on(ends.carry(listeners, stopped))
-        });
-        Self { stop, thread }
+            runtime.block_on(ends.carry(listeners, asked));
+        }));
+        Self { asks }
     }
 
     /// Waits until both sides have closed all that it carries; panics where a connection could not be made.
-    pub(crate) fn ends(self) -> Carried {
-        drop(self.stop);
-        self.thread.join().expect("the tunnel carried all that came")
+    pub(crate) fn carried(&self) -> Carried {
+        let (answer, answered) = oneshot::channel();
+        self.asks.send(answer).expect("the tunnel could carry all that came");
+        answered.blocking_recv().expect("the tunnel could carry all that came")
     }
 }
 
@@ -74,7 +76,7 @@ struct Ends {
 }
 
 impl Ends {
-    async fn carry(self, listeners: [std::net::TcpListener; 2], mut stopped: oneshot::Receiver<()>) -> Carried {
+    async fn carry(self, listeners: [std::net::TcpListener; 2], mut asked: mpsc::UnboundedReceiver<oneshot::Sender<Carried>>) {
         let [over_tls, plain] = listeners.map(|listener| TcpListener::from_std(listener).expect("it does not block"));
         let (mut carried, mut open) = (Carried::default(), JoinSet::new());
         loop {
@@ -88,13 +90,15 @@ impl Ends {
                     open.spawn(self.clone().bring_to_proxy(came.expect("it can be taken").0));
                 }
                 Some(ended) = open.join_next() => ended.expect("a connection is made"),
-                _ = &mut stopped => break,
+                asks = asked.recv() => {
+                    let Some(answer) = asks else { return };
+                    while let Some(ended) = timeout(A_WHILE, open.join_next()).await.expect("who is told of an end closes") {
+                        ended.expect("a connection is made");
+                    }
+                    drop(answer.send(std::mem::take(&mut carried)));
+                }
             }
         }
-        while let Some(ended) = timeout(A_WHILE, open.join_next()).await.expect("who is told of an end closes") {
-            ended.expect("a connection is made");
-        }
-        carried
     }
 
     async fn bring_to_peer(self, came: TcpStream) {
