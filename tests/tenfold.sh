@@ -29,13 +29,12 @@ flood=$!
 others+=("$flood")
 wait "$load"
 cat "$work/load.log"
-echo "dropped before they were parsed: $(metric mitschnitt_sip_over_rate_total), refused: $(metric mitschnitt_overload_refused_total)"
 dropped=$(metric mitschnitt_sip_over_rate_total)
+echo "dropped before they were parsed: $dropped, refused: $(metric mitschnitt_overload_refused_total)"
 wait "$caller"
 cat "$work/calls.log"
 kill "$flood" 2>/dev/null || true
 waits 15 has_sealed "$calls"
 grep -q "^ended=$calls\$" "$work/calls.log" || { echo "error: not every call was ended" >&2; exit 1; }
-[ "$dropped" -gt 0 ] || { echo "error: all was let through: a larger number than $times" >&2; exit 1; }
-"$program" recordings list --json --config "$config" >"$work/all.json"
+[ "$dropped" -gt 0 ] || { echo "error: all was let through: try more TIMES than $times" >&2; exit 1; }
 judges "$calls" "$work/load.log"

@@ -13,6 +13,7 @@ use hmac::{Hmac, KeyInit, Mac as _};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use super::registration::from_hex;
 use crate::ids::CallId;
 
 /// The key by which this node knows its own handles again.
@@ -52,16 +53,9 @@ impl HandleKey {
         let text = str::from_utf8(handle).map_err(|_| Forged)?;
         let (number, tag) = text.split_at_checked(NUMBER_LEN).ok_or(Forged)?;
         let call: CallId = number.parse().map_err(|_| Forged)?;
-        if tag.len() != TAG_LEN * 2 || !tag.is_ascii() {
-            return Err(Forged);
-        }
-        let mut bytes = [0; TAG_LEN];
-        for (byte, digits) in bytes.iter_mut().zip(tag.as_bytes().chunks(2)) {
-            let digits = str::from_utf8(digits).map_err(|_| Forged)?;
-            // A sign would be read as well.
-            *byte = u8::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+')).ok_or(Forged)?;
-        }
-        self.mac(call, call_id).verify_truncated_left(&bytes).map(|()| call).map_err(|_| Forged)
+        // A shorter one would be easier to guess.
+        let tag = from_hex(tag.as_bytes()).filter(|tag| tag.len() == TAG_LEN).ok_or(Forged)?;
+        self.mac(call, call_id).verify_truncated_left(&tag).map(|()| call).map_err(|_| Forged)
     }
 
     fn mac(&self, call: CallId, call_id: &[u8]) -> Hmac<Sha256> {

@@ -329,7 +329,7 @@ fn push_headers(out: &mut Vec<u8>, uri: &Uri<'_>) {
     }
 }
 
-fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
     let digit = |digit: &u8| char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let pairs = text.chunks(2).map(|pair| match pair {
         [high, low] => Some(digit(high)? << 4 | digit(low)?),

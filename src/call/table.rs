@@ -407,13 +407,8 @@ impl Table {
             belongs_to_a_call: self.replaces(request),
             is_recorded: call.policy.as_ref().is_some_and(|policy| policy.terms.is_some()),
         };
-        self.live += 1;
-        self.by_call_id.entry(call.call_id.clone()).or_default().push(slot);
-        self.by_id.insert(id, slot);
         let story = Output::Story(Box::new(call.story(None)));
-        if let Some(place) = self.calls.get_mut(slot as usize) {
-            *place = Some(Box::new(call));
-        }
+        self.takes_its_seat(call);
         self.desk.out(story);
         if self.is_draining && !is_emergency {
             return self.refuse(server, slot, 503, None, Reason::Draining, now);
@@ -487,12 +482,18 @@ impl Table {
             }
             return self.desk.out(Output::Forget(kept.call()));
         };
-        self.live += 1;
-        self.by_call_id.entry(call.call_id.clone()).or_default().push(slot);
-        self.by_id.insert(call.id, slot);
         if let Some(at) = call.deadline() {
             self.timers.insert((at, slot));
         }
+        self.takes_its_seat(call);
+    }
+
+    /// A call is there, and found, from here on.
+    fn takes_its_seat(&mut self, call: Call) {
+        let slot = call.slot;
+        self.live += 1;
+        self.by_call_id.entry(call.call_id.clone()).or_default().push(slot);
+        self.by_id.insert(call.id, slot);
         if let Some(place) = self.calls.get_mut(slot as usize) {
             *place = Some(Box::new(call));
         }
