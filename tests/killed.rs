@@ -31,7 +31,7 @@ fn all_but_the_last_half_second_before_the_kill_is_in_the_file_and_opens() {
 
     let opened = reader::open(&scene.site, &scene.id);
 
-    assert_eq!((opened.verdict.as_str(), opened.code), ("torn", Some(1)));
+    assert_eq!((opened.verdict.as_str(), opened.code), ("cut", Some(1)));
     for (leg, call) in scene.talk.legs() {
         let run = opened.run(leg, call);
         let lost = run.missing().iter().filter(|sent| sent.at < scene.killed);
@@ -44,7 +44,7 @@ fn all_but_the_last_half_second_before_the_kill_is_in_the_file_and_opens() {
 #[test]
 fn what_is_left_verifies_as_torn_and_after_a_restart_the_ledger_says_so_too() {
     let scene = Scene::killed();
-    assert_eq!(reader::verify(&scene.site, &scene.id), ("torn".to_owned(), Some(1)));
+    assert_eq!(reader::verify(&scene.site, &scene.id), ("cut".to_owned(), Some(1)));
     assert_eq!(scene.verify().1, Some(1), "nobody has told the ledger yet; whole it is not");
 
     let _proxy = scene.site.start();
@@ -110,7 +110,7 @@ fn a_recording_whose_row_was_not_written_yet_belongs_to_its_call_after_a_restart
     let id = row["recording"].as_str().expect("the row has the recording");
     assert_eq!((&row["state"], &row["reason"], &row["trunk"]), (&"torn".into(), &"torn".into(), &"carrier".into()));
     assert_eq!(&id[..16], row["call"].as_str().unwrap());
-    assert_eq!(reader::verify(&site, id), ("torn".to_owned(), Some(1)));
+    assert_eq!(reader::verify(&site, id), ("cut".to_owned(), Some(1)));
     site.cli(&["recordings", "erase", id, "--reason", "a test", "--yes"]).must_succeed();
     assert!(!site.data().join("keys").join(format!("{id}.key")).exists());
 }

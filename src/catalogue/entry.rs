@@ -67,9 +67,9 @@ pub struct Parties {
 /// Where a call's recording stands.
 ///
 /// ```text
-///   none ──granted──▶ recording ──end, signed──▶ sealed ──keys destroyed──▶ erased
-///     ▲                 │   └──kill, disk──────▶ torn ──────────┘
-///     └──nothing kept───┘
+///   none ──granted──▶ recording ──end, signed──▶ sealed ──keys destroyed──────────────────▶ erased
+///     ▲                 │   └──kill, disk──────▶ torn ──a later start──▶ salvaged ─────────┘
+///     └──nothing kept───┘                          └──────────────────────────────────────┘
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum State {
@@ -79,8 +79,10 @@ pub enum State {
     Recording,
     /// It is whole and signed.
     Sealed,
-    /// It ends before its end.
+    /// It ends before its end, and nobody has signed it.
     Torn,
+    /// It ends before its end; a later start of the recorder has closed and signed it.
+    Salvaged,
     /// Its keys were destroyed: nobody opens it any more. The access log says so, and who did it and why; the row keeps what it was.
     Erased,
 }
@@ -94,6 +96,7 @@ impl State {
             Self::Recording => "recording",
             Self::Sealed => "sealed",
             Self::Torn => "torn",
+            Self::Salvaged => "salvaged",
             Self::Erased => "erased",
         }
     }
@@ -109,7 +112,7 @@ impl FromStr for State {
     type Err = NotAState;
 
     fn from_str(text: &str) -> Result<Self, NotAState> {
-        let all = [Self::None, Self::Recording, Self::Sealed, Self::Torn, Self::Erased];
+        let all = [Self::None, Self::Recording, Self::Sealed, Self::Torn, Self::Salvaged, Self::Erased];
         all.into_iter().find(|state| state.as_str() == text).ok_or(NotAState)
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn erase(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mu
         State::Erased if keys.symlink_metadata().is_err() => {
             return say(wanted, true, &erased(&store.accesses(wanted.id)?), term);
         }
-        State::Erased | State::None | State::Sealed | State::Torn => {}
+        State::Erased | State::None | State::Sealed | State::Torn | State::Salvaged => {}
     }
     if !wanted.is_meant {
         ask(wanted, &entry, term)?;

@@ -24,7 +24,7 @@ use crate::control::Trouble;
 use crate::export::{self, ExportError, Exported, HandedOver, LegExport, Origin, PayloadFiles, Survey};
 use crate::ids::RecordingId;
 use crate::time::Wall;
-use crate::vault::{self, OpenError, OwnedRecords, RecipientSecret, Record, Recording, Torn, Verdict};
+use crate::vault::{self, Cut, OpenError, OwnedRecords, RecipientSecret, Record, Recording, Verdict};
 
 /// What is wanted.
 pub(super) struct Wanted {
@@ -40,7 +40,7 @@ pub(super) struct Wanted {
 /// What came of it.
 struct Made {
     what: What,
-    torn: Option<Torn>,
+    torn: Option<Cut>,
     /// The files and their SHA-256.
     files: Vec<(PathBuf, String)>,
 }
@@ -142,13 +142,22 @@ fn verified(site: &Site, entry: &Entry, wanted: &Wanted, term: &mut Term<'_>) ->
     let found = finding(&verdict, length, Some(entry));
     match verdict {
         Verdict::Complete(_) => Ok(found.word),
-        Verdict::Torn(_) => {
+        Verdict::Salvaged(_) => {
             let what = format!("recording {} is {}: {}", wanted.id, found.word.as_str(), found.text);
-            let remedy = match found.word {
-                Word::Cut => "what is whole is exported, and no signature covers it; a backup has the rest",
-                Word::Complete | Word::Unfinished | Word::Torn | Word::Broken | Word::Missing | Word::Erased | Word::Restored => {
-                    "what is whole is exported, and no signature covers it"
-                }
+            let remedy = if found.word == Word::Cut {
+                "what is whole is exported; a backup has the rest"
+            } else {
+                "what is whole is exported; what came after it was lost"
+            };
+            term.warning(&Trouble::new(what, remedy))?;
+            Ok(found.word)
+        }
+        Verdict::Cut(_) => {
+            let what = format!("recording {} is {}: {}", wanted.id, found.word.as_str(), found.text);
+            let remedy = if found.word == Word::Cut {
+                "what is whole is exported, and no signature covers it; a backup has the rest"
+            } else {
+                "what is whole is exported, and no signature covers it"
             };
             term.warning(&Trouble::new(what, remedy))?;
             Ok(found.word)
@@ -239,7 +248,7 @@ fn write_payloads(wanted: &Wanted, open: impl FnOnce() -> Result<Records, Stop>)
 }
 
 /// Half a file must not be taken for a whole one: where something goes wrong, all of them are removed.
-fn whole_or_not_at_all(paths: &[PathBuf], write: impl FnOnce() -> Result<(What, Option<Torn>), Stop>) -> Result<Made, Stop> {
+fn whole_or_not_at_all(paths: &[PathBuf], write: impl FnOnce() -> Result<(What, Option<Cut>), Stop>) -> Result<Made, Stop> {
     let written = write().and_then(|(what, torn)| {
         let files = paths.iter().map(|path| Ok((path.clone(), hash(path)?))).collect::<Result<_, Stop>>()?;
         Ok(Made { what, torn, files })
@@ -432,7 +441,7 @@ fn quoted(word: &str) -> String {
 /// The records of a recording, up to where it is torn.
 struct Records {
     records: OwnedRecords<Reading<BufReader<File>>>,
-    torn: Option<Torn>,
+    torn: Option<Cut>,
 }
 
 impl Records {
@@ -452,7 +461,7 @@ impl Iterator for Records {
 
     fn next(&mut self) -> Option<Self::Item> {
         match self.records.next() {
-            Some(Err(OpenError::Torn(torn))) => {
+            Some(Err(OpenError::Cut(torn))) => {
                 self.torn = Some(torn);
                 None
             }

@@ -99,7 +99,7 @@ fn sentence(entry: &Entry, accesses: &[Access]) -> String {
     match (entry.state, entry.reason) {
         (State::Recording, Reason::Recorded) => "The terms of the policy are met, and the call is being recorded.".into(),
         (State::Erased, _) => erased(accesses) + ".",
-        (State::None | State::Recording | State::Sealed | State::Torn, reason) => reason.sentence().into(),
+        (State::None | State::Recording | State::Sealed | State::Torn | State::Salvaged, reason) => reason.sentence().into(),
     }
 }
 

@@ -205,6 +205,7 @@ pub(super) const fn style(state: State) -> Style {
         State::Recording => Style::Care,
         State::Sealed => Style::Good,
         State::Torn => Style::Bad,
+        State::Salvaged => Style::Care,
         State::Erased => Style::Quiet,
     }
 }

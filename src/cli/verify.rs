@@ -44,9 +44,11 @@ pub(super) enum Word {
     Complete,
     /// It is being written.
     Unfinished,
-    /// It ends before its end, and the ledger knows that it was sealed.
+    /// The recorder did not come to its end; a later start closed it, and signed that.
+    Salvaged,
+    /// It ends before its end; or it is closed before the end that the ledger knows of.
     Cut,
-    /// It ends before its end.
+    /// It ends before its end, as the ledger says: its recorder did not come to it, and no start has closed it yet.
     Torn,
     /// It is not as it was written.
     Broken,
@@ -62,6 +64,7 @@ impl Word {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Complete => "complete",
+            Self::Salvaged => "salvaged",
             Self::Unfinished => "unfinished",
             Self::Cut => "cut",
             Self::Torn => "torn",
@@ -106,7 +109,7 @@ pub(super) fn verify(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
             ids
         }
     };
-    let (mut complete, mut erased, mut bad) = (0_u64, 0_u64, 0_u64);
+    let (mut complete, mut salvaged, mut erased, mut bad) = (0_u64, 0_u64, 0_u64, 0_u64);
     let mut worst = None;
     for &id in &ids {
         let entry = store.as_ref().map(|store| store.recording(id)).transpose()?.flatten().map(|entry| site.as_it_is(entry));
@@ -132,6 +135,7 @@ pub(super) fn verify(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
                 }
                 match found.word {
                     Word::Complete => complete += 1,
+                    Word::Salvaged => salvaged += 1,
                     Word::Erased => erased += 1,
                     Word::Unfinished | Word::Cut | Word::Torn | Word::Broken | Word::Missing | Word::Restored => bad += 1,
                 }
@@ -147,8 +151,9 @@ pub(super) fn verify(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
         }
     }
     if ids.len() != 1 && !wanted.json {
-        let erased = if erased > 0 { format!(", {erased} erased") } else { String::new() };
-        term.out.line(format_args!("\n{}, {complete} complete{erased}.", counted(ids.len() as u64, "recording")))?;
+        let also = |count: u64, word| if count > 0 { format!(", {count} {word}") } else { String::new() };
+        let (salvaged, erased) = (also(salvaged, "salvaged"), also(erased, "erased"));
+        term.out.line(format_args!("\n{}, {complete} complete{salvaged}{erased}.", counted(ids.len() as u64, "recording")))?;
     }
     if bad == 0 { Ok(()) } else { Err(Stop::Said(worst.unwrap_or(Exit::NotSo))) }
 }
@@ -172,7 +177,7 @@ fn tell(id: RecordingId, found: &Finding, is_json: bool, term: &mut Term<'_>) ->
     }
     let style = match found.word {
         Word::Complete => Style::Good,
-        Word::Unfinished => Style::Care,
+        Word::Unfinished | Word::Salvaged => Style::Care,
         Word::Erased => Style::Quiet,
         Word::Cut | Word::Torn | Word::Broken | Word::Missing | Word::Restored => Style::Bad,
     };
@@ -233,6 +238,7 @@ pub(super) fn missing(site: &Site, id: RecordingId, entry: Option<&Entry>) -> Re
             (format!("the ledger has it sealed{size}"), "take it from a backup")
         }
         Some((State::Torn, _)) => ("the ledger has it torn".to_owned(), "take it from a backup"),
+        Some((State::Salvaged, _)) => ("the ledger has it salvaged".to_owned(), "take it from a backup"),
         Some((State::Erased, _)) => ("it was erased".to_owned(), "its keys are gone too"),
     };
     Ok(Trouble::new(format!("{known}, and its file `{shown}` is not there"), remedy))
@@ -245,16 +251,39 @@ pub(super) fn finding(verdict: &Verdict, length: u64, entry: Option<&Entry>) -> 
     match verdict {
         Verdict::Complete(complete) => {
             let content = complete.totals.map_or_else(
-                || "signature and chain are good".to_owned(),
+                || "signature and hashes are good".to_owned(),
                 |totals| {
                     let [pbx, trunk] = totals.legs.map(|leg| leg.packets);
-                    format!("signature, chain and content are good; {pbx} packets from the PBX, {trunk} from the trunk")
+                    format!("signature, hashes and content are good; {pbx} packets from the PBX, {trunk} from the trunk")
                 },
             );
             let (chunks, bytes) = (counted(complete.chunks, "chunk"), counted(complete.bytes, "byte"));
             finding(Word::Complete, format!("{chunks}, {bytes}; {content}"))
         }
-        Verdict::Torn(torn) => match (entry.map(|entry| entry.state), sealed.and_then(|entry| entry.totals)) {
+        Verdict::Salvaged(salvaged) => {
+            let lacking = sealed.and_then(|entry| entry.totals).map(|totals| totals.size_bytes);
+            let chunks = are(salvaged.chunks, "chunk");
+            if let Some(size) = lacking {
+                let text = format!(
+                    "the ledger has it sealed with {}, and it was closed before its end; {chunks} whole",
+                    counted(size, "byte")
+                );
+                return finding(Word::Cut, text);
+            }
+            let taken = match salvaged.cut_off {
+                0 => String::new(),
+                bytes => {
+                    format!("; {} of a torn chunk {} taken off", counted(bytes, "byte"), if bytes == 1 { "was" } else { "were" })
+                }
+            };
+            let text = format!(
+                "its recorder did not come to its end; {chunks} whole, {}, closed and signed {}{taken}",
+                counted(salvaged.bytes, "byte"),
+                salvaged.at
+            );
+            finding(Word::Salvaged, text)
+        }
+        Verdict::Cut(torn) => match (entry.map(|entry| entry.state), sealed.and_then(|entry| entry.totals)) {
             (Some(State::Recording), _) => {
                 finding(Word::Unfinished, format!("it is being recorded; {} whole so far", are(torn.chunks, "chunk")))
             }
@@ -268,7 +297,15 @@ pub(super) fn finding(verdict: &Verdict, length: u64, entry: Option<&Entry>) -> 
                 );
                 finding(Word::Cut, text)
             }
-            _ => finding(Word::Torn, torn.to_string()),
+            (Some(State::Torn), _) => {
+                let text = format!(
+                    "its recorder did not come to its end; {} whole ({}). The next start of the proxy closes it",
+                    are(torn.chunks, "chunk"),
+                    counted(torn.bytes, "byte")
+                );
+                finding(Word::Torn, text)
+            }
+            _ => finding(Word::Cut, torn.to_string()),
         },
         Verdict::Broken(broken) => finding(Word::Broken, broken.to_string()),
     }
@@ -299,7 +336,7 @@ pub(super) fn unopened(id: RecordingId, error: &OpenError) -> Stop {
         OpenError::KeyFile(fault) => {
             Stop::cannot(format!("recording {id}: {fault}"), "take the wrapped keys from a backup of the `keys` folder")
         }
-        OpenError::Torn(_) | OpenError::Broken(_) => Stop::Trouble(
+        OpenError::Cut(_) | OpenError::Broken(_) => Stop::Trouble(
             Exit::NotSo,
             Trouble::new(format!("recording {id}: {error}"), "`mitschnitt recordings verify` says how far it is whole"),
         ),

@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(of_outcome(&Outcome::Begun { recording }), None);
         assert_eq!(of_outcome(&Outcome::Closed { recording }), None);
         assert_eq!(
-            of_outcome(&Outcome::Sealed { recording, sealed: Sealed { totals, chunks: 2, bytes: 99 } }),
+            of_outcome(&Outcome::Sealed { recording, sealed: Sealed { totals, chunks: 2, bytes: 99, root: [0; 32] } }),
             Some(Write::Sealed(recording, Totals { packets: [3, 4], gaps: 1, lost: 2, size_bytes: 99 }))
         );
         assert_eq!(of_outcome(&failed(true)), Some(Write::Torn(recording, Reason::VaultUnavailable)));

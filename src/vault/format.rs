@@ -18,8 +18,8 @@ pub(super) const MAGIC: [u8; 8] = *b"\x8dmschnR\n";
 /// The first bytes of a key file.
 pub(super) const KEY_MAGIC: [u8; 8] = *b"\x8dmschnK\n";
 
-/// The version of both files: a draft until it is 1.
-pub(super) const VERSION: u8 = 0;
+/// The version of both files that is written. Those of version 0, the draft, are read.
+pub(super) const VERSION: u8 = 1;
 
 /// AES-256-GCM, HKDF-SHA-256, SHA-256, Ed25519.
 pub(super) const SUITE: u8 = 1;
@@ -30,6 +30,8 @@ pub(super) const KEM_X25519: u16 = 0x0020;
 pub(super) const HEADER_BYTES: usize = 144;
 pub(super) const FRAME_BYTES: usize = 10;
 pub(super) const CLOSING_BYTES: usize = 70;
+/// A closing that says of a torn file when it was closed, and what was taken off.
+pub(super) const SALVAGED_BYTES: usize = CLOSING_BYTES + 16;
 pub(super) const TAG_BYTES: usize = 16;
 pub(super) const CHECK_BYTES: usize = 8;
 
@@ -39,12 +41,52 @@ pub(super) const KIND_CLOSING: u8 = 0xc6;
 
 const FLAG_LAST: u8 = 1;
 
-/// A chain value, and any other SHA-256.
+/// Any SHA-256.
 pub(super) type Hash = [u8; 32];
+
+/// A version of the format that this program reads. What is hashed, signed or derived names it, so that nothing of one passes in another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Version {
+    /// The draft: a chain over the chunks, and no word but *complete*.
+    Zero,
+    /// A tree over the chunks, each of which is checked alone.
+    One,
+}
+
+impl Version {
+    /// The one that is written.
+    pub(super) const WRITTEN: Self = Self::One;
+
+    pub(super) const fn parse(byte: u8) -> Option<Self> {
+        match byte {
+            0 => Some(Self::Zero),
+            1 => Some(Self::One),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn byte(self) -> u8 {
+        match self {
+            Self::Zero => 0,
+            Self::One => 1,
+        }
+    }
+
+    /// Returns whether a closing may say that a later start has closed the file.
+    pub(super) const fn can_be_salvaged(self) -> bool {
+        matches!(self, Self::One)
+    }
+
+    /// Returns the text that parts one use of a hash or a key from all others: `mitschnitt/1 chunk`.
+    pub(super) fn label(self, of: &str) -> Vec<u8> {
+        format!("mitschnitt/{} {of}", self.byte()).into_bytes()
+    }
+}
 
 /// The head of a segment, in the clear: what it takes to find the keys, and nothing about the call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Header {
+    pub(super) version: Version,
     /// The recording's name.
     pub recording: RecordingId,
     /// The number of this segment, from 0.
@@ -71,7 +113,7 @@ impl Header {
     pub(super) fn to_bytes(self) -> [u8; HEADER_BYTES] {
         let mut bytes = Vec::with_capacity(HEADER_BYTES);
         bytes.extend_from_slice(&MAGIC);
-        bytes.extend_from_slice(&[VERSION, SUITE]);
+        bytes.extend_from_slice(&[self.version.byte(), SUITE]);
         bytes.extend_from_slice(&[0, 144]); // HEADER_BYTES as u16
         bytes.extend_from_slice(&self.segment.to_be_bytes());
         bytes.extend_from_slice(self.recording.as_bytes());
@@ -91,9 +133,7 @@ impl Header {
         }
         // Version and suite come before the check: a later version may have another length.
         let [version, suite] = fields.take().ok_or(Damage::Header)?;
-        if version != VERSION {
-            return Err(Damage::Version(version));
-        }
+        let version = Version::parse(version).ok_or(Damage::Version(version))?;
         if suite != SUITE {
             return Err(Damage::Suite(suite));
         }
@@ -105,6 +145,7 @@ impl Header {
             return Err(Damage::Header);
         }
         Ok(Self {
+            version,
             segment,
             recording: fields.take().map(RecordingId::from_bytes).ok_or(Damage::Header)?,
             node: fields.take().map(Fingerprint::from_bytes).ok_or(Damage::Header)?,
@@ -172,41 +213,93 @@ pub(super) struct Closing {
 /// How a segment ended, by the word of whoever signed it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Word {
-    /// By the recorder, after its last chunk. (2 is kept for a torn file that a later start has closed.)
+    /// By the recorder, after its last chunk.
     Complete,
+    /// By a later start, after the last chunk that is whole.
+    Salvaged {
+        /// When that was.
+        at: Wall,
+        /// How many bytes of a chunk that was not whole were taken off.
+        cut_off: u64,
+    },
+}
+
+/// What a closing signs beside its own word: which file, and all of its chunks.
+#[derive(Clone, Copy)]
+pub(super) struct Signed<'f> {
+    pub(super) header: &'f Header,
+    pub(super) header_hash: &'f Hash,
+    pub(super) chunks: u32,
+    /// The tree's root; in version 0, the chain's last value.
+    pub(super) root: &'f Hash,
 }
 
 impl Closing {
-    pub(super) fn to_bytes(self) -> [u8; CLOSING_BYTES] {
-        let mut bytes = Vec::with_capacity(CLOSING_BYTES);
-        bytes.extend_from_slice(&[KIND_CLOSING, self.word.code()]);
-        bytes.extend_from_slice(&self.chunks.to_be_bytes());
-        bytes.extend_from_slice(&self.signature);
-        bytes.try_into().expect("the fields are 70 bytes long")
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        [[KIND_CLOSING, self.word.code()].as_slice(), &self.chunks.to_be_bytes(), &self.word.fields(), &self.signature].concat()
     }
 
-    pub(super) fn parse(bytes: &[u8; CLOSING_BYTES]) -> Result<Self, Damage> {
+    /// Returns how long a closing is whose first two bytes these are.
+    pub(super) const fn length(version: Version, head: [u8; 2]) -> Option<usize> {
+        match (version, head) {
+            (_, [KIND_CLOSING, COMPLETE]) => Some(CLOSING_BYTES),
+            (Version::One, [KIND_CLOSING, SALVAGED]) => Some(SALVAGED_BYTES),
+            (_, _) => None,
+        }
+    }
+
+    pub(super) fn parse(version: Version, bytes: &[u8]) -> Result<Self, Damage> {
         let mut fields = Fields(bytes);
-        if fields.take() != Some([KIND_CLOSING, Word::Complete.code()]) {
+        let head = fields.take().ok_or(Damage::Frame)?;
+        if Self::length(version, head) != Some(bytes.len()) {
             return Err(Damage::Frame);
         }
         let chunks = fields.take().map(u32::from_be_bytes).ok_or(Damage::Frame)?;
+        let word = match head {
+            [_, SALVAGED] => Word::Salvaged {
+                at: fields.take().map(i64::from_be_bytes).map(Wall::from_unix_micros).ok_or(Damage::Frame)?,
+                cut_off: fields.take().map(u64::from_be_bytes).ok_or(Damage::Frame)?,
+            },
+            _ => Word::Complete,
+        };
         let signature = fields.take().ok_or(Damage::Frame)?;
-        Ok(Self { word: Word::Complete, chunks, signature })
-    }
-
-    /// Returns what the node signs.
-    pub(super) fn message(recording: RecordingId, segment: u32, word: Word, chunks: u32, chain: &Hash) -> Vec<u8> {
-        let segment = segment.to_be_bytes();
-        let chunks = chunks.to_be_bytes();
-        [b"mitschnitt/0 closing\0".as_slice(), recording.as_bytes(), &segment, &[word.code()], &chunks, chain].concat()
+        Ok(Self { word, chunks, signature })
     }
 }
+
+impl Signed<'_> {
+    /// Returns what the node signs.
+    pub(super) fn message(self, word: Word) -> Vec<u8> {
+        let Self { header: Header { version, recording, segment, .. }, header_hash, chunks, root } = self;
+        let mut message = version.label("closing\0");
+        message.extend_from_slice(recording.as_bytes());
+        message.extend_from_slice(&segment.to_be_bytes());
+        message.push(word.code());
+        message.extend_from_slice(&chunks.to_be_bytes());
+        message.extend_from_slice(&word.fields());
+        if *version == Version::One {
+            message.extend_from_slice(header_hash);
+        }
+        message.extend_from_slice(root);
+        message
+    }
+}
+
+const COMPLETE: u8 = 1;
+const SALVAGED: u8 = 2;
 
 impl Word {
     const fn code(self) -> u8 {
         match self {
-            Self::Complete => 1,
+            Self::Complete => COMPLETE,
+            Self::Salvaged { .. } => SALVAGED,
+        }
+    }
+
+    fn fields(self) -> Vec<u8> {
+        match self {
+            Self::Complete => Vec::new(),
+            Self::Salvaged { at, cut_off } => [at.unix_micros().to_be_bytes(), cut_off.to_be_bytes()].concat(),
         }
     }
 }
@@ -290,7 +383,7 @@ impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotARecording => f.write_str("it does not begin as a recording does"),
-            Self::Version(version) => write!(f, "it is of version {version}, and this program reads version {VERSION}"),
+            Self::Version(version) => write!(f, "it is of version {version}, and this program reads versions 0 to {VERSION}"),
             Self::Suite(suite) => write!(f, "it uses suite {suite}, and this program knows suite {SUITE}"),
             Self::Header => f.write_str("the header is not as it was written"),
             Self::Frame => f.write_str("neither a chunk nor the closing begins here"),
@@ -317,6 +410,7 @@ mod tests {
 
     fn header() -> Header {
         Header {
+            version: Version::WRITTEN,
             recording: RecordingId::from_bytes([1; 16]),
             segment: 0,
             node: Fingerprint::from_bytes([2; 32]),

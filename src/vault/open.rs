@@ -11,9 +11,9 @@ use crate::vault::format::{Closing, Place};
 use crate::vault::ratchet::Ratchet;
 use crate::vault::seal::aad;
 use crate::vault::walk::{Step, Stop, Walk};
-use crate::vault::wraps::KeyFile;
+use crate::vault::wraps::{KeyFile, Segment};
 use crate::vault::{
-    Broken, Damage, Fingerprint, Header, KeyFileFault, RecipientSecret, Record, Records, Torn, Unreadable, WrongKey,
+    Broken, Cut, Damage, Fingerprint, Header, KeyFileFault, RecipientSecret, Record, Records, Unreadable, WrongKey,
 };
 
 /// A recording that a key has opened.
@@ -57,16 +57,16 @@ impl<R: Read> Recording<R> {
     /// Where the key does not open it, the key file is not its own, or the header cannot be read.
     pub fn open(rec: R, key_file: &[u8], secret: &RecipientSecret) -> Result<Self, OpenError> {
         let walk = Walk::begin(rec)?;
-        let Header { recording, segment, commitment, .. } = *walk.header();
+        let Header { version, recording, segment, commitment, .. } = *walk.header();
         let key_file = KeyFile::parse(key_file).map_err(OpenError::KeyFile)?;
         if key_file.recording() != recording {
             return Err(OpenError::KeyFile(KeyFileFault::OtherRecording(key_file.recording())));
         }
-        if key_file.segment().commitment != commitment || key_file.segment().number != segment {
+        if *key_file.segment() != (Segment { version, recording, number: segment, commitment }) {
             return Err(OpenError::KeyFile(KeyFileFault::OtherSegment));
         }
         let shared = key_file.unwrap(secret).map_err(OpenError::Key)?;
-        let (derived, ratchet) = Ratchet::begin(&shared, recording, segment);
+        let (derived, ratchet) = Ratchet::begin(version, &shared, recording, segment);
         if !bool::from(derived.ct_eq(&commitment)) {
             return Err(OpenError::Key(WrongKey::OtherSecret(secret.public().fingerprint())));
         }
@@ -132,7 +132,7 @@ impl<R: Read> fmt::Debug for Recording<R> {
 
 /// The records of a recording, each with bytes of its own. At most one chunk is held.
 ///
-/// A torn recording ends with `Err(OpenError::Torn)`, so that nobody takes a cut for the end unawares.
+/// A torn recording ends with `Err(OpenError::Cut)`, so that nobody takes a cut for the end unawares.
 pub struct OwnedRecords<R> {
     recording: Option<Recording<R>>,
     ready: VecDeque<Result<Record, OpenError>>,
@@ -182,7 +182,7 @@ pub enum OpenError {
     /// It says another node made it than the one whose key was given: its own words, the key given.
     OtherNode(Fingerprint, Fingerprint),
     /// It ends before its end.
-    Torn(Torn),
+    Cut(Cut),
     /// It is not as it was written.
     Broken(Broken),
 }
@@ -196,7 +196,7 @@ impl fmt::Display for OpenError {
             Self::OtherNode(says, given) => {
                 write!(f, "it says node {} made it, and the key given is {}", says.short(), given.short())
             }
-            Self::Torn(torn) => write!(f, "the recording is torn: {torn}"),
+            Self::Cut(torn) => write!(f, "the recording is torn: {torn}"),
             Self::Broken(broken) => write!(f, "the recording is broken: {broken}"),
         }
     }
@@ -206,7 +206,7 @@ impl std::error::Error for OpenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Disk(error) => Some(error),
-            Self::Key(_) | Self::KeyFile(_) | Self::OtherNode(..) | Self::Torn(_) | Self::Broken(_) => None,
+            Self::Key(_) | Self::KeyFile(_) | Self::OtherNode(..) | Self::Cut(_) | Self::Broken(_) => None,
         }
     }
 }
@@ -214,7 +214,7 @@ impl std::error::Error for OpenError {
 impl From<Stop> for OpenError {
     fn from(stop: Stop) -> Self {
         match stop {
-            Stop::Torn(torn) => Self::Torn(torn),
+            Stop::Cut(torn) => Self::Cut(torn),
             Stop::Broken(broken) => Self::Broken(broken),
             Stop::Disk(error) => Self::Disk(error),
         }
@@ -271,10 +271,7 @@ mod tests {
 
             let (last, before) = torn.split_last().unwrap();
             let chunks = made.ends[1..made.ends.len() - 1].iter().filter(|&&end| end <= cut).count();
-            assert!(
-                matches!(last, Err(OpenError::Torn(torn)) if usize::try_from(torn.chunks).unwrap() == chunks),
-                "cut at {cut}"
-            );
+            assert!(matches!(last, Err(OpenError::Cut(torn)) if usize::try_from(torn.chunks).unwrap() == chunks), "cut at {cut}");
             assert!(before.iter().zip(&whole).all(|(found, wanted)| found.as_ref().unwrap() == wanted));
         }
     }
@@ -334,12 +331,12 @@ mod tests {
     fn a_chunk_opens_under_no_other_header() {
         let made = make(1, 8);
         let mut forged = made.rec.clone();
-        forged[HEADER_BYTES - CHECK_BYTES - 1] ^= 1; // another beginning, with a header check and a chain that fit it
+        forged[HEADER_BYTES - CHECK_BYTES - 1] ^= 1; // another beginning, with a header check and a hash that fit it
         let body = forged[..HEADER_BYTES - CHECK_BYTES].to_vec();
         forged[HEADER_BYTES - CHECK_BYTES..HEADER_BYTES].copy_from_slice(&check(&sha256(&[&body])));
         let end = made.ends[1];
-        let chain = sha256(&[&sha256(&[&forged[..HEADER_BYTES]]), &forged[HEADER_BYTES..end - CHECK_BYTES]]);
-        forged[end - CHECK_BYTES..end].copy_from_slice(&check(&chain));
+        let leaf = sha256(&[&[0], &sha256(&[&forged[..HEADER_BYTES]]), &forged[HEADER_BYTES..end - CHECK_BYTES]]);
+        forged[end - CHECK_BYTES..end].copy_from_slice(&check(&leaf));
 
         let error = records(&forged, &made).unwrap_err();
 
@@ -353,7 +350,7 @@ mod tests {
 
         let error = records(&made.rec[..closing], &made).unwrap_err();
 
-        assert!(matches!(error, OpenError::Torn(Torn { tail: Tail::Unsigned, .. })));
+        assert!(matches!(error, OpenError::Cut(Cut { tail: Tail::Unsigned, .. })));
     }
 
     #[test]

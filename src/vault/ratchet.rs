@@ -9,9 +9,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::ids::RecordingId;
-
-const SEGMENT: &[u8] = b"mitschnitt/0 segment";
-const CHUNK: &[u8] = b"mitschnitt/0 chunk";
+use crate::vault::format::Version;
 
 /// 32 random bytes from which all keys of one segment come; what the recipients' wraps hold.
 pub(super) type Secret = Zeroizing<[u8; 32]>;
@@ -22,22 +20,32 @@ pub(super) type Secret = Zeroizing<[u8; 32]>;
 pub(super) struct Ratchet {
     state: Box<Zeroizing<[u8; 32]>>,
     index: u32,
+    version: Version,
+}
+
+/// What parts a chunk's keys from all else, without an allocation for each chunk.
+const fn chunk_label(version: Version) -> &'static [u8] {
+    match version {
+        Version::Zero => b"mitschnitt/0 chunk",
+        Version::One => b"mitschnitt/1 chunk",
+    }
 }
 
 impl Ratchet {
     /// Returns the commitment to a secret, and the ratchet at chunk 0.
     ///
     /// Both come from one expansion, so that whoever has the commitment has bound themselves to every key that follows.
-    pub(super) fn begin(secret: &[u8; 32], recording: RecordingId, segment: u32) -> ([u8; 32], Self) {
-        let salt = [SEGMENT, recording.as_bytes(), &segment.to_be_bytes()].concat();
+    pub(super) fn begin(version: Version, secret: &[u8; 32], recording: RecordingId, segment: u32) -> ([u8; 32], Self) {
+        let label = version.label("segment");
+        let salt = [&label, recording.as_bytes().as_slice(), &segment.to_be_bytes()].concat();
         let mut okm = Zeroizing::new([0; 64]);
-        Hkdf::<Sha256>::new(Some(&salt), secret).expand(SEGMENT, okm.as_mut_slice()).expect("64 bytes are fewer than HKDF gives");
+        Hkdf::<Sha256>::new(Some(&salt), secret).expand(&label, okm.as_mut_slice()).expect("64 bytes are fewer than HKDF gives");
         let mut commitment = [0; 32];
         let mut state = Box::new(Zeroizing::new([0; 32]));
         let (head, tail) = okm.split_at(32);
         commitment.copy_from_slice(head);
         state.copy_from_slice(tail);
-        (commitment, Self { state, index: 0 })
+        (commitment, Self { state, index: 0, version })
     }
 
     /// Returns the number of the chunk whose key comes next.
@@ -50,7 +58,7 @@ impl Ratchet {
         let mut okm = Zeroizing::new([0; 76]);
         Hkdf::<Sha256>::from_prk(self.state.as_slice())
             .expect("32 bytes are a key of HMAC-SHA-256")
-            .expand_multi_info(&[CHUNK, &self.index.to_be_bytes()], okm.as_mut_slice())
+            .expand_multi_info(&[chunk_label(self.version), &self.index.to_be_bytes()], okm.as_mut_slice())
             .expect("76 bytes are fewer than HKDF gives");
         let (key, rest) = okm.split_at(32);
         let (nonce, next) = rest.split_at(12);
@@ -58,7 +66,8 @@ impl Ratchet {
         let cipher = Aes256Gcm::new_from_slice(key).expect("32 bytes are a key of AES-256");
         let nonce: &Nonce<U12> = <&Array<u8, U12>>::try_from(nonce).expect("12 bytes are a nonce");
         let result = with(&cipher, nonce);
-        let next = self.index.checked_add(1).map(|index| Self { state: self.state, index });
+        let Self { state, index, version } = self;
+        let next = index.checked_add(1).map(|index| Self { state, index, version });
         (result, next)
     }
 
@@ -83,7 +92,7 @@ mod tests {
 
     #[test]
     fn no_two_chunks_have_a_key_and_nonce_in_common() {
-        let (_, ratchet) = Ratchet::begin(&[1; 32], ID, 0);
+        let (_, ratchet) = Ratchet::begin(Version::One, &[1; 32], ID, 0);
         let mut ratchet = Some(ratchet);
         let mut seen = HashSet::new();
 
@@ -95,17 +104,21 @@ mod tests {
     }
 
     #[test]
-    fn the_commitment_binds_secret_recording_and_segment() {
-        let commitments: HashSet<_> = [(1, ID, 0), (2, ID, 0), (1, RecordingId::from_bytes([8; 16]), 0), (1, ID, 1)]
-            .map(|(secret, id, segment)| Ratchet::begin(&[secret; 32], id, segment).0)
-            .into();
+    fn the_commitment_binds_version_secret_recording_and_segment() {
+        let other = RecordingId::from_bytes([8; 16]);
+        let versions = [(Version::One, 1, ID, 0), (Version::Zero, 1, ID, 0)];
+        let commitments: HashSet<_> = [(Version::One, 2, ID, 0), (Version::One, 1, other, 0), (Version::One, 1, ID, 1)]
+            .into_iter()
+            .chain(versions)
+            .map(|(version, secret, id, segment)| Ratchet::begin(version, &[secret; 32], id, segment).0)
+            .collect();
 
-        assert_eq!(commitments.len(), 4);
+        assert_eq!(commitments.len(), 5);
     }
 
     #[test]
     fn a_step_writes_the_next_state_over_the_last() {
-        let (_, ratchet) = Ratchet::begin(&[1; 32], ID, 0);
+        let (_, ratchet) = Ratchet::begin(Version::One, &[1; 32], ID, 0);
         let (place, before) = (ratchet.state.as_ptr(), **ratchet.state);
 
         let next = ratchet.step(|_, _| ()).1.unwrap();
@@ -116,7 +129,7 @@ mod tests {
 
     #[test]
     fn after_the_last_number_there_is_no_chunk() {
-        let ratchet = Ratchet::begin(&[1; 32], ID, 0).1.at(u32::MAX);
+        let ratchet = Ratchet::begin(Version::One, &[1; 32], ID, 0).1.at(u32::MAX);
 
         assert!(ratchet.step(|_, _| ()).1.is_none());
     }

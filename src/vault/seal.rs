@@ -10,9 +10,10 @@ use crate::consent::Evidence;
 use crate::ids::RecordingId;
 use crate::limits::{CHUNK_BYTES_READ, RECIPIENTS};
 use crate::vault::content;
-use crate::vault::format::{Closing, Frame, Hash, Header, Place, Word, check, recipients_hash, sha256, wide};
+use crate::vault::format::{Closing, Frame, Hash, Header, Place, Signed, Version, Word, check, recipients_hash, sha256, wide};
 use crate::vault::ratchet::{Ratchet, Secret};
 use crate::vault::record::Count;
+use crate::vault::tree::Sum;
 use crate::vault::wraps::{KeyFile, Segment};
 use crate::vault::{Fingerprint, LastChunk, NodeKey, NodePublic, PlainChunk, Recipient, Totals};
 
@@ -45,7 +46,7 @@ pub struct Sealer {
     /// Nothing once the last possible chunk was sealed.
     ratchet: Option<Ratchet>,
     chunks: u32,
-    chain: Hash,
+    sum: Sum,
     bytes: u64,
     count: Count,
 }
@@ -59,6 +60,8 @@ pub struct Sealed {
     pub chunks: u32,
     /// The length of the file.
     pub bytes: u64,
+    /// The root of the tree over its chunks: what the node has signed.
+    pub root: [u8; 32],
 }
 
 impl Sealer {
@@ -81,10 +84,12 @@ impl Sealer {
         let mut secret: Secret = Zeroizing::new([0; 32]);
         entropy.fill_bytes(secret.as_mut_slice());
         let recording = evidence.recording();
-        let (commitment, ratchet) = Ratchet::begin(&secret, recording, 0);
-        let segment = Segment { recording, number: 0, commitment };
+        let version = Version::WRITTEN;
+        let (commitment, ratchet) = Ratchet::begin(version, &secret, recording, 0);
+        let segment = Segment { version, recording, number: 0, commitment };
         let key_file = KeyFile::wrap(segment, &secret, recipients, entropy).map_err(SealError::Recipient)?.to_bytes();
         let header = Header {
+            version,
             recording,
             segment: 0,
             node: node.fingerprint(),
@@ -95,8 +100,8 @@ impl Sealer {
         let mut head = header.to_bytes().to_vec();
         let header_hash = sha256(&[&head]);
         let bytes = wide(head.len());
-        let mut sealer =
-            Self { header, header_hash, ratchet: Some(ratchet), chunks: 0, chain: header_hash, bytes, count: Count::default() };
+        let sum = Sum::new(version, header_hash);
+        let mut sealer = Self { header, header_hash, ratchet: Some(ratchet), chunks: 0, sum, bytes, count: Count::default() };
         let json = Zeroizing::new(evidence.to_json());
         if json.len() + EVIDENCE_OVERHEAD > CHUNK_BYTES_READ {
             return Err(SealError::Evidence(json.len()));
@@ -142,12 +147,13 @@ impl Sealer {
         content::put_end(chunk.bytes_mut(), &totals);
         self.seal_bytes(Place::Last, chunk.bytes_mut(), out)?;
         chunk.is_sealed();
-        let Header { recording, segment, .. } = self.header;
-        let message = Closing::message(recording, segment, Word::Complete, self.chunks, &self.chain);
-        let closing = Closing { word: Word::Complete, chunks: self.chunks, signature: node.sign(&message) }.to_bytes();
+        let root = self.sum.root();
+        let signed = Signed { header: &self.header, header_hash: &self.header_hash, chunks: self.chunks, root: &root };
+        let signature = node.sign(&signed.message(Word::Complete));
+        let closing = Closing { word: Word::Complete, chunks: self.chunks, signature }.to_bytes();
         out.extend_from_slice(&closing);
         let bytes = self.bytes + wide(closing.len());
-        Ok(Sealed { totals, chunks: self.chunks, bytes })
+        Ok(Sealed { totals, chunks: self.chunks, bytes, root })
     }
 
     const fn owns(&self, recording: RecordingId) -> Result<(), SealError> {
@@ -166,13 +172,14 @@ impl Sealer {
             cipher.encrypt_inout_detached(nonce, &aad, (&mut *plain).into()).expect("a chunk is shorter than what GCM seals")
         });
         self.ratchet = next;
-        self.chain = sha256(&[&self.chain, &frame, plain, &tag]);
+        let hash = self.sum.hash_of(&frame, plain, &tag);
+        self.sum.take(hash);
         let before = out.len();
         out.reserve(frame.len() + plain.len() + tag.len() + 8);
         out.extend_from_slice(&frame);
         out.extend_from_slice(plain);
         out.extend_from_slice(&tag);
-        out.extend_from_slice(&check(&self.chain));
+        out.extend_from_slice(&check(&hash));
         self.chunks = index.saturating_add(1);
         self.bytes += wide(out.len() - before);
         Ok(())

@@ -9,10 +9,11 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::ids::Leg;
+use crate::time::Wall;
 use crate::vault::fixture::{Chance, Made, make_of};
-use crate::vault::format::{CHECK_BYTES, CLOSING_BYTES, FRAME_BYTES, HEADER_BYTES, check, sha256};
+use crate::vault::format::{CHECK_BYTES, CLOSING_BYTES, FRAME_BYTES, HEADER_BYTES, SALVAGED_BYTES, check, sha256};
 use crate::vault::wraps::KeyFile;
-use crate::vault::{NodeKey, OpenError, RecipientSecret, Record, Recording, Verdict, verify, verify_content};
+use crate::vault::{NodeKey, OpenError, RecipientSecret, Record, Recording, Salvage, Verdict, salvage, verify, verify_content};
 
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vault/vectors");
 
@@ -42,6 +43,7 @@ fn the_vectors_are_what_this_writer_makes() {
     let keys = keys();
     let vectors = vectors();
     let mut files: Vec<(String, Vec<u8>)> = vec![
+        ("node.pem".into(), keys.node.to_pem().as_bytes().into()),
         ("node.pub.pem".into(), keys.node.public().to_pem().into()),
         ("other-node.pub.pem".into(), keys.other_node.public().to_pem().into()),
         ("recipient.pem".into(), keys.recipient.to_pem().as_bytes().into()),
@@ -53,7 +55,7 @@ fn the_vectors_are_what_this_writer_makes() {
         let key = file(&mut files, format!("{}.key", vector.name), &vector.key);
         index.push(entry(vector, &keys, rec, key));
     }
-    let index = serde_json::to_string_pretty(&json!({ "version": 0, "vectors": index })).expect("it is JSON");
+    let index = serde_json::to_string_pretty(&json!({ "version": 1, "vectors": index })).expect("it is JSON");
     files.push(("vectors.json".into(), (index + "\n").into()));
 
     let writes = std::env::var_os("MITSCHNITT_WRITE_VECTORS").is_some();
@@ -68,7 +70,7 @@ fn the_vectors_are_what_this_writer_makes() {
             "{name} differs; if the format was to change: MITSCHNITT_WRITE_VECTORS=1 cargo test --lib the_vectors"
         );
     }
-    assert!(files.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() < 100_000);
+    assert!(files.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() < 150_000);
 }
 
 /// Returns the name under which these bytes are a file: an earlier one's where they are the same.
@@ -117,7 +119,7 @@ fn word(verdict: Result<Verdict, OpenError>) -> &'static str {
         Ok(verdict) => verdict.as_str(),
         Err(OpenError::Key(_) | OpenError::KeyFile(_)) => "wrong-key",
         Err(OpenError::OtherNode(..)) => "other-node",
-        Err(OpenError::Disk(_) | OpenError::Torn(_) | OpenError::Broken(_)) => "impossible",
+        Err(OpenError::Disk(_) | OpenError::Cut(_) | OpenError::Broken(_)) => "impossible",
     }
 }
 
@@ -215,15 +217,15 @@ fn vectors() -> Vec<Vector> {
         as_made("complete", "two legs, 16 packets each, one gap", &good, ("complete", "complete")),
         as_made("complete-without-packets", "evidence, formats, a gap, the end", &one_less, ("complete", "complete")),
         as_made("complete-with-a-later-record", "a record of kind 7f, to be passed over", &other_kind, ("complete", "complete")),
-        bad("cut-to-nothing", "no byte", Vec::new(), "torn"),
-        bad("cut-in-header", "100 bytes", rec[..100].to_vec(), "torn"),
-        bad("cut-after-header", "no chunk", rec[..HEADER_BYTES].to_vec(), "torn"),
-        bad("cut-in-frame", "5 bytes of the frame of chunk 2", rec[..b + 5].to_vec(), "torn"),
-        bad("cut-in-chunk", "within the ciphertext of chunk 2", rec[..b + FRAME_BYTES + 30].to_vec(), "torn"),
-        bad("cut-between-chunks", "after chunk 1", rec[..b].to_vec(), "torn"),
-        bad("cut-before-closing", "all chunks, no signature", rec[..closing].to_vec(), "torn"),
-        bad("cut-in-closing", "one byte of the signature is missing", rec[..rec.len() - 1].to_vec(), "torn"),
-        bad("zeros-after-a-cut", "4,096 zeros after chunk 1", [&rec[..b], &[0; 4096]].concat(), "torn"),
+        bad("cut-to-nothing", "no byte", Vec::new(), "cut"),
+        bad("cut-in-header", "100 bytes", rec[..100].to_vec(), "cut"),
+        bad("cut-after-header", "no chunk", rec[..HEADER_BYTES].to_vec(), "cut"),
+        bad("cut-in-frame", "5 bytes of the frame of chunk 2", rec[..b + 5].to_vec(), "cut"),
+        bad("cut-in-chunk", "within the ciphertext of chunk 2", rec[..b + FRAME_BYTES + 30].to_vec(), "cut"),
+        bad("cut-between-chunks", "after chunk 1", rec[..b].to_vec(), "cut"),
+        bad("cut-before-closing", "all chunks, no signature", rec[..closing].to_vec(), "cut"),
+        bad("cut-in-closing", "one byte of the signature is missing", rec[..rec.len() - 1].to_vec(), "cut"),
+        bad("zeros-after-a-cut", "4,096 zeros after chunk 1", [&rec[..b], &[0; 4096]].concat(), "cut"),
         bad("zeros-and-a-one-after-a-cut", "zeros that are not all", [&rec[..b], &[0; 40], &[1]].concat(), "broken"),
         bad("bit-in-magic", "one bit", flipped(2), "broken"),
         bad("version-ahead", "version 16", flipped(8), "broken"),
@@ -282,20 +284,164 @@ fn vectors() -> Vec<Vector> {
         keyed("key-file-empty", "no byte", Vec::new()),
         keyed("wrap-moved", "wraps of another recording under this one's name", moved(&good, &two)),
         keyed("two-secrets", "the recipient was given another secret than the header commits to", two_secrets(&good)),
+        keyed("key-file-version-back", "a key file that says it is of version 0", version_back(&good.key, KEY_CHECKED)),
+        Vector {
+            rec: version_back(rec, HEADER_BYTES),
+            ..as_made("version-back", "a header that says it is of version 0", &good, ("broken", "wrong-key"))
+        },
+        keyed("key-file-of-another-segment", "the number of another segment, its check made to fit", of_segment(&good.key, 1)),
+        keyed("key-file-without-entries", "no entry, its check made to fit", without_entries(&good.key)),
+        keyed("bit-in-wrap", "one bit of the recipient's wrap, the check made to fit", bit_in_wrap(&good.key)),
     ]
+    .into_iter()
+    .chain(salvaged(&good))
+    .collect()
 }
 
-/// Chunk 1 with one bit changed, and every check of the chain made anew: what a forger can do who has no key.
+/// A key file is checked to its end.
+const KEY_CHECKED: usize = usize::MAX;
+
+/// The file as version 0, its first check made anew.
+fn version_back(file: &[u8], checked: usize) -> Vec<u8> {
+    let mut back = file.to_vec();
+    back[8] = 0;
+    rechecked(back, checked)
+}
+
+/// The file with the check that ends here made to fit.
+fn rechecked(mut file: Vec<u8>, end: usize) -> Vec<u8> {
+    let end = end.min(file.len());
+    let fits = check(&sha256(&[&file[..end - CHECK_BYTES]]));
+    file[end - CHECK_BYTES..end].copy_from_slice(&fits);
+    file
+}
+
+fn of_segment(key: &[u8], segment: u8) -> Vec<u8> {
+    let mut other = key.to_vec();
+    other[15] = segment;
+    rechecked(other, KEY_CHECKED)
+}
+
+fn without_entries(key: &[u8]) -> Vec<u8> {
+    let mut none = [&key[..64], &[0; CHECK_BYTES]].concat();
+    none[11] = 0;
+    rechecked(none, KEY_CHECKED)
+}
+
+/// The recipient's is the second of two entries of X25519, whose wrap ends where the check begins.
+fn bit_in_wrap(key: &[u8]) -> Vec<u8> {
+    let mut bad = key.to_vec();
+    let at = bad.len() - CHECK_BYTES - 1;
+    bad[at] ^= 1;
+    rechecked(bad, KEY_CHECKED)
+}
+
+/// Chunk 1 with one bit changed, and its check made anew: what a forger can do who has no key.
 fn forged(good: &Made) -> Vec<u8> {
     let mut rec = good.rec.clone();
-    rec[good.ends[1] + FRAME_BYTES] ^= 1;
-    let mut chain = sha256(&[&rec[..HEADER_BYTES]]);
-    for ends in good.ends[..good.ends.len() - 1].windows(2) {
-        let check_at = ends[1] - CHECK_BYTES;
-        chain = sha256(&[&chain, &rec[ends[0]..check_at]]);
-        rec[check_at..ends[1]].copy_from_slice(&check(&chain));
-    }
+    let (from, to) = (good.ends[1], good.ends[2]);
+    rec[from + FRAME_BYTES] ^= 1;
+    let leaf = sha256(&[&[0], &sha256(&[&rec[..HEADER_BYTES]]), &rec[from..to - CHECK_BYTES]]);
+    rec[to - CHECK_BYTES..to].copy_from_slice(&check(&leaf));
     rec
+}
+
+/// What a later start makes of a file that ends here.
+fn salvaged_by(node: &NodeKey, rec: &[u8]) -> Vec<u8> {
+    let at = Wall::from_unix_micros(1_795_516_200_000_000);
+    match salvage(rec, rec.len() as u64, node, at) {
+        Ok(Salvage::Close { keep, closing, .. }) => {
+            [&rec[..usize::try_from(keep).expect("it is shorter than the file")], &closing].concat()
+        }
+        other => panic!("it is to be closed: {other:?}"),
+    }
+}
+
+/// Vectors of torn files that were closed later, and of what can be done to such.
+fn salvaged(good: &Made) -> Vec<Vector> {
+    let (rec, ends) = (&good.rec, &good.ends);
+    let [a, b] = [ends[1], ends[2]];
+    let complete = rec.len() - CLOSING_BYTES;
+    let in_chunk = salvaged_by(&good.node, &rec[..b + FRAME_BYTES + 30]);
+    let closing = in_chunk.len() - SALVAGED_BYTES;
+    let changed = |at: usize, with: u8| {
+        let mut bad = in_chunk.clone();
+        bad[at] ^= with;
+        bad
+    };
+    let vector = |name, what, rec: Vec<u8>, verdict| Vector {
+        name,
+        what,
+        rec,
+        key: good.key.clone(),
+        recipient: "recipient",
+        node: "node",
+        verify: verdict,
+        content: verdict,
+    };
+    let zeros = [&rec[..b + FRAME_BYTES + 30], &[0; 700]].concat();
+    let stranger = NodeKey::generate(&mut Chance::from(4));
+    let by_stranger = {
+        // A file that says of itself that the other node made it, closed by that node, behind this node's chunk.
+        let mut other = rec[..b].to_vec();
+        other[32..64].copy_from_slice(stranger.public().fingerprint().as_bytes());
+        let head = check(&sha256(&[&other[..HEADER_BYTES - CHECK_BYTES]]));
+        other[HEADER_BYTES - CHECK_BYTES..HEADER_BYTES].copy_from_slice(&head);
+        for (from, to) in [(HEADER_BYTES, a), (a, b)] {
+            let leaf = sha256(&[&[0], &sha256(&[&other[..HEADER_BYTES]]), &other[from..to - CHECK_BYTES]]);
+            other[to - CHECK_BYTES..to].copy_from_slice(&check(&leaf));
+        }
+        salvaged_by(&stranger, &other)
+    };
+    let relabelled = {
+        let mut closing = rec[complete..].to_vec();
+        closing[1] = 2;
+        closing.splice(6..6, [0; 16]);
+        [&rec[..complete], &closing].concat()
+    };
+    vec![
+        vector("salvaged-in-chunk", "torn within chunk 2, closed after chunk 1", in_chunk.clone(), "salvaged"),
+        vector("salvaged-between-chunks", "torn after chunk 1", salvaged_by(&good.node, &rec[..b]), "salvaged"),
+        vector(
+            "salvaged-after-evidence",
+            "nothing but the evidence is whole",
+            salvaged_by(&good.node, &rec[..a + 1]),
+            "salvaged",
+        ),
+        vector(
+            "salvaged-unsigned",
+            "all chunks were there, only not signed",
+            salvaged_by(&good.node, &rec[..complete]),
+            "salvaged",
+        ),
+        vector("salvaged-in-closing", "torn within the closing", salvaged_by(&good.node, &rec[..rec.len() - 1]), "salvaged"),
+        vector("salvaged-in-zeros", "zeros in the place of most of chunk 2", salvaged_by(&good.node, &zeros), "salvaged"),
+        vector("salvaged-bit-in-time", "one bit of when it was closed", changed(closing + 13, 1), "broken"),
+        vector("salvaged-bit-in-taken-off", "one bit of how much was taken off", changed(closing + 21, 1), "broken"),
+        vector("salvaged-bit-in-count", "one bit of the count of chunks", changed(closing + 5, 1), "broken"),
+        vector("salvaged-bit-in-signature", "one bit", changed(in_chunk.len() - 1, 1), "broken"),
+        vector("salvaged-bit-in-word", "a word that is not known", changed(closing + 1, 1), "broken"),
+        vector("salvaged-closing-cut", "the last byte of the closing is missing", in_chunk[..in_chunk.len() - 1].to_vec(), "cut"),
+        vector("salvaged-twice", "a second closing follows", [&in_chunk, &in_chunk[closing..]].concat(), "broken"),
+        vector(
+            "salvaged-chunk-left-out",
+            "chunk 1 taken out, the closing left",
+            [&rec[..a], &in_chunk[closing..]].concat(),
+            "broken",
+        ),
+        vector(
+            "salvaged-chunk-added",
+            "chunk 2 put before the closing",
+            [&rec[..ends[3]], &in_chunk[closing..]].concat(),
+            "broken",
+        ),
+        vector("complete-called-salvaged", "the signature of a complete file under the other word", relabelled, "broken"),
+        Vector {
+            verify: "other-node",
+            content: "other-node",
+            ..vector("salvaged-by-another-node", "all made to fit another node's name, and closed by it", by_stranger, "broken")
+        },
+    ]
 }
 
 /// The other file's entries under this file's head.

@@ -6,16 +6,17 @@ use std::io::{self, ErrorKind, Read};
 use zeroize::Zeroizing;
 
 use crate::vault::format::{
-    CHECK_BYTES, CLOSING_BYTES, Closing, FRAME_BYTES, Frame, HEADER_BYTES, Hash, KIND_CHUNK, KIND_CLOSING, MAGIC, Place,
-    TAG_BYTES, check, sha256, wide,
+    CHECK_BYTES, Closing, FRAME_BYTES, Frame, HEADER_BYTES, Hash, KIND_CHUNK, KIND_CLOSING, MAGIC, Place, Signed, TAG_BYTES,
+    Version, Word, check, sha256, wide,
 };
+use crate::vault::tree::Sum;
 use crate::vault::{Damage, Header};
 
 /// A recording that ends before its end: whole as far as it goes.
 ///
 /// A crash of the recorder and a cut by someone look alike: only what is kept outside the file can tell them apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Torn {
+pub struct Cut {
     /// Chunks that are whole, that of the evidence included.
     pub chunks: u32,
     /// The length of what is whole.
@@ -35,11 +36,11 @@ pub enum Tail {
     BetweenChunks,
     /// After a chunk that is not the last, and then come zeros, as a power cut leaves them.
     Zeros,
-    /// After the last chunk: only the closing with the signature is missing.
+    /// Before or within the closing: the signature is missing.
     Unsigned,
 }
 
-impl fmt::Display for Torn {
+impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tail = match self.tail {
             Tail::InHeader => "within its header",
@@ -71,7 +72,7 @@ impl fmt::Display for Broken {
 
 /// Why a walk goes no further.
 pub(super) enum Stop {
-    Torn(Torn),
+    Cut(Cut),
     Broken(Broken),
     Disk(io::Error),
 }
@@ -88,13 +89,14 @@ pub(super) struct Walk<R> {
     input: R,
     header: Header,
     header_hash: Hash,
-    chain: Hash,
+    sum: Sum,
     chunks: u32,
     /// Where the frame begins that the next step reads.
     at: u64,
     /// Where the frame began that the last step read.
     before: u64,
     last_seen: bool,
+    is_tail: bool,
     /// The last chunk; wiped in the end, since it is opened in place.
     buffer: Zeroizing<Vec<u8>>,
 }
@@ -106,8 +108,8 @@ impl<R: Read> Walk<R> {
         let broken = |what| Stop::Broken(Broken { what, chunk: 0, at: 0 });
         if read < HEADER_BYTES {
             let is_ours = bytes.iter().zip(MAGIC).take(read).all(|(found, wanted)| *found == wanted);
-            let torn = Torn { chunks: 0, bytes: 0, tail: Tail::InHeader };
-            return Err(if is_ours { Stop::Torn(torn) } else { broken(Damage::NotARecording) });
+            let torn = Cut { chunks: 0, bytes: 0, tail: Tail::InHeader };
+            return Err(if is_ours { Stop::Cut(torn) } else { broken(Damage::NotARecording) });
         }
         let header = Header::parse(&bytes).map_err(broken)?;
         let header_hash = sha256(&[&bytes]);
@@ -116,13 +118,22 @@ impl<R: Read> Walk<R> {
             input,
             header,
             header_hash,
-            chain: header_hash,
+            sum: Sum::new(header.version, header_hash),
             chunks: 0,
             at,
             before: 0,
             last_seen: false,
+            is_tail: false,
             buffer: Zeroizing::default(),
         })
+    }
+
+    /// Returns the same walk where it stands, going on over other bytes.
+    #[cfg(test)]
+    pub(super) fn over<'b>(&self, input: &'b [u8]) -> Walk<&'b [u8]> {
+        let (sum, buffer) = (self.sum.clone(), Zeroizing::default());
+        let Self { header, header_hash, chunks, at, before, last_seen, is_tail, .. } = *self;
+        Walk { input, header, header_hash, sum, chunks, at, before, last_seen, is_tail, buffer }
     }
 
     pub(super) const fn header(&self) -> &Header {
@@ -133,9 +144,11 @@ impl<R: Read> Walk<R> {
         &self.header_hash
     }
 
-    /// Returns the chain value over all that was walked.
-    pub(super) const fn chain(&self) -> &Hash {
-        &self.chain
+    /// Returns what a node signs that closes the file after what was walked: the root over it, and the message with this word.
+    pub(super) fn to_sign(&self, word: Word) -> (Hash, Vec<u8>) {
+        let root = self.sum.root();
+        let signed = Signed { header: &self.header, header_hash: &self.header_hash, chunks: self.chunks, root: &root };
+        (root, signed.message(word))
     }
 
     pub(super) const fn chunks(&self) -> u32 {
@@ -177,8 +190,7 @@ impl<R: Read> Walk<R> {
         match (kind, self.last_seen) {
             ([KIND_CHUNK], false) => self.chunk(),
             ([KIND_CHUNK], true) => Err(self.broken_here(Damage::AfterLast)),
-            ([KIND_CLOSING], true) => self.closing(),
-            ([KIND_CLOSING], false) => Err(self.broken_here(Damage::NotLast)),
+            ([KIND_CLOSING], _) => self.closing(),
             ([0], last_seen) => {
                 if self.is_zeros()? {
                     return Err(self.torn(if last_seen { Tail::Unsigned } else { Tail::Zeros }));
@@ -195,23 +207,25 @@ impl<R: Read> Walk<R> {
         if self.read(rest)? < FRAME_BYTES - 1 {
             return Err(self.torn(Tail::InFrame));
         }
-        let frame = Frame::parse(bytes).map_err(|what| self.broken_here(what))?;
+        let frame = Frame::parse(bytes).map_err(|what| self.damaged(what))?;
         if frame.index != self.chunks {
-            return Err(self.broken_here(Damage::Order(frame.index)));
+            return Err(self.damaged(Damage::Order(frame.index)));
         }
         let length = frame.length();
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.resize(length + TAG_BYTES + CHECK_BYTES, 0);
         let read = self.read(&mut buffer)?;
         if read < buffer.len() {
+            buffer.truncate(read);
+            self.buffer = buffer;
             return Err(self.torn(Tail::InFrame));
         }
         let (sealed, found) = buffer.split_at(length + TAG_BYTES);
-        let chain = sha256(&[&self.chain, &bytes, sealed]);
-        if check(&chain).as_slice() != found {
-            return Err(self.broken_here(Damage::Check));
+        let hash = self.sum.hash_of(&bytes, sealed, &[]);
+        if check(&hash).as_slice() != found {
+            return Err(self.damaged(Damage::Check));
         }
-        self.chain = chain;
+        self.sum.take(hash);
         self.chunks = self.chunks.checked_add(1).ok_or_else(|| self.broken_here(Damage::Order(frame.index)))?;
         self.last_seen = frame.place == Place::Last;
         self.before = self.at;
@@ -221,12 +235,27 @@ impl<R: Read> Walk<R> {
     }
 
     fn closing(&mut self) -> Result<Step, Stop> {
-        let mut bytes = [KIND_CLOSING; CLOSING_BYTES];
-        let (_, rest) = bytes.split_at_mut(1);
-        if self.read(rest)? < CLOSING_BYTES - 1 {
+        let version = self.header.version;
+        // Only whoever closes a torn file does so before its last chunk, and version 0 has no word for it.
+        if version == Version::Zero && !self.last_seen {
+            return Err(self.broken_here(Damage::NotLast));
+        }
+        let mut word = [0; 1];
+        if self.read(&mut word)? == 0 {
             return Err(self.torn(Tail::Unsigned));
         }
-        let closing = Closing::parse(&bytes).map_err(|what| self.broken_here(what))?;
+        let head = [KIND_CLOSING, u8::from_be_bytes(word)];
+        let length = Closing::length(version, head).ok_or_else(|| self.broken_here(Damage::Frame))?;
+        let mut bytes = head.to_vec();
+        bytes.resize(length, 0);
+        let (_, rest) = bytes.split_at_mut(head.len());
+        if self.read(rest)? < rest.len() {
+            return Err(self.torn(Tail::Unsigned));
+        }
+        let closing = Closing::parse(version, &bytes).map_err(|what| self.broken_here(what))?;
+        if closing.word == Word::Complete && !self.last_seen {
+            return Err(self.broken_here(Damage::NotLast));
+        }
         if closing.chunks != self.chunks {
             return Err(self.broken_here(Damage::Count(closing.chunks)));
         }
@@ -234,8 +263,36 @@ impl<R: Read> Walk<R> {
             return Err(self.broken_here(Damage::AfterClosing));
         }
         self.before = self.at;
-        self.at += wide(CLOSING_BYTES);
+        self.at += wide(length);
         Ok(Step::Closing(closing))
+    }
+
+    /// Returns whether the chunk at which the last step stopped is damaged, and the file has nothing behind it, or only zeros: a write
+    /// whose last blocks never reached the disk looks like this.
+    pub(super) const fn stopped_in_the_tail(&self) -> bool {
+        self.is_tail
+    }
+
+    /// Returns whether the chunk after the one at which the file ends is there, whole. Then that one was not torn: its frame is damaged, and
+    /// claims a length that leads beyond the end.
+    pub(super) fn has_a_chunk_in_the_tail(&self) -> bool {
+        let Some(index) = self.chunks.checked_add(1) else { return false };
+        let tail = self.buffer.as_slice();
+        (0..tail.len()).filter(|&at| tail.get(at) == Some(&KIND_CHUNK)).any(|at| {
+            let Some((bytes, rest)) = tail.get(at..).and_then(<[u8]>::split_first_chunk::<FRAME_BYTES>) else { return false };
+            let Ok(frame) = Frame::parse(*bytes) else { return false };
+            let Some((sealed, rest)) = rest.split_at_checked(frame.length() + TAG_BYTES) else { return false };
+            frame.index == index && rest.starts_with(&check(&self.sum.hash_of(bytes, sealed, &[])))
+        })
+    }
+
+    /// Looks at what follows a chunk that is damaged.
+    fn damaged(&mut self, what: Damage) -> Stop {
+        match self.is_zeros() {
+            Ok(is_zeros) => self.is_tail = is_zeros,
+            Err(stop) => return stop,
+        }
+        self.broken_here(what)
     }
 
     fn is_zeros(&mut self) -> Result<bool, Stop> {
@@ -256,7 +313,7 @@ impl<R: Read> Walk<R> {
     }
 
     const fn torn(&self, tail: Tail) -> Stop {
-        Stop::Torn(Torn { chunks: self.chunks, bytes: self.at, tail })
+        Stop::Cut(Cut { chunks: self.chunks, bytes: self.at, tail })
     }
 
     const fn broken_here(&self, what: Damage) -> Stop {

@@ -11,11 +11,9 @@ use zeroize::Zeroizing;
 
 use crate::ids::RecordingId;
 use crate::limits::KEY_FILE_ENTRIES;
-use crate::vault::format::{CHECK_BYTES, Fields, KEM_X25519, KEY_MAGIC, SUITE, VERSION, check, sha256};
+use crate::vault::format::{CHECK_BYTES, Fields, KEM_X25519, KEY_MAGIC, SUITE, VERSION, Version, check, sha256};
 use crate::vault::ratchet::Secret;
 use crate::vault::{Fingerprint, Recipient, RecipientSecret};
-
-const INFO: &[u8] = b"mitschnitt/0 wrap";
 
 /// A key file: which segment it opens, and for whom.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,6 +25,7 @@ pub struct KeyFile {
 /// The segment that a key file opens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Segment {
+    pub(super) version: Version,
     pub(super) recording: RecordingId,
     pub(super) number: u32,
     pub(super) commitment: [u8; 32],
@@ -55,7 +54,7 @@ impl KeyFile {
             let (enc, sealed) = single_shot_seal_with_rng::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
                 &OpModeS::Base,
                 &recipient.key(),
-                INFO,
+                &segment.info(),
                 secret.as_slice(),
                 &segment.aad(name),
                 entropy,
@@ -80,7 +79,7 @@ impl KeyFile {
                 &OpModeR::Base,
                 secret.key(),
                 &enc,
-                INFO,
+                &self.segment.info(),
                 &wrap.sealed,
                 &aad,
             )
@@ -110,8 +109,13 @@ impl KeyFile {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let count = u16::try_from(self.wraps.len()).expect("`wrap` and `parse` keep the limit");
-        let mut bytes =
-            [KEY_MAGIC.as_slice(), &[VERSION, SUITE], &count.to_be_bytes(), &self.segment.number.to_be_bytes()].concat();
+        let mut bytes = [
+            KEY_MAGIC.as_slice(),
+            &[self.segment.version.byte(), SUITE],
+            &count.to_be_bytes(),
+            &self.segment.number.to_be_bytes(),
+        ]
+        .concat();
         bytes.extend_from_slice(self.segment.recording.as_bytes());
         bytes.extend_from_slice(&self.segment.commitment);
         for wrap in &self.wraps {
@@ -137,17 +141,17 @@ impl KeyFile {
             return Err(KeyFileFault::NotAKeyFile);
         }
         let [version, suite] = fields.take().ok_or(KeyFileFault::Damaged)?;
-        if version != VERSION || suite != SUITE {
+        let Some((version, SUITE)) = Version::parse(version).map(|version| (version, suite)) else {
             return Err(KeyFileFault::Version(version, suite));
-        }
+        };
         let (body, tail) = bytes.split_last_chunk::<CHECK_BYTES>().ok_or(KeyFileFault::Damaged)?;
         if check(&sha256(&[body])) != *tail {
             return Err(KeyFileFault::Damaged);
         }
-        Self::parse_checked(body).ok_or(KeyFileFault::Damaged)
+        Self::parse_checked(version, body).ok_or(KeyFileFault::Damaged)
     }
 
-    fn parse_checked(body: &[u8]) -> Option<Self> {
+    fn parse_checked(version: Version, body: &[u8]) -> Option<Self> {
         let mut fields = Fields(body);
         let _: [u8; 10] = fields.take()?; // magic, version and suite, which `parse` has read
         let count = usize::from(u16::from_be_bytes(fields.take()?));
@@ -167,11 +171,15 @@ impl KeyFile {
             };
             wraps.push(Wrap { kem, recipient, enc: field()?, sealed: field()? });
         }
-        fields.0.is_empty().then_some(Self { segment: Segment { recording, number, commitment }, wraps })
+        fields.0.is_empty().then_some(Self { segment: Segment { version, recording, number, commitment }, wraps })
     }
 }
 
 impl Segment {
+    fn info(&self) -> Vec<u8> {
+        self.version.label("wrap")
+    }
+
     /// What binds a wrap to its file, its secret and its recipient, so that it can be moved to no other.
     fn aad(&self, recipient: Fingerprint) -> Vec<u8> {
         [self.recording.as_bytes().as_slice(), &self.number.to_be_bytes(), &self.commitment, recipient.as_bytes()].concat()
@@ -200,7 +208,7 @@ impl fmt::Display for KeyFileFault {
             Self::Version(version, suite) => {
                 write!(
                     f,
-                    "the key file is of version {version}, suite {suite}; this program reads version {VERSION}, suite {SUITE}"
+                    "the key file is of version {version}, suite {suite}; this program reads versions 0 to {VERSION}, suite {SUITE}"
                 )
             }
             Self::Damaged => f.write_str("the key file is not as it was written"),
@@ -249,7 +257,7 @@ mod tests {
     const SECRET: [u8; 32] = [9; 32];
 
     fn segment() -> Segment {
-        Segment { recording: RecordingId::from_bytes([1; 16]), number: 0, commitment: [2; 32] }
+        Segment { version: Version::WRITTEN, recording: RecordingId::from_bytes([1; 16]), number: 0, commitment: [2; 32] }
     }
 
     fn made(keys: &[&RecipientSecret]) -> KeyFile {

@@ -461,7 +461,7 @@ mod tests {
 
         assert_eq!(scene.told(), ["written 1", "torn 1: it fails", "written 2"]);
         assert_eq!(scene.done(), ["append 1", "append 1", "close 1", "append 2", "sync"]);
-        assert_eq!(scene.verdict(1), "torn");
+        assert_eq!(scene.verdict(1), "cut");
     }
 
     #[test]
@@ -474,7 +474,7 @@ mod tests {
 
         assert_eq!(scene.told(), ["torn 1: it fails"], "and not sealed");
         assert_eq!(scene.done(), ["append 1", "close 1", "sync"]);
-        assert_eq!(scene.verdict(1), "torn");
+        assert_eq!(scene.verdict(1), "cut");
     }
 
     #[test]
@@ -522,7 +522,7 @@ mod tests {
         drop(writer);
 
         let word = |number| verify(volume.files[&format!("head {number}")].as_slice(), &node).unwrap().as_str();
-        assert_eq!((word(1), word(2)), ("complete", "torn"));
+        assert_eq!((word(1), word(2)), ("complete", "cut"));
     }
 
     #[test]

@@ -15,9 +15,9 @@ use super::site::Site;
 pub(crate) struct Opened {
     /// Every record that opens, in order.
     pub(crate) records: Vec<Value>,
-    /// `complete`, `torn` or `broken`.
+    /// `complete`, `salvaged`, `cut` or `broken`.
     pub(crate) verdict: String,
-    /// The exit code: 0, 1, 2 in the same order.
+    /// The exit code: 0, 4, 1, 2 in the same order.
     pub(crate) code: Option<i32>,
 }
 

@@ -369,7 +369,7 @@ impl Machine for File {
         };
         Some(vec![match verify(self.rec.as_slice(), self.node.public()).unwrap() {
             Verdict::Complete(complete) => format!("complete({} chunks)", complete.chunks),
-            Verdict::Torn(torn) => {
+            Verdict::Cut(torn) => {
                 let tail = match torn.tail {
                     Tail::InHeader => "in the header",
                     Tail::InFrame => "in a frame",

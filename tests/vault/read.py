@@ -3,8 +3,10 @@
 
     read.py verify FILE.rec --node node.pub.pem [--keys FILE.key --key secret.pem]
     read.py open FILE.rec --keys FILE.key --key secret.pem --json
+    read.py vectors FOLDER
 
-Needs Python 3.9 and the package `cryptography`. Exit codes: 0 complete, 1 torn, 2 broken, 3 no verdict (wrong key, other node).
+Needs Python 3.9 and the package `cryptography`. Exit codes: 0 complete, 1 cut, 2 broken,
+3 no verdict (wrong key, other node), 4 salvaged.
 `open` prints one record a line and, when all is printed, its verdict to stderr; it does not check the signature.
 """
 
@@ -12,6 +14,7 @@ import argparse
 import hashlib
 import hmac
 import json
+import os
 import struct
 import sys
 
@@ -24,10 +27,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 MAGIC = bytes.fromhex("8d6d7363686e520a")
 KEY_MAGIC = bytes.fromhex("8d6d7363686e4b0a")
-VERSION, SUITE = 0, 1
-HEADER, FRAME, TAG, CHECK, CLOSING = 144, 10, 16, 8, 70
+SUITE = 1
+HEADER, FRAME, TAG, CHECK, CLOSING, SALVAGED = 144, 10, 16, 8, 70, 86
 MAX_PLAIN = 1_048_576
-CODES = {"complete": 0, "torn": 1, "broken": 2, "wrong-key": 3, "other-node": 3}
+CODES = {"complete": 0, "cut": 1, "broken": 2, "wrong-key": 3, "other-node": 3, "salvaged": 4}
 
 
 class Stop(Exception):
@@ -56,6 +59,21 @@ def hkdf_expand(prk, info, length):
 def fingerprint(public):
     der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return sha256(der)
+
+
+def label(version, of):
+    """What parts one use of a key or a hash from all others, and one version from the next."""
+    return f"mitschnitt/{version} {of}".encode()
+
+
+def tree(leaves):
+    """The root of RFC 9162, section 2.1.1, over hashes of leaves."""
+    if len(leaves) <= 1:
+        return leaves[0] if leaves else sha256()
+    left = 1
+    while left * 2 < len(leaves):
+        left *= 2
+    return sha256(b"\x01", tree(leaves[:left]), tree(leaves[left:]))
 
 
 # ── HPKE, RFC 9180: base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM ─────────────────────────────────
@@ -135,10 +153,10 @@ class Fields:
 
 
 def read_key_file(data):
-    """Returns segment number, recording id, commitment and the entries."""
+    """Returns version, segment number, recording id and commitment; and the entries."""
     if data[:8] != KEY_MAGIC:
         raise Stop("wrong-key", "not a key file")
-    if data[8:10] != bytes([VERSION, SUITE]):
+    if data[8:10] not in (bytes([0, SUITE]), bytes([1, SUITE])):
         raise Stop("wrong-key", "version or suite of the key file is unknown")
     if len(data) < 72 or sha256(data[:-8])[:8] != data[-8:]:
         raise Stop("wrong-key", "the key file is damaged")
@@ -158,13 +176,14 @@ def read_key_file(data):
             raise ValueError("too long")
     except ValueError as error:
         raise Stop("wrong-key", f"the key file is damaged: {error}") from error
-    return segment, recording, commitment, entries
+    return (data[8], segment, recording, commitment), entries
 
 
 def unwrap(header, key_file, secret):
     """Returns the first state of the ratchet."""
-    segment, recording, commitment, entries = read_key_file(key_file)
-    if (segment, recording, commitment) != (header["segment"], header["recording"], header["commitment"]):
+    of, entries = read_key_file(key_file)
+    version, segment, recording, commitment = of
+    if of != (header["version"], header["segment"], header["recording"], header["commitment"]):
         raise Stop("wrong-key", "the key file belongs to another recording")
     name = fingerprint(secret.public_key())
     entry = next((entry for entry in entries if entry[1] == name), None)
@@ -172,13 +191,13 @@ def unwrap(header, key_file, secret):
         raise Stop("wrong-key", "this key does not open it")
     aad = recording + struct.pack(">I", segment) + commitment + name
     try:
-        shared = hpke_open(secret, entry[2], b"mitschnitt/0 wrap", aad, entry[3])
+        shared = hpke_open(secret, entry[2], label(version, "wrap"), aad, entry[3])
     except (InvalidTag, ValueError) as error:
         raise Stop("wrong-key", "this key does not open it") from error
     if len(shared) != 32:
         raise Stop("wrong-key", "the wrap holds no secret")
-    salt = b"mitschnitt/0 segment" + recording + struct.pack(">I", segment)
-    okm = hkdf_expand(hkdf_extract(salt, shared), b"mitschnitt/0 segment", 64)
+    salt = label(version, "segment") + recording + struct.pack(">I", segment)
+    okm = hkdf_expand(hkdf_extract(salt, shared), label(version, "segment"), 64)
     if not hmac.compare_digest(okm[:32], commitment):
         raise Stop("wrong-key", "the secret is not the one the recording commits to")
     return okm[32:]
@@ -190,16 +209,17 @@ def unwrap(header, key_file, secret):
 def read_header(data):
     if len(data) < HEADER:
         if data[:8] == MAGIC[: len(data)]:
-            raise Stop("torn", "within the header, 0 chunks")
+            raise Stop("cut", "within the header, 0 chunks")
         raise Stop("broken", "not a recording")
     if data[:8] != MAGIC:
         raise Stop("broken", "not a recording")
-    if data[8:10] != bytes([VERSION, SUITE]):
+    if data[8:10] not in (bytes([0, SUITE]), bytes([1, SUITE])):
         raise Stop("broken", "version or suite is unknown")
     length, segment = struct.unpack(">HI", data[10:16])
     if length != HEADER or sha256(data[:136])[:8] != data[136:144] or segment != 0:
         raise Stop("broken", "the header is damaged")
     return {
+        "version": data[8],
         "segment": segment,
         "recording": data[16:32],
         "node": data[32:64],
@@ -215,7 +235,8 @@ class Recording:
     def __init__(self, stream):
         self.stream = stream
         self.header = read_header(stream.read(HEADER))
-        self.chain = self.header["hash"]
+        self.version = self.header["version"]
+        self.chain, self.leaves = self.header["hash"], []
         self.count = 0
         self.closing = None
 
@@ -225,23 +246,23 @@ class Recording:
         while True:
             kind = self.stream.read(1)
             if kind == b"":
-                raise Stop("torn", f"after {self.count} chunks" + (", only the closing is missing" if last_seen else ""))
+                raise Stop("cut", f"after {self.count} chunks" + (", only the closing is missing" if last_seen else ""))
             if kind == b"\x00" and self.is_zeros():
-                raise Stop("torn", f"zeros after {self.count} chunks")
+                raise Stop("cut", f"zeros after {self.count} chunks")
             if kind == b"\xc5" and not last_seen:
                 frame, sealed = self.chunk(kind)
                 last_seen = frame[1] == 1
                 plain = None
                 if state is not None:
-                    okm = hkdf_expand(state, b"mitschnitt/0 chunk" + frame[2:6], 76)
+                    okm = hkdf_expand(state, label(self.version, "chunk") + frame[2:6], 76)
                     state = okm[44:]
                     try:
                         plain = AESGCM(okm[:32]).decrypt(okm[32:44], sealed, self.header["hash"] + frame)
                     except InvalidTag as error:
                         raise Stop("broken", f"chunk {self.count - 1} does not open") from error
                 yield self.count - 1, last_seen, plain
-            elif kind == b"\xc6" and last_seen:
-                self.close(kind)
+            elif kind == b"\xc6" and (last_seen or self.version == 1):
+                self.close(kind, last_seen)
                 return
             else:
                 raise Stop("broken", f"no frame belongs after {self.count} chunks that begins with {kind.hex()}")
@@ -255,7 +276,7 @@ class Recording:
     def read(self, count):
         data = self.stream.read(count)
         if len(data) < count:
-            raise Stop("torn", f"within what follows {self.count} chunks")
+            raise Stop("cut", f"within what follows {self.count} chunks")
         return data
 
     def chunk(self, kind):
@@ -267,16 +288,25 @@ class Recording:
             raise Stop("broken", f"chunk {index} stands where {self.count} belongs")
         sealed = self.read(length + TAG + CHECK)
         sealed, check = sealed[:-CHECK], sealed[-CHECK:]
-        chain = sha256(self.chain, frame, sealed)
-        if chain[:CHECK] != check:
+        if self.version == 0:
+            value = self.chain = sha256(self.chain, frame, sealed)
+        else:
+            value = sha256(b"\x00", self.header["hash"], frame, sealed)
+            self.leaves.append(value)
+        if value[:CHECK] != check:
             raise Stop("broken", f"chunk {self.count} is damaged")
-        self.chain = chain
         self.count += 1
         return frame, sealed
 
-    def close(self, kind):
-        closing = kind + self.read(CLOSING - 1)
-        if closing[1] != 1:
+    def close(self, kind, last_seen):
+        closing = kind + self.read(1)
+        if closing[1] == 1:
+            closing += self.read(CLOSING - 2)
+            if not last_seen:
+                raise Stop("broken", "it is closed as complete before its last chunk")
+        elif closing[1] == 2 and self.version == 1:
+            closing += self.read(SALVAGED - 2)
+        else:
             raise Stop("broken", "the closing's word is unknown")
         if struct.unpack(">I", closing[2:6])[0] != self.count:
             raise Stop("broken", "the closing counts other chunks")
@@ -284,15 +314,23 @@ class Recording:
             raise Stop("broken", "bytes follow the closing")
         self.closing = closing
 
+    def end(self):
+        """Ends the reading with the word of the closing."""
+        if self.closing[1] == 1:
+            raise Stop("complete", f"{self.count} chunks")
+        at, cut_off = struct.unpack(">qQ", self.closing[6:22])
+        raise Stop("salvaged", f"{self.count} chunks; closed {at} us after 1970, {cut_off} bytes were taken off")
+
     def check_node(self, node):
         if fingerprint(node) != self.header["node"]:
             raise Stop("other-node", "it says another node made it")
 
     def check_signature(self, node):
-        message = b"mitschnitt/0 closing\0" + self.header["recording"] + struct.pack(">I", self.header["segment"])
-        message += self.closing[1:6] + self.chain
+        message = label(self.version, "closing\0") + self.header["recording"] + struct.pack(">I", self.header["segment"])
+        message += self.closing[1:-64]
+        message += self.chain if self.version == 0 else self.header["hash"] + tree(self.leaves)
         try:
-            node.verify(self.closing[6:], message)
+            node.verify(self.closing[-64:], message)
         except InvalidSignature as error:
             raise Stop("broken", "the signature is not the node's") from error
 
@@ -391,8 +429,8 @@ class Story:
             raise ValueError("the end record counts otherwise")
 
 
-def verify(arguments, node, key_file, secret):
-    with open(arguments.file, "rb") as stream:
+def verify(path, node, key_file, secret):
+    with open(path, "rb") as stream:
         recording = Recording(stream)
         if secret is None:
             recording.check_node(node)
@@ -411,23 +449,56 @@ def verify(arguments, node, key_file, secret):
                 except ValueError as error:
                     raise Stop("broken", f"chunk {index}: {error}") from error
         recording.check_signature(node)
-        raise Stop("complete", f"{recording.count} chunks")
+        recording.end()
 
 
-def show(arguments, key_file, secret):
-    with open(arguments.file, "rb") as stream:
+def lines(path, key_file, secret):
+    """Yields a line of JSON for each record, and ends with a verdict."""
+    with open(path, "rb") as stream:
         recording = Recording(stream)
         state = unwrap(recording.header, key_file, secret)
         for index, _, plain in recording.chunks(state):
             try:
                 for record in read_records(plain):
-                    if arguments.json:
-                        print(json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
-                    elif record["record"] == "rtp":
-                        print(record["leg"], record["came_us"], record["rtp"])
+                    yield json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
             except ValueError as error:
                 raise Stop("broken", f"chunk {index}: {error}") from error
-        raise Stop("complete", f"{recording.count} chunks; the signature was not checked")
+        word = "complete" if recording.closing[1] == 1 else "salvaged"
+        raise Stop(word, f"{recording.count} chunks; the signature was not checked")
+
+
+def show(path, key_file, secret, is_json):
+    for line in lines(path, key_file, secret):
+        record = json.loads(line)
+        if is_json:
+            print(line)
+        elif record["record"] == "rtp":
+            print(record["leg"], record["came_us"], record["rtp"])
+
+
+def vectors(directory):
+    """Prints what is found of each vector of a folder: verdict without a key and with one, and the SHA-256 of the records."""
+    with open(os.path.join(directory, "vectors.json"), "rb") as stream:
+        entries = json.load(stream)["vectors"]
+    for entry in entries:
+        path = {member: os.path.join(directory, entry[member]) for member in ("rec", "key", "recipient", "node")}
+        node = load(path["node"], serialization.load_pem_public_key, Ed25519PublicKey)
+        key_file, secret = read_keys(path["key"], path["recipient"])
+        found = {"name": entry["name"]}
+        for member, with_keys in (("verify", (None, None)), ("content", (key_file, secret))):
+            try:
+                verify(path["rec"], node, *with_keys)
+            except Stop as stop:
+                found[member] = stop.verdict
+        digest, count = hashlib.sha256(), 0
+        try:
+            for line in lines(path["rec"], key_file, secret):
+                digest.update(line.encode() + b"\n")
+                count += 1
+        except Stop:
+            pass
+        found["records"], found["records_sha256"] = count, digest.hexdigest()
+        print(json.dumps(found))
 
 
 def load(path, read, kind):
@@ -438,28 +509,35 @@ def load(path, read, kind):
     return key
 
 
+def read_keys(keys, key):
+    with open(keys, "rb") as stream:
+        key_file = stream.read()
+    return key_file, load(key, lambda pem: serialization.load_pem_private_key(pem, None), X25519PrivateKey)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("verb", choices=["verify", "open"])
+    parser.add_argument("verb", choices=["verify", "open", "vectors"])
     parser.add_argument("file")
     parser.add_argument("--node", help="the node's public key (PEM)")
     parser.add_argument("--keys", help="the key file")
     parser.add_argument("--key", help="a recipient's private key (PEM)")
     parser.add_argument("--json", action="store_true", help="print records as JSON")
     arguments = parser.parse_args()
+    if arguments.verb == "vectors":
+        return vectors(arguments.file)
     key_file = secret = None
     if arguments.keys and arguments.key:
-        with open(arguments.keys, "rb") as stream:
-            key_file = stream.read()
-        secret = load(arguments.key, lambda pem: serialization.load_pem_private_key(pem, None), X25519PrivateKey)
+        key_file, secret = read_keys(arguments.keys, arguments.key)
     try:
         if arguments.verb == "verify":
             if not arguments.node:
                 parser.error("verify needs --node")
-            verify(arguments, load(arguments.node, serialization.load_pem_public_key, Ed25519PublicKey), key_file, secret)
+            node = load(arguments.node, serialization.load_pem_public_key, Ed25519PublicKey)
+            verify(arguments.file, node, key_file, secret)
         elif secret is None:
             parser.error("open needs --keys and --key")
-        show(arguments, key_file, secret)
+        show(arguments.file, key_file, secret, arguments.json)
     except Stop as stop:
         sys.stdout.flush()
         print(stop, file=sys.stdout if arguments.verb == "verify" else sys.stderr)

@@ -13,11 +13,11 @@ fn a_recording_is_verified_without_a_key_and_with_one() {
 
     let said = site.says(&["recordings", "verify", "ID"]);
     assert!(said.starts_with("ID  complete  "), "{said}");
-    assert!(said.ends_with(" chunks, SIZE bytes; signature and chain are good\n"), "{said}");
+    assert!(said.ends_with(" chunks, SIZE bytes; signature and hashes are good\n"), "{said}");
     assert_eq!(site.outcomes(), []);
 
     let said = site.says(&["recordings", "verify", "ID", "--key", "HOME/recipient.pem"]);
-    assert!(said.contains("signature, chain and content are good; "), "{said}");
+    assert!(said.contains("signature, hashes and content are good; "), "{said}");
     assert_eq!(site.outcomes(), [(Deed::Verify, Outcome::Granted), (Deed::Verify, Outcome::Done)]);
 }
 
@@ -27,7 +27,7 @@ fn a_recording_that_is_not_whole_is_told_from_one_that_was_cut_and_one_that_was_
 
     let torn = site.run(&["recordings", "verify", "OTHER"]);
     assert_eq!(torn.exit, Exit::NotSo);
-    assert!(torn.out.starts_with("OTHER  torn  ") && torn.out.contains("a crash and a cut look alike"), "{}", torn.out);
+    assert!(torn.out.starts_with("OTHER  torn  ") && torn.out.contains("The next start of the proxy closes it"), "{}", torn.out);
 
     let path = site.home().join(format!("data/recordings/{}.rec", id()));
     let whole = fs::read(&path).unwrap();
@@ -45,6 +45,38 @@ fn a_recording_that_is_not_whole_is_told_from_one_that_was_cut_and_one_that_was_
     assert_eq!(broken.exit, Exit::NotSo);
     let verdicts: Vec<serde_json::Value> = broken.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(verdicts.iter().map(|line| line["verdict"].as_str().unwrap()).collect::<Vec<_>>(), ["broken", "torn"]);
+}
+
+#[test]
+fn a_recording_that_a_later_start_has_closed_is_salvaged_and_nothing_is_wrong_with_it() {
+    let site = Site::with_recordings();
+    let path = site.home().join(format!("data/recordings/{}.rec", other()));
+    fs::write(&path, include_bytes!("../../../tests/vault/vectors/salvaged-in-chunk.rec")).unwrap();
+    site.store.lock().unwrap().entries[1].state = State::Salvaged;
+
+    let one = site.run(&["recordings", "verify", "OTHER", "--key", "HOME/recipient.pem"]);
+    let all = site.run(&["recordings", "verify", "--all"]);
+
+    assert_eq!((one.exit, all.exit), (Exit::Well, Exit::Well));
+    assert!(one.out.starts_with("OTHER  salvaged  its recorder did not come to its end; 2 chunks are whole, "), "{}", one.out);
+    assert!(
+        one.out.ends_with(", closed and signed 2026-11-24T10:30:00.000Z; 40 bytes of a torn chunk were taken off\n"),
+        "{}",
+        one.out
+    );
+    assert!(all.out.ends_with("\n2 recordings, 1 complete, 1 salvaged.\n"), "{}", all.out);
+
+    // Where the ledger knows of more, it is what somebody has cut and had closed.
+    site.store.lock().unwrap().entries[1].state = State::Sealed;
+    let totals = site.store.lock().unwrap().entries[0].totals;
+    site.store.lock().unwrap().entries[1].totals = totals;
+    let cut = site.run(&["recordings", "verify", "OTHER"]);
+    assert_eq!(cut.exit, Exit::NotSo);
+    assert!(
+        cut.out.starts_with("OTHER  cut  the ledger has it sealed with SIZE bytes, and it was closed before its end; "),
+        "{}",
+        cut.out
+    );
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn file(id: RecordingId, rec: &[u8], keys: &[u8], granted: Moment, node: &NodePu
     let mut recording = match Recording::open(rec, keys, secret) {
         Ok(recording) => recording,
         // Torn before its header was whole: nothing can be read of it.
-        Err(OpenError::Torn(_)) => return file,
+        Err(OpenError::Cut(_)) => return file,
         Err(error) => {
             file.state = FileState::Broken(format!("{error:?}"));
             return file;
@@ -88,7 +88,7 @@ fn file(id: RecordingId, rec: &[u8], keys: &[u8], granted: Moment, node: &NodePu
 fn state(rec: &[u8], keys: &[u8], node: &NodePublic, secret: &RecipientSecret) -> FileState {
     match (verify(rec, node), verify_content(rec, keys, secret, node)) {
         (Ok(Verdict::Complete(_)), Ok(Verdict::Complete(_))) => FileState::Complete,
-        (Ok(Verdict::Torn(without)), Ok(Verdict::Torn(with))) if without == with => FileState::Torn,
+        (Ok(Verdict::Cut(without)), Ok(Verdict::Cut(with))) if without == with => FileState::Torn,
         (without, with) => FileState::Broken(format!("{without:?}, with its content {with:?}")),
     }
 }

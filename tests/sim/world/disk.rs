@@ -772,7 +772,7 @@ mod tests {
                     assert!(matches!(verdict, Verdict::Complete(_)), "seed {seed}: {id} was sealed and is {verdict}");
                 } else if !disk.has_crumbled(id) {
                     assert!(!matches!(verdict, Verdict::Broken(_)), "seed {seed}: {id} is {verdict}");
-                    torn += u32::from(matches!(verdict, Verdict::Torn(_)));
+                    torn += u32::from(matches!(verdict, Verdict::Cut(_)));
                 }
             }
             if is_honest {
