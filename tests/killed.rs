@@ -42,18 +42,26 @@ fn all_but_the_last_half_second_before_the_kill_is_in_the_file_and_opens() {
 }
 
 #[test]
-fn what_is_left_verifies_as_torn_and_after_a_restart_the_ledger_says_so_too() {
+fn what_is_left_is_torn_and_the_next_start_closes_and_signs_it() {
     let scene = Scene::killed();
     assert_eq!(reader::verify(&scene.site, &scene.id), ("cut".to_owned(), Some(1)));
     assert_eq!(scene.verify().1, Some(1), "nobody has told the ledger yet; whole it is not");
 
     let _proxy = scene.site.start();
 
+    let before = reader::open(&scene.site, &scene.id).records;
+    let row =
+        until("the recording salvaged", A_WHILE, || scene.row_of(&scene.talk_number).filter(|row| row["state"] == "salvaged"));
+    assert_eq!((&row["reason"], &row["recording"]), (&"torn".into(), &scene.id.as_str().into()));
     let (said, code) = scene.verify();
-    assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("torn"), "{said}");
-    let row = scene.row_of(&scene.talk_number).expect("the call has a row");
-    assert_eq!((&row["state"], &row["reason"], &row["recording"]), (&"torn".into(), &"torn".into(), &scene.id.as_str().into()));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("  salvaged  its recorder did not come to its end; "), "{said}");
+    assert_eq!(reader::verify(&scene.site, &scene.id), ("salvaged".to_owned(), Some(4)));
+    let opened = reader::open(&scene.site, &scene.id);
+    assert_eq!(opened.records, before, "what was whole is all there, and nothing else");
+    assert!(opened.records.len() > 150, "1.5 s of two legs: {}", opened.records.len());
+    let left: Vec<_> = std::fs::read_dir(scene.site.data().join("recordings")).unwrap().collect();
+    assert_eq!(left.len(), 1, "no copy lies beside it: {left:?}");
 }
 
 #[test]
@@ -108,9 +116,10 @@ fn a_recording_whose_row_was_not_written_yet_belongs_to_its_call_after_a_restart
     let rows = rows(&site);
     let [row] = rows.as_slice() else { panic!("one call has one row: {rows:?}") };
     let id = row["recording"].as_str().expect("the row has the recording");
-    assert_eq!((&row["state"], &row["reason"], &row["trunk"]), (&"torn".into(), &"torn".into(), &"carrier".into()));
+    assert_eq!((&row["reason"], &row["trunk"]), (&"torn".into(), &"carrier".into()));
     assert_eq!(&id[..16], row["call"].as_str().unwrap());
-    assert_eq!(reader::verify(&site, id), ("cut".to_owned(), Some(1)));
+    until("the recording salvaged", A_WHILE, || rows_are(&site, "salvaged"));
+    assert_eq!(reader::verify(&site, id), ("salvaged".to_owned(), Some(4)));
     site.cli(&["recordings", "erase", id, "--reason", "a test", "--yes"]).must_succeed();
     assert!(!site.data().join("keys").join(format!("{id}.key")).exists());
 }
@@ -133,7 +142,8 @@ fn a_recording_of_which_the_ledger_knows_nothing_is_found_and_opens_for_its_purp
     let rows = rows(&site);
     let [row] = rows.as_slice() else { panic!("there is one recording: {rows:?}") };
     let id = row["recording"].as_str().expect("the row has the recording");
-    assert_eq!((&row["state"], &row["reason"], &row["direction"]), (&"torn".into(), &"found".into(), &Value::Null));
+    assert_eq!((&row["reason"], &row["direction"]), (&"found".into(), &Value::Null));
+    until("the recording salvaged", A_WHILE, || rows_are(&site, "salvaged"));
     let export = |purpose: &str| {
         let (key, out) = (site.recipient_secret(), site.path().join("found.wav"));
         site.cli(&[
@@ -207,6 +217,10 @@ impl Scene {
 
 fn rows(site: &Site) -> Vec<Value> {
     site.json(&["recordings", "list", "--all"])
+}
+
+fn rows_are(site: &Site, state: &str) -> Option<()> {
+    rows(site).iter().all(|row| row["state"] == state).then_some(())
 }
 
 /// Returns when it was still alive for certain.

@@ -40,6 +40,12 @@ pub trait Store: Send {
     /// As for [`Store::write`].
     fn mark_torn(&mut self) -> Result<[u64; 2], StoreError>;
 
+    /// Returns the recordings that are torn, in the order of their names: those that nobody has closed since, or erased.
+    ///
+    /// # Errors
+    /// The disk.
+    fn torn(&self) -> Result<Vec<RecordingId>, StoreError>;
+
     /// Returns the rows that the filter lets through, the oldest first.
     ///
     /// # Errors
@@ -81,8 +87,12 @@ pub enum Write {
     Sealed(RecordingId, Totals),
     /// The recording ends before its end, for this reason.
     Torn(RecordingId, Reason),
-    /// The recording could not be begun, for this reason: there is none.
+    /// The recording could not be begun, or nothing of it is left that was written whole, for this reason: there is none.
     Lost(RecordingId, Reason),
+    /// The recording is closed and signed, as was found when nobody had told: of so many bytes. What is in it nobody here can read.
+    Closed(RecordingId, u64),
+    /// The recording was torn, and is closed and signed where it was; at this time, with so many bytes.
+    Salvaged(RecordingId, Wall, u64),
     /// The recording lies on the disk, and no row named it: the process was killed, or lost power, before its row was written. The row of
     /// its call ([`RecordingId::call`]) has it from there on, torn; where there is none, or that has another, one is made that knows no more
     /// than this, for the reason [`Reason::Found`]. A recording that a row names already changes nothing.

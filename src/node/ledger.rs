@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::call::{Kept, Story};
 use crate::catalogue::{KeptCall, Quality, Store, StoreError, Write};
 use crate::control::row;
-use crate::ids::CallId;
+use crate::ids::{CallId, RecordingId};
 use crate::limits::LEDGER_ROWS_WAITING;
 use crate::media::{BridgeTallies, LegQuality};
 use crate::node::alive::Alive;
@@ -27,7 +27,7 @@ pub(super) struct Ledger {
     metrics: Arc<Metrics>,
 }
 
-/// Starts the thread. It ends once every [`Ledger`] is dropped and all is written.
+/// Starts the thread. It ends once every [`Ledger`] is dropped and all is written. Also returns the recordings that are torn.
 ///
 /// # Errors
 /// The store cannot be written, or there is no thread to be had.
@@ -36,7 +36,7 @@ pub(super) fn start(
     data: &Path,
     metrics: Arc<Metrics>,
     alive: Alive,
-) -> io::Result<(Ledger, JoinHandle<()>)> {
+) -> io::Result<(Ledger, JoinHandle<()>, Vec<RecordingId>)> {
     let [torn, interrupted] = store.mark_torn().map_err(io::Error::other)?;
     // After the rest: a call that is now taken for one that nothing was recorded of may have a recording after all.
     let found = found::adopt(store.as_mut(), data)?;
@@ -48,13 +48,14 @@ pub(super) fn start(
         metrics.recordings_torn.inc_by(torn);
         tracing::warn!(torn, interrupted, "left_open_by_the_last_run");
     }
+    let left_torn = store.torn().map_err(io::Error::other)?;
     let (lines, waits) = queue::bounded(LEDGER_ROWS_WAITING);
     let ledger = Ledger { lines, metrics: Arc::clone(&metrics) };
     let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || {
         let _alive = alive;
         write(store.as_mut(), &waits, &metrics);
     })?;
-    Ok((ledger, thread))
+    Ok((ledger, thread, left_torn))
 }
 
 /// Rows in one transaction: enough that a burst of calls costs one write of the log.
@@ -84,7 +85,11 @@ fn write(store: &mut dyn Store, waits: &Taker<Write>, metrics: &Metrics) {
             for line in &batch {
                 match line {
                     Write::Put(entry) => tracing::error!(call = %entry.call, reason = %entry.reason, "row_lost"),
-                    Write::Sealed(recording, _) | Write::Torn(recording, _) | Write::Lost(recording, _) => {
+                    Write::Sealed(recording, _)
+                    | Write::Torn(recording, _)
+                    | Write::Lost(recording, _)
+                    | Write::Closed(recording, _)
+                    | Write::Salvaged(recording, ..) => {
                         tracing::error!(%recording, "row_lost");
                     }
                     Write::Found { recording, .. } => tracing::error!(%recording, "row_lost"),
@@ -155,6 +160,11 @@ impl Ledger {
         }
     }
 
+    /// Writes what was made of a recording that an earlier run had left torn.
+    pub(super) fn salvaged(&self, line: Write) {
+        self.send(line);
+    }
+
     fn send(&self, line: Write) {
         // As many wait as may, or the thread is gone, which only a panic brings about and the end of the run reports.
         if self.lines.give(line).is_err() {
@@ -191,7 +201,6 @@ mod tests {
 
     use super::*;
     use crate::catalogue::{Access, Entry, Filter, KeptCall, Reason};
-    use crate::ids::RecordingId;
 
     #[test]
     fn a_row_beyond_those_that_may_wait_is_lost_and_counted() {
@@ -201,7 +210,7 @@ mod tests {
         let store = Box::new(Slow { began, waits });
         let alive = Alive::new("ledger", tokio::sync::mpsc::channel(1).0);
         let nothing = tempfile::tempdir().unwrap();
-        let (ledger, thread) = start(store, nothing.path(), Arc::clone(&metrics), alive).unwrap();
+        let (ledger, thread, _) = start(store, nothing.path(), Arc::clone(&metrics), alive).unwrap();
         let lines =
             |count: usize| (0..count).for_each(|_| ledger.send(Write::Torn(RecordingId::from_bytes([1; 16]), Reason::Torn)));
 
@@ -241,6 +250,10 @@ mod tests {
 
         fn mark_torn(&mut self) -> Result<[u64; 2], StoreError> {
             Ok([0, 0])
+        }
+
+        fn torn(&self) -> Result<Vec<RecordingId>, StoreError> {
+            Ok(Vec::new())
         }
 
         fn list(&self, _: &Filter) -> Result<Vec<Entry>, StoreError> {

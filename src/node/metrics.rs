@@ -63,6 +63,7 @@ pub(super) struct Metrics {
     pub(super) recordings_begun: IntCounter,
     pub(super) recordings_sealed: IntCounter,
     pub(super) recordings_torn: IntCounter,
+    pub(super) recordings_salvaged: IntCounter,
     pub(super) calls_restored: IntCounter,
     pub(super) chunks_sealed: IntCounter,
     pub(super) seal_latency: Histogram,
@@ -255,6 +256,10 @@ impl Metrics {
             recordings_sealed: counter("mitschnitt_vault_recordings_sealed_total", "Recordings closed and signed."),
             calls_restored: counter("mitschnitt_calls_restored_total", "Calls that go on after a restart, unrecorded."),
             recordings_torn: counter("mitschnitt_vault_recordings_torn_total", "Recordings that ended without their end mark."),
+            recordings_salvaged: counter(
+                "mitschnitt_vault_recordings_salvaged_total",
+                "Recordings that an earlier run left without their end mark, and that this one has closed and signed.",
+            ),
             chunks_sealed: counter("mitschnitt_vault_chunks_sealed_total", "Chunks sealed and written."),
             seal_latency,
             disk_queue: gauge("mitschnitt_vault_queue_chunks", "Work that waits for the disk."),

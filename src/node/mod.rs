@@ -26,6 +26,7 @@ mod restored;
 mod ring;
 mod ringed;
 mod run;
+mod salvage;
 mod scrape;
 mod setup;
 mod sockets;

@@ -27,6 +27,7 @@ use crate::node::ledger::{self, Ledger};
 use crate::node::load::Watch;
 use crate::node::metrics::Metrics;
 use crate::node::restored;
+use crate::node::salvage;
 use crate::node::scrape;
 use crate::node::setup::{self, Asks, Setup};
 use crate::node::sockets::Sockets;
@@ -96,10 +97,12 @@ async fn serve(setup: Setup) -> Result<(), String> {
 
     let kept = store.kept().map_err(|error| format!("the ledger cannot be read: {error}"))?;
     let (ended, mut ends) = mpsc::channel(threads + 2);
-    let (ledger, ledger_thread) = ledger::start(store, &data, Arc::clone(&metrics), Alive::new("ledger", ended.clone()))
+    let (ledger, ledger_thread, torn) = ledger::start(store, &data, Arc::clone(&metrics), Alive::new("ledger", ended.clone()))
         .map_err(|error| format!("the ledger cannot be opened: {error}"))?;
     // Bounded by what tells: each recording that was begun fails at most once.
     let (failed, mut failures) = mpsc::unbounded_channel();
+    let salvaging = salvage::start(torn, &data, node_key.clone(), ledger.clone(), Arc::clone(&metrics))
+        .map_err(|error| format!("the salvage thread cannot start: {error}"))?;
     let place = disk::Place { directory: data.clone(), node: node_key, recipients };
     let to_ledger = ledger.clone();
     let (disk, disk_thread) = disk::start(
@@ -219,6 +222,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         faults.extend(joined(thread, "media").err());
     }
     faults.extend(joined(disk_thread, "disk").err());
+    faults.extend(joined(salvaging.stop(), "salvage").err());
     drop(ledger);
     faults.extend(joined(ledger_thread, "ledger").err());
     drop(std::fs::remove_file(&control));

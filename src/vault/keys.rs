@@ -54,6 +54,7 @@ impl fmt::Debug for Fingerprint {
 /// The key with which a node signs its recordings (Ed25519, RFC 8032). Its holder can say "this node recorded that".
 ///
 /// It has no `Debug`; the secret is wiped when it is dropped.
+#[derive(Clone)]
 pub struct NodeKey {
     signing: SigningKey,
     public: NodePublic,

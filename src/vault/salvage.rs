@@ -3,18 +3,19 @@
 //! Nothing is opened, nothing is sealed and nothing is guessed: the chunks that are whole stay as they are, what is not is taken off, and
 //! the node signs that it was so. A file that is damaged elsewhere than at its end is left alone, for people to look at.
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use crate::time::Wall;
 use crate::vault::format::{Closing, Word};
+use crate::vault::verify::close as verdict;
 use crate::vault::walk::{Step, Stop, Walk};
-use crate::vault::{Broken, Damage, NodeKey, OpenError};
+use crate::vault::{Broken, Damage, NodeKey, Verdict};
 
 /// What is to be done with a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[must_use = "it is a plan, and nothing is done yet"]
 pub enum Salvage {
-    /// Cut it to this length, put these bytes behind it, and make it durable. Done twice it comes to the same.
+    /// Copy so much of it to a file of its own, put these bytes behind, make that durable, and put it in this one's place.
     Close {
         /// The length of what is whole.
         keep: u64,
@@ -29,8 +30,8 @@ pub enum Salvage {
     },
     /// Nothing: not even its evidence is whole, so that nothing was recorded. It can be removed.
     Empty,
-    /// Nothing: it is closed. Whether the signature is right, `verify` says.
-    Closed,
+    /// Nothing: it is closed, and this is the verdict on it.
+    Closed(Verdict),
     /// Nothing: it is of version 0, which has no word for this, or another node made it.
     NotOurs,
     /// Nothing: it is damaged, and not by a recorder that came to no end.
@@ -43,12 +44,12 @@ pub enum Salvage {
 ///
 /// # Errors
 /// The disk. Nothing is known then.
-pub fn salvage(rec: impl Read, length: u64, node: &NodeKey, at: Wall) -> Result<Salvage, OpenError> {
+pub fn salvage(rec: impl Read, length: u64, node: &NodeKey, at: Wall) -> io::Result<Salvage> {
     let mut walk = match Walk::begin(rec) {
         Ok(walk) => walk,
         Err(Stop::Cut(_)) => return Ok(Salvage::Empty),
         Err(Stop::Broken(broken)) => return Ok(Salvage::Broken(broken)),
-        Err(Stop::Disk(error)) => return Err(OpenError::Disk(error)),
+        Err(Stop::Disk(error)) => return Err(error),
     };
     if walk.header().node != node.public().fingerprint() || !walk.header().version.can_be_salvaged() {
         return Ok(Salvage::NotOurs);
@@ -56,7 +57,7 @@ pub fn salvage(rec: impl Read, length: u64, node: &NodeKey, at: Wall) -> Result<
     loop {
         match walk.step() {
             Ok(Step::Chunk(_)) => {}
-            Ok(Step::Closing(_)) => return Ok(Salvage::Closed),
+            Ok(Step::Closing(closing)) => return Ok(Salvage::Closed(verdict(&walk, &closing, node.public(), None))),
             Err(Stop::Cut(_)) if walk.has_a_chunk_in_the_tail() => {
                 return Ok(Salvage::Broken(Broken { what: Damage::Frame, chunk: walk.chunks(), at: walk.bytes() }));
             }
@@ -64,7 +65,7 @@ pub fn salvage(rec: impl Read, length: u64, node: &NodeKey, at: Wall) -> Result<
             // A write whose last blocks never reached the disk has zeros in their place.
             Err(Stop::Broken(_)) if walk.stopped_in_the_tail() => return Ok(close(&walk, length, node, at)),
             Err(Stop::Broken(broken)) => return Ok(Salvage::Broken(broken)),
-            Err(Stop::Disk(error)) => return Err(OpenError::Disk(error)),
+            Err(Stop::Disk(error)) => return Err(error),
         }
     }
 }
@@ -87,7 +88,7 @@ mod tests {
     use super::*;
     use crate::vault::fixture::{Chance, make};
     use crate::vault::format::HEADER_BYTES;
-    use crate::vault::{Verdict, verify};
+    use crate::vault::verify;
 
     const AT: Wall = Wall::from_unix_micros(1_795_516_200_000_000);
 
@@ -114,7 +115,7 @@ mod tests {
             let closed = [&torn[..keep], &closing].concat();
             let Ok(Verdict::Salvaged(said)) = verify(closed.as_slice(), made.node.public()) else { panic!("cut at {cut}") };
             assert_eq!((said.chunks, said.at, said.cut_off, said.root), (chunks, AT, cut_off, root));
-            assert_eq!(of(&closed, &made.node), Salvage::Closed, "once");
+            assert_eq!(of(&closed, &made.node), Salvage::Closed(Verdict::Salvaged(said)), "once");
         }
     }
 
@@ -168,7 +169,7 @@ mod tests {
         let other = NodeKey::generate(&mut Chance::from(77));
 
         assert_eq!(of(&made.rec[..made.ends[2]], &other), Salvage::NotOurs);
-        assert_eq!(of(&made.rec, &made.node), Salvage::Closed);
+        assert!(matches!(of(&made.rec, &made.node), Salvage::Closed(Verdict::Complete(_))));
         let draft = include_bytes!("../../tests/vault/version-0/cut-between-chunks.rec");
         let node = include_bytes!("../../tests/vault/vectors/node.pem");
         assert_eq!(of(draft, &NodeKey::from_pem(node).unwrap()), Salvage::NotOurs);

@@ -145,7 +145,8 @@ fn content(rec: impl Read, key_file: &[u8], secret: &RecipientSecret, node: &Nod
     Ok(close(recording.walk(), closing, node, story.totals))
 }
 
-fn close<R: Read>(walk: &Walk<R>, closing: &Closing, node: &NodePublic, totals: Option<Totals>) -> Verdict {
+/// Returns the verdict on a file that was walked to its closing.
+pub(super) fn close<R: Read>(walk: &Walk<R>, closing: &Closing, node: &NodePublic, totals: Option<Totals>) -> Verdict {
     let Closing { word, signature, .. } = closing;
     let (root, message) = walk.to_sign(*word);
     if !node.has_signed(&message, signature) {

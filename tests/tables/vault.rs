@@ -6,10 +6,10 @@ use hpke::rand_core::{TryCryptoRng, TryRng};
 use mitschnitt::consent::Permit;
 use mitschnitt::ids::Leg::{Pbx as P, Trunk as T};
 use mitschnitt::media::{Bridging, Content, Order, Plane};
-use mitschnitt::time::Moment;
+use mitschnitt::time::{Moment, Wall};
 use mitschnitt::vault::{
-    Begun, Buffers, EndReason, GapReason, NodeKey, PlainChunk, RecipientSecret, Record, Recorder, Recording, Sealer, Tail,
-    Verdict, verify,
+    Begun, Buffers, EndReason, GapReason, NodeKey, PlainChunk, RecipientSecret, Record, Recorder, Recording, Salvage, Sealer,
+    Tail, Verdict, salvage, verify,
 };
 use mitschnitt::wire::rtp::Header;
 
@@ -226,7 +226,7 @@ impl Machine for Desk {
 
 #[test]
 fn the_verdict_on_a_file_is_as_in_its_table() {
-    use Part::{Again, Another, Chunk, Closing, Cut, Cutting, Flipped, Last, Skipped, Zeros, ZerosAndMore};
+    use Part::{Again, Another, Chunk, Closing, Cut, Cutting, Flipped, Last, LaterStart, Skipped, Zeros, ZerosAndMore};
     let ways: Vec<(&str, Vec<Part>)> = vec![
         ("nothing", vec![]),
         ("header", vec![Part::Header]),
@@ -235,6 +235,7 @@ fn the_verdict_on_a_file_is_as_in_its_table() {
         ("3 chunks", vec![Part::Header, Chunk, Chunk, Chunk]),
         ("last chunk", vec![Part::Header, Chunk, Chunk, Chunk, Last]),
         ("closing", vec![Part::Header, Chunk, Chunk, Chunk, Last, Closing]),
+        ("torn chunk", vec![Part::Header, Chunk, Chunk, Cut]),
     ];
     let states: Vec<(&str, &[Part])> = ways.iter().map(|(name, way)| (*name, way.as_slice())).collect();
     let grid = Grid {
@@ -258,6 +259,7 @@ fn the_verdict_on_a_file_is_as_in_its_table() {
                 ("zeros", Zeros),
                 ("zeros and more", ZerosAndMore),
                 ("other bytes", Another),
+                ("a later start", LaterStart),
             ],
         ],
         states: &states,
@@ -294,6 +296,8 @@ enum Part {
     ZerosAndMore,
     /// What begins no frame.
     Another,
+    /// It is closed, where it is to be, and nothing is written behind it.
+    LaterStart,
 }
 
 /// A file that grows.
@@ -359,16 +363,23 @@ impl Machine for File {
             Part::Zeros => vec![0; 100],
             Part::ZerosAndMore => [&[0; 100][..], &[1]].concat(),
             Part::Another => vec![0x77; 100],
+            Part::LaterStart => {
+                let plan = salvage(self.rec.as_slice(), self.rec.len() as u64, &self.node, Wall::from_unix_micros(0)).unwrap();
+                let Salvage::Close { keep, closing, .. } = plan else { return None };
+                self.rec.truncate(usize::try_from(keep).unwrap());
+                closing
+            }
         };
         self.rec.extend_from_slice(&bytes);
         self.next = match part {
             Part::Chunk => next + 1,
             Part::Last => last + 1,
-            Part::Closing => closing + 1,
+            Part::Closing | Part::LaterStart => closing + 1,
             _ => next,
         };
         Some(vec![match verify(self.rec.as_slice(), self.node.public()).unwrap() {
             Verdict::Complete(complete) => format!("complete({} chunks)", complete.chunks),
+            Verdict::Salvaged(salvaged) => format!("salvaged({} chunks)", salvaged.chunks),
             Verdict::Cut(torn) => {
                 let tail = match torn.tail {
                     Tail::InHeader => "in the header",
@@ -377,7 +388,7 @@ impl Machine for File {
                     Tail::Zeros => "in zeros",
                     Tail::Unsigned => "unsigned",
                 };
-                format!("torn({tail}, {} whole)", torn.chunks)
+                format!("cut({tail}, {} whole)", torn.chunks)
             }
             Verdict::Broken(broken) => {
                 let what = format!("{:?}", broken.what);

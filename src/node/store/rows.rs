@@ -49,8 +49,20 @@ const SEAL: &str = "
 
 const TEAR: &str = "UPDATE calls SET state = 'torn', reason = ?2 WHERE recording = ?1 AND state <> 'sealed'";
 
-const LOSE: &str =
-    "UPDATE calls SET state = 'none', recording = NULL, reason = ?2 WHERE recording = ?1 AND state NOT IN ('sealed', 'torn')";
+const LOSE: &str = "UPDATE calls SET state = 'none', recording = NULL, reason = ?2 WHERE recording = ?1 AND state <> 'sealed'";
+
+const CLOSE: &str = "
+    UPDATE calls SET state = 'sealed', size_bytes = ?2, reason = CASE reason WHEN 'torn' THEN 'recorded' ELSE reason END
+    WHERE recording = ?1";
+
+/// It stays torn, and says since when it is closed.
+const SALVAGE: &str = "UPDATE calls SET salvaged_us = ?2, size_bytes = ?3 WHERE recording = ?1 AND state = 'torn'";
+
+pub(super) const TORN: &str = "
+    SELECT recording FROM calls
+    WHERE state = 'torn' AND salvaged_us IS NULL AND recording IS NOT NULL
+      AND NOT EXISTS (SELECT 1 FROM accesses AS a WHERE a.recording = calls.recording AND a.deed = 'erase' AND a.outcome = 'done')
+    ORDER BY recording";
 
 /// Only of a call that was answered; and only where no bridge was measured before that carried more.
 const MEASURE: &str = "
@@ -97,6 +109,13 @@ pub(super) fn do_write(transaction: &Transaction<'_>, write: &Write) -> rusqlite
         Write::Torn(recording, reason) => {
             transaction.prepare_cached(TEAR)?.execute([recording.to_string().as_str(), reason.as_str()]).map(drop)
         }
+        Write::Closed(recording, bytes) => {
+            transaction.prepare_cached(CLOSE)?.execute(params![recording.to_string(), number(*bytes)]).map(drop)
+        }
+        Write::Salvaged(recording, at, bytes) => transaction
+            .prepare_cached(SALVAGE)?
+            .execute(params![recording.to_string(), at.unix_micros(), number(*bytes)])
+            .map(drop),
         Write::Found { recording, began } => find(transaction, *recording, *began),
         Write::Measured(call, quality) => measure(transaction, *call, quality),
         Write::Ended(call, at) => transaction.prepare_cached(END)?.execute(params![call.to_string(), at.unix_micros()]).map(drop),
@@ -239,7 +258,7 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         trunk,
         policy: row.get("policy")?,
         purpose: row.get("purpose")?,
-        state: if row.get("is_erased")? { State::Erased } else { word(row, "state")? },
+        state: state(row)?,
         reason: word(row, "reason")?,
         leg: row.get::<_, Option<Word<Leg>>>("leg")?.map(|word| word.0),
         recording: row
@@ -250,6 +269,19 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         totals,
         quality: None,
         parties,
+    })
+}
+
+/// Two states are not in the column: what the access log says is erased, and what was torn and has been closed since.
+fn state(row: &Row<'_>) -> rusqlite::Result<State> {
+    let state = word(row, "state")?;
+    let is_salvaged = state == State::Torn && row.get::<_, Option<i64>>("salvaged_us")?.is_some();
+    Ok(if row.get("is_erased")? {
+        State::Erased
+    } else if is_salvaged {
+        State::Salvaged
+    } else {
+        state
     })
 }
 

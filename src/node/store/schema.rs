@@ -4,7 +4,7 @@
 pub(super) const APPLICATION: i64 = 0x6d69_7473;
 
 /// What brings a ledger of version *n* to *n + 1*; a new one goes through all.
-pub(super) const STEPS: [&str; 4] = [
+pub(super) const STEPS: [&str; 5] = [
     "
     CREATE TABLE calls (
         call          TEXT PRIMARY KEY,
@@ -79,7 +79,11 @@ pub(super) const STEPS: [&str; 4] = [
         kept  BLOB NOT NULL
     ) STRICT;
 ",
+    "
+    ALTER TABLE calls ADD COLUMN salvaged_us INTEGER;
+    CREATE INDEX calls_torn ON calls (recording) WHERE state = 'torn' AND salvaged_us IS NULL;
+",
 ];
 
 /// The version that [`STEPS`] lead to.
-pub(super) const VERSION: i64 = 4;
+pub(super) const VERSION: i64 = 5;

@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transac
 
 use crate::catalogue::{Access, Entry, Filter, Heard, KeptCall, Opening, Reason, Store, StoreError, Which, Write};
 use crate::ids::{CallId, RecordingId};
-use crate::node::store::rows::{IS_MEASURED, KEPT, QUALITY, SELECT, do_write, entry, measured, word};
+use crate::node::store::rows::{IS_MEASURED, KEPT, QUALITY, SELECT, TORN, do_write, entry, measured, word};
 use crate::node::store::schema::{APPLICATION, STEPS, VERSION};
 use crate::private::Private;
 use crate::time::Wall;
@@ -168,6 +168,14 @@ impl Store for SqliteStore {
             Ok(())
         })?;
         Ok(marked)
+    }
+
+    fn torn(&self) -> Result<Vec<RecordingId>, StoreError> {
+        let rows = self.db.prepare(TORN).and_then(|mut statement| {
+            let rows = statement.query_map([], |row| word(row, "recording"))?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        });
+        rows.map_err(|error| failed(&self.path, error))
     }
 
     fn list(&self, filter: &Filter) -> Result<Vec<Entry>, StoreError> {

@@ -50,6 +50,29 @@ fn a_recordings_state_only_goes_forward() {
 }
 
 #[test]
+fn a_torn_recording_is_closed_once_and_one_that_was_erased_is_not() {
+    let (_home, mut store) = kept();
+    let torn = |nth| Write::Torn(id(nth), Reason::VaultUnavailable);
+    store.write(&[put(&entry(1)), put(&entry(2)), put(&entry(3)), put(&entry(4)), put(&entry(5))]).unwrap();
+    store.write(&[torn(1), torn(2), torn(3), torn(4)]).unwrap();
+    store.record_access(&erasing(3, Outcome::Done)).unwrap();
+    assert_eq!(store.torn().unwrap(), [id(1), id(2), id(4)]);
+
+    store
+        .write(&[Write::Salvaged(id(1), wall(50), 900), Write::Closed(id(2), 800), Write::Lost(id(4), Reason::Interrupted)])
+        .unwrap();
+    // What comes late changes nothing of it.
+    store.write(&[put(&Entry { ended: Some(wall(99)), ..entry(1) }), Write::Salvaged(id(5), wall(50), 7)]).unwrap();
+
+    let row = |nth| store.recording(id(nth)).unwrap().map(|row| (row.state, row.reason));
+    assert_eq!(row(1), Some((State::Salvaged, Reason::VaultUnavailable)));
+    assert_eq!(row(2), Some((State::Sealed, Reason::VaultUnavailable)));
+    assert_eq!(row(3), Some((State::Erased, Reason::VaultUnavailable)));
+    assert_eq!((row(4), row(5)), (None, Some((State::Recording, Reason::Recorded))));
+    assert_eq!(store.torn().unwrap(), []);
+}
+
+#[test]
 fn a_recording_without_a_row_is_its_calls_where_that_has_none_and_stands_alone_otherwise() {
     let (_home, mut store) = kept();
     let found = |recording| Write::Found { recording, began: wall(77) };

@@ -89,6 +89,8 @@ fn state(rec: &[u8], keys: &[u8], node: &NodePublic, secret: &RecipientSecret) -
     match (verify(rec, node), verify_content(rec, keys, secret, node)) {
         (Ok(Verdict::Complete(_)), Ok(Verdict::Complete(_))) => FileState::Complete,
         (Ok(Verdict::Cut(without)), Ok(Verdict::Cut(with))) if without == with => FileState::Torn,
+        // Closed or not: its recorder did not come to its end.
+        (Ok(Verdict::Salvaged(without)), Ok(Verdict::Salvaged(with))) if without == with => FileState::Torn,
         (without, with) => FileState::Broken(format!("{without:?}, with its content {with:?}")),
     }
 }

@@ -15,8 +15,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
+use mitschnitt::catalogue::{Reason, Write};
 use mitschnitt::ids::RecordingId;
-use mitschnitt::vault::Volume;
+use mitschnitt::time::Wall;
+use mitschnitt::vault::{NodeKey, Salvage, Verdict, Volume, salvage};
 
 use super::chance::Chance;
 use super::model::Fault;
@@ -265,6 +267,34 @@ impl Disk {
     /// copy, to see that what was recorded until then was right.
     pub fn erased(&self, recording: RecordingId) -> Option<&[u8]> {
         self.erased.get(&recording).map(|keys| &*keys.bytes)
+    }
+
+    /// The next start closes what was left torn, as `node::salvage` does: a copy that is durable takes the file's place. Returns what the
+    /// recording's row is told.
+    pub fn salvage(&mut self, recording: RecordingId, node: &NodeKey) -> Option<Write> {
+        let at = Wall::from_unix_micros(0);
+        let file = self.recordings.get_mut(&recording)?;
+        match salvage(file.bytes.as_slice(), file.bytes.len() as u64, node, at).expect("memory is read") {
+            Salvage::Close { keep, closing, .. } => {
+                file.bytes.truncate(keep as usize);
+                file.bytes.extend_from_slice(&closing);
+                (file.durable, file.promised) = (file.bytes.len(), file.bytes.len());
+                (file.is_doomed, file.is_cut) = (false, false);
+                Some(Write::Salvaged(recording, at, file.bytes.len() as u64))
+            }
+            Salvage::Closed(Verdict::Salvaged(salvaged)) => Some(Write::Salvaged(recording, salvaged.at, salvaged.bytes)),
+            Salvage::Closed(Verdict::Complete(complete)) => {
+                (file.durable, file.promised) = (file.bytes.len(), file.bytes.len());
+                Some(Write::Closed(recording, complete.bytes))
+            }
+            Salvage::Empty => {
+                self.recordings.remove(&recording);
+                self.keys.remove(&recording);
+                Some(Write::Lost(recording, Reason::Interrupted))
+            }
+            Salvage::Broken(_) | Salvage::Closed(_) => None,
+            Salvage::NotOurs => panic!("every file of this disk is this node's"),
+        }
     }
 
     /// An operator destroys the keys of a recording, durably. Nobody opens it any more, and its writer does not notice: it goes

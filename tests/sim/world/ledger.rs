@@ -50,7 +50,7 @@ impl Store for Rows {
                         self.recordings.insert(recording, entry.call);
                     }
                     if let Some(known) = self.calls.get(&entry.call)
-                        && [State::Sealed, State::Torn].contains(&known.state)
+                        && [State::Sealed, State::Torn, State::Salvaged].contains(&known.state)
                     {
                         (entry.state, entry.totals) = (known.state, known.totals);
                     }
@@ -65,6 +65,8 @@ impl Store for Rows {
                 Write::Lost(recording, reason) => self.change(*recording, |entry| {
                     (entry.state, entry.reason, entry.recording) = (State::None, *reason, None);
                 }),
+                Write::Closed(recording, _) => self.change(*recording, |entry| entry.state = State::Sealed),
+                Write::Salvaged(recording, ..) => self.change(*recording, |entry| entry.state = State::Salvaged),
                 Write::Found { recording, began } => self.find(*recording, *began),
                 Write::Ended(call, at) => {
                     self.calls.entry(*call).and_modify(|entry| entry.ended = Some(*at));
@@ -102,6 +104,13 @@ impl Store for Rows {
             }
         }
         Ok(marked)
+    }
+
+    fn torn(&self) -> Result<Vec<RecordingId>, StoreError> {
+        let torn = self.calls.values().filter(|entry| entry.state == State::Torn);
+        let mut torn: Vec<_> = torn.filter_map(|entry| entry.recording).collect();
+        torn.sort_unstable();
+        Ok(torn)
     }
 
     fn list(&self, filter: &Filter) -> Result<Vec<Entry>, StoreError> {

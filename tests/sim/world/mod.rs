@@ -214,7 +214,7 @@ impl<'p> World<'p> {
 
     fn new(plan: &'p Plan) -> Self {
         let chance = plan.chance();
-        let (disk, mut rows) = (Disk::new(chance.split(3)), Rows::default());
+        let (mut disk, mut rows) = (Disk::new(chance.split(3)), Rows::default());
         let now = Moment::from_millis(1);
         let mut world = Self {
             plan,
@@ -228,7 +228,7 @@ impl<'p> World<'p> {
             due_of: BTreeMap::new(),
             wire: Wire::new(plan.wire, chance.split(1)),
             shield: Shield::new(plan.secured),
-            node: Some(Node::start(chance.split(2), plan, &disk, &mut rows, now)),
+            node: Some(Node::start(chance.split(2), plan, &mut disk, &mut rows, now)),
             disk,
             rows,
             model: Model::new(plan.rules()),
@@ -348,7 +348,7 @@ impl<'p> World<'p> {
             Event::Up => {
                 self.starts += 1;
                 let chance = self.chance.split(self.starts);
-                self.node = Some(Node::start(chance, self.plan, &self.disk, &mut self.rows, self.now));
+                self.node = Some(Node::start(chance, self.plan, &mut self.disk, &mut self.rows, self.now));
                 self.ladder.note(self.now, "the box is up again".into());
                 self.model.fault(self.now, model::Fault::Restarted);
             }
@@ -558,7 +558,7 @@ impl<'p> World<'p> {
         if let Some(node) = self.node.take() {
             let held = node.dismantle(&weighed);
             self.report.heap_bytes = held.iter().map(|&(_, bytes)| bytes).sum();
-            let (nothing, none) = (&Disk::new(Chance::new(1)), &mut Rows::default());
+            let (nothing, none) = (&mut Disk::new(Chance::new(1)), &mut Rows::default());
             let new = Node::start(Chance::new(1), self.plan, nothing, none, self.now);
             let new = new.dismantle(&weighed).iter().map(|&(_, bytes)| bytes).sum::<u64>();
             let most = new + HEAP_AT_REST + HEAP_AFTER_A_CALL * self.report.calls;

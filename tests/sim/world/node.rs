@@ -268,13 +268,17 @@ fn carrier_network() -> std::net::IpAddr {
 }
 
 /// What the next start does to the ledger of a box that died.
-pub fn settle(disk: &Disk, rows: &mut dyn Store) {
+pub fn settle(disk: &mut Disk, rows: &mut dyn Store) {
     rows.mark_torn().expect("the simulated ledger takes all");
     let with_keys = disk.recordings().filter(|(_, _, keys)| keys.is_some()).map(|(id, ..)| id).collect();
     let found = rows.without_row(with_keys).expect("the simulated ledger is read");
     let began = Wall::from_unix_micros(WALL);
     let found: Vec<_> = found.into_iter().map(|recording| Write::Found { recording, began }).collect();
     rows.write(&found).expect("the simulated ledger takes all");
+    for recording in rows.torn().expect("the simulated ledger is read") {
+        let line = disk.salvage(recording, &node_key());
+        rows.write(line.as_slice()).expect("the simulated ledger takes all");
+    }
 }
 
 fn sooner(runs: &mut Option<Moment>, at: Moment) {
@@ -284,7 +288,7 @@ fn sooner(runs: &mut Option<Moment>, at: Moment) {
 impl Node {
     /// Starts a process; what a killed one left open in the ledger is marked first, and what it recorded without a row is given one, as the
     /// shell does.
-    pub fn start(mut chance: Chance, plan: &Plan, disk: &Disk, rows: &mut dyn Store, now: Moment) -> Self {
+    pub fn start(mut chance: Chance, plan: &Plan, disk: &mut Disk, rows: &mut dyn Store, now: Moment) -> Self {
         settle(disk, rows);
         let wall = Wall::from_unix_micros(WALL + now.as_micros() as i64);
         let (_, recipient) = &*KEYS;

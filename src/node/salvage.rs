@@ -1,0 +1,146 @@
+//! Recordings that an earlier run left torn are closed and signed, in the background: nothing waits for it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use crate::catalogue::{Reason, Write};
+use crate::ids::RecordingId;
+use crate::node::clock;
+use crate::node::disk::Place;
+use crate::node::ledger::Ledger;
+use crate::node::metrics::Metrics;
+use crate::vault::{NodeKey, Salvage, Verdict, salvage};
+
+/// The thread, and what tells it to end before it is through.
+pub(super) struct Salvaging {
+    thread: JoinHandle<()>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Salvaging {
+    /// Tells the thread to end, once it is through with the file it has in hand, and gives it to be waited for.
+    pub(super) fn stop(self) -> JoinHandle<()> {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.thread
+    }
+}
+
+/// Starts the thread; these were torn when the process began, so that nobody writes to them.
+///
+/// # Errors
+/// There is no thread to be had.
+pub(super) fn start(
+    torn: Vec<RecordingId>,
+    data: &Path,
+    node: NodeKey,
+    ledger: Ledger,
+    metrics: Arc<Metrics>,
+) -> io::Result<Salvaging> {
+    let is_over = Arc::new(AtomicBool::new(false));
+    let (is_told, data) = (Arc::clone(&is_over), data.to_owned());
+    let thread = std::thread::Builder::new().name("salvage".into()).spawn(move || {
+        for recording in torn {
+            if is_told.load(Ordering::Relaxed) {
+                break;
+            }
+            match one(recording, &data, &node) {
+                Ok(Some(line)) => {
+                    if matches!(line, Write::Salvaged(..)) {
+                        metrics.recordings_salvaged.inc();
+                    }
+                    ledger.salvaged(line);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    metrics.file_errors.inc();
+                    tracing::error!(%recording, %error, "not_salvaged");
+                }
+            }
+        }
+    })?;
+    Ok(Salvaging { thread, is_over })
+}
+
+/// Closes one, durably, and returns what its row is told then: nothing where it is left as it is.
+fn one(recording: RecordingId, data: &Path, node: &NodeKey) -> io::Result<Option<Write>> {
+    let path = Place::recordings(data).join(format!("{recording}.rec"));
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        // What is missing, `recordings verify` says.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let length = file.metadata()?.len();
+    let at = clock::wall();
+    match salvage(BufReader::with_capacity(READ_BYTES, &file), length, node, at)? {
+        Salvage::Close { keep, closing, chunks, cut_off, .. } => {
+            close(&mut file, &path, keep, &closing)?;
+            tracing::info!(%recording, chunks, cut_off, "recording_salvaged");
+            Ok(Some(Write::Salvaged(recording, at, keep + closing.len() as u64)))
+        }
+        // Closed, and the process died before its row said so.
+        Salvage::Closed(Verdict::Salvaged(salvaged)) => Ok(Some(Write::Salvaged(recording, salvaged.at, length))),
+        Salvage::Closed(Verdict::Complete(_)) => {
+            file.sync_all()?;
+            tracing::info!(%recording, "recording_was_complete");
+            Ok(Some(Write::Closed(recording, length)))
+        }
+        Salvage::Empty => {
+            remove(&path, &Place::keys(data).join(format!("{recording}.key")))?;
+            tracing::warn!(%recording, "recording_was_empty");
+            Ok(Some(Write::Lost(recording, Reason::Interrupted)))
+        }
+        Salvage::NotOurs => {
+            tracing::warn!(%recording, "another_nodes_or_versions_recording_stays_torn");
+            Ok(None)
+        }
+        Salvage::Closed(Verdict::Broken(broken)) | Salvage::Broken(broken) => {
+            tracing::error!(%recording, %broken, "torn_recording_is_broken");
+            Ok(None)
+        }
+        Salvage::Closed(Verdict::Cut(_)) => Ok(None),
+    }
+}
+
+/// Read at once: a file is read from its beginning to its end.
+const READ_BYTES: usize = 256 * 1024;
+
+/// Copies what is whole to a file of its own, closes that, and puts it in the place of the torn one.
+///
+/// A copy, because a sync of the torn file proves nothing: where one has failed before, the kernel shows bytes that are not on the disk and
+/// calls them clean (durability.md). Killed in the middle, it leaves the torn file as it was.
+fn close(torn: &mut File, path: &Path, keep: u64, closing: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("rec.salvaging");
+    let written = (|| {
+        let mut copy = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        torn.seek(SeekFrom::Start(0))?;
+        if io::copy(&mut torn.take(keep), &mut copy)? != keep {
+            return Err(io::Error::other("the file became shorter while it was read"));
+        }
+        copy.write_all(closing)?;
+        copy.sync_all()?;
+        fs::rename(&beside, path)?;
+        File::open(path.parent().unwrap_or(path))?.sync_all()
+    })();
+    if written.is_err() {
+        // It may not be there. What is left of it is written over at the next start.
+        fs::remove_file(&beside).ok();
+    }
+    written
+}
+
+/// Keys first: without them nothing opens, and a file without keys is what an erased recording is, too.
+fn remove(recording: &PathBuf, keys: &PathBuf) -> io::Result<()> {
+    for path in [keys, recording] {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
