@@ -69,6 +69,49 @@ impl Wall {
     pub const fn unix_micros(self) -> i64 {
         self.0
     }
+
+    /// Returns the midnight, in UTC, with which a day begins; nothing where there is no such day.
+    #[must_use]
+    pub fn midnight(year: u16, month: u8, day: u8) -> Option<Self> {
+        let date = (i64::from(year), i64::from(month), i64::from(day));
+        let number = days(date.0, date.1, date.2);
+        (civil(number) == date).then_some(Self(number * 86_400 * 1_000_000))
+    }
+}
+
+/// From when, and until when: the first point is in it, the last one is not. What is not said is not bounded.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Period {
+    /// The first point that is in it.
+    pub from: Option<Wall>,
+    /// The first point after it.
+    pub until: Option<Wall>,
+}
+
+impl Period {
+    /// Always.
+    pub const ALWAYS: Self = Self { from: None, until: None };
+
+    /// Returns whether the point is in it.
+    #[must_use]
+    pub fn covers(&self, at: Wall) -> bool {
+        self.from.is_none_or(|from| from <= at) && self.until.is_none_or(|until| at < until)
+    }
+
+    /// Returns whether some point is in both.
+    #[must_use]
+    pub fn meets(&self, other: &Self) -> bool {
+        let begins_before = |one: &Self, end: &Self| one.from.zip(end.until).is_none_or(|(from, until)| from < until);
+        begins_before(self, other) && begins_before(other, self)
+    }
+}
+
+impl Add<Duration> for Wall {
+    type Output = Self;
+
+    fn add(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
+    }
 }
 
 /// RFC 3339 in UTC with milliseconds, as `2026-11-24T09:30:00.250Z`.
@@ -167,6 +210,27 @@ mod tests {
             ["", "2026-11-24T09:30:00Z", "2026-02-30T09:30:00.250Z", "2026-11-24T25:30:00.250Z", "2026-13-24T09:30:00.250Z"];
         for text in wrong {
             assert_eq!(text.parse::<Wall>(), Err(NotAWall), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_period_has_its_first_point_and_not_its_last() {
+        let day = |day| Wall::midnight(2026, 11, day);
+        let period = |from, until| Period { from, until };
+        let one = period(day(2), day(5));
+
+        assert_eq!([1, 2, 4, 5].map(|at| one.covers(day(at).expect("a day"))), [false, true, true, false]);
+        assert!(Period::ALWAYS.covers(Wall::from_unix_micros(i64::MIN)) && Period::ALWAYS.meets(&one));
+        assert!(one.meets(&period(day(4), None)) && one.meets(&period(None, day(3))) && one.meets(&one));
+        assert!(!one.meets(&period(day(5), None)) && !one.meets(&period(None, day(2))));
+    }
+
+    #[test]
+    fn a_day_that_is_none_has_no_midnight() {
+        assert_eq!(Wall::midnight(2026, 11, 24).map(|wall| wall.to_string()), Some("2026-11-24T00:00:00.000Z".into()));
+        assert_eq!(Wall::midnight(2024, 2, 29).map(|wall| wall.to_string()), Some("2024-02-29T00:00:00.000Z".into()));
+        for (year, month, day) in [(2026, 2, 29), (2026, 13, 1), (2026, 0, 1), (2026, 4, 31), (2026, 1, 0)] {
+            assert_eq!(Wall::midnight(year, month, day), None);
         }
     }
 

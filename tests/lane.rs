@@ -17,10 +17,10 @@ use mitschnitt::consent::{self, Clip, Consent, Evidence, Fact, Mode, Permit, Pla
 use mitschnitt::ids::{CallId, Leg, RecordingId};
 use mitschnitt::lane::{self, Down, Lane, Outside, Up};
 use mitschnitt::media::{BridgeId, Bridging, Content, Event, Order, PairIds, Payload, PayloadFormat, PortId, Remote, Sent};
-use mitschnitt::time::Moment;
+use mitschnitt::time::{Moment, Period};
 use mitschnitt::vault::{
-    EndReason, GapReason, LastChunk, NodeKey, PlainChunk, Quality, RecipientSecret, Record, Recording, UnwrapErr, Volume, Work,
-    Writer,
+    EndReason, GapReason, LastChunk, Listener, NodeKey, PlainChunk, Quality, RecipientSecret, Record, Recording, UnwrapErr,
+    Volume, Work, Writer,
 };
 use terms::{facts, terms};
 
@@ -265,7 +265,7 @@ impl Lab {
         self.obeys(Down::End { slot: SLOT, why });
         let mut entropy = UnwrapErr(getrandom::SysRng);
         let secret = RecipientSecret::generate(&mut entropy);
-        let recipients = vec![(vec!["quality".to_owned()], *secret.public())];
+        let recipients = vec![Listener { purposes: vec!["quality".to_owned()], key: *secret.public(), period: Period::ALWAYS }];
         let mut writer = Writer::new(NodeKey::generate(&mut entropy), recipients, self.now);
         let mut disk = Disk::default();
         writer.work(std::mem::take(&mut self.outside.work), &mut disk, &mut entropy, self.now);

@@ -10,6 +10,7 @@ use crate::cli::files::{self, Found};
 use crate::cli::site;
 use crate::cli::table::{Align, Cell, Table, pairs};
 use crate::cli::term::{Colour, Style, Term};
+use crate::cli::who;
 use crate::control::Settings;
 use crate::control::config::{Host, MediaAs, Mistake, Peer, Policy, PolicyTerms, Strangers, Transport, Weight, WithoutConsent};
 
@@ -19,6 +20,7 @@ pub(super) fn check(config: &Path, is_json: bool, doors: &Doors<'_>, term: &mut 
     let found = report.settings.as_ref().map(|settings| files::check(settings, config, doors)).unwrap_or_default();
     let mut mistakes = report.mistakes;
     mistakes.extend(found.mistakes.iter().cloned());
+    mistakes.extend(report.settings.iter().flat_map(|settings| settings.unheard(who::now())));
     site::sort(&mut mistakes);
     let errors = if is_json { tell_json(&mistakes, config, term)? } else { site::tell(&mistakes, config, term)? };
     if errors > 0 {
@@ -63,7 +65,8 @@ fn meaning(settings: &Settings, found: &Found, colour: Colour) -> String {
     lines.push(("data", settings.data.display().to_string()));
     lines.push(("signs", format!("{}{}", settings.node_key.path.display(), named(&settings.node_key.path))));
     lines.extend(settings.recipients.iter().map(|recipient| {
-        ("listener", format!("{}, for {}{}", recipient.name, recipient.purposes.join(" and "), named(&recipient.public_key)))
+        let (name, purposes, period) = (&recipient.name, recipient.purposes.join(" and "), recipient.in_words());
+        ("listener", format!("{name}, for {purposes}{period}{}", named(&recipient.public_key)))
     }));
     let mut text = pairs(lines, colour, 2);
     text.push_str("\nThe first policy that matches a call decides; a call that none matches is not recorded.\n\n");

@@ -7,6 +7,8 @@ use crate::cli::exit::{Exit, Stop};
 use crate::cli::files;
 use crate::cli::site;
 use crate::cli::term::Term;
+use crate::cli::who;
+use crate::control::config::{Mistake, Weight};
 
 /// Runs the proxy.
 pub(super) fn run(config: &Path, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
@@ -14,6 +16,8 @@ pub(super) fn run(config: &Path, doors: &Doors<'_>, term: &mut Term<'_>) -> Resu
     let mut mistakes = report.mistakes;
     if let Some(settings) = &report.settings {
         mistakes.extend(files::check(settings, config, doors).mistakes);
+        // A date that has passed keeps no calls from being connected: they go on, unrecorded.
+        mistakes.extend(settings.unheard(who::now()).into_iter().map(|told| Mistake { weight: Weight::Warning, ..told }));
     }
     site::sort(&mut mistakes);
     let errors = site::tell(&mistakes, config, term)?;

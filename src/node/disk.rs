@@ -16,7 +16,7 @@ use crate::node::clock::Clock;
 use crate::node::metrics::Metrics;
 use crate::node::queue::{self, Giver, Taker};
 use crate::time::Moment;
-use crate::vault::{NodeKey, Recipient, Volume, Writer};
+use crate::vault::{Listener, NodeKey, Volume, Writer};
 pub(super) use crate::vault::{Outcome, Work};
 
 /// The media threads' end: takes work until it is full, and never waits.
@@ -44,8 +44,8 @@ pub(super) struct Place {
     pub(super) directory: PathBuf,
     /// The node's signing key.
     pub(super) node: NodeKey,
-    /// Who may listen, by purpose.
-    pub(super) recipients: Vec<(Vec<String>, Recipient)>,
+    /// Who may listen to what, and when.
+    pub(super) listeners: Vec<Listener>,
 }
 
 impl Place {
@@ -88,9 +88,9 @@ pub(super) fn start(
         }
     }
     let (lane, waits) = queue::bounded(limits::CHUNKS_WAITING);
-    let Place { directory, node, recipients } = place;
+    let Place { directory, node, listeners } = place;
     let disk = Disk {
-        writer: Writer::new(node, recipients, clock.now()),
+        writer: Writer::new(node, listeners, clock.now()),
         files: Files {
             keys: Place::keys(&directory),
             recordings: Place::recordings(&directory),

@@ -71,7 +71,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         handles,
         policies,
         node_key,
-        recipients,
+        listeners,
         store,
     } = setup;
     raise_file_limit(ports.len() / 2);
@@ -103,7 +103,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
     let (failed, mut failures) = mpsc::unbounded_channel();
     let salvaging = salvage::start(torn, &data, node_key.clone(), ledger.clone(), Arc::clone(&metrics))
         .map_err(|error| format!("the salvage thread cannot start: {error}"))?;
-    let place = disk::Place { directory: data.clone(), node: node_key, recipients };
+    let place = disk::Place { directory: data.clone(), node: node_key, listeners };
     let to_ledger = ledger.clone();
     let (disk, disk_thread) = disk::start(
         place,

@@ -30,7 +30,7 @@ use crate::private::Private;
 use crate::sip::{End, EndId, Flow};
 use crate::time::{Moment, Wall};
 use crate::tls::PeerName;
-use crate::vault::{NodeKey, Recipient};
+use crate::vault::{Listener, NodeKey, Recipient};
 
 /// All that the proxy runs on.
 pub(super) struct Setup {
@@ -56,8 +56,8 @@ pub(super) struct Setup {
     pub(super) handles: HandleKey,
     pub(super) policies: Vec<Arc<Policy>>,
     pub(super) node_key: NodeKey,
-    /// Who may listen, with the purposes they may listen for.
-    pub(super) recipients: Vec<(Vec<String>, Recipient)>,
+    /// Who may listen to what, and when.
+    pub(super) listeners: Vec<Listener>,
     pub(super) store: Box<dyn Store>,
 }
 
@@ -79,11 +79,11 @@ impl Setup {
         };
         let node = &settings.node_key.path;
         let node_key = NodeKey::from_pem(&read(node, "the node's signing key")?).map_err(|error| bad_key(node, &error))?;
-        let mut recipients = Vec::new();
+        let mut listeners = Vec::new();
         for recipient in &settings.recipients {
             let path = &recipient.public_key;
             let key = Recipient::from_pem(&read(path, "the recipient's public key")?).map_err(|error| bad_key(path, &error))?;
-            recipients.push((recipient.purposes.clone(), key));
+            listeners.push(Listener { purposes: recipient.purposes.clone(), key, period: recipient.period });
         }
         let policies = settings.policies.iter().map(|policy| self::policy(policy).map(Arc::new)).collect::<Result<_, _>>()?;
         let threads = match settings.media.threads {
@@ -133,7 +133,7 @@ impl Setup {
             handles: HandleKey::new(node_key.secret_for(CALL_HANDLES)),
             policies,
             node_key,
-            recipients,
+            listeners,
             store,
         })
     }

@@ -204,6 +204,8 @@ const EVIDENCE_OVERHEAD: usize = 1 + 4;
 /// Nothing was sealed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SealError {
+    /// The operator has no recipient for the purpose whose time it is.
+    NobodyInForce,
     /// The operator named no recipient, too many, or one twice: how many.
     Recipients(usize),
     /// The operator's key cannot be sealed to: it is a point of small order.
@@ -221,6 +223,7 @@ pub enum SealError {
 impl fmt::Display for SealError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NobodyInForce => f.write_str("nobody may listen to it at this time: no recipient for its purpose is in force"),
             Self::Recipients(count) => write!(f, "expected 1 to {RECIPIENTS} recipients, each named once, found {count}"),
             Self::Recipient(key) => write!(f, "the recipient key {} cannot be sealed to", key.short()),
             Self::Evidence(bytes) => write!(f, "the evidence has {bytes} bytes, more than fit a chunk"),

@@ -18,8 +18,8 @@ use crate::consent::Evidence;
 use crate::ids::{CallId, RecordingId};
 use crate::limits::CHUNK_BYTES;
 use crate::sabotage;
-use crate::time::Moment;
-use crate::vault::{CryptoRng, LastChunk, NodeKey, PlainChunk, Recipient, SealError, Sealed, Sealer};
+use crate::time::{Moment, Wall};
+use crate::vault::{CryptoRng, LastChunk, Listener, NodeKey, PlainChunk, Recipient, SealError, Sealed, Sealer};
 
 /// What the writer needs of a disk.
 pub trait Volume {
@@ -120,7 +120,7 @@ pub enum Outcome {
 /// done with [`Writer::sync`]. Before it is dropped it is synced once more.
 pub struct Writer {
     node: NodeKey,
-    recipients: Vec<(Vec<String>, Recipient)>,
+    listeners: Vec<Listener>,
     open: BTreeMap<RecordingId, Open>,
     /// Recordings that were closed and are not durable yet: they are not called sealed before they are.
     closed: Vec<(CallId, RecordingId, Sealed)>,
@@ -149,12 +149,12 @@ struct Beginning {
 const SYNC_EVERY: Duration = Duration::from_millis(500);
 
 impl Writer {
-    /// Takes the node's signing key, and who may listen, by purpose.
+    /// Takes the node's signing key, and who may listen to what and when.
     #[must_use]
-    pub fn new(node: NodeKey, recipients: Vec<(Vec<String>, Recipient)>, now: Moment) -> Self {
+    pub fn new(node: NodeKey, listeners: Vec<Listener>, now: Moment) -> Self {
         Self {
             node,
-            recipients,
+            listeners,
             open: BTreeMap::new(),
             closed: Vec::new(),
             synced: now,
@@ -228,7 +228,9 @@ impl Writer {
     /// Draws a recording's keys and writes them. They are not durable yet.
     fn write_keys(&mut self, evidence: &Evidence, volume: &mut impl Volume, entropy: &mut impl CryptoRng) -> Option<Beginning> {
         let (call, recording) = (evidence.call(), evidence.recording());
-        let written = Sealer::begin(evidence, self.node.public(), &self.recipients_of(evidence.purpose()), entropy)
+        let recipients = self.recipients_of(evidence.purpose(), evidence.wall(evidence.granted()));
+        let written = recipients
+            .and_then(|recipients| Sealer::begin(evidence, self.node.public(), &recipients, entropy))
             .map_err(io::Error::other)
             .and_then(|begun| volume.create_keys(recording, &begun.key_file).map(|()| begun));
         match written {
@@ -316,12 +318,11 @@ impl Writer {
         false
     }
 
-    fn recipients_of(&self, purpose: &str) -> Vec<Recipient> {
-        self.recipients
-            .iter()
-            .filter(|(purposes, _)| purposes.iter().any(|own| own == purpose))
-            .map(|&(_, recipient)| recipient)
-            .collect()
+    /// Returns to whom a recording is sealed that begins now; to nobody is an error, for it is not kept in the clear either.
+    fn recipients_of(&self, purpose: &str, now: Wall) -> Result<Vec<Recipient>, SealError> {
+        let hearing: Vec<_> =
+            self.listeners.iter().filter(|listener| listener.hears(purpose, now)).map(|listener| listener.key).collect();
+        if hearing.is_empty() { Err(SealError::NobodyInForce) } else { Ok(hearing) }
     }
 }
 
@@ -345,8 +346,9 @@ mod tests {
     use super::*;
     use crate::consent::Permit;
     use crate::ids::Leg;
+    use crate::time::Period;
     use crate::vault::fixture::{Chance, at, packet, permit};
-    use crate::vault::{Buffers, EndReason, NodePublic, RecipientSecret, Recorder, Verdict, verify};
+    use crate::vault::{Buffers, EndReason, KeyFile, NodePublic, RecipientSecret, Recorder, Verdict, verify};
 
     #[test]
     fn keys_are_durable_before_anything_of_the_recording_is_written() {
@@ -442,12 +444,42 @@ mod tests {
     #[test]
     fn a_recording_nobody_may_listen_to_is_not_begun() {
         let mut scene = Scene::with([]);
-        scene.writer.recipients[0].0 = vec!["another purpose".into()];
+        scene.writer.listeners[0].purposes = vec!["another purpose".into()];
 
         scene.work([begin(1)]);
 
         assert_eq!(scene.done(), ["remove 1"]);
-        assert_eq!(scene.told(), ["lost 1: expected 1 to 16 recipients, each named once, found 0"]);
+        assert_eq!(scene.told(), ["lost 1: nobody may listen to it at this time: no recipient for its purpose is in force"]);
+    }
+
+    #[test]
+    fn a_recording_is_sealed_to_those_whose_time_it_is() {
+        let evidence = permit(1);
+        let began = evidence.evidence().wall(evidence.evidence().granted());
+        let later = began + Duration::from_secs(1);
+        let periods = [
+            (Period::ALWAYS, true),
+            (Period { from: Some(began), until: Some(later) }, true),
+            (Period { from: Some(later), until: None }, false),
+            (Period { from: None, until: Some(began) }, false),
+        ];
+        let mut scene = Scene::with([]);
+        let own = scene.writer.listeners[0].clone();
+        let keys = [10, 11, 12, 13].map(|seed| *RecipientSecret::generate(&mut Chance::from(seed)).public());
+        scene.writer.listeners =
+            keys.iter().zip(periods).map(|(&key, (period, _))| Listener { key, period, ..own.clone() }).collect();
+
+        scene.work([begin(1)]);
+
+        let file = KeyFile::parse(&scene.volume.files["keys 1"]).unwrap();
+        let wanted: Vec<_> =
+            keys.iter().zip(periods).filter(|(_, (_, is_in))| *is_in).map(|(key, _)| key.fingerprint()).collect();
+        assert_eq!(file.recipients().collect::<Vec<_>>(), wanted);
+        // Nobody's time any more: nothing is written at all.
+        scene.done();
+        scene.writer.listeners.retain(|listener| listener.period.until == Some(began));
+        scene.work([begin(2)]);
+        assert_eq!(scene.done(), ["remove 2"]);
     }
 
     #[test]
@@ -551,7 +583,11 @@ mod tests {
             let node = NodeKey::generate(&mut Chance::from(1));
             let recipient = RecipientSecret::generate(&mut Chance::from(2));
             let public = *node.public();
-            let writer = Writer::new(node, vec![(vec!["quality".into()], *recipient.public())], at(0));
+            let writer = Writer::new(
+                node,
+                vec![Listener { purposes: vec!["quality".into()], key: *recipient.public(), period: Period::ALWAYS }],
+                at(0),
+            );
             let mut scene = Self { writer, volume: Memory::default(), entropy: Chance::from(3), now: at(0), node: public };
             scene.work(open.map(begin));
             assert_eq!(scene.told(), open.map(|number| format!("begun {number}")));

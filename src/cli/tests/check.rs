@@ -71,6 +71,27 @@ error: HOME/site.toml: the node's key, `HOME/data/node.pem`, is not there
 }
 
 #[test]
+fn a_recipient_whose_time_is_over_is_told_and_does_not_keep_the_proxy_from_starting() {
+    let site = Site::new();
+    site.says(&["keys", "generate"]);
+    let retired = "public_key = \"HOME/keys/desk.pub.pem\"\nuntil = 2020-01-01".replace("HOME", site.home().to_str().unwrap());
+    site.change(retired.split('\n').next().unwrap(), &retired);
+    let told = "HOME/site.toml:19: policy `all` records for `quality`, and nobody may listen for that now; the time of `desk` ended 2020-01-01\n";
+
+    let said = site.run(&["check"]);
+    assert_eq!(said.exit, Exit::NotSo);
+    assert!(said.err.starts_with(&format!("error: {told}")), "{}", said.err);
+
+    let said = site.run(&["run"]);
+    assert!(said.err.starts_with(&format!("warning: {told}")), "{}", said.err);
+    assert!(said.err.contains("ran with 2 policies"), "{}", said.err);
+
+    site.change("until = 2020-01-01", "from = 2020-01-01\nuntil = 2999-01-01");
+    let said = site.says(&["check"]);
+    assert!(said.contains("listener   desk, for quality, from 2020-01-01 until 2999-01-01  FINGERPRINT\n"), "{said}");
+}
+
+#[test]
 fn mistakes_are_told_to_programs_too() {
     let site = Site::new();
     site.change("ports = \"20000-60000\"", "ports = \"1-2\"");

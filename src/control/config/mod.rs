@@ -3,6 +3,7 @@
 //! All paths that do not begin with `/` are relative to the directory in which the program runs.
 
 mod address;
+mod in_force;
 mod mistake;
 mod network;
 mod parse;

@@ -15,6 +15,7 @@ use crate::control::config::{
     Media, MediaIo, Mistake, Recipient, Settings, Sip, Strangers, TlsFiles, Weight, address, peers, policies,
 };
 use crate::limits;
+use crate::time::Period;
 use crate::tls::{Clients, SYSTEM_AUTHORITIES};
 
 /// What was read.
@@ -77,7 +78,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 11] = [
     ("metrics", &["listen"]),
     ("data", &["directory"]),
     ("keys", &["node"]),
-    ("recipient", &["name", "purposes", "public_key"]),
+    ("recipient", &["name", "purposes", "public_key", "from", "until"]),
     ("policy", &policies::SETTINGS),
 ];
 
@@ -536,6 +537,8 @@ fn recipients(document: &Section<'_>, notes: &mut Notes) -> Vec<Found<Recipient>
                 "name the public half (`*.pub.pem`): the secret one has no place on this machine",
             );
         }
+        // One that is no date was noted, and is no reason to say that nobody may listen.
+        let period = period(&section, notes).unwrap_or_default();
         if let (Some(name), Some(purposes), Some(key)) = (name, purposes, key) {
             recipients.push(Found {
                 line: purposes.line,
@@ -544,11 +547,34 @@ fn recipients(document: &Section<'_>, notes: &mut Notes) -> Vec<Found<Recipient>
                     purposes: purposes.value.into_iter().map(|found| found.value).collect(),
                     public_key: key.value.into(),
                     public_key_line: key.line,
+                    period,
                 },
             });
         }
     }
     recipients
+}
+
+/// Reads from when and until when recordings are sealed to a recipient; nothing where it cannot be read.
+fn period(section: &Section<'_>, notes: &mut Notes) -> Option<Period> {
+    let mut bound = |key| match section.line_of(key, notes) {
+        None => Some(None),
+        Some(_) => section.instant(key, notes).map(Some),
+    };
+    let (from, until) = (bound("from"), bound("until"));
+    let (from, until) = (from?, until?);
+    if let (Some(from), Some(until)) = (&from, &until)
+        && until.value <= from.value
+    {
+        let what = format!("`until` of {} is not after its `from`", section.name);
+        notes.error(
+            until.line,
+            what,
+            "nothing would ever be sealed to it; the day of `until` is the first that is not in it any more",
+        );
+        return None;
+    }
+    Some(Period { from: from.map(|found| found.value), until: until.map(|found| found.value) })
 }
 
 fn check_ports(sip: Option<&SipRead>, media: Option<&MediaRead>, notes: &mut Notes) {

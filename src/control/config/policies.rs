@@ -13,6 +13,7 @@ use crate::control::config::{Mode, Payloads, Policy, PolicyTerms, Recipient, Wit
 use crate::digit::Digit;
 use crate::ids::{Direction, Leg, TrunkName};
 use crate::limits;
+use crate::time::Wall;
 
 /// The settings of a policy.
 pub(super) const SETTINGS: [&str; 17] = [
@@ -341,6 +342,14 @@ fn unmeant(section: &Section<'_>, key: &str, notes: &mut Notes) {
     }
 }
 
+/// Returns how many may listen to the recordings for a purpose at once, at the time when they are most: that is when one begins to.
+fn most_at_once(purpose: &String, recipients: &[Found<Recipient>]) -> usize {
+    let periods: Vec<_> =
+        recipients.iter().filter(|found| found.value.purposes.contains(purpose)).map(|found| found.value.period).collect();
+    let beginnings = periods.iter().map(|period| period.from.unwrap_or(Wall::from_unix_micros(i64::MIN)));
+    beginnings.map(|at| periods.iter().filter(|period| period.covers(at)).count()).max().unwrap_or(0)
+}
+
 /// Weighs the policies against each other and against those who may listen.
 pub(super) fn check_together(policies: &Policies, recipients: &[Found<Recipient>], notes: &mut Notes) {
     let Policies { right, purposes } = policies;
@@ -358,7 +367,7 @@ pub(super) fn check_together(policies: &Policies, recipients: &[Found<Recipient>
         }
     }
     for Purpose { policy, line, purpose } in purposes {
-        let listeners = recipients.iter().filter(|recipient| recipient.value.purposes.contains(purpose)).count();
+        let listeners = most_at_once(purpose, recipients);
         if listeners == 0 {
             let what = format!("{policy} records for `{purpose}`, and nobody may listen for that");
             let purposes = || recipients.iter().flat_map(|recipient| &recipient.value.purposes).map(String::as_str);

@@ -5,9 +5,11 @@ use std::ops::{Range, RangeInclusive};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use toml::value::{Date, Datetime, Offset};
 
 use crate::control::config::similar::similar;
 use crate::control::config::{Mistake, Weight};
+use crate::time::Wall;
 
 /// What was found wrong so far, and where lines begin.
 pub(super) struct Notes {
@@ -243,6 +245,33 @@ impl<'d> Section<'d> {
         number.map(|value| Found { value, line })
     }
 
+    /// Returns the point in time of a setting, if it is there: a date, which is its midnight in UTC, or a date and time with its offset
+    /// (RFC 3339), as TOML has them or as text.
+    pub(super) fn instant(&self, key: &str, notes: &mut Notes) -> Option<Found<Wall>> {
+        let value = self.value(key)?;
+        let line = notes.line(&value.span());
+        let read = match value.get_ref() {
+            DeValue::Datetime(date) => Some(*date),
+            DeValue::String(text) => text.parse::<Datetime>().ok(),
+            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Array(_) | DeValue::Table(_) => None,
+        };
+        let found = read.and_then(wall).map(|value| Found { value, line });
+        if found.is_none() {
+            let without_offset = read.is_some_and(|read| read.date.is_some() && read.time.is_some() && read.offset.is_none());
+            let what = if without_offset {
+                format!("`{key}` of {} says a time, and not in which time zone", self.name)
+            } else {
+                format!("`{key}` of {} is no date", self.name)
+            };
+            notes.error(
+                line,
+                what,
+                format!("for example: {key} = 2027-01-01, which is its midnight in UTC, or {key} = 2027-01-01T08:00:00+01:00"),
+            );
+        }
+        found
+    }
+
     /// Returns the texts of a list, if it is there.
     pub(super) fn texts(&self, key: &str, example: &str, notes: &mut Notes) -> Option<Found<Vec<Found<String>>>> {
         let value = self.value(key)?;
@@ -301,6 +330,20 @@ impl<'d> Section<'d> {
         }
         Some(Found { value: texts, line })
     }
+}
+
+/// Returns the point that a date is, or a date and time with an offset; nothing for what leaves something open.
+fn wall(read: Datetime) -> Option<Wall> {
+    let Date { year, month, day } = read.date?;
+    let midnight = Wall::midnight(year, month, day)?;
+    let Some(time) = read.time else { return Some(midnight) };
+    let offset_min = match read.offset? {
+        Offset::Z => 0,
+        Offset::Custom { minutes } => i64::from(minutes),
+    };
+    let of_day = i64::from(time.hour) * 3600 + i64::from(time.minute) * 60 + i64::from(time.second.unwrap_or(0));
+    let micros = (of_day - offset_min * 60) * 1_000_000 + i64::from(time.nanosecond.unwrap_or(0) / 1000);
+    Some(Wall::from_unix_micros(midnight.unix_micros().saturating_add(micros)))
 }
 
 /// Returns whether this was read: where no value can be made out, a number of no length stands in the table, and the mistake is told.

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::call::{DeadMedia, End, EndId, MediaAs, Rate, Registrations, Spread, Transport};
-use crate::control::config::{Network, Policy};
+use crate::control::config::{Mistake, Network, Policy, in_force};
 use crate::ids::{Leg, TrunkName};
+use crate::time::{Period, Wall};
 use crate::tls::Clients;
 
 /// All settings.
@@ -42,6 +43,13 @@ impl Settings {
     #[must_use]
     pub fn ledger(&self) -> PathBuf {
         self.data.join("ledger.db")
+    }
+
+    /// Returns what is wrong with who may listen at this time, and what will be within 30 days: a policy that records and for which no
+    /// recipient is in force. Such calls go on unrecorded, with `vault-unavailable` in the ledger.
+    #[must_use]
+    pub fn unheard(&self, now: Wall) -> Vec<Mistake> {
+        in_force::unheard(self, now)
     }
 
     /// Returns every file that the configuration names and that must be there before the proxy can start.
@@ -268,6 +276,8 @@ pub struct Recipient {
     pub public_key: PathBuf,
     /// Where the configuration names it.
     pub public_key_line: usize,
+    /// When recordings are sealed to them.
+    pub period: Period,
 }
 
 impl Recipient {
@@ -275,6 +285,14 @@ impl Recipient {
     #[must_use]
     pub fn secret_key(&self) -> PathBuf {
         secret_key(&self.public_key)
+    }
+
+    /// Returns when recordings are sealed to them, as `, from 2026-12-01 until 2027-12-01`; nothing where it is always.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let bound = |word, at: Option<Wall>| at.map(|at| format!(" {word} {}", in_force::day(at))).unwrap_or_default();
+        let words = bound("from", self.period.from) + &bound("until", self.period.until);
+        if words.is_empty() { words } else { format!(",{words}") }
     }
 }
 

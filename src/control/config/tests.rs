@@ -799,7 +799,7 @@ fn the_order_of_settings_and_the_comments_do_not_change_a_policys_version() {
     assert_ne!(one, changed);
 }
 
-const BASE: &str = r#"[sip]
+pub(super) const BASE: &str = r#"[sip]
 listen = "udp 127.0.0.1:5060"
 [pbx]
 address = "127.0.0.1:5090"

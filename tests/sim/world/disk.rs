@@ -503,9 +503,9 @@ mod tests {
     use mitschnitt::consent::{Clip, Consent, Fact, Facts, Mode, Output, Parties, Permit, Player, SentAs, Terms, WithoutConsent};
     use mitschnitt::digit::Digit;
     use mitschnitt::ids::{CallId, Direction, Leg, TrunkName};
-    use mitschnitt::time::{Moment, Wall};
+    use mitschnitt::time::{Moment, Period, Wall};
     use mitschnitt::vault::{
-        Buffers, EndReason, GapReason, NodeKey, Outcome, RecipientSecret, Recorder, Verdict, Work, Writer, verify,
+        Buffers, EndReason, GapReason, Listener, NodeKey, Outcome, RecipientSecret, Recorder, Verdict, Work, Writer, verify,
     };
 
     use super::*;
@@ -737,7 +737,8 @@ mod tests {
             let mut disk = Disk::new(chance.split(1));
             let mut entropy = chance.split(2);
             let mut now = Moment::from_millis(5000);
-            let mut writer = Writer::new(node(), vec![(vec!["quality".into()], *secret.public())], now);
+            let listener = Listener { purposes: vec!["quality".into()], key: *secret.public(), period: Period::ALWAYS };
+            let mut writer = Writer::new(node(), vec![listener], now);
             let mut open: BTreeMap<RecordingId, Recorder> = BTreeMap::new();
             let (mut told, mut over) = (BTreeSet::new(), BTreeSet::new());
             for step in 0..40_u8 {

@@ -28,8 +28,8 @@ use mitschnitt::lane::{self, Down, Lane, Up};
 use mitschnitt::media::{Order, PairIds, PortId, Ports, Sent};
 use mitschnitt::network::Network;
 use mitschnitt::sip::{Flow, Transport};
-use mitschnitt::time::{Moment, Wall};
-use mitschnitt::vault::{LastChunk, NodeKey, Outcome, PlainChunk, RecipientSecret, Work, Writer};
+use mitschnitt::time::{Moment, Period, Wall};
+use mitschnitt::vault::{LastChunk, Listener, NodeKey, Outcome, PlainChunk, RecipientSecret, Work, Writer};
 
 use super::border::{Datagram, box_media, box_sip, carrier_sip, pbx_sip};
 use super::chance::Chance;
@@ -302,7 +302,8 @@ impl Node {
         let lanes = (0..LANES).map(|_| lane(chance.next())).collect();
         let sockets = Sockets::new(&mut chance);
         let table = Table::new(config(plan, (now, wall)), [chance.next(), chance.next()], now);
-        let recipients = vec![(vec!["quality".to_owned()], *recipient.public())];
+        let recipients =
+            vec![Listener { purposes: vec!["quality".to_owned()], key: *recipient.public(), period: Period::ALWAYS }];
         // Not from a tape: keys decide nothing.
         let entropy = Chance::new(chance.next());
         let mut node = Self {
