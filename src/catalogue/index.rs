@@ -204,6 +204,8 @@ pub enum Deed {
     Verify,
     /// That nobody opens it any more.
     Erase,
+    /// That others open it: its key is unwrapped and wrapped anew, and nothing of the recording is decrypted.
+    Rewrap,
 }
 
 impl Deed {
@@ -214,6 +216,7 @@ impl Deed {
             Self::Export => "export",
             Self::Verify => "verify",
             Self::Erase => "erase",
+            Self::Rewrap => "rewrap",
         }
     }
 }
@@ -222,7 +225,7 @@ impl FromStr for Deed {
     type Err = NotInTheLog;
 
     fn from_str(text: &str) -> Result<Self, NotInTheLog> {
-        [Self::Export, Self::Verify, Self::Erase].into_iter().find(|deed| deed.as_str() == text).ok_or(NotInTheLog)
+        [Self::Export, Self::Verify, Self::Erase, Self::Rewrap].into_iter().find(|deed| deed.as_str() == text).ok_or(NotInTheLog)
     }
 }
 
@@ -418,7 +421,7 @@ mod tests {
 
     #[test]
     fn the_words_of_the_access_log_are_read_as_they_are_written() {
-        for deed in [Deed::Export, Deed::Verify, Deed::Erase] {
+        for deed in [Deed::Export, Deed::Verify, Deed::Erase, Deed::Rewrap] {
             assert_eq!(deed.as_str().parse(), Ok(deed));
         }
         for outcome in [

@@ -12,7 +12,7 @@ use crate::catalogue::{Heard, Opening, Store, StoreError};
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::term::{Colour, Stream, Term};
 use crate::cli::words::{Calls, Keys, Recordings, Trunks, Verb, Words};
-use crate::cli::{calls, check, deed, demo, drain, erase, export, keys, list, run, show, trunks, verify};
+use crate::cli::{calls, check, deed, demo, drain, erase, export, keys, list, rewrap, run, show, trunks, verify};
 use crate::control::{Settings, Trouble};
 
 /// What the command line needs of rooms that it does not know, given by `main.rs`.
@@ -91,6 +91,11 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
         Verb::Run(site) => run::run(&site.config, doors, term),
         Verb::Check { site, form } => check::check(&site.config, form.json, doors, term),
         Verb::Keys(Keys::Generate { site, form }) => keys::generate(&site.config, form.json, term),
+        Verb::Keys(Keys::Rewrap { ids, all, key, add, remove, only, site, form }) => {
+            let which = if all { verify::Which::All } else { verify::Which::These(ids) };
+            let wanted = rewrap::Wanted { which, key, add, remove, only, json: form.json };
+            rewrap::rewrap(&site.config, &wanted, doors, term)
+        }
         Verb::Calls(Calls::List { site, form, numbers }) => calls::list(&site.config, form.json, numbers.numbers, term),
         Verb::Calls(Calls::Pause(one)) => deed::deed(&one, deed::Deed::Pause, term),
         Verb::Calls(Calls::Resume(one)) => deed::deed(&one, deed::Deed::Resume, term),

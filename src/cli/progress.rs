@@ -23,7 +23,7 @@ impl Progress {
     }
 
     /// Takes note of how much is done.
-    fn done(&mut self, done: u64) {
+    pub(super) fn done(&mut self, done: u64) {
         if self.bar.is_none() && self.began.elapsed() >= PATIENCE {
             let bar = ProgressBar::with_draw_target(Some(self.whole), ProgressDrawTarget::stderr());
             let style = ProgressStyle::with_template("{msg:10} {bar:40} {percent:>3} %  {eta} left")

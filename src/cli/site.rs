@@ -122,6 +122,11 @@ impl Site {
         self.data.join("keys").join(format!("{id}.key"))
     }
 
+    /// Returns the folder of the wrapped keys.
+    pub(super) fn key_folder(&self) -> PathBuf {
+        self.data.join("keys")
+    }
+
     /// Opens a recording's file, and says how long it is; nothing where it is not there.
     pub(super) fn open(&self, id: RecordingId) -> Result<Option<(File, u64)>, Stop> {
         let path = self.recording(id);

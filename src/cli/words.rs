@@ -77,6 +77,39 @@ pub(super) enum Keys {
         #[command(flatten)]
         form: Form,
     },
+    /// Let others open recordings that a key opens, or take some out; what was recorded is not touched
+    #[command(
+        long_about = "Let others open recordings that a key opens, or take some out; what was recorded is not touched.\n\n\
+        The secret of each recording is unwrapped with the key and wrapped for those that are added;\n\
+        that it is the one which the recording commits to is checked first. The new key file takes\n\
+        the place of the old one whole, which is then overwritten. What is being recorded is left\n\
+        until it is over, what was erased stays so; the access log says who did it.\n\
+        Who has a copy of the old key file and its key opens the recording still."
+    )]
+    Rewrap {
+        /// The recordings: 32 hexadecimal digits each
+        #[arg(value_name = "ID", required_unless_present = "all")]
+        ids: Vec<RecordingId>,
+        /// All recordings that the key opens
+        #[arg(long, conflicts_with = "ids")]
+        all: bool,
+        /// The secret key of one who can open them
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// The public key of one who is to open them too; may be said again
+        #[arg(long, value_name = "FILE", required_unless_present = "remove")]
+        add: Vec<PathBuf>,
+        /// A key that is to open them no more: a file of it, or its fingerprint; may be said again
+        #[arg(long, value_name = "KEY")]
+        remove: Vec<String>,
+        /// Take out every key that is not added
+        #[arg(long, conflicts_with = "remove", requires = "add")]
+        only: bool,
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
 }
 
 #[derive(Subcommand, Debug)]

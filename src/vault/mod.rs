@@ -45,7 +45,7 @@ pub use salvage::{Salvage, salvage};
 pub use seal::{Begun, SealError, Sealed, Sealer};
 pub use verify::{Complete, Salvaged, Verdict, verify, verify_content};
 pub use walk::{Broken, Cut, Tail};
-pub use wraps::{KeyFile, KeyFileFault, WrongKey};
+pub use wraps::{Entries, KeyFile, KeyFileFault, Leave, NotRewrapped, WrongKey};
 pub use writer::{Outcome, Volume, Work, Writer};
 
 /// The random numbers the shell hands in: `UnwrapErr(getrandom::SysRng)` is one.

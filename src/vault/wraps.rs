@@ -7,12 +7,13 @@ use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
 use hpke::rand_core::CryptoRng;
 use hpke::{Deserializable, HpkeError, Kem, OpModeR, OpModeS, Serializable, single_shot_open, single_shot_seal_with_rng};
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::ids::RecordingId;
 use crate::limits::KEY_FILE_ENTRIES;
 use crate::vault::format::{CHECK_BYTES, Fields, KEM_X25519, KEY_MAGIC, SUITE, VERSION, Version, check, sha256};
-use crate::vault::ratchet::Secret;
+use crate::vault::ratchet::{Ratchet, Secret};
 use crate::vault::{Fingerprint, Recipient, RecipientSecret};
 
 /// A key file: which segment it opens, and for whom.
@@ -49,20 +50,44 @@ impl KeyFile {
         recipients: &[Recipient],
         entropy: &mut impl CryptoRng,
     ) -> Result<Self, Fingerprint> {
-        let mut wrap = |recipient: &Recipient| {
-            let name = recipient.fingerprint();
-            let (enc, sealed) = single_shot_seal_with_rng::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
-                &OpModeS::Base,
-                &recipient.key(),
-                &segment.info(),
-                secret.as_slice(),
-                &segment.aad(name),
-                entropy,
-            )
-            .map_err(|_| name)?;
-            Ok(Wrap { kem: KEM_X25519, recipient: name, enc: enc.to_bytes().to_vec(), sealed })
-        };
-        Ok(Self { segment, wraps: recipients.iter().map(&mut wrap).collect::<Result<_, _>>()? })
+        let wraps = recipients.iter().map(|recipient| segment.wrap(secret, recipient, entropy)).collect::<Result<_, _>>()?;
+        Ok(Self { segment, wraps })
+    }
+
+    /// Returns the file with other entries, made by one who can open it; nothing where it has them already. Entries that stay are
+    /// copied as they are, for nobody can make them anew.
+    ///
+    /// # Errors
+    /// Where the key does not open it, or opens what the file does not commit to; and where nobody, too many, or keys of different
+    /// strength would be in it.
+    pub fn rewrap(
+        &self,
+        secret: &RecipientSecret,
+        wanted: &Entries<'_>,
+        entropy: &mut impl CryptoRng,
+    ) -> Result<Option<Self>, NotRewrapped> {
+        let shared = self.unwrap(secret).map_err(NotRewrapped::Key)?;
+        let Segment { version, recording, number, commitment } = self.segment;
+        let (derived, _) = Ratchet::begin(version, &shared, recording, number);
+        if !bool::from(derived.ct_eq(&commitment)) {
+            return Err(NotRewrapped::Key(WrongKey::OtherSecret(secret.public().fingerprint())));
+        }
+        let is_added = |name: &Fingerprint| wanted.add.iter().any(|recipient| recipient.fingerprint() == *name);
+        let mut wraps: Vec<Wrap> =
+            self.wraps.iter().filter(|wrap| is_added(&wrap.recipient) || wanted.leave.keeps(wrap.recipient)).cloned().collect();
+        for recipient in wanted.add {
+            if wraps.iter().all(|wrap| wrap.recipient != recipient.fingerprint()) {
+                wraps.push(self.segment.wrap(&shared, recipient, entropy).map_err(NotRewrapped::Recipient)?);
+            }
+        }
+        let Some(first) = wraps.first() else { return Err(NotRewrapped::Nobody) };
+        if wraps.iter().any(|wrap| wrap.kem != first.kem) {
+            return Err(NotRewrapped::Mixed);
+        }
+        if wraps.len() > KEY_FILE_ENTRIES {
+            return Err(NotRewrapped::TooMany(wraps.len()));
+        }
+        Ok((wraps != self.wraps).then_some(Self { segment: self.segment, wraps }))
     }
 
     /// Opens the secret with a recipient's key.
@@ -180,11 +205,82 @@ impl Segment {
         self.version.label("wrap")
     }
 
+    /// Wraps the secret for a recipient; the error is whose key cannot be used.
+    fn wrap(&self, secret: &Secret, recipient: &Recipient, entropy: &mut impl CryptoRng) -> Result<Wrap, Fingerprint> {
+        let name = recipient.fingerprint();
+        let (enc, sealed) = single_shot_seal_with_rng::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
+            &OpModeS::Base,
+            &recipient.key(),
+            &self.info(),
+            secret.as_slice(),
+            &self.aad(name),
+            entropy,
+        )
+        .map_err(|_| name)?;
+        Ok(Wrap { kem: KEM_X25519, recipient: name, enc: enc.to_bytes().to_vec(), sealed })
+    }
+
     /// What binds a wrap to its file, its secret and its recipient, so that it can be moved to no other.
     fn aad(&self, recipient: Fingerprint) -> Vec<u8> {
         [self.recording.as_bytes().as_slice(), &self.number.to_be_bytes(), &self.commitment, recipient.as_bytes()].concat()
     }
 }
+
+/// The entries that a key file is to have.
+#[derive(Clone, Copy, Debug)]
+pub struct Entries<'r> {
+    /// For these, whether it has them already or not.
+    pub add: &'r [Recipient],
+    /// Which of the others stay.
+    pub leave: Leave<'r>,
+}
+
+/// Which entries stay.
+#[derive(Clone, Copy, Debug)]
+pub enum Leave<'r> {
+    /// All but these.
+    AllBut(&'r [Fingerprint]),
+    /// None.
+    None,
+}
+
+impl Leave<'_> {
+    fn keeps(self, name: Fingerprint) -> bool {
+        match self {
+            Self::AllBut(gone) => !gone.contains(&name),
+            Self::None => false,
+        }
+    }
+}
+
+/// A key file was left as it was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotRewrapped {
+    /// The key is not one that may.
+    Key(WrongKey),
+    /// The operator's new key cannot be sealed to.
+    Recipient(Fingerprint),
+    /// Nobody could open it any more.
+    Nobody,
+    /// It would have more entries than a key file may have: how many.
+    TooMany(usize),
+    /// It would be wrapped for keys of different strength.
+    Mixed,
+}
+
+impl fmt::Display for NotRewrapped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(wrong) => wrong.fmt(f),
+            Self::Recipient(key) => write!(f, "the recipient key {} cannot be sealed to", key.short()),
+            Self::Nobody => f.write_str("nobody could open it any more"),
+            Self::TooMany(count) => write!(f, "it would have {count} entries, and a key file has at most {KEY_FILE_ENTRIES}"),
+            Self::Mixed => f.write_str("it would be wrapped for keys of different strength, and be as weak as the weaker"),
+        }
+    }
+}
+
+impl std::error::Error for NotRewrapped {}
 
 /// The key file cannot be used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -325,6 +421,61 @@ mod tests {
         file.wraps.push(file.wraps[0].clone());
 
         assert!(KeyFile::parse(&file.to_bytes()).is_err());
+    }
+
+    /// A key file whose commitment is that of its secret, for `a`.
+    fn committed(a: &RecipientSecret) -> KeyFile {
+        let (commitment, _) = Ratchet::begin(segment().version, &SECRET, segment().recording, 0);
+        let segment = Segment { commitment, ..segment() };
+        KeyFile::wrap(segment, &Zeroizing::new(SECRET), &[*a.public()], &mut Chance::from(9)).unwrap()
+    }
+
+    #[test]
+    fn who_opens_it_lets_another_open_it_and_takes_one_out() {
+        let [a, b] = keys();
+        let stranger = RecipientSecret::generate(&mut Chance::from(3));
+        let file = committed(&a);
+        let rewrap = |file: &KeyFile, by: &RecipientSecret, add: &[Recipient], gone: &[Fingerprint]| {
+            file.rewrap(by, &Entries { add, leave: Leave::AllBut(gone) }, &mut Chance::from(10))
+        };
+
+        let both = rewrap(&file, &a, &[*b.public()], &[]).unwrap().unwrap();
+        assert_eq!(both.wraps[0], file.wraps[0], "what stays is copied");
+        assert_eq!((*both.unwrap(&a).unwrap(), *both.unwrap(&b).unwrap()), (SECRET, SECRET));
+        assert_eq!(rewrap(&both, &b, &[*b.public()], &[]), Ok(None), "it has them already");
+        let one = rewrap(&both, &b, &[], &[a.public().fingerprint()]).unwrap().unwrap();
+        assert_eq!(one.recipients().collect::<Vec<_>>(), [b.public().fingerprint()]);
+        assert_eq!(*one.unwrap(&b).unwrap(), SECRET);
+        let other = both.rewrap(&a, &Entries { add: &[*stranger.public()], leave: Leave::None }, &mut Chance::from(10));
+        assert_eq!(other.unwrap().unwrap().recipients().collect::<Vec<_>>(), [stranger.public().fingerprint()]);
+
+        let name = stranger.public().fingerprint();
+        assert_eq!(rewrap(&file, &stranger, &[*b.public()], &[]), Err(NotRewrapped::Key(WrongKey::NotARecipient(name))));
+        assert_eq!(rewrap(&file, &a, &[], &[a.public().fingerprint()]), Err(NotRewrapped::Nobody));
+    }
+
+    #[test]
+    fn what_the_commitment_is_not_of_is_not_passed_on() {
+        let [a, b] = keys();
+
+        let passed = made(&[&a]).rewrap(&a, &Entries { add: &[*b.public()], leave: Leave::None }, &mut Chance::from(10));
+
+        assert_eq!(passed, Err(NotRewrapped::Key(WrongKey::OtherSecret(a.public().fingerprint()))));
+    }
+
+    #[test]
+    fn no_more_entries_and_no_other_strength_come_beside_those_there_are() {
+        let [a, b] = keys();
+        let add = |file: &KeyFile, leave| file.rewrap(&a, &Entries { add: &[*b.public()], leave }, &mut Chance::from(10));
+        let mut full = committed(&a);
+        full.wraps.resize(KEY_FILE_ENTRIES, full.wraps[0].clone());
+        let mut mixed = committed(&a);
+        let name = Fingerprint::from_bytes([7; 32]);
+        mixed.wraps.push(Wrap { kem: 0x647a, recipient: name, ..mixed.wraps[0].clone() });
+
+        assert_eq!(add(&full, Leave::AllBut(&[])), Err(NotRewrapped::TooMany(KEY_FILE_ENTRIES + 1)));
+        assert_eq!(add(&mixed, Leave::AllBut(&[])), Err(NotRewrapped::Mixed));
+        assert!(add(&full, Leave::None).is_ok() && add(&mixed, Leave::AllBut(&[name])).is_ok());
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod erase;
 mod export;
 mod keys;
 mod ledger;
+mod rewrap;
 mod site;
 mod usage;
 mod verify;
