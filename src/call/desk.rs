@@ -29,6 +29,8 @@ pub(super) struct Desk {
     pub(super) out: VecDeque<Output>,
     pub(super) tallies: Tallies,
     pub(super) guard: Guard,
+    /// The vault takes no new recordings ([`Load::vault_is_shut`](super::Load::vault_is_shut)).
+    pub(super) vault_is_shut: bool,
     seed: u64,
     drawn: u64,
 }
@@ -46,7 +48,7 @@ impl Desk {
     pub(super) fn new(config: Config, stack: Stack, seed: u64, now: Moment) -> Self {
         let (ways, guard) = (Ways::of(&config.peers, now), Guard::new(config.guarding, seed, now));
         let (stock, out, tallies) = ([Vec::new(), Vec::new()], VecDeque::new(), Tallies::default());
-        Self { config, stack, ways, stock, out, tallies, guard, seed, drawn: 0 }
+        Self { config, stack, ways, stock, out, tallies, guard, vault_is_shut: false, seed, drawn: 0 }
     }
 
     pub(super) fn out(&mut self, output: Output) {

@@ -90,6 +90,8 @@ pub struct Load {
     pub disk: Backlog,
     /// Rows that wait for the ledger.
     pub ledger: Backlog,
+    /// The vault takes no new recordings: its disk has no room but the reserve, or fails.
+    pub vault_is_shut: bool,
 }
 
 /// Pairs of ports of one leg.
@@ -235,6 +237,7 @@ mod tests {
         ports: [Pairs { free: 1000, all: 1000 }; 2],
         disk: Backlog { waiting: 0, is_moving: true },
         ledger: Backlog { waiting: 0, is_moving: true },
+        vault_is_shut: false,
     };
 
     /// Whether it is over after each of these readings.

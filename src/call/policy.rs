@@ -1,6 +1,7 @@
 //! Which policy a call falls under: the first that matches, and none means that nothing is recorded.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::codec::Coding;
 use crate::consent::{Clip, Terms};
@@ -19,6 +20,9 @@ pub struct Policy {
     pub clips: Vec<Clip>,
     /// Which codecs may be offered.
     pub codecs: Codecs,
+    /// Where no call may be without its recording: how long one goes on whose recording fails, before it is ended by BYE. A new call that
+    /// cannot be recorded is refused with 503.
+    pub mandatory: Option<Duration>,
 }
 
 /// Which codecs may be offered in a call that is to be announced.
@@ -92,7 +96,14 @@ mod tests {
     use super::*;
 
     fn policy(name: &str, selector: Selector) -> Arc<Policy> {
-        Arc::new(Policy { selector, name: name.into(), terms: None, clips: Vec::new(), codecs: Codecs::AsOffered })
+        Arc::new(Policy {
+            selector,
+            name: name.into(),
+            terms: None,
+            clips: Vec::new(),
+            codecs: Codecs::AsOffered,
+            mandatory: None,
+        })
     }
 
     #[test]

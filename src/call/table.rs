@@ -163,7 +163,7 @@ impl Table {
                 self.with_call(call, now, |call, desk| call.heard(event, desk, now));
             }
             Input::VaultFailed { call, left_a_file } => {
-                self.with_call(call, now, |call, desk| call.vault_failed(left_a_file, desk))
+                self.with_call(call, now, |call, desk| call.vault_failed(left_a_file, desk, now))
             }
             Input::Located { trunk, transport, ways } => self.desk.locate(trunk, transport, &ways, now),
             Input::Restore { kept, ports } => self.restore(&kept, &ports, now),
@@ -174,7 +174,10 @@ impl Table {
                     self.desk.stock_of(pair.leg).push(pair);
                 }
             }
-            Input::Load(load) => self.desk.guard.overload.told(&load, self.desk.in_stock()),
+            Input::Load(load) => {
+                self.desk.vault_is_shut = load.vault_is_shut;
+                self.desk.guard.overload.told(&load, self.desk.in_stock());
+            }
             Input::Clocks(moment, wall) => {
                 self.desk.config.clocks = (moment, wall);
                 self.forget_former();
@@ -407,6 +410,7 @@ impl Table {
             belongs_to_a_call: self.replaces(request),
             is_recorded: call.policy.as_ref().is_some_and(|policy| policy.terms.is_some()),
         };
+        let is_unrecordable = self.desk.vault_is_shut && call.is_mandatory();
         let story = Output::Story(Box::new(call.story(None)));
         self.takes_its_seat(call);
         self.desk.out(story);
@@ -417,6 +421,10 @@ impl Table {
             return self.refuse(server, slot, 503, None, Reason::Overload, now);
         }
 
+        if is_unrecordable {
+            let why = ("Reason", UNRECORDABLE.to_owned());
+            return self.refuse(server, slot, 503, Some(why), Reason::VaultUnavailable, now);
+        }
         if is_nowhere && !is_emergency {
             return self.refuse(server, slot, 480, Some(no_sips()), Reason::of_status(480), now);
         }
@@ -968,6 +976,8 @@ impl Table {
             self.hang_up(slot, Reason::SessionExpired, EndReason::Silent, now);
         } else if call.is_given_up(now) {
             self.end_call(slot, Reason::Failed, EndReason::CallFailed, now);
+        } else if call.may_not_go_on(now) {
+            self.hang_up(slot, Reason::VaultUnavailable, EndReason::Mandatory, now);
         } else if after.is_refused && !before.is_refused && hangs_up {
             self.hang_up(slot, Reason::EndedBeforeConsent, EndReason::Stopped, now);
         }
@@ -1068,6 +1078,9 @@ impl Before {
         Self { deadline: call.deadline(), is_refused: call.is_refused(), mark: Mark::of(call) }
     }
 }
+
+/// Why a call that must be recorded is refused where it cannot be (RFC 3326, RFC 6432: Q.850 in a response): "resource unavailable".
+const UNRECORDABLE: &str = "Q.850;cause=47;text=\"recording unavailable\"";
 
 /// Seconds after which a refused call may be tried again: a few calls end in that time, even on a small box.
 const RETRY_AFTER_S: u32 = 5;

@@ -139,7 +139,8 @@ fn mode(terms: &PolicyTerms) -> String {
         WithoutConsent::GoOn => "",
         WithoutConsent::HangUp => "; hangs up without consent",
     };
-    format!("{}{key}{end}", terms.mode.as_str())
+    let must = if terms.mandatory.is_some() { "; mandatory" } else { "" };
+    format!("{}{key}{end}{must}", terms.mode.as_str())
 }
 
 const fn must_agree(terms: &PolicyTerms) -> &'static str {

@@ -161,7 +161,10 @@ impl Disk {
                     self.files.written.pop_front();
                     self.metrics.recordings_sealed.inc();
                 }
-                Outcome::SyncFailed { error } => tracing::error!(%error, "sync_failed"),
+                Outcome::SyncFailed { error } => {
+                    self.metrics.vault_failing.set(1);
+                    tracing::error!(%error, "sync_failed");
+                }
                 Outcome::Sealed { .. } => (self.outcome)(outcome),
                 Outcome::Failed { recording, left_a_file, error, .. } => {
                     match (error, left_a_file) {
@@ -171,11 +174,19 @@ impl Disk {
                         (None, _) => {}
                     }
                     self.metrics.file_errors.inc();
+                    if error.as_ref().is_some_and(is_the_disks) {
+                        self.metrics.vault_failing.set(1);
+                    }
                     (self.outcome)(outcome);
                 }
             }
         }
     }
+}
+
+/// Whether an error is the disk's, and not ours or the operator's.
+fn is_the_disks(error: &io::Error) -> bool {
+    error.raw_os_error().is_some()
 }
 
 /// The volume of real files: two folders, each recording's file open while it is written.

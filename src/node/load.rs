@@ -71,6 +71,7 @@ impl Watch {
             ports: ports.map(|PortCounts { free, taken, resting }| Pairs { free, all: free + taken + resting }),
             disk: backlog(metrics.disk_queue.get(), chunks_now != chunks),
             ledger: backlog(metrics.ledger_queue.get(), rows_now != rows),
+            vault_is_shut: metrics.vault_shut.get() != 0,
         }
     }
 }

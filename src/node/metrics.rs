@@ -64,6 +64,9 @@ pub(super) struct Metrics {
     pub(super) recordings_sealed: IntCounter,
     pub(super) recordings_torn: IntCounter,
     pub(super) recordings_salvaged: IntCounter,
+    pub(super) vault_shut: IntGauge,
+    pub(super) vault_failing: IntGauge,
+    pub(super) vault_free: IntGauge,
     pub(super) calls_restored: IntCounter,
     pub(super) chunks_sealed: IntCounter,
     pub(super) seal_latency: Histogram,
@@ -256,6 +259,12 @@ impl Metrics {
             recordings_sealed: counter("mitschnitt_vault_recordings_sealed_total", "Recordings closed and signed."),
             calls_restored: counter("mitschnitt_calls_restored_total", "Calls that go on after a restart, unrecorded."),
             recordings_torn: counter("mitschnitt_vault_recordings_torn_total", "Recordings that ended without their end mark."),
+            vault_shut: gauge(
+                "mitschnitt_vault_shut",
+                "1 while no recording begins: the disk has no room but the reserve, or fails, or does not answer.",
+            ),
+            vault_failing: gauge("mitschnitt_vault_failing", "1 from a failed write or sync on, until one goes well."),
+            vault_free: gauge("mitschnitt_vault_free_bytes", "What recordings may still take of the disk, the reserve included."),
             recordings_salvaged: counter(
                 "mitschnitt_vault_recordings_salvaged_total",
                 "Recordings that an earlier run left without their end mark, and that this one has closed and signed.",

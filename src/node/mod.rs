@@ -25,6 +25,7 @@ mod queue;
 mod restored;
 mod ring;
 mod ringed;
+mod room;
 mod run;
 mod salvage;
 mod scrape;

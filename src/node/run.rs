@@ -27,6 +27,7 @@ use crate::node::ledger::{self, Ledger};
 use crate::node::load::Watch;
 use crate::node::metrics::Metrics;
 use crate::node::restored;
+use crate::node::room;
 use crate::node::salvage;
 use crate::node::scrape;
 use crate::node::setup::{self, Asks, Setup};
@@ -58,6 +59,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         emergency,
         metrics_listen,
         data,
+        reserve_percent,
         media,
         ports,
         threads,
@@ -104,6 +106,8 @@ async fn serve(setup: Setup) -> Result<(), String> {
     let salvaging = salvage::start(torn, &data, node_key.clone(), ledger.clone(), Arc::clone(&metrics))
         .map_err(|error| format!("the salvage thread cannot start: {error}"))?;
     let place = disk::Place { directory: data.clone(), node: node_key, listeners };
+    let room = room::watch(&data, reserve_percent, Arc::clone(&metrics))
+        .map_err(|error| format!("the disk cannot be watched: {error}"))?;
     let to_ledger = ledger.clone();
     let (disk, disk_thread) = disk::start(
         place,
@@ -222,6 +226,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         faults.extend(joined(thread, "media").err());
     }
     faults.extend(joined(disk_thread, "disk").err());
+    drop(room);
     faults.extend(joined(salvaging.stop(), "salvage").err());
     drop(ledger);
     faults.extend(joined(ledger_thread, "ledger").err());

@@ -43,6 +43,7 @@ pub(super) struct Setup {
     pub(super) emergency: Vec<String>,
     pub(super) metrics_listen: SocketAddr,
     pub(super) data: PathBuf,
+    pub(super) reserve_percent: Option<u64>,
     pub(super) media: [IpAddr; 2],
     pub(super) ports: RangeInclusive<u16>,
     pub(super) threads: usize,
@@ -106,6 +107,7 @@ impl Setup {
             dns: settings.dns.clone(),
             metrics_listen: settings.metrics,
             data: settings.data.clone(),
+            reserve_percent: settings.reserve_percent,
             media: settings.media.addresses,
             ports: settings.media.ports.clone(),
             threads,
@@ -216,7 +218,7 @@ fn policy(policy: &config::Policy) -> Result<Policy, Trouble> {
     };
     let name: Arc<str> = policy.name.as_str().into();
     let Some(terms) = &policy.terms else {
-        return Ok(Policy { selector, name, terms: None, clips: Vec::new(), codecs: Codecs::AsOffered });
+        return Ok(Policy { selector, name, terms: None, clips: Vec::new(), codecs: Codecs::AsOffered, mandatory: None });
     };
     let mut clips = match terms.announcement() {
         Some(path) => announcements::clips(path, &terms.language).map_err(Trouble::from)?,
@@ -225,7 +227,7 @@ fn policy(policy: &config::Policy) -> Result<Policy, Trouble> {
     for (coding, payloads) in &terms.payloads {
         clips.push(announcements::ready(payloads, coding, &terms.language).map_err(Trouble::from)?);
     }
-    let codecs = terms.codecs;
+    let (codecs, mandatory) = (terms.codecs, terms.mandatory);
     let terms = Terms {
         policy: Arc::clone(&name),
         policy_hash: policy.sha256(),
@@ -247,7 +249,7 @@ fn policy(policy: &config::Policy) -> Result<Policy, Trouble> {
         },
         longest_pause: terms.longest_pause,
     };
-    Ok(Policy { selector, name, terms: Some(terms), clips, codecs })
+    Ok(Policy { selector, name, terms: Some(terms), clips, codecs, mandatory })
 }
 
 const UNUSED_KEY: Digit = match Digit::from_event(0) {

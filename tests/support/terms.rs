@@ -52,5 +52,6 @@ pub(crate) fn for_all(terms: Terms) -> Vec<Arc<Policy>> {
         terms: Some(terms),
         clips,
         codecs: Codecs::AsOffered,
+        mandatory: None,
     })]
 }

@@ -88,6 +88,8 @@ pub(super) struct Call {
     /// The dialog and line that are, or were, recorded.
     recorded: Option<(usize, usize)>,
     was_granted: bool,
+    /// When the call is ended, since it must be recorded and is not any more.
+    unlawful_at: Option<Moment>,
     /// When an answered call without its ACK is given up (RFC 3261 §13.3.1.4: 64·T1).
     unacknowledged_at: Option<Moment>,
     timer: SessionTimer,
@@ -216,6 +218,7 @@ impl Call {
             is_withdrawn: false,
             recorded: None,
             was_granted: false,
+            unlawful_at: None,
             unacknowledged_at: None,
             timer: SessionTimer::default(),
             asserted: [None, None],
@@ -404,6 +407,10 @@ impl Call {
             });
             return self.settle(if is_secure { Reason::MediaEncrypted } else { Reason::NoAudio }, None, desk);
         }
+        if desk.vault_is_shut {
+            // Nobody is told of a recording that there will not be.
+            return self.is_unrecordable(desk, now);
+        }
         let facts = Facts {
             call: self.id,
             recording: self.recording,
@@ -523,12 +530,23 @@ impl Call {
 
     pub(super) fn deadline(&self) -> Option<Moment> {
         let asked = self.consent.as_ref().and_then(Consent::deadline);
-        [asked, self.pause_ends, self.unacknowledged_at, self.timer.deadline()].into_iter().flatten().min()
+        let unlawful_at = self.unlawful_at.filter(|_| matches!(self.state, State::Up { .. }));
+        [asked, self.pause_ends, unlawful_at, self.unacknowledged_at, self.timer.deadline()].into_iter().flatten().min()
     }
 
     /// Returns whether the call was answered and never acknowledged: there is no call, and no BYE will come.
     pub(super) fn is_given_up(&self, now: Moment) -> bool {
         self.unacknowledged_at.is_some_and(|at| at <= now)
+    }
+
+    /// Returns whether no call of its kind may be without its recording. One for help may.
+    pub(super) fn is_mandatory(&self) -> bool {
+        !self.is_emergency && self.policy.as_ref().is_some_and(|policy| policy.mandatory.is_some())
+    }
+
+    /// Returns whether the call must be recorded, and was not for as long as it may go on so.
+    pub(super) fn may_not_go_on(&self, now: Moment) -> bool {
+        self.unlawful_at.is_some_and(|at| at <= now) && matches!(self.state, State::Up { .. })
     }
 
     /// Returns whether this is the dialog that both parties are in.
@@ -713,12 +731,20 @@ impl Call {
     }
 
     /// The vault cannot record this call, or not any longer.
-    pub(super) fn vault_failed(&mut self, left_a_file: bool, desk: &mut Desk) {
+    pub(super) fn vault_failed(&mut self, left_a_file: bool, desk: &mut Desk, now: Moment) {
         self.was_granted &= left_a_file;
         if self.is_recording {
             self.end_recording(EndReason::CallFailed, desk);
         }
+        self.is_unrecordable(desk, now);
+    }
+
+    /// The call goes on without a recording, and where that may not be, for a while.
+    fn is_unrecordable(&mut self, desk: &mut Desk, now: Moment) {
         self.settle(Reason::VaultUnavailable, None, desk);
+        if self.is_mandatory() && self.reason == Reason::VaultUnavailable {
+            self.unlawful_at = self.policy.as_ref().and_then(|policy| policy.mandatory).map(|grace| now + grace);
+        }
     }
 
     /// No media comes for the call, which is to be ended.

@@ -76,7 +76,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 11] = [
     ),
     ("media", &["address", "pbx_address", "trunk_address", "ports", "threads", "io", "dscp", "dead_after_s", "when_dead"]),
     ("metrics", &["listen"]),
-    ("data", &["directory"]),
+    ("data", &["directory", "reserve_percent"]),
     ("keys", &["node"]),
     ("recipient", &["name", "purposes", "public_key", "from", "until"]),
     ("policy", &policies::SETTINGS),
@@ -122,7 +122,9 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
     let media = single(document, "media", "address = \"192.0.2.1\" and ports = \"20000-60000\"", notes)
         .map(|section| media(&section, notes));
     let metrics = optional(document, "metrics", notes).map_or(Some(METRICS), |section| metrics(&section, notes));
-    let data = single(document, "data", "directory = \"/var/lib/mitschnitt\"", notes)
+    let data = single(document, "data", "directory = \"/var/lib/mitschnitt\"", notes);
+    let reserve = data.as_ref().and_then(|section| section.number("reserve_percent", 1..=50, "of percent", notes));
+    let data = data
         .and_then(|section| section.required("directory", "\"/var/lib/mitschnitt\"", notes))
         .map(|found| PathBuf::from(found.value));
     let node_key = node_key(document, data.as_ref(), notes);
@@ -157,6 +159,7 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
             media: Media { addresses: addresses?, ports: ports?.value, threads: threads?, io: io?, dscp: dscp?, dead: dead? },
             metrics: metrics?,
             data: data.clone()?,
+            reserve_percent: reserve.map(|found| found.value),
             node_key: node_key.clone()?,
             recipients: recipients.into_iter().map(|found| found.value).collect(),
             policies: policies.into_iter().map(|found| found.value).collect(),

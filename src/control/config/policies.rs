@@ -16,7 +16,7 @@ use crate::limits;
 use crate::time::Wall;
 
 /// The settings of a policy.
-pub(super) const SETTINGS: [&str; 17] = [
+pub(super) const SETTINGS: [&str; 19] = [
     "name",
     "trunk",
     "direction",
@@ -34,6 +34,8 @@ pub(super) const SETTINGS: [&str; 17] = [
     "codecs",
     "without_consent",
     "longest_pause_s",
+    "recording",
+    "mandatory_grace_s",
 ];
 
 /// What may be said of consent.
@@ -159,6 +161,7 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
     let without_consent = section.word("without_consent", &ways, notes).map_or(WithoutConsent::GoOn, |found| found.value);
     let longest_pause =
         section.number("longest_pause_s", 1..=86_400, "of seconds", notes).map_or(LONGEST_PAUSE_S, |found| found.value);
+    let mandatory = mandatory(section, notes);
     Some(PolicyTerms {
         purpose: purpose?.value,
         legal_basis: legal_basis?.value,
@@ -176,8 +179,25 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
         codecs,
         without_consent,
         longest_pause: Duration::from_secs(longest_pause),
+        mandatory,
     })
 }
+
+/// Returns how long a call goes on whose recording fails, where no call may be without one.
+fn mandatory(section: &Section<'_>, notes: &mut Notes) -> Option<Duration> {
+    let words = [("best-effort", false), ("mandatory", true)];
+    let is_mandatory = section.word("recording", &words, notes).is_some_and(|found| found.value);
+    let grace = section.number("mandatory_grace_s", 0..=3600, "of seconds", notes);
+    if let (false, Some(grace)) = (is_mandatory, &grace) {
+        let what =
+            format!("`mandatory_grace_s` of {} means nothing: its calls go on whatever becomes of the recording", section.name);
+        notes.error(grace.line, what, "write recording = \"mandatory\", or leave it out");
+    }
+    is_mandatory.then(|| Duration::from_secs(grace.map_or(MANDATORY_GRACE_S, |found| found.value)))
+}
+
+/// How long a call goes on whose recording fails, where nothing is said: long enough to say good-bye.
+const MANDATORY_GRACE_S: u64 = 30;
 
 /// The longest pause where nothing is said.
 const LONGEST_PAUSE_S: u64 = 120;

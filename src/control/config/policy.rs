@@ -56,6 +56,8 @@ pub struct PolicyTerms {
     pub without_consent: WithoutConsent,
     /// The longest pause.
     pub longest_pause: Duration,
+    /// Where no call may be without its recording: how long one goes on whose recording fails, before it is ended.
+    pub mandatory: Option<Duration>,
 }
 
 impl PolicyTerms {
@@ -165,6 +167,11 @@ impl Policy {
         line("codecs", terms.codecs.as_str());
         line("without_consent", terms.without_consent.as_str());
         line("longest_pause_s", &terms.longest_pause.as_secs().to_string());
+        // Said where it is so, so that the version of a policy of before is the one it had.
+        if let Some(grace) = terms.mandatory {
+            line("recording", "mandatory");
+            line("mandatory_grace_s", &grace.as_secs().to_string());
+        }
         text
     }
 

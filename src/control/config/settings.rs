@@ -30,6 +30,8 @@ pub struct Settings {
     pub metrics: SocketAddr,
     /// The data directory.
     pub data: PathBuf,
+    /// How much of its disk new recordings leave free; nothing said: 5 percent, and no more than 2 GiB.
+    pub reserve_percent: Option<u64>,
     /// The node's signing key: its private half.
     pub node_key: NodeKeyFile,
     /// Who may listen.

@@ -208,6 +208,7 @@ fn policies(pace: Pace) -> Vec<Arc<Policy>> {
                 terms: terms.clone(),
                 clips: clips.clone(),
                 codecs: Codecs::AsOffered,
+                mandatory: None,
             }));
         }
     }

@@ -1,0 +1,170 @@
+//! Whether the vault has room and works: watched once a second by a thread of its own, which a disk that hangs may keep waiting.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use crate::node::disk::Place;
+use crate::node::metrics::Metrics;
+
+/// The thread; it ends once this is dropped, and is not waited for: a disk that hangs may hold it.
+pub(super) struct Room {
+    _ends: mpsc::Sender<()>,
+}
+
+/// How often is looked.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// No answer for so long: the vault is shut, for a disk that hangs takes no recording either. Longer than any sync that is only slow.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is kept free where the operator says nothing: 5 percent of the disk, and no more than this.
+const RESERVE_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+
+/// What is kept free where the operator says nothing.
+const RESERVE_PERCENT: u64 = 5;
+
+/// Above the reserve so much must be free, as a part of it, before recordings begin again: it does not go to and fro with each of them.
+const AGAIN: u64 = 5;
+
+/// Watches the data directory's disk, and says in the metrics what it finds: signalling looks at them once a second.
+///
+/// # Errors
+/// There are no threads to be had.
+pub(super) fn watch(data: &Path, reserve_percent: Option<u64>, metrics: Arc<Metrics>) -> io::Result<Room> {
+    let folders = [Place::recordings(data), Place::keys(data)];
+    let (ends, end) = mpsc::channel();
+    let (answers, answered) = mpsc::channel();
+    let measures = Arc::clone(&metrics);
+    // Who looks, and who minds how long that takes.
+    std::thread::Builder::new().name("room".into()).spawn(move || {
+        while end.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+            let found = look(&folders, reserve_percent, measures.vault_failing.get() != 0);
+            if answers.send(found).is_err() {
+                break;
+            }
+        }
+    })?;
+    std::thread::Builder::new().name("room-clock".into()).spawn(move || {
+        let mut was_shut = false;
+        loop {
+            let found = match answered.recv_timeout(PATIENCE) {
+                Ok(found) => found,
+                Err(RecvTimeoutError::Timeout) => Err(io::Error::from(io::ErrorKind::TimedOut)),
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            was_shut = tell(found, was_shut, &metrics);
+        }
+    })?;
+    Ok(Room { _ends: ends })
+}
+
+/// What is found of the disk.
+struct Found {
+    free: u64,
+    reserve: u64,
+}
+
+/// Looks at the disks of both folders; the one with less room counts. While something fails, a file is written, synced and removed again, for
+/// without recordings nothing else would show that it works again.
+fn look(folders: &[PathBuf], reserve_percent: Option<u64>, is_failing: bool) -> io::Result<Found> {
+    let mut least: Option<Found> = None;
+    for folder in folders {
+        let disk = rustix::fs::statvfs(folder)?;
+        let [free, all] = [disk.f_bavail, disk.f_blocks].map(|blocks| blocks.saturating_mul(disk.f_frsize));
+        let percent = |percent| all / 100 * percent;
+        let reserve = reserve_percent.map_or_else(|| percent(RESERVE_PERCENT).min(RESERVE_BYTES), percent);
+        let found = Found { free, reserve };
+        if least.as_ref().is_none_or(|least| found.room() < least.room()) {
+            least = Some(found);
+        }
+        if is_failing {
+            probe(folder)?;
+        }
+    }
+    least.ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+impl Found {
+    const fn room(&self) -> u64 {
+        self.free.saturating_sub(self.reserve)
+    }
+
+    /// Returns whether no recording may begin: from the reserve on, and until there is somewhat more than that again.
+    const fn is_full(&self, was_shut: bool) -> bool {
+        self.room() == 0 || (was_shut && self.room() < self.reserve / AGAIN)
+    }
+}
+
+fn probe(folder: &Path) -> io::Result<()> {
+    let path = folder.join(".probe");
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+    file.write_all(&[0; 4096])?;
+    file.sync_all()?;
+    fs::remove_file(&path)
+}
+
+/// Says in metrics and log what was found, and returns whether the vault is shut.
+fn tell(found: io::Result<Found>, was_shut: bool, metrics: &Metrics) -> bool {
+    let is_shut = match &found {
+        Ok(found) => {
+            metrics.vault_free.set(i64::try_from(found.free).unwrap_or(i64::MAX));
+            metrics.vault_failing.set(0);
+            found.is_full(was_shut)
+        }
+        Err(_) => true,
+    };
+    metrics.vault_shut.set(is_shut.into());
+    match (was_shut, is_shut, found) {
+        (false, true, Ok(Found { free, reserve })) => tracing::error!(free, reserve, "vault_is_full"),
+        (false, true, Err(error)) => tracing::error!(%error, "vault_does_not_work"),
+        (true, false, _) => tracing::warn!("vault_takes_recordings_again"),
+        (false | true, _, _) => {}
+    }
+    is_shut
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn from_the_reserve_on_it_is_full_until_there_is_a_fifth_more() {
+        let found = |free| Found { free, reserve: 100 };
+
+        assert_eq!([99, 100, 101, 119, 120].map(|free| found(free).is_full(false)), [true, true, false, false, false]);
+        assert_eq!([99, 100, 101, 119, 120].map(|free| found(free).is_full(true)), [true, true, true, true, false]);
+    }
+
+    #[test]
+    fn what_fails_shuts_it_and_what_works_opens_it_again() {
+        let metrics = Metrics::new();
+        metrics.vault_failing.set(1);
+
+        assert!(tell(Err(io::Error::other("EIO")), false, &metrics));
+        assert_eq!((metrics.vault_shut.get(), metrics.vault_failing.get()), (1, 1));
+        assert!(tell(Ok(Found { free: 110, reserve: 100 }), true, &metrics), "it works, and is nearly full");
+        assert_eq!((metrics.vault_shut.get(), metrics.vault_failing.get()), (1, 0));
+        assert!(!tell(Ok(Found { free: 200, reserve: 100 }), true, &metrics));
+        assert_eq!((metrics.vault_shut.get(), metrics.vault_free.get()), (0, 200));
+    }
+
+    #[test]
+    fn a_folder_that_is_gone_or_cannot_be_written_to_fails() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().to_path_buf();
+
+        let works = look(std::slice::from_ref(&folder), Some(1), true).unwrap();
+        assert!(works.free > 0 && works.reserve > 0);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "nothing of the probe is left");
+        assert!(look(&[folder.join("gone")], Some(1), false).is_err());
+        fs::create_dir(folder.join(".probe")).unwrap();
+        assert!(look(std::slice::from_ref(&folder), Some(1), true).is_err());
+        assert!(look(&[folder], Some(1), false).is_ok(), "it is only looked at where something has failed");
+    }
+}
