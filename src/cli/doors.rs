@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use clap::Parser as _;
 
-use crate::catalogue::{Heard, Opening, Store, StoreError};
+use crate::catalogue::{Deed, Heard, Opening, Store, StoreError};
 use crate::cli::exit::{Exit, Stop};
+use crate::cli::opened::Asked;
 use crate::cli::term::{Colour, Stream, Term};
 use crate::cli::words::{Calls, Keys, Recordings, Trunks, Verb, Words};
 use crate::cli::{calls, check, deed, demo, drain, erase, export, keys, list, rewrap, run, show, trunks, verify};
@@ -116,7 +117,8 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
             verify::verify(&site.config, &verify::Wanted { which, key, node, json: form.json }, doors, term)
         }
         Verb::Recordings(Recordings::Export { id, key, purpose, format, out, node, site, form }) => {
-            let wanted = export::Wanted { id, key, purpose, format, out, node, json: form.json };
+            let asked = Asked { id, deed: Deed::Export, key, purpose, node };
+            let wanted = export::Wanted { asked, format, out, json: form.json };
             export::export(&site.config, &wanted, doors, term)
         }
         Verb::Recordings(Recordings::Erase { id, reason, yes, site, form }) => {

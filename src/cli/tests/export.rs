@@ -160,6 +160,21 @@ fn an_export_that_cannot_be_begun_is_logged_too() {
 }
 
 #[test]
+fn an_export_that_fails_leaves_nothing_behind() {
+    let site = Site::with_recordings();
+    let before = site.names();
+    for (format, out) in [("wav", "HOME/one.wav"), ("pcapng", "HOME/one.pcapng"), ("payload", "HOME/one")] {
+        let mut words = site.export("quality", "one.wav");
+        (words[4], words[8], words[10]) = ("HOME/stranger.pem", format, out);
+
+        let refused = site.run(&words);
+
+        assert_eq!(refused.exit, Exit::Refused, "{}", refused.err);
+        assert_eq!(site.names(), before);
+    }
+}
+
+#[test]
 fn no_file_is_overwritten() {
     let site = Site::with_recordings();
     fs::write(site.home().join("one.wav"), "mine").unwrap();

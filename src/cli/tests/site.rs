@@ -125,6 +125,14 @@ impl Site {
         self.home.path().to_owned()
     }
 
+    /// What lies in its folder, hidden or not.
+    pub(super) fn names(&self) -> Vec<String> {
+        let names = fs::read_dir(self.home()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    }
+
     pub(super) fn config(&self) -> PathBuf {
         self.home().join("site.toml")
     }
