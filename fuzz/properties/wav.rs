@@ -5,7 +5,7 @@ use std::io::Cursor;
 use mitschnitt::codec::Codec;
 use mitschnitt::sound::encode_wav;
 use mitschnitt::sound::resample::to_i16;
-use mitschnitt::sound::wav::{StereoWriter, read};
+use mitschnitt::sound::wav::{WavWriter, read};
 
 /// Checks all properties with one file.
 pub(crate) fn check(data: &[u8]) {
@@ -47,13 +47,14 @@ fn check_encoded(data: &[u8], frames: usize, rate: u32) {
 
 fn check_written(samples: &[f32], rate: u32) {
     let samples = to_i16(samples);
-    let mut writer = StereoWriter::begin(Cursor::new(Vec::new()), rate).expect("memory takes everything");
-    writer.write(&samples, &[]).expect("memory takes everything");
+    let mut writer = WavWriter::begin(Cursor::new(Vec::new()), rate, 2).expect("memory takes everything");
+    let both: Vec<i16> = samples.iter().flat_map(|&left| [left, 0]).collect();
+    writer.write(&both).expect("memory takes everything");
     let file = writer.finish().expect("memory takes everything").into_inner();
 
     let again = read(&file).expect("what is written is read");
 
     assert_eq!((again.rate(), again.channels()), (rate, 2));
-    let both: Vec<_> = samples.iter().flat_map(|&left| [f32::from(left) / 32_768.0, 0.0]).collect();
+    let both: Vec<_> = both.into_iter().map(|sample| f32::from(sample) / 32_768.0).collect();
     assert_eq!(again.samples(), both);
 }

@@ -15,6 +15,7 @@ use crate::cli::term::{Colour, Stream, Term};
 use crate::cli::words::{Calls, Keys, Recordings, Trunks, Verb, Words};
 use crate::cli::{calls, check, deed, demo, drain, erase, export, keys, list, rewrap, run, show, trunks, verify};
 use crate::control::{Settings, Trouble};
+use crate::export::Channels;
 
 /// What the command line needs of rooms that it does not know, given by `main.rs`.
 pub struct Doors<'d> {
@@ -116,9 +117,10 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
             let which = if all { verify::Which::All } else { verify::Which::These(ids) };
             verify::verify(&site.config, &verify::Wanted { which, key, node, json: form.json }, doors, term)
         }
-        Verb::Recordings(Recordings::Export { id, key, purpose, format, out, node, site, form }) => {
+        Verb::Recordings(Recordings::Export { id, key, purpose, format, mono, out, node, site, form }) => {
             let asked = Asked { id, deed: Deed::Export, key, purpose, node };
-            let wanted = export::Wanted { asked, format, out, json: form.json };
+            let channels = if mono { Channels::Mono } else { Channels::Stereo };
+            let wanted = export::Wanted { asked, format, channels, out, json: form.json };
             export::export(&site.config, &wanted, doors, term)
         }
         Verb::Recordings(Recordings::Erase { id, reason, yes, site, form }) => {

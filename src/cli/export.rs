@@ -11,19 +11,30 @@ use crate::cli::output::{self, Output};
 use crate::cli::term::Term;
 use crate::cli::verify::{Word, unopened};
 use crate::cli::words::Format;
-use crate::export::{self, ExportError, Origin, PayloadFiles, Survey};
+use crate::control::Trouble;
+use crate::export::{self, Channels, ExportError, Origin, PayloadFiles, Survey};
 use crate::vault::OpenError;
 
 /// What is wanted.
 pub(super) struct Wanted {
     pub(super) asked: Asked,
     pub(super) format: Format,
+    pub(super) channels: Channels,
     pub(super) out: PathBuf,
     pub(super) json: bool,
 }
 
 /// Exports a recording.
 pub(super) fn export(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
+    if wanted.channels == Channels::Mono && !wanted.format.is_sound() {
+        return Err(Stop::Trouble(
+            Exit::Usage,
+            Trouble::new(
+                "only sound can be mixed to mono",
+                "packets and payloads are handed over as they came, each party's apart",
+            ),
+        ));
+    }
     let ready = || if wanted.out.symlink_metadata().is_ok() { Err(output::is_there(&wanted.out)) } else { Ok(()) };
     let (made, word) = opened(config, &wanted.asked, doors, term, ready, |opened| make(opened, wanted))?;
     say(config, wanted, &made, term)?;
@@ -48,7 +59,7 @@ fn write_sound(opened: &Opened<'_>, wanted: &Wanted, survey: &Survey) -> Result<
     let output = Output::create(&wanted.out)?;
     let mut input = opened.records("exporting")?;
     let mut out = BufWriter::with_capacity(256 * 1024, output.file());
-    let exported = export::wav(survey, input.by_ref(), &mut out, &mut |_| ()).map_err(|error| failed(wanted, &error))?;
+    let exported = export::wav(survey, wanted.channels, input.by_ref(), &mut out).map_err(|error| failed(wanted, &error))?;
     out.flush().map_err(|error| disk(wanted, &error))?;
     drop(out);
     let files = vec![(wanted.out.clone(), output.hash()?)];

@@ -10,7 +10,7 @@ use crate::cli::list::length;
 use crate::cli::table::pairs;
 use crate::cli::term::Term;
 use crate::cli::words::Format;
-use crate::export::{Exported, HandedOver, LegExport};
+use crate::export::{Channels, Exported, HandedOver, LegExport};
 use crate::vault::Cut;
 
 /// What came of an export.
@@ -100,6 +100,7 @@ fn say_sound(config: &Path, wanted: &Wanted, made: &Made, exported: &Exported, t
             "file": out,
             "sha256": sha256,
             "torn": made.torn.is_some(),
+            "channels": wanted.channels.count(),
             "rate": exported.rate,
             "frames": exported.frames,
             "duration_s": exported.duration.as_secs_f64(),
@@ -118,10 +119,14 @@ fn say_sound(config: &Path, wanted: &Wanted, made: &Made, exported: &Exported, t
             leg.silence.as_secs_f64()
         )
     };
+    let [channels, left, right] = match wanted.channels {
+        Channels::Stereo => ["stereo", "left", "right"],
+        Channels::Mono => ["mono, the mean of both", "from", "from"],
+    };
     let mut lines = vec![
-        ("sound", format!("{}, {} Hz, stereo", length(exported.duration), exported.rate)),
-        ("left", format!("PBX: {}", side(&exported.pbx))),
-        ("right", format!("trunk: {}", side(&exported.trunk))),
+        ("sound", format!("{}, {} Hz, {channels}", length(exported.duration), exported.rate)),
+        (left, format!("PBX: {}", side(&exported.pbx))),
+        (right, format!("trunk: {}", side(&exported.trunk))),
     ];
     lines.extend(exported.undecoded.iter().map(|undecoded| {
         ("silent", format!("{} packets of the {} side: {} is not decoded here", undecoded.packets, undecoded.leg, undecoded.name))

@@ -246,6 +246,9 @@ pub(super) enum Recordings {
         /// The file's format
         #[arg(long, value_enum, default_value_t = Format::Wav)]
         format: Format,
+        /// Mix both sides into one channel, each at half its loudness, so that nothing is clipped
+        #[arg(long)]
+        mono: bool,
         /// The file, for `payload` the folder; never overwritten
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
@@ -320,12 +323,22 @@ pub(super) struct Numbers {
 /// The format of an export.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Format {
-    /// Sound: stereo, 16 bits, 8, 16 or 48 kHz
+    /// Sound: 16 bits, 8, 16 or 48 kHz
     Wav,
     /// A network capture: the RTP packets as they came
     Pcapng,
     /// A folder: the payloads of each party in a file, and an index
     Payload,
+}
+
+impl Format {
+    /// Returns whether the recording is decoded for it.
+    pub(super) const fn is_sound(self) -> bool {
+        match self {
+            Self::Wav => true,
+            Self::Pcapng | Self::Payload => false,
+        }
+    }
 }
 
 /// A mean opinion score, in hundredths.

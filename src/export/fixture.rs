@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io::Cursor;
 use std::time::Duration;
 
-use crate::export::{self, Exported};
+use crate::export::{self, Channels, Exported};
 use crate::ids::Leg;
 use crate::vault::Record;
 use crate::wire::rtp::Header;
@@ -76,7 +76,7 @@ pub(super) fn hear(records: Vec<Record>) -> Heard {
     let reading = || records.iter().cloned().map(Ok::<_, Infallible>);
     let survey = export::survey(reading()).unwrap();
     let mut file = Cursor::new(Vec::new());
-    let exported = export::wav(&survey, reading(), &mut file, &mut |_| ()).unwrap();
+    let exported = export::wav(&survey, Channels::Stereo, reading(), &mut file).unwrap();
     let bytes = file.into_inner();
     let (frames, _) = bytes[44..].as_chunks::<4>();
     let side = |low, high| frames.iter().map(|frame| i16::from_le_bytes([frame[low], frame[high]])).collect();

@@ -1,4 +1,4 @@
-//! A recording made audible: the packets of both legs, decoded, on one timeline, as a stereo WAV file; or handed over as they came, to
+//! A recording made audible: the packets of both legs, decoded, on one timeline, as a sound file; or handed over as they came, to
 //! those who decode what is not decoded here.
 //!
 //! ```text
@@ -16,6 +16,7 @@ mod coding;
 mod handed;
 mod payload;
 mod pcapng;
+mod sound;
 mod stream;
 mod timeline;
 mod wav;
@@ -27,4 +28,5 @@ mod fixture;
 pub use handed::HandedOver;
 pub use payload::{PayloadFiles, payloads};
 pub use pcapng::{Origin, pcapng};
-pub use wav::{ExportError, Exported, LegExport, Survey, Undecoded, survey, wav};
+pub use sound::{Channels, ExportError, Exported, LegExport, Survey, Undecoded, survey};
+pub use wav::wav;

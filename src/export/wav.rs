@@ -1,484 +1,60 @@
-//! From the records of a recording to a WAV file, in two readings: the first finds out what the file must be, the second writes it.
+//! A recording's sound as a WAV file of 16 bits, which everything plays.
 
-use std::fmt;
 use std::io::{self, Seek, Write};
-use std::time::Duration;
 
-use crate::export::coding::{Coding, Codings};
-use crate::export::stream::{MS, Tick};
-use crate::export::timeline::{Rate, Tally, Timeline};
-use crate::ids::Leg;
-use crate::sound::wav::StereoWriter;
+use crate::export::sound::{self, Channels, Ear, ExportError, Exported, Survey};
+use crate::sound::wav::WavWriter;
 use crate::vault::Record;
-use crate::wire::rtp::{self, Rtp};
 
-/// Sound that is written at once: a second.
-const PIECE: Tick = 1000 * MS;
-
-/// What a first reading of a recording says about the file to be written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Survey {
-    rate: Rate,
-    /// When the recording ended; of a torn one, when its last packet came.
-    pub duration: Duration,
-    /// RTP packets in it.
-    pub packets: u64,
-}
-
-impl Survey {
-    /// Returns the sampling rate of the file: 8,000, 16,000 or 48,000 Hz, the lowest that its widest sound needs.
-    #[must_use]
-    pub const fn rate(&self) -> u32 {
-        self.rate.hz()
-    }
-}
-
-/// Reads a recording for what [`wav()`] must know before it begins.
+/// Writes a recording as WAV of 16 bits, from the recording's beginning to its end.
 ///
-/// # Errors
-/// What the reader of the recording says.
-pub fn survey<P: AsRef<[u8]>, E>(records: impl IntoIterator<Item = Result<Record<P>, E>>) -> Result<Survey, E> {
-    let mut codings = [Codings::new(), Codings::new()];
-    let mut survey = Survey { rate: Rate::Narrow, duration: Duration::ZERO, packets: 0 };
-    for record in records {
-        match record? {
-            Record::Format(format) => of(&mut codings, format.leg).learn(&format),
-            Record::Rtp { leg, came, packet } => {
-                survey.packets += 1;
-                survey.duration = survey.duration.max(came);
-                survey.rate = survey.rate.max(rate(of(&mut codings, leg), packet.as_ref()));
-            }
-            Record::End(totals) => survey.duration = survey.duration.max(totals.ended),
-            Record::Evidence(_) | Record::Gap(_) | Record::Quality(_) | Record::Other { .. } => {}
-        }
-    }
-    Ok(survey)
-}
-
-/// Writes a recording as stereo WAV of 16 bits, the PBX side left and the trunk side right, from the recording's beginning to its end.
-///
-/// `records` are those that `survey` was made of, from the beginning again. `progress` is told now and then how much of
-/// [`Survey::duration`] is written. The same records give the same bytes.
+/// `records` are those that `survey` was made of, from the beginning again. The same records give the same bytes.
 ///
 /// # Errors
 /// What the reader of the recording or the disk says; what was written by then is no whole file.
 pub fn wav<P: AsRef<[u8]>, E>(
     survey: &Survey,
+    channels: Channels,
     records: impl IntoIterator<Item = Result<Record<P>, E>>,
     out: impl Write + Seek,
-    progress: &mut dyn FnMut(Duration),
 ) -> Result<Exported, ExportError<E>> {
     let frames = survey.duration.as_secs().saturating_mul(u64::from(survey.rate()));
-    if frames > StereoWriter::<io::Empty>::MAX_FRAMES {
+    if frames > WavWriter::<io::Empty>::most_frames(channels.count()) {
         return Err(ExportError::TooLong { duration: survey.duration });
     }
-    let writer = StereoWriter::begin(out, survey.rate()).map_err(ExportError::Disk)?;
-    let mut export = Export { timeline: Timeline::new(survey.rate), writer, sound: [Vec::new(), Vec::new()], progress };
-    for record in records {
-        match record.map_err(ExportError::Recording)? {
-            Record::Format(format) => export.timeline.learn(&format),
-            Record::Rtp { leg, came, packet } => {
-                export.timeline.pass(tick(came));
-                export.write_until(export.timeline.settled()).map_err(ExportError::Disk)?;
-                export.timeline.take(leg, tick(came), packet.as_ref());
-            }
-            Record::Evidence(_) | Record::Gap(_) | Record::Quality(_) | Record::End(_) | Record::Other { .. } => {}
-        }
-    }
-    let end = export.timeline.finish().max(tick(survey.duration)).max(export.timeline.given());
-    export.write_until(end).map_err(ExportError::Disk)?;
-    export.finish(survey.rate(), end).map_err(ExportError::Disk)
+    let writer = WavWriter::begin(out, survey.rate(), channels.count()).map_err(ExportError::Disk)?;
+    let mut file = File { writer, channels, samples: Vec::new() };
+    let exported = sound::listen(survey, records, &mut file)?;
+    file.writer.finish().map_err(ExportError::Disk)?;
+    Ok(exported)
 }
 
 /// A file on its way.
-struct Export<'p, W> {
-    timeline: Timeline,
-    writer: StereoWriter<W>,
-    sound: [Vec<i16>; 2],
-    progress: &'p mut dyn FnMut(Duration),
+struct File<W> {
+    writer: WavWriter<W>,
+    channels: Channels,
+    samples: Vec<i16>,
 }
 
-impl<W: Write + Seek> Export<'_, W> {
-    /// Writes what there is, once there is a piece of it or, at the end, the rest.
-    fn write_until(&mut self, settled: Tick) -> io::Result<()> {
-        while self.timeline.given() + PIECE <= settled {
-            self.write_piece(self.timeline.given() + PIECE)?;
-        }
-        Ok(())
+impl<W: Write + Seek> Ear for File<W> {
+    fn hear(&mut self, pbx: &[i16], trunk: &[i16]) -> io::Result<()> {
+        self.channels.put(pbx, trunk, &mut self.samples);
+        self.writer.write(&self.samples)
     }
-
-    fn write_piece(&mut self, until: Tick) -> io::Result<()> {
-        self.timeline.give(until, &mut self.sound);
-        let [left, right] = &self.sound;
-        self.writer.write(left, right)?;
-        (self.progress)(span(until));
-        Ok(())
-    }
-
-    fn finish(mut self, rate: u32, end: Tick) -> io::Result<Exported> {
-        if self.timeline.given() < end {
-            self.write_piece(end)?;
-        }
-        let frames = self.writer.frames();
-        let [pbx, trunk] = self.timeline.tallies();
-        let undecoded = [(Leg::Pbx, pbx), (Leg::Trunk, trunk)]
-            .into_iter()
-            .flat_map(|(leg, tally)| {
-                tally.undecoded.iter().map(move |(name, &packets)| Undecoded { leg, name: name.clone(), packets })
-            })
-            .collect();
-        let exported = Exported {
-            rate,
-            frames,
-            duration: span(end),
-            pbx: LegExport::new(pbx, end),
-            trunk: LegExport::new(trunk, end),
-            undecoded,
-        };
-        self.writer.finish()?;
-        Ok(exported)
-    }
-}
-
-/// What a file that was written has in it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Exported {
-    /// Samples a second.
-    pub rate: u32,
-    /// Samples of each channel.
-    pub frames: u64,
-    /// How long it lasts.
-    pub duration: Duration,
-    /// The left channel.
-    pub pbx: LegExport,
-    /// The right channel.
-    pub trunk: LegExport,
-    /// What could not be decoded and is silence.
-    pub undecoded: Vec<Undecoded>,
-}
-
-/// What is in one channel.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct LegExport {
-    /// Packets of this leg in the recording.
-    pub packets: u64,
-    /// Those that gave no sound: they came twice, after more than two seconds, over full memory, are no RTP or nothing of their codec.
-    pub ignored: u64,
-    /// How much of the channel is decoded sound.
-    pub sounding: Duration,
-    /// How much of it the decoder made up for packets that are missing, of the codecs that do.
-    pub concealed: Duration,
-    /// How much of it is silence for want of packets.
-    pub silence: Duration,
-    /// Put in, since the sender's clock was slower than the recorder's.
-    pub stretched: Duration,
-    /// Taken out, since it was faster.
-    pub shortened: Duration,
-    /// How often a place was found by arrival: at the beginning of each stream, and where one's clock jumped.
-    pub anchors: u64,
-}
-
-impl LegExport {
-    fn new(tally: &Tally, end: Tick) -> Self {
-        Self {
-            packets: tally.packets,
-            ignored: tally.ignored,
-            sounding: tally.sounding.saturating_sub(tally.concealed),
-            concealed: tally.concealed,
-            silence: span(end).saturating_sub(tally.sounding),
-            stretched: tally.stretched,
-            shortened: tally.shortened,
-            anchors: tally.anchors,
-        }
-    }
-}
-
-/// Packets that are silence, since their coding is not decoded here.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Undecoded {
-    /// Whose.
-    pub leg: Leg,
-    /// Name and clock rate of the coding.
-    pub name: String,
-    /// How many.
-    pub packets: u64,
-}
-
-/// A recording could not be exported. `E` is what the reader of the recording says.
-#[derive(Debug)]
-pub enum ExportError<E> {
-    /// It could not be read to its end.
-    Recording(E),
-    /// The file could not be written.
-    Disk(io::Error),
-    /// It is longer than a WAV file can be.
-    TooLong {
-        /// How long it is.
-        duration: Duration,
-    },
-}
-
-impl<E> fmt::Display for ExportError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Recording(_) => f.write_str("read the recording"),
-            Self::Disk(_) => f.write_str("write the file"),
-            Self::TooLong { duration } => write!(f, "fit {} h of sound into a WAV file of 4 GiB", duration.as_secs() / 3600),
-        }
-    }
-}
-
-impl<E: std::error::Error + 'static> std::error::Error for ExportError<E> {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Recording(error) => Some(error),
-            Self::Disk(error) => Some(error),
-            Self::TooLong { .. } => None,
-        }
-    }
-}
-
-fn of(codings: &mut [Codings; 2], leg: Leg) -> &mut Codings {
-    let [pbx, trunk] = codings;
-    match leg {
-        Leg::Pbx => pbx,
-        Leg::Trunk => trunk,
-    }
-}
-
-/// The rate that a packet's sound needs.
-fn rate(codings: &Codings, packet: &[u8]) -> Rate {
-    let rtp = if rtp::is_rtcp(packet) { None } else { Rtp::parse(packet) };
-    match rtp.map(|rtp| codings.of_packet(&rtp).0) {
-        Some(Coding::Sound(codec)) => Rate::above(codec.sample_rate()),
-        Some(Coding::Silence | Coding::Redundant | Coding::Unknown(_)) | None => Rate::Narrow,
-    }
-}
-
-/// A tick is 125 µs.
-fn tick(since_beginning: Duration) -> Tick {
-    /// 34 years: on a clock of 48 kHz still far from the end of the numbers.
-    const LAST: Tick = Tick::MAX >> 20;
-    Tick::try_from(since_beginning.as_micros() / 125).unwrap_or(LAST).min(LAST)
-}
-
-fn span(ticks: Tick) -> Duration {
-    Duration::from_micros(u64::try_from(ticks).unwrap_or(0).saturating_mul(125))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "a test may panic")]
 mod tests {
     use std::convert::Infallible;
+    use std::fmt;
     use std::io::Cursor;
 
     use super::*;
-    use crate::codec::Codec;
-    use crate::export::fixture::{FRAME, Sent, assert_same, hear, phone, records, trimmed, voice};
-    use crate::sound::{Encoded, MELODY_RATE, Voice, encode_wav, g711, g722, melody};
-    use crate::vault::Format;
-    use crate::wire::rtp::Header;
-
-    #[test]
-    fn both_sides_come_out_sample_for_sample_where_they_came() {
-        let (left, right) = (voice(1, 100), voice(2, 60));
-        let sent = [phone(Leg::Pbx, 125, &left), phone(Leg::Trunk, 500_000, &right)].concat();
-
-        let heard = hear(records(sent));
-
-        for (side, before, sound) in [(&heard.pbx, 1, &left), (&heard.trunk, 4000, &right)] {
-            assert_eq!(trimmed(side).0, before);
-            assert_same(trimmed(side).1, &decoded(sound), "a side");
-        }
-        assert_eq!((heard.exported.rate, heard.exported.frames), (8000, 16_001));
-        let LegExport { packets, ignored, sounding, concealed, silence, stretched, shortened, anchors } = heard.exported.trunk;
-        assert_eq!((packets, ignored, concealed, anchors), (60, 0, Duration::ZERO, 1));
-        assert_eq!((sounding, silence), (Duration::from_millis(1200), Duration::from_micros(800_125)));
-        assert_eq!((stretched, shortened), (Duration::ZERO, Duration::ZERO));
-    }
-
-    #[test]
-    fn g722_makes_the_file_wide_and_g711_beside_it_keeps_its_samples() {
-        let left = voice(1, 50);
-        let song: Vec<i16> = (0..16_000).map(|at| melody(Voice::High, at)).collect();
-        let mut right = Vec::new();
-        g722::Encoder::new().encode(&song, &mut right);
-        let mut trunk = phone(Leg::Trunk, 0, &right);
-        trunk.iter_mut().for_each(|packet| packet.header.payload_type = 9);
-
-        let heard = hear(records([phone(Leg::Pbx, 100_000, &left), trunk].concat()));
-
-        let mut expected = Vec::new();
-        g722::Decoder::new().decode(&right, &mut expected);
-        assert_eq!(heard.exported.rate, 16_000);
-        assert_same(&heard.trunk[..16_000], &expected, "the sound");
-        let kept: Vec<i16> = heard.pbx.iter().copied().step_by(2).skip(800).take(8000).collect();
-        assert_same(&kept, &decoded(&left), "every other sample");
-    }
-
-    #[test]
-    fn linear_samples_keep_their_places_and_values_in_a_file_of_48_khz() {
-        let format = |payload_type, clock, channels| {
-            let (leg, since, name) = (Leg::Trunk, Duration::ZERO, "L16".to_owned());
-            Record::Format(Format { leg, since, payload_type, clock, channels, name })
-        };
-        for (clock, channels, step) in [(48_000_u32, 1_u8, 960_u32), (48_000, 2, 960), (44_100, 2, 441), (16_000, 1, 320)] {
-            let song: Vec<i16> = (0..clock).map(|at| (i32::from(at as u16).rem_euclid(200) * 50 - 5000) as i16).collect();
-            let mut trunk = phone(Leg::Trunk, 0, &vec![0; 160 * (clock / step) as usize]);
-            for ((packet, sound), index) in trunk.iter_mut().zip(song.chunks(step as usize)).zip(0_u32..) {
-                packet.header.payload_type = 96;
-                packet.header.timestamp = 0xffff_0000_u32.wrapping_add(index * step);
-                packet.came = u64::from(index * step) * 1_000_000 / u64::from(clock);
-                packet.payload = sound.iter().flat_map(|s| s.to_be_bytes().repeat(usize::from(channels))).collect();
-            }
-            let mut records = records([phone(Leg::Pbx, 100_000, &voice(1, 20)), trunk].concat());
-            records.insert(0, format(96, clock, channels));
-
-            let heard = hear(records);
-
-            let rate = heard.exported.rate;
-            assert_eq!(rate, if clock == 16_000 { 16_000 } else { 48_000 });
-            assert_eq!(heard.exported.trunk.silence, Duration::ZERO, "{clock}");
-            assert_eq!(heard.exported.trunk.anchors, 1);
-            let whole = |rate: u32| (0..song.len()).step_by((clock / rate) as usize).map(|at| song[at]).collect::<Vec<_>>();
-            if clock == rate {
-                assert_same(&heard.trunk[..song.len()], &song, "the sound");
-            } else {
-                // 44,100 and 48,000 meet every 147 and 160 samples.
-                let met: Vec<i16> = heard.trunk.iter().copied().step_by(160).take(300).collect();
-                assert_same(&met, &whole(300)[..300], "where both rates meet");
-            }
-            let kept: Vec<i16> = heard.pbx.iter().copied().step_by(rate as usize / 8000).skip(800).take(3200).collect();
-            assert_same(&kept, &decoded(&voice(1, 20)), "the other side");
-        }
-    }
-
-    #[test]
-    fn opus_is_decoded_at_its_own_rate_and_what_was_lost_is_made_up_for() {
-        // 1 s of a tone of 400 Hz.
-        let tone: Vec<u8> =
-            (0..48_000).flat_map(|at: i32| (if at % 120 < 60 { 4000_i16 } else { -4000 }).to_le_bytes()).collect();
-        let mut file = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\xbb\0\0\0\x77\x01\0\x02\0\x10\0data".to_vec();
-        file.extend_from_slice(&u32::try_from(tone.len()).unwrap().to_le_bytes());
-        file.extend_from_slice(&tone);
-        let Encoded::Packets(packets) = encode_wav(&file, Codec::Opus).unwrap() else { panic!("packets") };
-        let mut sent = phone(Leg::Trunk, 0, &vec![0; 160 * packets.len()]);
-        for ((packet, payload), index) in sent.iter_mut().zip(packets).zip(0_u32..) {
-            packet.header.payload_type = 111;
-            packet.header.timestamp = 0xffff_fff0_u32.wrapping_add(index * 960);
-            packet.payload = payload;
-        }
-        // Two in a row, one alone; and one that is nothing of Opus.
-        sent[40].payload = vec![0xff, 0xff, 0xff];
-        for at in [30, 21, 20] {
-            sent.remove(at);
-        }
-        let (leg, since, name) = (Leg::Trunk, Duration::ZERO, "OPUS".to_owned());
-        let mut records = records(sent);
-        records.insert(0, Record::Format(Format { leg, since, payload_type: 111, clock: 48_000, channels: 2, name }));
-
-        let heard = hear(records);
-
-        let LegExport { packets, ignored, sounding, concealed, silence, anchors, .. } = heard.exported.trunk;
-        assert_eq!((heard.exported.rate, packets, ignored, anchors), (48_000, 48, 1, 1));
-        // What is spoiled is followed by no loss of a number, so that it stays silent.
-        assert_eq!((concealed, silence), (Duration::from_millis(60), Duration::from_millis(20)));
-        assert_eq!(sounding + concealed + silence, heard.exported.duration);
-        let loudest = |frame: usize| heard.trunk[frame * 960..(frame + 1) * 960].iter().map(|s| s.unsigned_abs()).max().unwrap();
-        let silent: Vec<(usize, u16)> =
-            (2..50).map(|frame| (frame, loudest(frame))).filter(|(_, loudest)| *loudest < 500).collect();
-        assert_eq!(silent, [(40, 0)]);
-        assert!(heard.exported.undecoded.is_empty());
-    }
-
-    #[test]
-    fn a_stream_that_changes_its_clock_is_placed_by_arrival() {
-        let l16 = |since| {
-            Record::Format(Format { leg: Leg::Pbx, since, payload_type: 96, clock: 16_000, channels: 1, name: "L16".into() })
-        };
-        let sound = voice(8, 60);
-        let mut sent = phone(Leg::Pbx, 0, &sound);
-        for (packet, index) in sent[20..40].iter_mut().zip(0_u32..) {
-            packet.header.payload_type = 96;
-            packet.header.timestamp = index * 320;
-            packet.payload = [0x40, 0].repeat(320);
-        }
-        let mut records = records(sent);
-        records.insert(0, l16(Duration::ZERO));
-
-        let heard = hear(records);
-
-        assert_eq!(heard.exported.pbx.silence, Duration::ZERO);
-        let narrow = |from: usize| heard.pbx.iter().copied().step_by(2).skip(from * FRAME).take(20 * FRAME).collect::<Vec<_>>();
-        assert_same(&narrow(0), &decoded(&sound)[..20 * FRAME], "before");
-        assert_same(&heard.pbx[20 * 320 + 60..40 * 320 - 60], &[0x4000; 20 * 320 - 120], "between");
-        assert_same(&narrow(40), &decoded(&sound)[40 * FRAME..], "after");
-    }
-
-    #[test]
-    fn a_payload_type_is_what_the_recording_says_from_there_on() {
-        let alaw = |at| {
-            Record::Format(Format { leg: Leg::Pbx, since: at, payload_type: 0, clock: 8000, channels: 1, name: "PCMA".into() })
-        };
-        let sound = voice(3, 20);
-        let mut records = records(phone(Leg::Pbx, 0, &sound));
-        records.insert(10, alaw(Duration::from_millis(200)));
-
-        let heard = hear(records);
-
-        let as_alaw: Vec<i16> = sound[10 * FRAME..].iter().map(|&code| g711::decode_alaw(code)).collect();
-        assert_same(&heard.pbx[..10 * FRAME], &decoded(&sound[..10 * FRAME]), "the sound");
-        assert_same(&heard.pbx[10 * FRAME..], &as_alaw, "the sound");
-    }
-
-    #[test]
-    fn what_is_not_decoded_is_silence_and_is_named() {
-        let mut sent = phone(Leg::Trunk, 0, &voice(4, 30));
-        sent[10..20].iter_mut().for_each(|packet| packet.header.payload_type = 18);
-        sent[20..25].iter_mut().for_each(|packet| packet.header.payload_type = 13);
-
-        let heard = hear(records(sent));
-
-        assert!(heard.trunk[10 * FRAME..25 * FRAME].iter().all(|&sample| sample == 0));
-        assert!(heard.trunk[25 * FRAME..].iter().all(|&sample| sample != 0));
-        assert_eq!(heard.exported.undecoded, [Undecoded { leg: Leg::Trunk, name: "G729".into(), packets: 10 }]);
-    }
-
-    #[test]
-    fn sound_that_comes_with_redundancy_is_heard_once_at_its_own_place() {
-        let sound = voice(9, 20);
-        let mut sent = phone(Leg::Pbx, 0, &sound);
-        let frames: Vec<Vec<u8>> = sent.iter().map(|packet| packet.payload.clone()).collect();
-        for (packet, before) in sent[1..].iter_mut().zip(&frames) {
-            packet.header.payload_type = 121;
-            // The frame before, of 160 ticks and 160 bytes, and then this one; both are payload type 0.
-            packet.payload = [&[0x80, 0x02, 0x80, 0xa0, 0][..], before, &packet.payload].concat();
-        }
-        let (leg, since, name) = (Leg::Pbx, Duration::ZERO, "red".to_owned());
-        let mut records = records(sent);
-        records.insert(0, Record::Format(Format { leg, since, payload_type: 121, clock: 8000, channels: 1, name }));
-
-        let heard = hear(records);
-
-        assert_same(&heard.pbx, &decoded(&sound), "the sound");
-        assert!(heard.exported.undecoded.is_empty());
-    }
-
-    #[test]
-    fn a_recording_lasts_to_its_last_packet_however_little_was_heard() {
-        let mut sent = phone(Leg::Pbx, 0, &voice(5, 2));
-        sent.push(Sent {
-            came: 60_000_000,
-            payload: vec![],
-            header: Header { payload_type: 111, ..sent[0].header },
-            ..sent[0].clone()
-        });
-
-        let heard = hear(records(sent));
-
-        assert_eq!((heard.exported.frames, heard.exported.duration), (480_000, Duration::from_secs(60)));
-        assert_eq!(hear(Vec::new()).exported.frames, 0);
-    }
+    use crate::export::fixture::{hear, phone, records, voice};
+    use crate::export::survey;
+    use crate::ids::Leg;
+    use crate::sound::{MELODY_RATE, Voice, g711, melody};
 
     #[test]
     fn the_same_recording_gives_the_same_bytes_for_ever() {
@@ -494,19 +70,6 @@ mod tests {
     }
 
     #[test]
-    fn progress_goes_from_the_beginning_to_the_end() {
-        let records = records(phone(Leg::Pbx, 0, &voice(6, 2000)));
-        let survey = survey(records.iter().cloned().map(Ok::<_, Infallible>)).unwrap();
-        let mut told = Vec::new();
-
-        let reading = records.into_iter().map(Ok::<_, Infallible>);
-        let exported = wav(&survey, reading, Cursor::new(Vec::new()), &mut |done| told.push(done)).unwrap();
-
-        assert!(told.is_sorted() && told.len() >= 39);
-        assert_eq!(told.last(), Some(&exported.duration));
-    }
-
-    #[test]
     fn an_hour_of_years_is_refused_before_anything_is_written() {
         let mut sent = phone(Leg::Pbx, 0, &voice(7, 2));
         sent[1].came = u64::MAX;
@@ -514,7 +77,7 @@ mod tests {
         let survey = survey(records.iter().cloned().map(Ok::<_, Infallible>)).unwrap();
         let mut out = Cursor::new(Vec::new());
 
-        let refused = wav(&survey, records.into_iter().map(Ok::<_, Infallible>), &mut out, &mut |_| ());
+        let refused = wav(&survey, Channels::Stereo, records.into_iter().map(Ok::<_, Infallible>), &mut out);
 
         assert!(matches!(refused, Err(ExportError::TooLong { .. })));
         assert!(out.into_inner().is_empty());
@@ -522,15 +85,35 @@ mod tests {
 
     #[test]
     fn what_the_reader_or_the_disk_says_is_passed_on() {
-        let survey = Survey { rate: Rate::Narrow, duration: Duration::ZERO, packets: 0 };
+        let survey = survey(std::iter::empty::<Result<Record, Infallible>>()).unwrap();
         let torn = std::iter::once(Err::<Record, _>(fmt::Error));
 
-        assert!(matches!(wav(&survey, torn, Cursor::new(Vec::new()), &mut |_| ()), Err(ExportError::Recording(fmt::Error))));
+        assert!(matches!(wav(&survey, Channels::Mono, torn, Cursor::new(Vec::new())), Err(ExportError::Recording(fmt::Error))));
         let nothing = std::iter::empty::<Result<Record, Infallible>>();
-        assert!(matches!(wav(&survey, nothing, Cursor::new([0; 8].as_mut_slice()), &mut |_| ()), Err(ExportError::Disk(_))));
+        assert!(matches!(wav(&survey, Channels::Mono, nothing, Cursor::new([0; 8].as_mut_slice())), Err(ExportError::Disk(_))));
     }
 
-    fn decoded(sound: &[u8]) -> Vec<i16> {
-        sound.iter().map(|&code| g711::decode_ulaw(code)).collect()
+    #[test]
+    fn mixed_both_are_heard_at_their_places_and_nothing_overflows() {
+        // Both as loud as µ-law can be, of the same sign and of different ones, and one alone.
+        let loud = |code: u8, packets: usize| vec![code; 160 * packets];
+        let mut sent = phone(Leg::Pbx, 0, &[loud(0x80, 2), loud(0x00, 2)].concat());
+        sent.extend(phone(Leg::Trunk, 0, &loud(0x80, 3)));
+        let records = records(sent);
+        let survey = survey(records.iter().cloned().map(Ok::<_, Infallible>)).unwrap();
+        let mut file = Cursor::new(Vec::new());
+
+        let exported = wav(&survey, Channels::Mono, records.into_iter().map(Ok::<_, Infallible>), &mut file).unwrap();
+
+        let bytes = file.into_inner();
+        let samples: Vec<i16> = bytes[44..].as_chunks().0.iter().map(|&two| i16::from_le_bytes(two)).collect();
+        assert_eq!((exported.frames, samples.len(), bytes[22]), (640, 640, 1));
+        assert!(samples[..320].iter().all(|&sample| sample == 32_124), "both");
+        assert!(samples[320..480].iter().all(|&sample| sample == 0), "one against the other");
+        assert!(samples[480..].iter().all(|&sample| sample == -16_062), "one alone");
+        assert_eq!(Channels::Mono.count(), 1);
+        let mut mixed = Vec::new();
+        Channels::Mono.put(&[i16::MIN, i16::MAX, i16::MIN, 1], &[i16::MIN, i16::MAX, i16::MAX, 0], &mut mixed);
+        assert_eq!(mixed, [i16::MIN, i16::MAX, 0, 0]);
     }
 }

@@ -1,4 +1,4 @@
-//! WAV files: reads what an operator may have, and writes a stereo recording as a stream.
+//! WAV files: reads what an operator may have, and writes a recording as a stream.
 
 use std::fmt;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -269,61 +269,51 @@ impl fmt::Display for BadWav {
 
 impl std::error::Error for BadWav {}
 
-/// Writes a stereo WAV file of 16 bits as it comes; the lengths in its head are put in at the end.
+/// Writes a WAV file of 16 bits as it comes; the lengths in its head are put in at the end.
 #[derive(Debug)]
-pub struct StereoWriter<W> {
+pub struct WavWriter<W> {
     out: W,
     start: u64,
     rate: u32,
+    channels: u16,
     frames: u64,
     buffer: Vec<u8>,
 }
 
-/// Bytes of the head that [`StereoWriter`] writes.
+/// Bytes of the head that [`WavWriter`] writes.
 const HEAD_BYTES: u32 = 44;
 
-/// Bytes of one sample of both channels.
-const FRAME_BYTES: u32 = 4;
+impl<W: Write + Seek> WavWriter<W> {
+    /// Returns the most samples of each channel that a file can hold, since its lengths have 32 bits: of two channels 37 h at 8 kHz.
+    #[must_use]
+    pub fn most_frames(channels: u16) -> u64 {
+        u64::from((u32::MAX - HEAD_BYTES) / frame_bytes(channels))
+    }
 
-impl<W: Write + Seek> StereoWriter<W> {
-    /// The most frames that a WAV file can hold, since its lengths have 32 bits: 37 h at 8 kHz.
-    pub const MAX_FRAMES: u64 = ((u32::MAX - HEAD_BYTES) / FRAME_BYTES) as u64;
-
-    /// Writes the head at where `out` stands.
+    /// Writes the head of a file with so many channels, at where `out` stands.
     ///
     /// # Errors
     /// What the disk says.
-    pub fn begin(mut out: W, rate: u32) -> io::Result<Self> {
+    pub fn begin(mut out: W, rate: u32, channels: u16) -> io::Result<Self> {
         let start = out.stream_position()?;
-        let mut writer = Self { out, start, rate, frames: 0, buffer: Vec::new() };
+        let mut writer = Self { out, start, rate, channels, frames: 0, buffer: Vec::new() };
         writer.write_head()?;
         Ok(writer)
     }
 
-    /// Appends samples of both channels; where one is shorter, it is silent.
+    /// Appends samples, those of all channels one after the other.
     ///
     /// # Errors
-    /// What the disk says, or [`io::ErrorKind::FileTooLarge`] beyond [`Self::MAX_FRAMES`], before anything of it is written.
-    pub fn write(&mut self, left: &[i16], right: &[i16]) -> io::Result<()> {
-        let frames = left.len().max(right.len());
-        self.frames += frames as u64;
-        if self.frames > Self::MAX_FRAMES {
-            self.frames -= frames as u64;
+    /// What the disk says, or [`io::ErrorKind::FileTooLarge`] beyond [`Self::most_frames`], before anything of it is written.
+    pub fn write(&mut self, samples: &[i16]) -> io::Result<()> {
+        let frames = self.frames + samples.len() as u64 / u64::from(self.channels.max(1));
+        if frames > Self::most_frames(self.channels) {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        let padded = |side: &[i16]| side.iter().copied().chain(std::iter::repeat(0)).take(frames).collect::<Vec<_>>();
+        self.frames = frames;
         self.buffer.clear();
-        for (left, right) in padded(left).into_iter().zip(padded(right)) {
-            self.buffer.extend_from_slice(&left.to_le_bytes());
-            self.buffer.extend_from_slice(&right.to_le_bytes());
-        }
+        self.buffer.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
         self.out.write_all(&self.buffer)
-    }
-
-    /// Returns how many samples each channel has by now.
-    #[must_use]
-    pub const fn frames(&self) -> u64 {
-        self.frames
     }
 
     /// Puts the lengths into the head, and returns the output, standing at the end.
@@ -339,22 +329,38 @@ impl<W: Write + Seek> StereoWriter<W> {
     }
 
     fn write_head(&mut self) -> io::Result<()> {
-        let bytes = u32::try_from(self.frames * u64::from(FRAME_BYTES)).unwrap_or(u32::MAX - HEAD_BYTES);
-        let mut head = Vec::with_capacity(44);
-        head.extend_from_slice(b"RIFF");
-        head.extend_from_slice(&(HEAD_BYTES - 8 + bytes).to_le_bytes());
-        head.extend_from_slice(b"WAVEfmt ");
-        head.extend_from_slice(&16_u32.to_le_bytes());
-        head.extend_from_slice(&1_u16.to_le_bytes()); // PCM
-        head.extend_from_slice(&2_u16.to_le_bytes()); // channels
-        head.extend_from_slice(&self.rate.to_le_bytes());
-        head.extend_from_slice(&(self.rate * FRAME_BYTES).to_le_bytes());
-        head.extend_from_slice(&4_u16.to_le_bytes()); // bytes a frame
-        head.extend_from_slice(&16_u16.to_le_bytes()); // bits a sample
-        head.extend_from_slice(b"data");
-        head.extend_from_slice(&bytes.to_le_bytes());
-        self.out.write_all(&head)
+        self.out.write_all(&head(self.rate, self.channels, self.frames))
     }
+}
+
+/// Bytes of one sample of all channels.
+fn frame_bytes(channels: u16) -> u32 {
+    2 * u32::from(channels.max(1))
+}
+
+/// Returns the head of a file of 16 bits with so many samples of each channel; what is beyond 4 GiB is left out of its lengths.
+#[must_use]
+pub fn head(rate: u32, channels: u16, frames: u64) -> [u8; HEAD_BYTES as usize] {
+    let most = u32::MAX - HEAD_BYTES;
+    let bytes = u32::try_from(frames.saturating_mul(u64::from(frame_bytes(channels)))).unwrap_or(most).min(most);
+    let mut head = [0; HEAD_BYTES as usize];
+    let fields: [&[u8]; 13] = [
+        b"RIFF",
+        &(HEAD_BYTES - 8 + bytes).to_le_bytes(),
+        b"WAVE",
+        b"fmt ",
+        &16_u32.to_le_bytes(),
+        &1_u16.to_le_bytes(), // PCM
+        &channels.to_le_bytes(),
+        &rate.to_le_bytes(),
+        &rate.saturating_mul(frame_bytes(channels)).to_le_bytes(),
+        &channels.max(1).saturating_mul(2).to_le_bytes(), // bytes a frame
+        &16_u16.to_le_bytes(),                            // bits a sample
+        b"data",
+        &bytes.to_le_bytes(),
+    ];
+    head.iter_mut().zip(fields.into_iter().flatten()).for_each(|(to, &from)| *to = from);
+    head
 }
 
 #[cfg(test)]
@@ -448,9 +454,9 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read_again() {
-        let mut writer = StereoWriter::begin(Cursor::new(Vec::new()), 16_000).unwrap();
-        writer.write(&[16_384, -1], &[-16_384]).unwrap();
-        writer.write(&[], &[]).unwrap();
+        let mut writer = WavWriter::begin(Cursor::new(Vec::new()), 16_000, 2).unwrap();
+        writer.write(&[16_384, -16_384, -1, 0]).unwrap();
+        writer.write(&[]).unwrap();
         let bytes = writer.finish().unwrap().into_inner();
 
         let wav = read(&bytes).unwrap();

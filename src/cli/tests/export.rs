@@ -72,6 +72,28 @@ fn a_recording_is_handed_over_as_it_came_in_a_capture_and_as_payloads() {
 }
 
 #[test]
+fn both_sides_are_mixed_into_one_channel_where_that_is_wanted() {
+    let site = Site::with_recordings();
+
+    let mixed = site.says(&[&site.export("quality", "one.wav")[..], &["--mono"]].concat());
+    let (stereo, mono) = (site.export("quality", "two.wav"), fs::read(site.home().join("one.wav")).unwrap());
+    site.says(&stereo);
+
+    assert!(mixed.starts_with("HOME/one.wav\n  sound   0:00, 8000 Hz, mono, the mean of both\n  from    PBX: "), "{mixed}");
+    let stereo = fs::read(site.home().join("two.wav")).unwrap();
+    let samples = |bytes: &[u8]| bytes[44..].as_chunks().0.iter().map(|&two| i16::from_le_bytes(two)).collect::<Vec<_>>();
+    let means: Vec<i16> = samples(&stereo).as_chunks().0.iter().map(|&[pbx, trunk]| pbx.midpoint(trunk)).collect();
+    assert!(samples(&mono) == means && !means.is_empty());
+
+    let mut capture = site.export("quality", "one.wav");
+    (capture[8], capture[10]) = ("pcapng", "HOME/one.pcapng");
+    let refused = site.run(&[&capture[..], &["--mono"]].concat());
+    assert_eq!(refused.exit, Exit::Usage);
+    assert!(refused.err.starts_with("error: only sound can be mixed to mono\n"), "{}", refused.err);
+    assert_eq!(site.outcomes().len(), 4, "it was not asked for anything that could be logged");
+}
+
+#[test]
 fn an_export_for_another_purpose_is_refused_and_logged() {
     let site = Site::with_recordings();
 
