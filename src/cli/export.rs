@@ -45,7 +45,7 @@ pub(super) fn export(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
 fn make(opened: &Opened<'_>, wanted: &Wanted) -> Result<Made, Refused> {
     let surveyed = opened.survey()?;
     let made = match wanted.format {
-        Format::Wav => write_sound(opened, wanted, &surveyed.survey),
+        Format::Wav | Format::Opus => write_sound(opened, wanted, &surveyed.survey),
         Format::Pcapng => {
             let origin = Origin { recording: wanted.asked.id, purpose: wanted.asked.purpose.clone(), began: surveyed.began };
             write_capture(opened, wanted, &origin)
@@ -59,7 +59,12 @@ fn write_sound(opened: &Opened<'_>, wanted: &Wanted, survey: &Survey) -> Result<
     let output = Output::create(&wanted.out)?;
     let mut input = opened.records("exporting")?;
     let mut out = BufWriter::with_capacity(256 * 1024, output.file());
-    let exported = export::wav(survey, wanted.channels, input.by_ref(), &mut out).map_err(|error| failed(wanted, &error))?;
+    let (channels, records) = (wanted.channels, input.by_ref());
+    let exported = match wanted.format {
+        Format::Opus => export::opus(wanted.asked.id, survey, channels, records, &mut out),
+        Format::Wav | Format::Pcapng | Format::Payload => export::wav(survey, channels, records, &mut out),
+    };
+    let exported = exported.map_err(|error| failed(wanted, &error))?;
     out.flush().map_err(|error| disk(wanted, &error))?;
     drop(out);
     let files = vec![(wanted.out.clone(), output.hash()?)];
@@ -95,7 +100,7 @@ fn failed(wanted: &Wanted, error: &ExportError<OpenError>) -> Stop {
     match error {
         ExportError::Recording(error) => unopened(wanted.asked.id, error),
         ExportError::Disk(cause) => disk(wanted, cause),
-        ExportError::TooLong { .. } => Stop::cannot(format!("cannot {error}"), "export what came, undecoded: `--format pcapng`"),
+        ExportError::TooLong { .. } => Stop::cannot(format!("cannot {error}"), "`--format opus` has no such bound"),
     }
 }
 

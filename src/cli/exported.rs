@@ -59,7 +59,7 @@ fn say_undecoded(wanted: &Wanted, made: &Made, handed: &HandedOver, term: &mut T
     }
     let kind = match wanted.format {
         Format::Pcapng => "RTP in pcapng",
-        Format::Payload | Format::Wav => "RTP payloads",
+        Format::Payload | Format::Wav | Format::Opus => "RTP payloads",
     };
     let mut lines = vec![
         ("packets", format!("{}, {kind}", length(handed.duration))),

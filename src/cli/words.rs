@@ -230,7 +230,7 @@ pub(super) enum Recordings {
         The recording is verified first. The purpose must be the one it was made for; every\n\
         export, and every refusal, is written to the access log. The same recording gives the\n\
         same bytes each time.\n\n\
-        `wav` decodes G.711, G.722, Opus and L16; what else came is silence, and is named. `pcapng` and\n\
+        `wav` and `opus` decode G.711, G.722, Opus and L16; what else came is silence, and is named. `pcapng` and\n\
         `payload` decode nothing and hold everything: for tshark, Wireshark, and other decoders."
     )]
     Export {
@@ -325,6 +325,8 @@ pub(super) struct Numbers {
 pub(super) enum Format {
     /// Sound: 16 bits, 8, 16 or 48 kHz
     Wav,
+    /// Sound: Opus in Ogg (RFC 7845), a tenth of WAV or so
+    Opus,
     /// A network capture: the RTP packets as they came
     Pcapng,
     /// A folder: the payloads of each party in a file, and an index
@@ -335,7 +337,7 @@ impl Format {
     /// Returns whether the recording is decoded for it.
     pub(super) const fn is_sound(self) -> bool {
         match self {
-            Self::Wav => true,
+            Self::Wav | Self::Opus => true,
             Self::Pcapng | Self::Payload => false,
         }
     }

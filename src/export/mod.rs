@@ -14,6 +14,7 @@
 
 mod coding;
 mod handed;
+mod opus;
 mod payload;
 mod pcapng;
 mod sound;
@@ -26,6 +27,7 @@ mod wav;
 mod fixture;
 
 pub use handed::HandedOver;
+pub use opus::opus;
 pub use payload::{PayloadFiles, payloads};
 pub use pcapng::{Origin, pcapng};
 pub use sound::{Channels, ExportError, Exported, LegExport, Survey, Undecoded, survey};

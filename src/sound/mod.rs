@@ -10,6 +10,7 @@ pub mod g711;
 pub mod g722;
 pub mod inband;
 mod melody;
+pub mod ogg;
 mod opus;
 pub mod resample;
 mod sine;
