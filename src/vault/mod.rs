@@ -12,7 +12,9 @@
 
 mod buffers;
 mod content;
+mod digest;
 mod format;
+mod head;
 mod keys;
 mod listener;
 mod open;
@@ -36,7 +38,9 @@ use std::sync;
 
 pub use buffers::Buffers;
 pub use content::{EndReason, Format, Gap, GapReason, LegTotals, Quality, Record, Records, Totals, Unreadable};
+pub use digest::{Digest, NotADigest};
 pub use format::{Damage, Header};
+pub use head::{Head, HeadKey, NotAHead, SignedHead};
 pub use keys::{BadKey, Fingerprint, NodeKey, NodePublic, Recipient, RecipientSecret};
 pub use listener::Listener;
 pub use open::{Chunk, OpenError, OwnedRecords, Recording};
