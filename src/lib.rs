@@ -77,6 +77,8 @@ pub mod wire;
 pub mod manual {
     #[doc = include_str!("manual/format.md")]
     pub mod format {}
+    #[doc = include_str!("manual/chain.md")]
+    pub mod chain {}
     #[doc = include_str!("manual/threats.md")]
     pub mod threats {}
     #[doc = include_str!("manual/media.md")]

@@ -241,3 +241,7 @@ pub const CALL_KEPT: Duration = Duration::from_secs(12 * 3600);
 /// Rows that wait for the ledger: five for each of 20,000 calls, about 80 MB. More: the row is lost, and `mitschnitt_ledger_errors_total`
 /// counts it; by then the ledger's disk has not answered for minutes.
 pub const LEDGER_ROWS_WAITING: usize = 100_000;
+
+/// Events of the ledger's chain that are looked through at a start, where more were added since the one before: XXX. More: the older ones
+/// are left to `mitschnitt audit verify`, which looks through all.
+pub const LEDGER_EVENTS_CHECKED: u64 = 500_000;

@@ -183,6 +183,7 @@ const SHOWN: &[(&str, &[(&str, &str)])] = &[
     ("FORMAT_NAME_BYTES", &[("src/vault/record.rs", "formats_beyond_the_limit_push_out_the_oldest")]),
     ("KEY_FILE_ENTRIES", &[("src/vault/wraps.rs", "a_key_file_with_more_entries_than_may_be_is_refused")]),
     ("CALL_KEPT", &[("src/node/restored.rs", "what_is_older_than_any_call_or_cannot_be_read_is_not_restored")]),
+    ("LEDGER_EVENTS_CHECKED", &[("src/node/heads.rs", "more_events_than_may_be_are_not_looked_through_at_a_start")]),
     ("LEDGER_ROWS_WAITING", &[("src/node/ledger.rs", "a_row_beyond_those_that_may_wait_is_lost_and_counted")]),
 ];
 

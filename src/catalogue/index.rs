@@ -6,13 +6,14 @@ use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::catalogue::{Entry, Quality, Reason, Totals};
+use crate::catalogue::{Chain, Entry, Event, Quality, Reason, Totals};
 use crate::ids::{CallId, RecordingId};
 use crate::private::Private;
 use crate::time::Wall;
+use crate::vault::Digest;
 
-/// Keeps the ledger and the access log.
-pub trait Store: Send {
+/// Keeps the ledger, the access log, and the [`Chain`] of what happened.
+pub trait Store: Chain + Send {
     /// Does all of this, or nothing of it: one transaction.
     ///
     /// A recording's state only goes forward: a [`Write::Put`] that comes after its [`Write::Sealed`] or [`Write::Torn`] leaves state and
@@ -83,16 +84,19 @@ pub trait Store: Send {
 pub enum Write {
     /// The call's row is this, whether there was one or not.
     Put(Box<Entry>),
+    /// The recording's keys are durable, and its file is made. That changes no row: the chain has it, so that a recording of which file and
+    /// row are gone is missed.
+    Begun(RecordingId),
     /// The recording is closed and signed.
-    Sealed(RecordingId, Totals),
+    Sealed(RecordingId, Totals, Seal),
     /// The recording ends before its end, for this reason.
     Torn(RecordingId, Reason),
     /// The recording could not be begun, or nothing of it is left that was written whole, for this reason: there is none.
     Lost(RecordingId, Reason),
     /// The recording is closed and signed, as was found when nobody had told: of so many bytes. What is in it nobody here can read.
-    Closed(RecordingId, u64),
+    Closed(RecordingId, u64, Seal),
     /// The recording was torn, and is closed and signed where it was; at this time, with so many bytes.
-    Salvaged(RecordingId, Wall, u64),
+    Salvaged(RecordingId, Wall, u64, Seal),
     /// The recording lies on the disk, and no row named it: the process was killed, or lost power, before its row was written. The row of
     /// its call ([`RecordingId::call`]) has it from there on, torn; where there is none, or that has another, one is made that knows no more
     /// than this, for the reason [`Reason::Found`]. A recording that a row names already changes nothing.
@@ -111,6 +115,37 @@ pub enum Write {
     Keep(KeptCall),
     /// The call is over: nothing is kept of it.
     Forget(CallId),
+}
+
+impl Write {
+    /// Returns what the chain has of it. Rows have events of their own, once they are final; and what was found has one where no row named it.
+    #[must_use]
+    pub const fn event(&self) -> Option<Event> {
+        match self {
+            Self::Begun(recording) => Some(Event::Begun(*recording)),
+            Self::Sealed(recording, totals, Seal { root, chunks }) => {
+                Some(Event::Sealed { recording: *recording, root: *root, chunks: *chunks, bytes: totals.size_bytes })
+            }
+            Self::Closed(recording, bytes, Seal { root, chunks }) => {
+                Some(Event::Sealed { recording: *recording, root: *root, chunks: *chunks, bytes: *bytes })
+            }
+            Self::Salvaged(recording, _, bytes, Seal { root, chunks }) => {
+                Some(Event::Salvaged { recording: *recording, root: *root, chunks: *chunks, bytes: *bytes })
+            }
+            Self::Torn(recording, reason) => Some(Event::Torn { recording: *recording, reason: *reason }),
+            Self::Lost(recording, reason) => Some(Event::Lost { recording: *recording, reason: *reason }),
+            Self::Put(_) | Self::Found { .. } | Self::Measured(..) | Self::Ended(..) | Self::Keep(_) | Self::Forget(_) => None,
+        }
+    }
+}
+
+/// What a sealed recording is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Seal {
+    /// The root of the tree over its chunks.
+    pub root: Digest,
+    /// How many chunks it has.
+    pub chunks: u64,
 }
 
 /// What is kept of a call, so that it goes on after a restart.

@@ -3,10 +3,18 @@
 //! [`Entry`] is the row, [`Reason`] the code that says why, [`Store`] what is needed of whatever keeps the rows. Nothing here knows of
 //! SQL: the shell has that.
 
+mod audit;
+mod chain;
 mod entry;
 mod index;
 mod reason;
+mod walk;
 
+pub use audit::{Audit, Audited, End, Fault, Standing};
+pub use chain::{Bound, Chain, Event, Link, Part, Tip};
 pub use entry::{Entry, NotAState, Parties, Quality, State, Totals};
-pub use index::{Access, Deed, Filter, Heard, KeptCall, NotInTheLog, Opening, Outcome, Store, StoreError, Which, Write, erasure};
+pub use index::{
+    Access, Deed, Filter, Heard, KeptCall, NotInTheLog, Opening, Outcome, Seal, Store, StoreError, Which, Write, erasure,
+};
 pub use reason::{NotAReason, Reason};
+pub use walk::{Break, Walk, Walked};

@@ -101,10 +101,15 @@ impl Site {
     /// Says that a recording which the ledger has as being made is torn, where no proxy runs that could be making it: the next start of
     /// the proxy writes the same into the ledger.
     pub(super) fn as_it_is(&self, mut entry: Entry) -> Entry {
-        if entry.state == State::Recording && std::os::unix::net::UnixStream::connect(self.socket()).is_err() {
+        if entry.state == State::Recording && !self.is_running() {
             (entry.state, entry.reason) = (State::Torn, Reason::Torn);
         }
         entry
+    }
+
+    /// Returns whether a proxy runs here.
+    fn is_running(&self) -> bool {
+        std::os::unix::net::UnixStream::connect(self.socket()).is_ok()
     }
 
     /// Returns the control socket's file.

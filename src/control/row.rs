@@ -1,9 +1,9 @@
 //! What the ledger is told: the row of a call's story, and the change that a recording's outcome makes to it.
 
 use crate::call::{self, Story};
-use crate::catalogue::{Entry, Parties, Reason, State, Totals, Write};
+use crate::catalogue::{Entry, Parties, Reason, Seal, State, Totals, Write};
 use crate::time::{Moment, Wall};
-use crate::vault::Outcome;
+use crate::vault::{Digest, Outcome};
 
 /// Returns the row of a story; its moments become times of day by two clock readings that were taken when it was told.
 #[must_use]
@@ -35,7 +35,7 @@ pub fn of_story(story: Story, clocks: (Moment, Wall)) -> Write {
     }))
 }
 
-/// Returns what a recording's outcome changes in its row: nothing while it is a step on the way.
+/// Returns what the ledger is told of a recording's outcome: that it was begun, and how it ended; nothing of the steps between.
 #[must_use]
 pub fn of_outcome(outcome: &Outcome) -> Option<Write> {
     match *outcome {
@@ -46,11 +46,13 @@ pub fn of_outcome(outcome: &Outcome) -> Option<Write> {
                 lost: sealed.totals.lost,
                 size_bytes: sealed.bytes,
             };
-            Some(Write::Sealed(recording, totals))
+            let seal = Seal { root: Digest::from_bytes(sealed.root), chunks: sealed.chunks.into() };
+            Some(Write::Sealed(recording, totals, seal))
         }
         Outcome::Failed { recording, left_a_file: true, .. } => Some(Write::Torn(recording, Reason::VaultUnavailable)),
         Outcome::Failed { recording, left_a_file: false, .. } => Some(Write::Lost(recording, Reason::VaultUnavailable)),
-        Outcome::Begun { .. } | Outcome::Written { .. } | Outcome::Closed { .. } | Outcome::SyncFailed { .. } => None,
+        Outcome::Begun { recording } => Some(Write::Begun(recording)),
+        Outcome::Written { .. } | Outcome::Closed { .. } | Outcome::SyncFailed { .. } => None,
     }
 }
 
@@ -101,18 +103,22 @@ mod tests {
     }
 
     #[test]
-    fn a_recordings_outcome_is_a_change_of_its_row_once_it_is_final() {
+    fn a_recordings_beginning_and_its_end_are_told() {
         let recording = RecordingId::from_bytes([1; 16]);
         let leg = |packets| LegTotals { packets, ..LegTotals::default() };
         let totals =
             crate::vault::Totals { reason: EndReason::Stopped, ended: Duration::ZERO, legs: [leg(3), leg(4)], gaps: 1, lost: 2 };
         let failed = |left_a_file| Outcome::Failed { call: CallId::from_u64(1), recording, left_a_file, error: None };
 
-        assert_eq!(of_outcome(&Outcome::Begun { recording }), None);
+        assert_eq!(of_outcome(&Outcome::Begun { recording }), Some(Write::Begun(recording)));
         assert_eq!(of_outcome(&Outcome::Closed { recording }), None);
         assert_eq!(
-            of_outcome(&Outcome::Sealed { recording, sealed: Sealed { totals, chunks: 2, bytes: 99, root: [0; 32] } }),
-            Some(Write::Sealed(recording, Totals { packets: [3, 4], gaps: 1, lost: 2, size_bytes: 99 }))
+            of_outcome(&Outcome::Sealed { recording, sealed: Sealed { totals, chunks: 2, bytes: 99, root: [9; 32] } }),
+            Some(Write::Sealed(
+                recording,
+                Totals { packets: [3, 4], gaps: 1, lost: 2, size_bytes: 99 },
+                Seal { root: Digest::from_bytes([9; 32]), chunks: 2 }
+            ))
         );
         assert_eq!(of_outcome(&failed(true)), Some(Write::Torn(recording, Reason::VaultUnavailable)));
         assert_eq!(of_outcome(&failed(false)), Some(Write::Lost(recording, Reason::VaultUnavailable)));

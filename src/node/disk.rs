@@ -151,7 +151,10 @@ impl Disk {
     fn tell(&mut self) {
         while let Some(outcome) = self.writer.poll() {
             match &outcome {
-                Outcome::Begun { .. } => self.metrics.recordings_begun.inc(),
+                Outcome::Begun { .. } => {
+                    self.metrics.recordings_begun.inc();
+                    (self.outcome)(outcome);
+                }
                 Outcome::Written { opened, .. } => {
                     self.metrics.chunks_sealed.inc();
                     let written = self.files.written.pop_front().unwrap_or_else(|| self.clock.now());

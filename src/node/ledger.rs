@@ -13,12 +13,14 @@ use crate::ids::{CallId, RecordingId};
 use crate::limits::LEDGER_ROWS_WAITING;
 use crate::media::{BridgeTallies, LegQuality};
 use crate::node::alive::Alive;
+use crate::node::clock::Clock;
 use crate::node::found;
+use crate::node::heads::Heads;
 use crate::node::metrics::Metrics;
 use crate::node::queue::{self, Giver, Taker};
 use crate::private::Private;
 use crate::time::{Moment, Wall};
-use crate::vault::Outcome;
+use crate::vault::{HeadKey, Outcome};
 
 /// The way to the ledger's thread; cheap to clone.
 #[derive(Clone, Debug)]
@@ -34,9 +36,12 @@ pub(super) struct Ledger {
 pub(super) fn start(
     mut store: Box<dyn Store>,
     data: &Path,
+    Signing { key, publish_every, clock }: Signing,
     metrics: Arc<Metrics>,
     alive: Alive,
 ) -> io::Result<(Ledger, JoinHandle<()>, Vec<RecordingId>)> {
+    // First of all, before anything is added to it.
+    let heads = Heads::begin(store.as_mut(), key, publish_every, clock, Arc::clone(&metrics)).map_err(io::Error::other)?;
     let [torn, interrupted] = store.mark_torn().map_err(io::Error::other)?;
     // After the rest: a call that is now taken for one that nothing was recorded of may have a recording after all.
     let found = found::adopt(store.as_mut(), data)?;
@@ -53,9 +58,18 @@ pub(super) fn start(
     let ledger = Ledger { lines, metrics: Arc::clone(&metrics) };
     let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || {
         let _alive = alive;
-        write(store.as_mut(), &waits, &metrics);
+        write(store.as_mut(), &waits, heads, &metrics);
     })?;
     Ok((ledger, thread, left_torn))
+}
+
+/// How the ledger's chain is signed.
+pub(super) struct Signing {
+    /// By whom.
+    pub(super) key: HeadKey,
+    /// How often its head is published.
+    pub(super) publish_every: Duration,
+    pub(super) clock: Clock,
 }
 
 /// Rows in one transaction: enough that a burst of calls costs one write of the log.
@@ -65,11 +79,12 @@ const BATCH: usize = 512;
 /// that is killed with the process is younger than this.
 const GATHERING: Duration = Duration::from_millis(50);
 
-/// How long to wait for a row before looking again; nothing is due in between.
+/// How long to wait for a row before looking again, where nothing is due in between.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn write(store: &mut dyn Store, waits: &Taker<Write>, metrics: &Metrics) {
-    while let Some(batch) = waits.take(BATCH, PATIENCE) {
+fn write(store: &mut dyn Store, waits: &Taker<Write>, mut heads: Heads, metrics: &Metrics) {
+    while let Some(batch) = waits.take(BATCH, PATIENCE.min(heads.patience())) {
+        heads.publish(store);
         metrics.ledger_queue.set(i64::try_from(waits.waiting()).unwrap_or(i64::MAX));
         if batch.is_empty() {
             continue;
@@ -77,6 +92,7 @@ fn write(store: &mut dyn Store, waits: &Taker<Write>, metrics: &Metrics) {
         let outcome = persist(store, &batch);
         if outcome.is_ok() {
             metrics.ledger_rows.inc_by(batch.len() as u64);
+            heads.gauge(store);
         }
         if let Err(error) = outcome {
             // Not even with patience: the ledger is broken, or its disk is full for good. Each row's loss is told.
@@ -85,10 +101,11 @@ fn write(store: &mut dyn Store, waits: &Taker<Write>, metrics: &Metrics) {
             for line in &batch {
                 match line {
                     Write::Put(entry) => tracing::error!(call = %entry.call, reason = %entry.reason, "row_lost"),
-                    Write::Sealed(recording, _)
+                    Write::Begun(recording) => tracing::error!(%recording, "beginning_lost"),
+                    Write::Sealed(recording, ..)
                     | Write::Torn(recording, _)
                     | Write::Lost(recording, _)
-                    | Write::Closed(recording, _)
+                    | Write::Closed(recording, ..)
                     | Write::Salvaged(recording, ..) => {
                         tracing::error!(%recording, "row_lost");
                     }
@@ -103,6 +120,7 @@ fn write(store: &mut dyn Store, waits: &Taker<Write>, metrics: &Metrics) {
             std::thread::sleep(GATHERING);
         }
     }
+    heads.end(store);
 }
 
 /// Writes a batch, again and again while another process holds the ledger or its disk is full.
@@ -200,7 +218,8 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::catalogue::{Access, Entry, Filter, KeptCall, Reason};
+    use crate::catalogue::{Access, Bound, Chain, Entry, Event, Filter, KeptCall, Link, Reason};
+    use crate::vault::{NodeKey, SignedHead};
 
     #[test]
     fn a_row_beyond_those_that_may_wait_is_lost_and_counted() {
@@ -210,7 +229,9 @@ mod tests {
         let store = Box::new(Slow { began, waits });
         let alive = Alive::new("ledger", tokio::sync::mpsc::channel(1).0);
         let nothing = tempfile::tempdir().unwrap();
-        let (ledger, thread, _) = start(store, nothing.path(), Arc::clone(&metrics), alive).unwrap();
+        let key = HeadKey::of(NodeKey::generate(&mut crate::node::entropy::source()));
+        let signing = Signing { key, publish_every: Duration::from_secs(3600), clock: Clock::start() };
+        let (ledger, thread, _) = start(store, nothing.path(), signing, Arc::clone(&metrics), alive).unwrap();
         let lines =
             |count: usize| (0..count).for_each(|_| ledger.send(Write::Torn(RecordingId::from_bytes([1; 16]), Reason::Torn)));
 
@@ -274,6 +295,38 @@ mod tests {
 
         fn accesses(&self, _: RecordingId) -> Result<Vec<Access>, StoreError> {
             Ok(Vec::new())
+        }
+    }
+
+    impl Chain for Slow {
+        fn sign_with(&mut self, _: HeadKey) {}
+
+        fn note(&mut self, _: &[Event]) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn sign(&mut self) -> Result<Option<SignedHead>, StoreError> {
+            Ok(None)
+        }
+
+        fn head(&self) -> Result<Option<SignedHead>, StoreError> {
+            Ok(None)
+        }
+
+        fn last_start(&self) -> Result<Option<u64>, StoreError> {
+            Ok(None)
+        }
+
+        fn freeze(&self) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn links(&self, _: u64, _: &mut dyn FnMut(Link, Option<SignedHead>)) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn bound(&self, _: &mut dyn FnMut(Bound)) -> Result<(), StoreError> {
+            Ok(())
         }
     }
 }

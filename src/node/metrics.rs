@@ -75,6 +75,8 @@ pub(super) struct Metrics {
     pub(super) file_errors: IntCounter,
     pub(super) ledger_rows: IntCounter,
     pub(super) ledger_errors: IntCounter,
+    pub(super) ledger_head: IntGauge,
+    pub(super) ledger_chain_broken: IntGauge,
 }
 
 impl Metrics {
@@ -279,6 +281,14 @@ impl Metrics {
                 "Rows that were written into the ledger, each change of a call one.",
             ),
             ledger_errors: counter("mitschnitt_ledger_errors_total", "Rows that the ledger could not take."),
+            ledger_head: gauge(
+                "mitschnitt_ledger_head_seq",
+                "The number of the last event of the ledger's chain that the node has signed.",
+            ),
+            ledger_chain_broken: gauge(
+                "mitschnitt_ledger_chain_broken",
+                "Places at which the ledger's chain did not hold when it was looked through at the start.",
+            ),
             registry,
         }
     }

@@ -15,6 +15,7 @@ mod clock;
 mod disk;
 mod entropy;
 mod found;
+mod heads;
 mod hosts;
 mod inbox;
 mod lane;

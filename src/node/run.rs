@@ -74,6 +74,8 @@ async fn serve(setup: Setup) -> Result<(), String> {
         policies,
         node_key,
         listeners,
+        head_key,
+        publish_heads_every,
         store,
     } = setup;
     raise_file_limit(ports.len() / 2);
@@ -99,8 +101,10 @@ async fn serve(setup: Setup) -> Result<(), String> {
 
     let kept = store.kept().map_err(|error| format!("the ledger cannot be read: {error}"))?;
     let (ended, mut ends) = mpsc::channel(threads + 2);
-    let (ledger, ledger_thread, torn) = ledger::start(store, &data, Arc::clone(&metrics), Alive::new("ledger", ended.clone()))
-        .map_err(|error| format!("the ledger cannot be opened: {error}"))?;
+    let signing = ledger::Signing { key: head_key, publish_every: publish_heads_every, clock };
+    let (ledger, ledger_thread, torn) =
+        ledger::start(store, &data, signing, Arc::clone(&metrics), Alive::new("ledger", ended.clone()))
+            .map_err(|error| format!("the ledger cannot be opened: {error}"))?;
     // Bounded by what tells: each recording that was begun fails at most once.
     let (failed, mut failures) = mpsc::unbounded_channel();
     let salvaging = salvage::start(torn, &data, node_key.clone(), ledger.clone(), Arc::clone(&metrics))

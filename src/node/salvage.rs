@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use crate::catalogue::{Reason, Write};
+use crate::catalogue::{Reason, Seal, Write};
 use crate::ids::RecordingId;
 use crate::node::clock;
 use crate::node::disk::Place;
 use crate::node::ledger::Ledger;
 use crate::node::metrics::Metrics;
-use crate::vault::{NodeKey, Salvage, Verdict, salvage};
+use crate::vault::{Digest, NodeKey, Salvage, Verdict, salvage};
 
 /// The thread, and what tells it to end before it is through.
 pub(super) struct Salvaging {
@@ -78,17 +78,19 @@ fn one(recording: RecordingId, data: &Path, node: &NodeKey) -> io::Result<Option
     let length = file.metadata()?.len();
     let at = clock::wall();
     match salvage(BufReader::with_capacity(READ_BYTES, &file), length, node, at)? {
-        Salvage::Close { keep, closing, chunks, cut_off, .. } => {
+        Salvage::Close { keep, closing, chunks, cut_off, root } => {
             close(&mut file, &path, keep, &closing)?;
             tracing::info!(%recording, chunks, cut_off, "recording_salvaged");
-            Ok(Some(Write::Salvaged(recording, at, keep + closing.len() as u64)))
+            Ok(Some(Write::Salvaged(recording, at, keep + closing.len() as u64, seal(root, chunks))))
         }
         // Closed, and the process died before its row said so.
-        Salvage::Closed(Verdict::Salvaged(salvaged)) => Ok(Some(Write::Salvaged(recording, salvaged.at, length))),
-        Salvage::Closed(Verdict::Complete(_)) => {
+        Salvage::Closed(Verdict::Salvaged(salvaged)) => {
+            Ok(Some(Write::Salvaged(recording, salvaged.at, length, seal(salvaged.root, salvaged.chunks))))
+        }
+        Salvage::Closed(Verdict::Complete(complete)) => {
             file.sync_all()?;
             tracing::info!(%recording, "recording_was_complete");
-            Ok(Some(Write::Closed(recording, length)))
+            Ok(Some(Write::Closed(recording, length, seal(complete.root, complete.chunks))))
         }
         Salvage::Empty => {
             remove(&path, &Place::keys(data).join(format!("{recording}.key")))?;
@@ -105,6 +107,10 @@ fn one(recording: RecordingId, data: &Path, node: &NodeKey) -> io::Result<Option
         }
         Salvage::Closed(Verdict::Cut(_)) => Ok(None),
     }
+}
+
+fn seal(root: [u8; 32], chunks: u32) -> Seal {
+    Seal { root: Digest::from_bytes(root), chunks: chunks.into() }
 }
 
 /// Read at once: a file is read from its beginning to its end.

@@ -30,7 +30,7 @@ use crate::private::Private;
 use crate::sip::{End, EndId, Flow};
 use crate::time::{Moment, Wall};
 use crate::tls::PeerName;
-use crate::vault::{Listener, NodeKey, Recipient};
+use crate::vault::{HeadKey, Listener, NodeKey, Recipient};
 
 /// All that the proxy runs on.
 pub(super) struct Setup {
@@ -59,6 +59,9 @@ pub(super) struct Setup {
     pub(super) node_key: NodeKey,
     /// Who may listen to what, and when.
     pub(super) listeners: Vec<Listener>,
+    pub(super) head_key: HeadKey,
+    /// How often the head of the ledger's chain is published.
+    pub(super) publish_heads_every: Duration,
     pub(super) store: Box<dyn Store>,
 }
 
@@ -134,8 +137,10 @@ impl Setup {
             ),
             handles: HandleKey::new(node_key.secret_for(CALL_HANDLES)),
             policies,
+            head_key: HeadKey::of(node_key.clone()),
             node_key,
             listeners,
+            publish_heads_every: settings.audit.publish_every,
             store,
         })
     }

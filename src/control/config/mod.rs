@@ -3,6 +3,7 @@
 //! All paths that do not begin with `/` are relative to the directory in which the program runs.
 
 mod address;
+mod audit;
 mod in_force;
 mod mistake;
 mod network;
@@ -20,7 +21,8 @@ pub use network::{Network, NotANetwork};
 pub use parse::{Report, parse};
 pub use policy::{Mode, Payloads, Policy, PolicyTerms, WithoutConsent};
 pub use settings::{
-    FileUse, Host, Latching, Media, MediaIo, NamedFile, NodeKeyFile, Peer, Recipient, Settings, Sip, Strangers, TlsFiles, Trunk,
+    Audit, FileUse, Host, Latching, Media, MediaIo, NamedFile, NodeKeyFile, Peer, Recipient, Settings, Sip, Strangers, TlsFiles,
+    Trunk,
 };
 
 /// A complete sample: every setting, with what it means and what it is when left out. It is `deploy/mitschnitt.toml`.

@@ -12,7 +12,7 @@ use crate::call::{DeadMedia, End, Rate, Transport, WhenDead};
 use crate::control::config::section::{Found, Notes, Section, printable};
 use crate::control::config::settings::NodeKeyFile;
 use crate::control::config::{
-    Media, MediaIo, Mistake, Recipient, Settings, Sip, Strangers, TlsFiles, Weight, address, peers, policies,
+    Audit, Media, MediaIo, Mistake, Recipient, Settings, Sip, Strangers, TlsFiles, Weight, address, audit, peers, policies,
 };
 use crate::limits;
 use crate::time::Period;
@@ -32,7 +32,7 @@ pub struct Report {
 }
 
 /// The sections, and the settings of each.
-pub(super) const SECTIONS: [(&str, &[&str]); 11] = [
+pub(super) const SECTIONS: [(&str, &[&str]); 12] = [
     (
         "sip",
         &["listen", "strangers", "dscp", "emergency_numbers", "peer_messages_per_s", "stranger_answers_per_s", "ringing_of_peer"],
@@ -76,6 +76,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 11] = [
     ),
     ("media", &["address", "pbx_address", "trunk_address", "ports", "threads", "io", "dscp", "dead_after_s", "when_dead"]),
     ("metrics", &["listen"]),
+    ("audit", &["publish_head_every_s"]),
     ("data", &["directory", "reserve_percent"]),
     ("keys", &["node"]),
     ("recipient", &["name", "purposes", "public_key", "from", "until"]),
@@ -122,6 +123,8 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
     let media = single(document, "media", "address = \"192.0.2.1\" and ports = \"20000-60000\"", notes)
         .map(|section| media(&section, notes));
     let metrics = optional(document, "metrics", notes).map_or(Some(METRICS), |section| metrics(&section, notes));
+    let audit =
+        optional(document, "audit", notes).map_or_else(|| Some(Audit::default()), |section| audit::audit(&section, notes));
     let data = single(document, "data", "directory = \"/var/lib/mitschnitt\"", notes);
     let reserve = data.as_ref().and_then(|section| section.number("reserve_percent", 1..=50, "of percent", notes));
     let data = data
@@ -158,6 +161,7 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
             trunks: peers::whole(trunks)?,
             media: Media { addresses: addresses?, ports: ports?.value, threads: threads?, io: io?, dscp: dscp?, dead: dead? },
             metrics: metrics?,
+            audit: audit?,
             data: data.clone()?,
             reserve_percent: reserve.map(|found| found.value),
             node_key: node_key.clone()?,

@@ -28,6 +28,8 @@ pub struct Settings {
     pub dns: Vec<SocketAddr>,
     /// Where `/metrics` is served over HTTP.
     pub metrics: SocketAddr,
+    /// How the ledger's chain is published.
+    pub audit: Audit,
     /// The data directory.
     pub data: PathBuf,
     /// How much of its disk new recordings leave free; nothing said: 5 percent, and no more than 2 GiB.
@@ -248,6 +250,13 @@ impl Media {
     pub fn pairs(&self) -> usize {
         self.ports.len() / 2
     }
+}
+
+/// How the ledger's chain is published.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Audit {
+    /// How often its head is signed and written to the log.
+    pub publish_every: Duration,
 }
 
 /// The file of the node's signing key.

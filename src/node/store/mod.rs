@@ -1,10 +1,13 @@
 //! The ledger in SQLite: one row for each call, the parties in a table of their own so that they can be erased, and the access log.
 
+mod chain;
 mod rows;
 mod schema;
 mod sqlite;
 
 pub(crate) use sqlite::open;
 
+#[cfg(test)]
+mod chained;
 #[cfg(test)]
 mod tests;

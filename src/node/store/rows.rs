@@ -5,8 +5,9 @@ use std::time::Duration;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Type, ValueRef};
 use rusqlite::{OptionalExtension as _, Row, Statement, Transaction, named_params, params};
 
-use crate::catalogue::{Entry, KeptCall, Parties, Quality, State, Totals, Write};
+use crate::catalogue::{Entry, Event, KeptCall, Parties, Quality, Reason, State, Totals, Write};
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
+use crate::node::store::chain::Writer;
 use crate::private::Private;
 use crate::time::Wall;
 
@@ -45,18 +46,19 @@ const HAS_ROW: &str = "SELECT EXISTS (SELECT 1 FROM calls WHERE recording = ?1)"
 
 const SEAL: &str = "
     UPDATE calls SET state = 'sealed', pbx_packets = ?2, trunk_packets = ?3, gaps = ?4, lost = ?5, size_bytes = ?6
-    WHERE recording = ?1";
+    WHERE recording = ?1 RETURNING call";
 
-const TEAR: &str = "UPDATE calls SET state = 'torn', reason = ?2 WHERE recording = ?1 AND state <> 'sealed'";
+const TEAR: &str = "UPDATE calls SET state = 'torn', reason = ?2 WHERE recording = ?1 AND state <> 'sealed' RETURNING call";
 
-const LOSE: &str = "UPDATE calls SET state = 'none', recording = NULL, reason = ?2 WHERE recording = ?1 AND state <> 'sealed'";
+const LOSE: &str = "
+    UPDATE calls SET state = 'none', recording = NULL, reason = ?2 WHERE recording = ?1 AND state <> 'sealed' RETURNING call";
 
 const CLOSE: &str = "
     UPDATE calls SET state = 'sealed', size_bytes = ?2, reason = CASE reason WHEN 'torn' THEN 'recorded' ELSE reason END
-    WHERE recording = ?1";
+    WHERE recording = ?1 RETURNING call";
 
 /// It stays torn, and says since when it is closed.
-const SALVAGE: &str = "UPDATE calls SET salvaged_us = ?2, size_bytes = ?3 WHERE recording = ?1 AND state = 'torn'";
+const SALVAGE: &str = "UPDATE calls SET salvaged_us = ?2, size_bytes = ?3 WHERE recording = ?1 AND state = 'torn' RETURNING call";
 
 pub(super) const TORN: &str = "
     SELECT recording FROM calls
@@ -95,52 +97,73 @@ pub(super) const SELECT: &str = "
                AS is_erased
     FROM calls LEFT JOIN parties USING (call)";
 
-pub(super) fn do_write(transaction: &Transaction<'_>, write: &Write) -> rusqlite::Result<()> {
-    match write {
-        Write::Put(entry) => put(transaction, entry),
-        Write::Sealed(recording, Totals { packets: [pbx, trunk], gaps, lost, size_bytes }) => {
+/// Does what is to be written, and adds to the chain what the chain has of it. Returns the call whose row was touched, if one was.
+pub(super) fn do_write(transaction: &Transaction<'_>, write: &Write, chain: &mut Writer<'_>) -> rusqlite::Result<Option<String>> {
+    let number_of = |call: &CallId| Some(call.to_string());
+    let touched = match write {
+        Write::Put(entry) => put(transaction, entry).map(|()| number_of(&entry.call))?,
+        Write::Begun(_) => None,
+        Write::Sealed(recording, Totals { packets: [pbx, trunk], gaps, lost, size_bytes }, _) => {
             let mut statement = transaction.prepare_cached(SEAL)?;
             let [pbx, trunk, gaps, lost, size] = [*pbx, *trunk, *gaps, *lost, *size_bytes].map(number);
-            statement.execute(params![recording.to_string(), pbx, trunk, gaps, lost, size]).map(drop)
+            call_of(statement.query_row(params![recording.to_string(), pbx, trunk, gaps, lost, size], |row| row.get(0)))?
         }
-        Write::Lost(recording, reason) => {
-            transaction.prepare_cached(LOSE)?.execute([recording.to_string().as_str(), reason.as_str()]).map(drop)
+        Write::Lost(recording, reason) => ends(transaction, LOSE, *recording, *reason)?,
+        Write::Torn(recording, reason) => ends(transaction, TEAR, *recording, *reason)?,
+        Write::Found { recording, began } => find(transaction, *recording, *began, chain)?,
+        Write::Measured(call, quality) => measure(transaction, *call, quality).map(|()| number_of(call))?,
+        Write::Ended(call, at) => {
+            transaction.prepare_cached(END)?.execute(params![call.to_string(), at.unix_micros()])?;
+            number_of(call)
         }
-        Write::Torn(recording, reason) => {
-            transaction.prepare_cached(TEAR)?.execute([recording.to_string().as_str(), reason.as_str()]).map(drop)
+        Write::Closed(recording, bytes, _) => {
+            let mut statement = transaction.prepare_cached(CLOSE)?;
+            call_of(statement.query_row(params![recording.to_string(), number(*bytes)], |row| row.get(0)))?
         }
-        Write::Closed(recording, bytes) => {
-            transaction.prepare_cached(CLOSE)?.execute(params![recording.to_string(), number(*bytes)]).map(drop)
+        Write::Salvaged(recording, at, bytes, _) => {
+            let mut statement = transaction.prepare_cached(SALVAGE)?;
+            call_of(statement.query_row(params![recording.to_string(), at.unix_micros(), number(*bytes)], |row| row.get(0)))?
         }
-        Write::Salvaged(recording, at, bytes) => transaction
-            .prepare_cached(SALVAGE)?
-            .execute(params![recording.to_string(), at.unix_micros(), number(*bytes)])
-            .map(drop),
-        Write::Found { recording, began } => find(transaction, *recording, *began),
-        Write::Measured(call, quality) => measure(transaction, *call, quality),
-        Write::Ended(call, at) => transaction.prepare_cached(END)?.execute(params![call.to_string(), at.unix_micros()]).map(drop),
         Write::Keep(KeptCall { call, at, kept }) => {
-            transaction.prepare_cached(KEEP)?.execute(params![call.to_string(), at.unix_micros(), kept.reveal()]).map(drop)
+            transaction.prepare_cached(KEEP)?.execute(params![call.to_string(), at.unix_micros(), kept.reveal()]).map(|_| None)?
         }
-        Write::Forget(call) => transaction.prepare_cached(FORGET)?.execute([call.to_string()]).map(drop),
-    }
+        Write::Forget(call) => transaction.prepare_cached(FORGET)?.execute([call.to_string()]).map(|_| None)?,
+    };
+    write.event().map_or(Ok(()), |event| chain.add(&event))?;
+    Ok(touched)
 }
 
-fn find(transaction: &Transaction<'_>, recording: RecordingId, began: Wall) -> rusqlite::Result<()> {
+fn ends(transaction: &Transaction<'_>, how: &str, recording: RecordingId, reason: Reason) -> rusqlite::Result<Option<String>> {
+    let mut statement = transaction.prepare_cached(how)?;
+    call_of(statement.query_row([recording.to_string().as_str(), reason.as_str()], |row| row.get(0)))
+}
+
+/// The call whose row was changed, if there was one.
+fn call_of(changed: rusqlite::Result<String>) -> rusqlite::Result<Option<String>> {
+    changed.optional()
+}
+
+fn find(
+    transaction: &Transaction<'_>,
+    recording: RecordingId,
+    began: Wall,
+    chain: &mut Writer<'_>,
+) -> rusqlite::Result<Option<String>> {
     let name = recording.to_string();
     if transaction.prepare_cached(HAS_ROW)?.query_row([&name], |row| row.get(0))? {
-        return Ok(());
+        return Ok(None);
     }
+    chain.add(&Event::Found(recording))?;
     let mut call = recording.call();
     if transaction.prepare_cached(FIND)?.execute([&call.to_string(), &name])? > 0 {
-        return Ok(());
+        return Ok(Some(call.to_string()));
     }
     let mut alone = transaction.prepare_cached(FIND_ALONE)?;
     // A number that is taken is another call's.
     while alone.execute(params![call.to_string(), name, began.unix_micros()])? == 0 {
         call = CallId::from_u64(call.as_u64().wrapping_add(1));
     }
-    Ok(())
+    Ok(Some(call.to_string()))
 }
 
 fn measure(transaction: &Transaction<'_>, call: CallId, legs: &[Quality; 2]) -> rusqlite::Result<()> {
@@ -180,7 +203,7 @@ pub(super) fn measured(entry: Entry, statement: &mut Statement<'_>) -> rusqlite:
 }
 
 fn quality(row: &Row<'_>) -> rusqlite::Result<Quality> {
-    let count = |column| row.get::<_, i64>(column).map(|count| u64::try_from(count).unwrap_or(0));
+    let count = |column| count(row, column);
     let time =
         |column| row.get::<_, Option<i64>>(column).map(|us| us.map(|us| Duration::from_micros(u64::try_from(us).unwrap_or(0))));
     Ok(Quality {
@@ -230,13 +253,13 @@ fn put(transaction: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<()> {
 
 pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let wall = |column| row.get::<_, Option<i64>>(column).map(|us| us.map(Wall::from_unix_micros));
-    let count = |column| row.get::<_, Option<i64>>(column).map(|count| count.map(|count| u64::try_from(count).unwrap_or(0)));
-    let totals = match (count("pbx_packets")?, count("trunk_packets")?) {
+    let count_if = |column| row.get::<_, Option<i64>>(column).map(|count| count.map(|count| u64::try_from(count).unwrap_or(0)));
+    let totals = match (count_if("pbx_packets")?, count_if("trunk_packets")?) {
         (Some(pbx), Some(trunk)) => Some(Totals {
             packets: [pbx, trunk],
-            gaps: count("gaps")?.unwrap_or(0),
-            lost: count("lost")?.unwrap_or(0),
-            size_bytes: count("size_bytes")?.unwrap_or(0),
+            gaps: count_if("gaps")?.unwrap_or(0),
+            lost: count_if("lost")?.unwrap_or(0),
+            size_bytes: count_if("size_bytes")?.unwrap_or(0),
         }),
         _ => None,
     };
@@ -310,6 +333,11 @@ pub(super) fn word<T: std::str::FromStr>(row: &Row<'_>, column: &str) -> rusqlit
 /// A word in a column that this version does not know. The row's text is not told: it may be a number.
 fn unknown(column: &str) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, Type::Text, format!("an unknown word in the column `{column}`").into())
+}
+
+/// A number that counts; none is below 0.
+pub(super) fn count(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(|count| u64::try_from(count).unwrap_or(0))
 }
 
 /// SQLite counts up to 2^63 - 1, which no call reaches.

@@ -4,7 +4,7 @@
 pub(super) const APPLICATION: i64 = 0x6d69_7473;
 
 /// What brings a ledger of version *n* to *n + 1*; a new one goes through all.
-pub(super) const STEPS: [&str; 5] = [
+pub(super) const STEPS: [&str; 6] = [
     "
     CREATE TABLE calls (
         call          TEXT PRIMARY KEY,
@@ -83,7 +83,36 @@ pub(super) const STEPS: [&str; 5] = [
     ALTER TABLE calls ADD COLUMN salvaged_us INTEGER;
     CREATE INDEX calls_torn ON calls (recording) WHERE state = 'torn' AND salvaged_us IS NULL;
 ",
+    "
+    CREATE TABLE chain (
+        seq   INTEGER PRIMARY KEY,
+        at_us INTEGER NOT NULL,
+        kind  TEXT NOT NULL,
+        body  TEXT NOT NULL,
+        hash  BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX chain_starts ON chain (seq) WHERE kind = 'started';
+    CREATE TRIGGER chain_is_not_changed BEFORE UPDATE ON chain
+        BEGIN SELECT RAISE(ABORT, 'the chain only grows'); END;
+    CREATE TRIGGER chain_is_not_cut BEFORE DELETE ON chain
+        BEGIN SELECT RAISE(ABORT, 'the chain only grows'); END;
+
+    CREATE TABLE heads (
+        seq       INTEGER PRIMARY KEY,
+        at_us     INTEGER NOT NULL,
+        hash      BLOB NOT NULL,
+        node      BLOB NOT NULL,
+        signature BLOB NOT NULL
+    ) STRICT;
+
+    ALTER TABLE calls ADD COLUMN salt BLOB;
+    ALTER TABLE parties ADD COLUMN salt BLOB;
+    ALTER TABLE accesses ADD COLUMN salt BLOB;
+",
 ];
 
 /// The version that [`STEPS`] lead to.
-pub(super) const VERSION: i64 = 5;
+pub(super) const VERSION: i64 = 6;
+
+/// The version from which on there is a chain.
+pub(super) const CHAINED: usize = 6;

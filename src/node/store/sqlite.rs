@@ -1,5 +1,6 @@
 //! The file, opened by SQLite: made for its user alone, brought up to date, read and written.
 
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -8,12 +9,16 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
-use crate::catalogue::{Access, Entry, Filter, Heard, KeptCall, Opening, Reason, Store, StoreError, Which, Write};
+use crate::catalogue::{
+    Access, Bound, Chain, Entry, Event, Filter, Heard, KeptCall, Link, Opening, Reason, Store, StoreError, Which, Write,
+};
 use crate::ids::{CallId, RecordingId};
-use crate::node::store::rows::{IS_MEASURED, KEPT, QUALITY, SELECT, TORN, do_write, entry, measured, word};
-use crate::node::store::schema::{APPLICATION, STEPS, VERSION};
+use crate::node::store::chain;
+use crate::node::store::rows::{IS_MEASURED, KEPT, QUALITY, SELECT, TORN, count, do_write, entry, measured, word};
+use crate::node::store::schema::{APPLICATION, CHAINED, STEPS, VERSION};
 use crate::private::Private;
 use crate::time::Wall;
+use crate::vault::{HeadKey, SignedHead};
 
 /// The ledger's file, opened.
 ///
@@ -21,6 +26,7 @@ use crate::time::Wall;
 pub(crate) struct SqliteStore {
     path: PathBuf,
     db: Connection,
+    key: Option<HeadKey>,
 }
 
 /// Opens the ledger.
@@ -49,7 +55,7 @@ impl SqliteStore {
         let access = if opening == Opening::Read { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
         let db =
             Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|error| failed(path, error))?;
-        let mut store = Self { path: path.into(), db };
+        let mut store = Self { path: path.into(), db, key: None };
         store.prepare(opening)?;
         Ok(store)
     }
@@ -95,14 +101,27 @@ impl SqliteStore {
         for step in STEPS.iter().skip(done) {
             transaction.execute_batch(step)?;
         }
+        if done < CHAINED {
+            let count = |table| transaction.query_row(&format!("SELECT count(*) AS n FROM {table}"), [], |row| count(row, "n"));
+            let (calls, accesses) = (count("calls")?, count("accesses")?);
+            let mut chain = chain::Writer::begin(&transaction)?;
+            chain.add(&Event::Chained { version: env!("CARGO_PKG_VERSION").into(), calls, accesses })?;
+        }
         transaction.pragma_update(None, "application_id", APPLICATION)?;
         transaction.pragma_update(None, "user_version", VERSION)?;
         transaction.commit()
     }
 
-    fn transaction(&mut self, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>) -> Result<(), StoreError> {
+    /// Does this, adds to the chain what is to be added, and signs that: all of it, or nothing.
+    fn transaction(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>, &mut chain::Writer<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), StoreError> {
+        let key = self.key.as_ref();
         let written = self.db.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|transaction| {
-            work(&transaction)?;
+            let mut chain = chain::Writer::begin(&transaction)?;
+            work(&transaction, &mut chain)?;
+            chain.end(key)?;
             transaction.commit()
         });
         written.map_err(|error| failed(&self.path, error))
@@ -121,7 +140,13 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn write(&mut self, writes: &[Write]) -> Result<(), StoreError> {
-        self.transaction(|transaction| writes.iter().try_for_each(|write| do_write(transaction, write)))
+        self.transaction(|transaction, chain| {
+            let mut touched = BTreeSet::new();
+            for write in writes {
+                touched.extend(do_write(transaction, write, chain)?);
+            }
+            touched.iter().try_for_each(|call| chain.bind(call))
+        })
     }
 
     fn without_row(&self, mut recordings: Vec<RecordingId>) -> Result<Vec<RecordingId>, StoreError> {
@@ -157,14 +182,21 @@ impl Store for SqliteStore {
 
     fn mark_torn(&mut self) -> Result<[u64; 2], StoreError> {
         let mut marked = [0; 2];
-        self.transaction(|transaction| {
+        self.transaction(|transaction, chain| {
+            let torn = "UPDATE calls SET state = 'torn', reason = ?1 WHERE state = 'recording' RETURNING call, recording";
             let torn = transaction
-                .execute("UPDATE calls SET state = 'torn', reason = ?1 WHERE state = 'recording'", [Reason::Torn.as_str()])?;
-            let interrupted = transaction.execute(
-                "UPDATE calls SET reason = ?1 WHERE reason = ?2",
-                [Reason::Interrupted.as_str(), Reason::InProgress.as_str()],
-            )?;
-            marked = [torn, interrupted].map(|rows| u64::try_from(rows).unwrap_or(u64::MAX));
+                .prepare(torn)?
+                .query_map([Reason::Torn.as_str()], |row| Ok((row.get::<_, String>(0)?, word(row, "recording")?)))?
+                .collect::<rusqlite::Result<Vec<_>>>()?;
+            let interrupted = transaction
+                .prepare("UPDATE calls SET reason = ?1 WHERE reason = ?2 RETURNING call")?
+                .query_map([Reason::Interrupted.as_str(), Reason::InProgress.as_str()], |row| row.get::<_, String>(0))?
+                .collect::<rusqlite::Result<Vec<_>>>()?;
+            for &(_, recording) in &torn {
+                chain.add(&Event::Torn { recording, reason: Reason::Torn })?;
+            }
+            torn.iter().map(|(call, _)| call).chain(&interrupted).try_for_each(|call| chain.bind(call))?;
+            marked = [torn.len(), interrupted.len()].map(|rows| u64::try_from(rows).unwrap_or(u64::MAX));
             Ok(())
         })?;
         Ok(marked)
@@ -216,9 +248,10 @@ impl Store for SqliteStore {
         // Durable before anything is given out: a power cut must not take this line with it.
         let path = self.path.clone();
         self.db.pragma_update(None, "synchronous", "FULL").map_err(|error| failed(&path, error))?;
-        let logged = self.transaction(|transaction| {
+        let logged = self.transaction(|transaction, chain| {
             transaction.execute(
-                "INSERT INTO accesses (at_us, who, deed, recording, purpose, reason, outcome) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO accesses (at_us, who, deed, recording, purpose, reason, outcome, salt)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                 params![
                     access.at.unix_micros(),
                     access.who,
@@ -227,9 +260,12 @@ impl Store for SqliteStore {
                     access.purpose,
                     access.reason,
                     access.outcome.as_str(),
+                    chain::fresh()?.as_slice(),
                 ],
             )?;
-            Ok(())
+            let &Access { recording, deed, outcome, .. } = access;
+            let line = chain.line(transaction.last_insert_rowid())?;
+            chain.add(&Event::Access { recording, deed, outcome, line })
         });
         self.db.pragma_update(None, "synchronous", "NORMAL").map_err(|error| failed(&path, error))?;
         logged
@@ -253,6 +289,49 @@ impl Store for SqliteStore {
             rows.collect::<rusqlite::Result<Vec<_>>>()
         });
         rows.map_err(|error| failed(&self.path, error))
+    }
+}
+
+impl Chain for SqliteStore {
+    fn sign_with(&mut self, key: HeadKey) {
+        self.key = Some(key);
+    }
+
+    fn note(&mut self, events: &[Event]) -> Result<(), StoreError> {
+        self.transaction(|_, chain| events.iter().try_for_each(|event| chain.add(event)))
+    }
+
+    fn sign(&mut self) -> Result<Option<SignedHead>, StoreError> {
+        let signed = match &self.key {
+            Some(key) => self.db.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|transaction| {
+                chain::sign_tip(&transaction, key)?;
+                transaction.commit()
+            }),
+            None => Ok(()),
+        };
+        signed.and_then(|()| chain::head(&self.db)).map_err(|error| failed(&self.path, error))
+    }
+
+    fn head(&self) -> Result<Option<SignedHead>, StoreError> {
+        chain::head(&self.db).map_err(|error| failed(&self.path, error))
+    }
+
+    fn last_start(&self) -> Result<Option<u64>, StoreError> {
+        chain::last_start(&self.db).map_err(|error| failed(&self.path, error))
+    }
+
+    fn freeze(&self) -> Result<(), StoreError> {
+        // A transaction that only reads is of the moment of its first reading, and ends with the connection.
+        let frozen = self.db.execute_batch("BEGIN; SELECT seq FROM chain LIMIT 1;");
+        frozen.map_err(|error| failed(&self.path, error))
+    }
+
+    fn links(&self, from: u64, each: &mut dyn FnMut(Link, Option<SignedHead>)) -> Result<(), StoreError> {
+        chain::links(&self.db, from, each).map_err(|error| failed(&self.path, error))
+    }
+
+    fn bound(&self, each: &mut dyn FnMut(Bound)) -> Result<(), StoreError> {
+        chain::bound(&self.db, each).map_err(|error| failed(&self.path, error))
     }
 }
 

@@ -11,14 +11,15 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::catalogue::{
-    Access, Deed, Entry, Filter, Heard, KeptCall, Opening, Outcome, Parties, Quality, Reason, State, Store, StoreError, Totals,
-    Which, Write,
+    Access, Deed, Entry, Filter, Heard, KeptCall, Opening, Outcome, Parties, Quality, Reason, Seal, State, Store, StoreError,
+    Totals, Which, Write,
 };
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::node::store::open;
 use crate::node::store::schema::{APPLICATION, STEPS};
 use crate::private::Private;
 use crate::time::Wall;
+use crate::vault::Digest;
 
 #[test]
 fn a_call_is_read_as_it_was_written() {
@@ -37,7 +38,7 @@ fn a_call_is_read_as_it_was_written() {
 fn a_recordings_state_only_goes_forward() {
     let (_home, mut store) = kept();
     let totals = Totals { packets: [250, 249], gaps: 1, lost: 3, size_bytes: 99_000 };
-    store.write(&[put(&entry(1)), put(&entry(2)), Write::Sealed(id(1), totals)]).unwrap();
+    store.write(&[put(&entry(1)), put(&entry(2)), sealed(id(1), totals)]).unwrap();
     store.write(&[Write::Torn(id(2), Reason::VaultUnavailable)]).unwrap();
 
     store.write(&[put(&Entry { ended: Some(wall(99)), ..entry(1) }), put(&entry(2)), Write::Torn(id(1), Reason::Torn)]).unwrap();
@@ -59,10 +60,14 @@ fn a_torn_recording_is_closed_once_and_one_that_was_erased_is_not() {
     assert_eq!(store.torn().unwrap(), [id(1), id(2), id(4)]);
 
     store
-        .write(&[Write::Salvaged(id(1), wall(50), 900), Write::Closed(id(2), 800), Write::Lost(id(4), Reason::Interrupted)])
+        .write(&[
+            Write::Salvaged(id(1), wall(50), 900, seal()),
+            Write::Closed(id(2), 800, seal()),
+            Write::Lost(id(4), Reason::Interrupted),
+        ])
         .unwrap();
     // What comes late changes nothing of it.
-    store.write(&[put(&Entry { ended: Some(wall(99)), ..entry(1) }), Write::Salvaged(id(5), wall(50), 7)]).unwrap();
+    store.write(&[put(&Entry { ended: Some(wall(99)), ..entry(1) }), Write::Salvaged(id(5), wall(50), 7, seal())]).unwrap();
 
     let row = |nth| store.recording(id(nth)).unwrap().map(|row| (row.state, row.reason));
     assert_eq!(row(1), Some((State::Salvaged, Reason::VaultUnavailable)));
@@ -124,7 +129,7 @@ fn what_a_killed_process_left_open_is_marked_and_nothing_else() {
     let (_home, mut store) = kept();
     let going_on = Entry { reason: Reason::InProgress, ended: None, ..unrecorded(3) };
     store
-        .write(&[put(&entry(1)), put(&entry(2)), Write::Sealed(id(2), Totals::default()), put(&going_on), put(&unrecorded(4))])
+        .write(&[put(&entry(1)), put(&entry(2)), sealed(id(2), Totals::default()), put(&going_on), put(&unrecorded(4))])
         .unwrap();
 
     assert_eq!(store.mark_torn().unwrap(), [1, 1]);
@@ -205,7 +210,7 @@ fn the_access_log_only_grows() {
 #[test]
 fn what_was_erased_stays_erased_whatever_is_written_of_it_later() {
     let (home, mut store) = kept();
-    store.write(&[put(&entry(1)), put(&entry(2)), Write::Sealed(id(1), Totals::default())]).unwrap();
+    store.write(&[put(&entry(1)), put(&entry(2)), sealed(id(1), Totals::default())]).unwrap();
     let mut operator = open(&home.path().join("ledger.db"), Opening::ReadAndLog).unwrap();
     let state = |store: &dyn Store| store.recording(id(1)).unwrap().unwrap().state;
 
@@ -370,7 +375,7 @@ fn a_newer_ledger_is_left_alone() {
 
     let error = open(&path, Opening::Keep).err().unwrap();
 
-    assert!(error.to_string().ends_with("is of version 9, and this program knows up to 5"), "{error}");
+    assert!(error.to_string().ends_with("is of version 9, and this program knows up to 6"), "{error}");
 }
 
 #[test]
@@ -408,6 +413,14 @@ fn kept() -> (TempDir, Box<dyn Store>) {
     let home = tempfile::tempdir().unwrap();
     let store = open(&home.path().join("ledger.db"), Opening::Keep).unwrap();
     (home, store)
+}
+
+fn sealed(recording: RecordingId, totals: Totals) -> Write {
+    Write::Sealed(recording, totals, seal())
+}
+
+fn seal() -> Seal {
+    Seal { root: Digest::of(b"chunks"), chunks: 3 }
 }
 
 fn put(entry: &Entry) -> Write {

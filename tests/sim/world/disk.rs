@@ -15,10 +15,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
-use mitschnitt::catalogue::{Reason, Write};
+use mitschnitt::catalogue::{Reason, Seal, Write};
 use mitschnitt::ids::RecordingId;
 use mitschnitt::time::Wall;
-use mitschnitt::vault::{NodeKey, Salvage, Verdict, Volume, salvage};
+use mitschnitt::vault::{Digest, NodeKey, Salvage, Salvaged, Verdict, Volume, salvage};
 
 use super::chance::Chance;
 use super::model::Fault;
@@ -275,17 +275,19 @@ impl Disk {
         let at = Wall::from_unix_micros(0);
         let file = self.recordings.get_mut(&recording)?;
         match salvage(file.bytes.as_slice(), file.bytes.len() as u64, node, at).expect("memory is read") {
-            Salvage::Close { keep, closing, .. } => {
+            Salvage::Close { keep, closing, chunks, root, .. } => {
                 file.bytes.truncate(keep as usize);
                 file.bytes.extend_from_slice(&closing);
                 (file.durable, file.promised) = (file.bytes.len(), file.bytes.len());
                 (file.is_doomed, file.is_cut) = (false, false);
-                Some(Write::Salvaged(recording, at, file.bytes.len() as u64))
+                Some(Write::Salvaged(recording, at, file.bytes.len() as u64, seal(root, chunks)))
             }
-            Salvage::Closed(Verdict::Salvaged(salvaged)) => Some(Write::Salvaged(recording, salvaged.at, salvaged.bytes)),
+            Salvage::Closed(Verdict::Salvaged(Salvaged { at, bytes, root, chunks, .. })) => {
+                Some(Write::Salvaged(recording, at, bytes, seal(root, chunks)))
+            }
             Salvage::Closed(Verdict::Complete(complete)) => {
                 (file.durable, file.promised) = (file.bytes.len(), file.bytes.len());
-                Some(Write::Closed(recording, complete.bytes))
+                Some(Write::Closed(recording, complete.bytes, seal(complete.root, complete.chunks)))
             }
             Salvage::Empty => {
                 self.recordings.remove(&recording);
@@ -492,6 +494,10 @@ impl Volume for Disk {
             }
         }
     }
+}
+
+fn seal(root: [u8; 32], chunks: u32) -> Seal {
+    Seal { root: Digest::from_bytes(root), chunks: chunks.into() }
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! The ledger of a simulated box, as the trait of `catalogue` says it must be: a map in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use mitschnitt::catalogue::{Access, Entry, Filter, KeptCall, Reason, State, Store, StoreError, Which, Write};
+use mitschnitt::catalogue::{
+    Access, Bound, Chain, Entry, Event, Filter, KeptCall, Link, Part, Reason, State, Store, StoreError, Tip, Which, Write,
+};
 use mitschnitt::ids::{CallId, RecordingId};
 use mitschnitt::time::Wall;
+use mitschnitt::vault::{Digest, HeadKey, SignedHead};
 
 /// All rows, by the call's number.
 #[derive(Default)]
@@ -12,12 +15,26 @@ pub struct Rows {
     calls: BTreeMap<CallId, Entry>,
     recordings: BTreeMap<RecordingId, CallId>,
     accesses: Vec<Access>,
+    chain: Vec<Link>,
 }
 
 impl Rows {
     /// Every row.
     pub fn all(&self) -> impl Iterator<Item = &Entry> {
         self.calls.values()
+    }
+
+    fn add(&mut self, event: &Event) {
+        let tip = self.chain.last().map_or(Tip::EMPTY, Link::tip);
+        self.chain.push(Link::behind(tip, Wall::default(), event));
+    }
+
+    /// Binds the call's row where it is final.
+    fn bind(&mut self, call: CallId) {
+        if let Some(entry) = self.calls.get(&call).filter(|entry| is_final(entry)) {
+            let row = digest(entry);
+            self.add(&Event::Row { call, row, parties: None });
+        }
     }
 
     /// A call that was answered at once may be recorded before a late ledger has its row; the box died then, and the row says nothing of it.
@@ -31,6 +48,22 @@ impl Rows {
         (entry.recording, entry.state) = (Some(recording), State::Torn);
         entry.reason = if entry.reason == Reason::Interrupted { Reason::Torn } else { Reason::Found };
         self.recordings.insert(recording, call);
+        self.add(&Event::Found(recording));
+    }
+
+    /// The call whose row a change is of.
+    fn call_of(&self, write: &Write) -> Option<CallId> {
+        match write {
+            Write::Put(entry) => Some(entry.call),
+            Write::Sealed(recording, ..)
+            | Write::Torn(recording, _)
+            | Write::Lost(recording, _)
+            | Write::Closed(recording, ..)
+            | Write::Salvaged(recording, ..) => self.recordings.get(recording).copied(),
+            Write::Found { recording, .. } => Some(recording.call()),
+            Write::Ended(call, _) | Write::Measured(call, _) => Some(*call),
+            Write::Begun(_) | Write::Keep(_) | Write::Forget(_) => None,
+        }
     }
 
     fn change(&mut self, recording: RecordingId, change: impl FnOnce(&mut Entry)) {
@@ -42,7 +75,9 @@ impl Rows {
 
 impl Store for Rows {
     fn write(&mut self, writes: &[Write]) -> Result<(), StoreError> {
+        let mut touched = BTreeSet::new();
         for write in writes {
+            touched.extend(self.call_of(write));
             match write {
                 Write::Put(entry) => {
                     let mut entry = (**entry).clone();
@@ -56,16 +91,17 @@ impl Store for Rows {
                     }
                     self.calls.insert(entry.call, entry);
                 }
-                Write::Sealed(recording, totals) => self.change(*recording, |entry| {
+                Write::Sealed(recording, totals, _) => self.change(*recording, |entry| {
                     (entry.state, entry.totals) = (State::Sealed, Some(*totals));
                 }),
+                Write::Begun(_) => {}
                 Write::Torn(recording, reason) => self.change(*recording, |entry| {
                     (entry.state, entry.reason) = (State::Torn, *reason);
                 }),
                 Write::Lost(recording, reason) => self.change(*recording, |entry| {
                     (entry.state, entry.reason, entry.recording) = (State::None, *reason, None);
                 }),
-                Write::Closed(recording, _) => self.change(*recording, |entry| entry.state = State::Sealed),
+                Write::Closed(recording, ..) => self.change(*recording, |entry| entry.state = State::Sealed),
                 Write::Salvaged(recording, ..) => self.change(*recording, |entry| entry.state = State::Salvaged),
                 Write::Found { recording, began } => self.find(*recording, *began),
                 Write::Ended(call, at) => {
@@ -77,7 +113,11 @@ impl Store for Rows {
                     self.calls.entry(*call).and_modify(|entry| entry.quality = Some(**quality));
                 }
             }
+            if let Some(event) = write.event() {
+                self.add(&event);
+            }
         }
+        touched.into_iter().for_each(|call| self.bind(call));
         Ok(())
     }
 
@@ -93,15 +133,22 @@ impl Store for Rows {
 
     fn mark_torn(&mut self) -> Result<[u64; 2], StoreError> {
         let mut marked = [0; 2];
+        let mut touched = Vec::new();
         for entry in self.calls.values_mut() {
             if entry.state == State::Recording {
                 entry.state = State::Torn;
                 marked[0] += 1;
+                touched.push((entry.call, entry.recording));
             }
             if entry.reason == Reason::InProgress {
                 entry.reason = Reason::Interrupted;
                 marked[1] += 1;
+                touched.push((entry.call, None));
             }
+        }
+        for (call, recording) in touched {
+            recording.into_iter().for_each(|recording| self.add(&Event::Torn { recording, reason: Reason::Torn }));
+            self.bind(call);
         }
         Ok(marked)
     }
@@ -136,6 +183,53 @@ impl Store for Rows {
     fn accesses(&self, recording: RecordingId) -> Result<Vec<Access>, StoreError> {
         Ok(self.accesses.iter().filter(|access| access.recording == recording).cloned().collect())
     }
+}
+
+impl Chain for Rows {
+    fn sign_with(&mut self, _: HeadKey) {}
+
+    fn note(&mut self, events: &[Event]) -> Result<(), StoreError> {
+        events.iter().for_each(|event| self.add(event));
+        Ok(())
+    }
+
+    fn sign(&mut self) -> Result<Option<SignedHead>, StoreError> {
+        Ok(None)
+    }
+
+    fn head(&self) -> Result<Option<SignedHead>, StoreError> {
+        Ok(None)
+    }
+
+    fn last_start(&self) -> Result<Option<u64>, StoreError> {
+        Ok(None)
+    }
+
+    fn freeze(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn links(&self, from: u64, each: &mut dyn FnMut(Link, Option<SignedHead>)) -> Result<(), StoreError> {
+        self.chain.iter().filter(|link| link.seq >= from).for_each(|link| each(link.clone(), None));
+        Ok(())
+    }
+
+    fn bound(&self, each: &mut dyn FnMut(Bound)) -> Result<(), StoreError> {
+        for entry in self.calls.values() {
+            each(Bound::Call { call: entry.call, is_final: is_final(entry), row: Some(digest(entry)), parties: None });
+        }
+        Ok(())
+    }
+}
+
+/// Whether nothing more is to come of it.
+fn is_final(entry: &Entry) -> bool {
+    entry.state != State::Recording && entry.reason != Reason::InProgress
+}
+
+/// What the row is; there is nobody here from whom it need be hidden by a salt.
+fn digest(entry: &Entry) -> Digest {
+    Part::Row.digest(&[0; 32], &format!("{entry:?}"))
 }
 
 /// A row of a call of which the ledger knows nothing.

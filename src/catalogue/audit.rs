@@ -1,0 +1,306 @@
+//! The whole ledger held against its chain: what is missing, what was changed, and what nobody accounts for.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::catalogue::{Bound, Break, Event, Link, Walk, Walked};
+use crate::ids::{CallId, RecordingId};
+use crate::vault::{Digest, NodePublic, SignedHead};
+
+/// Looks through the chain and then at every row.
+#[derive(Debug)]
+pub struct Audit<'n> {
+    nodes: &'n [NodePublic],
+    walk: Walk<'n>,
+    published: BTreeMap<u64, Vec<SignedHead>>,
+    recordings: BTreeMap<RecordingId, Standing>,
+    rows: BTreeMap<CallId, Told>,
+    lines: BTreeMap<Digest, u64>,
+    before: [u64; 2],
+    unbound: [u64; 2],
+    parties_erased: u64,
+    later: u64,
+    started: u64,
+    faults: Vec<Fault>,
+}
+
+/// What the chain says of a row.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    seq: u64,
+    row: Digest,
+    parties: Option<Digest>,
+    is_there: bool,
+}
+
+/// Where a recording stands, by the chain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Standing {
+    /// The event that says that it was begun, or found.
+    pub begun: u64,
+    /// How it ended.
+    pub end: End,
+    /// Whether its keys were destroyed.
+    pub is_erased: bool,
+}
+
+/// How a recording ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// Not yet.
+    Open,
+    /// It was sealed, or salvaged, and its file is so long.
+    Sealed {
+        /// In bytes.
+        bytes: u64,
+    },
+    /// Before its end.
+    Torn,
+    /// It could not be begun: there is no file.
+    Lost,
+}
+
+impl<'n> Audit<'n> {
+    /// Begins. Signatures must be of these nodes, and the heads that were published must be on the chain.
+    #[must_use]
+    pub fn begin(nodes: &'n [NodePublic], published: &[SignedHead]) -> Self {
+        let mut by_seq: BTreeMap<u64, Vec<SignedHead>> = BTreeMap::new();
+        published.iter().for_each(|signed| by_seq.entry(signed.head.seq).or_default().push(*signed));
+        Self {
+            nodes,
+            walk: Walk::begin(nodes),
+            published: by_seq,
+            recordings: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            before: [0; 2],
+            unbound: [0; 2],
+            parties_erased: 0,
+            later: 0,
+            started: 0,
+            faults: Vec::new(),
+        }
+    }
+
+    /// Looks at the next event, and at the signature on it.
+    pub fn step(&mut self, link: &Link, head: Option<&SignedHead>) {
+        self.walk.step(link, head);
+        for signed in self.published.remove(&link.seq).unwrap_or_default() {
+            self.weigh(&signed, link.hash);
+        }
+        let Some(event) = link.event() else {
+            self.later += 1;
+            return;
+        };
+        match event {
+            Event::Chained { calls, accesses, .. } => self.before = [calls, accesses],
+            Event::Begun(recording) => drop(self.standing(recording, link.seq)),
+            Event::Found(recording) => self.standing(recording, link.seq).end = End::Torn,
+            Event::Sealed { recording, bytes, .. } | Event::Salvaged { recording, bytes, .. } => {
+                self.standing(recording, link.seq).end = End::Sealed { bytes }
+            }
+            Event::Torn { recording, .. } => self.standing(recording, link.seq).end = End::Torn,
+            Event::Lost { recording, .. } => self.standing(recording, link.seq).end = End::Lost,
+            Event::Row { call, row, parties } => {
+                self.rows.insert(call, Told { seq: link.seq, row, parties, is_there: false });
+            }
+            Event::Access { recording, line, .. } => {
+                self.lines.insert(line, link.seq);
+                if let Some(standing) = self.recordings.get_mut(&recording) {
+                    standing.is_erased |= link.kind == "erased";
+                }
+            }
+            Event::Started { .. } => self.started = link.seq,
+            Event::Stopped | Event::Broken { .. } => {}
+        }
+    }
+
+    fn standing(&mut self, recording: RecordingId, seq: u64) -> &mut Standing {
+        self.recordings.entry(recording).or_insert(Standing { begun: seq, end: End::Open, is_erased: false })
+    }
+
+    fn weigh(&mut self, signed: &SignedHead, hash: Digest) {
+        let seq = signed.head.seq;
+        match self.nodes.iter().find(|node| node.fingerprint() == signed.node) {
+            Some(node) if !node.has_signed_head(signed) => self.faults.push(Fault::Forged(seq)),
+            None => self.faults.push(Fault::OtherNode(seq)),
+            Some(_) if signed.head.hash != hash => self.faults.push(Fault::Forked(seq)),
+            Some(_) => {}
+        }
+    }
+
+    /// Looks at a row, once all events were looked at.
+    pub fn row(&mut self, bound: Bound) {
+        match bound {
+            Bound::Call { call, is_final, row, parties } => match self.rows.get_mut(&call) {
+                Some(told) => {
+                    told.is_there = true;
+                    if row != Some(told.row) {
+                        self.faults.push(Fault::RowChanged(call));
+                    }
+                    match (told.parties, parties) {
+                        // Who talked was erased: that is allowed, and told.
+                        (Some(_), None) => self.parties_erased += 1,
+                        (told, found) if told == found => {}
+                        _ => self.faults.push(Fault::PartiesChanged(call)),
+                    }
+                }
+                None if row.is_some() => self.faults.push(Fault::RowUnknown(call)),
+                None => {
+                    let [calls, _] = &mut self.unbound;
+                    *calls += u64::from(is_final);
+                }
+            },
+            Bound::Access(Some(line)) => {
+                if self.lines.remove(&line).is_none() {
+                    self.faults.push(Fault::LineUnknown);
+                }
+            }
+            Bound::Access(None) => {
+                let [_, lines] = &mut self.unbound;
+                *lines += 1;
+            }
+        }
+    }
+
+    /// Comes to the end; the last head that is signed says how far the chain went.
+    #[must_use]
+    pub fn end(self, last: Option<&SignedHead>) -> Audited {
+        let walked = self.walk.end(last);
+        let mut faults: Vec<Fault> = walked.breaks.iter().copied().map(Fault::Chain).collect();
+        faults.extend(self.faults);
+        faults.extend(self.published.keys().map(|&seq| Fault::Beyond { published: seq, ends: walked.tip.seq }));
+        let gone = self.rows.iter().filter(|(_, told)| !told.is_there);
+        faults.extend(gone.map(|(&call, told)| Fault::RowGone { call, seq: told.seq }));
+        faults.extend(self.lines.values().map(|&seq| Fault::LineGone { seq }));
+        // What a process leaves open the next one ends, by its row or by its file: where it did not, both were gone.
+        let unended = self.recordings.iter().filter(|(_, is)| is.end == End::Open && is.begun < self.started);
+        faults.extend(unended.map(|(&recording, _)| Fault::Unended(recording)));
+        let more = |nth: fn([u64; 2]) -> u64| nth(self.unbound).saturating_sub(nth(self.before));
+        let (calls, lines) = (more(|[calls, _]| calls), more(|[_, lines]| lines));
+        faults.extend((calls > 0).then_some(Fault::RowsOutside(calls)));
+        faults.extend((lines > 0).then_some(Fault::LinesOutside(lines)));
+        Audited {
+            rows: self.rows.len() as u64,
+            parties_erased: self.parties_erased,
+            later: self.later,
+            before: self.unbound,
+            recordings: self.recordings,
+            faults,
+            walked,
+        }
+    }
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Audited {
+    /// The chain itself.
+    pub walked: Walked,
+    /// Every recording that the chain knows. Whether its file is there is for others to see.
+    pub recordings: BTreeMap<RecordingId, Standing>,
+    /// Rows that the chain knows.
+    pub rows: u64,
+    /// Calls of which it was erased who talked.
+    pub parties_erased: u64,
+    /// Calls, and lines of the access log, that are older than the chain.
+    pub before: [u64; 2],
+    /// Events that a later version wrote, and this one does not know.
+    pub later: u64,
+    /// All that is wrong.
+    pub faults: Vec<Fault>,
+}
+
+/// What is wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// The chain does not hold.
+    Chain(Break),
+    /// The head that was published here is of another chain.
+    Forked(u64),
+    /// The head that was published here was not signed by the node.
+    Forged(u64),
+    /// The head that was published here was signed by a node whose key is not at hand.
+    OtherNode(u64),
+    /// A head was published of an event that is not there.
+    Beyond {
+        /// Of which.
+        published: u64,
+        /// Where the chain ends.
+        ends: u64,
+    },
+    /// The row of a call is gone.
+    RowGone {
+        /// Which call's.
+        call: CallId,
+        /// The event that has it.
+        seq: u64,
+    },
+    /// The row of a call is not as it was written.
+    RowChanged(CallId),
+    /// Who talked is not as it was written.
+    PartiesChanged(CallId),
+    /// The row of a call says that it is in the chain, and is not.
+    RowUnknown(CallId),
+    /// So many rows are in no event, beyond those that are older than the chain.
+    RowsOutside(u64),
+    /// A line of the access log is gone.
+    LineGone {
+        /// The event that has it.
+        seq: u64,
+    },
+    /// A line of the access log is not as it was written.
+    LineUnknown,
+    /// So many lines of the access log are in no event, beyond those that are older than the chain.
+    LinesOutside(u64),
+    /// A recording was begun, and the next start found neither its row nor its file.
+    Unended(RecordingId),
+    /// A recording's file is gone.
+    FileGone(RecordingId),
+    /// A recording's file is not as long as it was sealed.
+    FileLength {
+        /// Which.
+        recording: RecordingId,
+        /// As it was sealed.
+        sealed: u64,
+        /// As it is.
+        found: u64,
+    },
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Chain(fault) => fault.fmt(f),
+            Self::Forked(seq) => {
+                write!(f, "the head that was published for event {seq} is of another chain: this one was written anew since")
+            }
+            Self::Forged(seq) => {
+                write!(f, "the head for event {seq} that was to be compared is not the node's: its signature is wrong")
+            }
+            Self::OtherNode(seq) => {
+                write!(f, "the head for event {seq} that was to be compared was signed by another node, whose key is not at hand")
+            }
+            Self::Beyond { published, ends } => {
+                write!(f, "a head was published for event {published}, and the chain ends with {ends}: what came after is gone")
+            }
+            Self::RowGone { call, seq } => write!(f, "the row of call {call} is gone, which event {seq} has"),
+            Self::RowChanged(call) => write!(f, "the row of call {call} is not as it was written"),
+            Self::PartiesChanged(call) => write!(f, "the parties of call {call} are not as they were written"),
+            Self::RowUnknown(call) => write!(f, "the row of call {call} is in no event"),
+            Self::RowsOutside(rows) => write!(f, "{rows} calls have a row that is in no event, and is not older than the chain"),
+            Self::LineGone { seq } => write!(f, "a line of the access log is gone, which event {seq} has"),
+            Self::LineUnknown => write!(f, "a line of the access log is not as it was written"),
+            Self::LinesOutside(lines) => {
+                write!(f, "{lines} lines of the access log are in no event, and are not older than the chain")
+            }
+            Self::Unended(recording) => {
+                write!(f, "recording {recording} was begun, and at the next start neither its row nor its file was there")
+            }
+            Self::FileGone(recording) => write!(f, "recording {recording} was made, and its file is gone"),
+            Self::FileLength { recording, sealed, found } => {
+                write!(f, "recording {recording} was sealed with {sealed} bytes, and its file has {found}")
+            }
+        }
+    }
+}
