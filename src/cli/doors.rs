@@ -12,8 +12,8 @@ use crate::catalogue::{Deed, Heard, Opening, Store, StoreError};
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::opened::Asked;
 use crate::cli::term::{Colour, Stream, Term};
-use crate::cli::words::{Calls, Keys, Recordings, Trunks, Verb, Words};
-use crate::cli::{calls, check, deed, demo, drain, erase, export, keys, list, rewrap, run, show, trunks, verify};
+use crate::cli::words::{Audit, Calls, Keys, Recordings, Trunks, Verb, Words};
+use crate::cli::{audit, calls, check, deed, demo, drain, erase, export, keys, list, rewrap, run, show, trunks, verify};
 use crate::control::{Settings, Trouble};
 use crate::export::Channels;
 
@@ -125,6 +125,14 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
         }
         Verb::Recordings(Recordings::Erase { id, reason, yes, site, form }) => {
             erase::erase(&site.config, &erase::Wanted { id, reason, is_meant: yes, json: form.json }, doors, term)
+        }
+        Verb::Audit(Audit::Head { site, form }) => audit::head(&site.config, form.json, doors, term),
+        Verb::Audit(Audit::Verify { heads, nodes, site, form }) => {
+            audit::verify(&site.config, &audit::Compared { heads, nodes, json: form.json }, doors, term)
+        }
+        Verb::Audit(Audit::Show { recording, kind, since, until, last, site, form }) => {
+            let wanted = audit::Wanted { recording, kind, since, until, last, json: form.json };
+            audit::show(&site.config, &wanted, doors, term)
         }
         Verb::Demo { out } => demo::demo(&out, doors, term),
     }

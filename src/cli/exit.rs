@@ -26,7 +26,8 @@ impl Exit {
     /// What `--help` says of them.
     pub(super) const HELP: &str = "Exit codes:
   0  done, and all is well
-  1  done, and something is not so: `check` found mistakes, `verify` or `export` a recording that is not complete
+  1  done, and something is not so: `check` found mistakes, `verify` or `export` a recording that is not complete,
+     `audit verify` a ledger that is not as it was written
   2  the command was not understood
   3  it could not be done: a file, a permission, the disk, the proxy does not run
   4  it was refused: the recording was made for another purpose, the key does not open it, or the

@@ -9,6 +9,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the command line reads and writes files, the clock and the control socket")]
 
+mod audit;
 mod calls;
 mod check;
 mod deed;

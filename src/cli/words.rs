@@ -8,6 +8,7 @@ use crate::catalogue::Reason;
 use crate::cli::exit::Exit;
 use crate::cli::named::Named;
 use crate::ids::{CallId, RecordingId};
+use crate::time::Wall;
 
 /// A SIP/RTP recording proxy: announces, asks, and only then records, encrypted as it comes.
 #[derive(Parser, Debug)]
@@ -40,6 +41,9 @@ pub(super) enum Verb {
     /// Look at recordings, verify, export and erase them
     #[command(subcommand)]
     Recordings(Recordings),
+    /// Look at the chain that the ledger is bound by: its head, its events, and whether all of it holds
+    #[command(subcommand)]
+    Audit(Audit),
     /// Play one recorded call for you to see and hear, on the loopback and with no set-up
     Demo {
         /// The directory for its keys, configuration and sound; made anew, never overwritten
@@ -284,6 +288,70 @@ pub(super) enum Recordings {
     },
 }
 
+#[derive(Subcommand, Debug)]
+pub(super) enum Audit {
+    /// Print the head of the chain: one line, to be kept where nobody of this machine can change it
+    #[command(long_about = "Print the head of the chain: one line, to be kept where nobody of this machine can change it.\n\n\
+        The node has signed it, and it stands for all that was written before: whoever has it sees\n\
+        whether the ledger was changed since, or cut (`audit verify --head`). The proxy writes the\n\
+        same line to its log, as `ledger_head`, every `publish_head_every_s`.")]
+    Head {
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Verify the whole ledger: the chain, its signatures, every row, and that no recording is missing
+    #[command(
+        long_about = "Verify the whole ledger: the chain, its signatures, every row, and that no recording is missing.\n\n\
+        Each event must be behind the one before it, and the node must have signed; each row, and\n\
+        each line of the access log, must be as the chain has it; each recording that was begun\n\
+        must have ended, and its file be there, unless it was erased; and each head that was\n\
+        published must lie on the chain. What is in the files, `recordings verify` says."
+    )]
+    Verify {
+        /// A head that was published before: the line itself, or a file that has it, as a log has
+        #[arg(long = "head", value_name = "TEXT|FILE")]
+        heads: Vec<String>,
+        /// The node's public key; again for each that it had before [default: beside the configured private one, as *.pub.pem]
+        #[arg(long = "node", value_name = "FILE")]
+        nodes: Vec<PathBuf>,
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Show the events of the chain, the newest last
+    Show {
+        /// Only those of this recording: 32 hexadecimal digits
+        #[arg(long, value_name = "ID")]
+        recording: Option<RecordingId>,
+        /// Only those of this kind, such as begun, sealed, erased, started
+        #[arg(long, value_name = "KIND")]
+        kind: Option<String>,
+        /// Only those from this time on, in UTC: 2026-11-24, or 2026-11-24T09:30:00
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        since: Option<Wall>,
+        /// Only those before this time
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        until: Option<Wall>,
+        /// Only the newest N
+        #[arg(long, value_name = "N")]
+        last: Option<usize>,
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
+}
+
+/// A time in UTC, to the day or to the second.
+fn time(text: &str) -> Result<Wall, String> {
+    let text = text.trim_end_matches('Z');
+    let whole = ["T00:00:00.000Z", ":00.000Z", ".000Z", "Z"].iter().find_map(|rest| format!("{text}{rest}").parse().ok());
+    whole.ok_or_else(|| "a time is a day, as 2026-11-24, or a second of it, as 2026-11-24T09:30:00, in UTC".into())
+}
+
 /// A text with something in it, on one line and of a sentence or two.
 fn sentence(text: &str) -> Result<String, String> {
     let text = text.trim();
@@ -366,5 +434,18 @@ mod tests {
     #[test]
     fn the_words_do_not_contradict_each_other() {
         Words::command().debug_assert();
+    }
+
+    #[test]
+    fn a_time_is_a_day_or_a_part_of_it() {
+        for (text, whole) in [
+            ("2026-11-24", "2026-11-24T00:00:00.000Z"),
+            ("2026-11-24T09:30", "2026-11-24T09:30:00.000Z"),
+            ("2026-11-24T09:30:07", "2026-11-24T09:30:07.000Z"),
+            ("2026-11-24T09:30:07.250Z", "2026-11-24T09:30:07.250Z"),
+        ] {
+            assert_eq!(time(text).map(|wall| wall.to_string()), Ok(whole.to_owned()), "{text}");
+        }
+        assert!(time("yesterday").is_err() && time("2026-02-30").is_err() && time("").is_err());
     }
 }
