@@ -404,7 +404,7 @@ mod tests {
             Link { at: Wall::from_unix_micros(7), ..second.clone() },
             Link { kind: "brokem".into(), ..second.clone() },
             Link { body: "{\"at\":2}".into(), ..second.clone() },
-            Link { hash: Digest::ZERO, ..second.clone() },
+            Link { hash: Digest::ZERO, ..second },
         ] {
             assert!(!changed.is_behind(first.tip()), "{changed:?}");
         }
