@@ -213,6 +213,13 @@ pub const CHUNK_AGE: Duration = Duration::from_millis(500);
 /// a recording that would begin does not: its call goes on with the reason `vault-unavailable`.
 pub const CHUNKS_WAITING: usize = 65_536;
 
+/// Chunks that are held of a recording while its file cannot be written: half a minute. More: the chunk is dropped and becomes a gap with the reason
+/// `disk-full` or `disk-failed`, and so does what comes after it, until a write goes well again.
+pub const CHUNKS_HELD_PER_RECORDING: usize = 64;
+
+/// The same, of all recordings: 128 MiB. More: as above.
+pub const CHUNKS_HELD: usize = 8192;
+
 /// Recipients of one recording. Each costs 80 bytes and 0.1 ms. More: the configuration is refused.
 pub const RECIPIENTS: usize = 16;
 

@@ -353,7 +353,8 @@ impl Volume for Disk {
         Ok(())
     }
 
-    fn append(&mut self, _: RecordingId, bytes: &[u8]) -> io::Result<()> {
+    fn write_at(&mut self, _: RecordingId, at: u64, bytes: &[u8]) -> io::Result<()> {
+        assert_eq!(at, self.recording.len() as u64);
         self.recording.extend_from_slice(bytes);
         Ok(())
     }

@@ -126,6 +126,11 @@ pub enum Input {
         /// Whether anything of the recording lies on the disk.
         left_a_file: bool,
     },
+    /// The vault could not write a call's recording for so long that a part of it will be missing.
+    VaultDrops {
+        /// The call.
+        call: CallId,
+    },
     /// A peer's name was looked up: it leads there from here on.
     Located {
         /// The trunk's place; nothing for the PBX.

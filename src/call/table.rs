@@ -165,6 +165,7 @@ impl Table {
             Input::VaultFailed { call, left_a_file } => {
                 self.with_call(call, now, |call, desk| call.vault_failed(left_a_file, desk, now))
             }
+            Input::VaultDrops { call } => self.with_call(call, now, |call, _| call.has_a_gap(now)),
             Input::Located { trunk, transport, ways } => self.desk.locate(trunk, transport, &ways, now),
             Input::Restore { kept, ports } => self.restore(&kept, &ports, now),
             Input::Drain => self.is_draining = true,

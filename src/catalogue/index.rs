@@ -241,6 +241,8 @@ pub enum Deed {
     Erase,
     /// That others open it: its key is unwrapped and wrapped anew, and nothing of the recording is decrypted.
     Rewrap,
+    /// All that it is verified by, with the recording as it lies there, still encrypted.
+    Bundle,
 }
 
 impl Deed {
@@ -252,6 +254,7 @@ impl Deed {
             Self::Verify => "verify",
             Self::Erase => "erase",
             Self::Rewrap => "rewrap",
+            Self::Bundle => "bundle",
         }
     }
 }
@@ -260,7 +263,10 @@ impl FromStr for Deed {
     type Err = NotInTheLog;
 
     fn from_str(text: &str) -> Result<Self, NotInTheLog> {
-        [Self::Export, Self::Verify, Self::Erase, Self::Rewrap].into_iter().find(|deed| deed.as_str() == text).ok_or(NotInTheLog)
+        [Self::Export, Self::Verify, Self::Erase, Self::Rewrap, Self::Bundle]
+            .into_iter()
+            .find(|deed| deed.as_str() == text)
+            .ok_or(NotInTheLog)
     }
 }
 

@@ -13,7 +13,9 @@ use crate::cli::exit::{Exit, Stop};
 use crate::cli::opened::Asked;
 use crate::cli::term::{Colour, Stream, Term};
 use crate::cli::words::{Audit, Calls, Keys, Recordings, Trunks, Verb, Words};
-use crate::cli::{audit, calls, check, deed, demo, drain, erase, export, keys, list, rewrap, run, show, trunks, verify};
+use crate::cli::{
+    audit, bundle, bundled, calls, check, deed, demo, drain, erase, export, keys, list, rewrap, run, show, trunks, verify,
+};
 use crate::control::{Settings, Trouble};
 use crate::export::Channels;
 
@@ -113,7 +115,13 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
         Verb::Recordings(Recordings::Show { id, site, form, numbers }) => {
             show::show(&site.config, id, form.json, numbers.numbers, doors, term)
         }
-        Verb::Recordings(Recordings::Verify { ids, all, key, node, site, form }) => {
+        Verb::Recordings(Recordings::Bundle { id, out, reason, node, site, form }) => {
+            bundle::bundle(&site.config, &bundle::Wanted { id, out, reason, node, json: form.json }, doors, term)
+        }
+        Verb::Recordings(Recordings::Verify { bundle: Some(bundle), key, node, form, .. }) => {
+            bundled::verify(&bundled::Wanted { bundle, key, node, json: form.json }, term)
+        }
+        Verb::Recordings(Recordings::Verify { ids, all, bundle: None, key, node, site, form }) => {
             let which = if all { verify::Which::All } else { verify::Which::These(ids) };
             verify::verify(&site.config, &verify::Wanted { which, key, node, json: form.json }, doors, term)
         }

@@ -10,6 +10,8 @@
 #![expect(clippy::disallowed_methods, reason = "the command line reads and writes files, the clock and the control socket")]
 
 mod audit;
+mod bundle;
+mod bundled;
 mod calls;
 mod check;
 mod deed;

@@ -92,7 +92,7 @@ pub(super) enum Keys {
     )]
     Rewrap {
         /// The recordings: 32 hexadecimal digits each
-        #[arg(value_name = "ID", required_unless_present = "all")]
+        #[arg(value_name = "ID", required_unless_present_any = ["all", "bundle"])]
         ids: Vec<RecordingId>,
         /// All recordings that the key opens
         #[arg(long, conflicts_with = "ids")]
@@ -217,9 +217,37 @@ pub(super) enum Recordings {
         /// All recordings of the ledger that are no longer being written
         #[arg(long, conflicts_with = "ids")]
         all: bool,
+        /// An archive that `recordings bundle` made: nothing else is needed, no configuration and no ledger
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["ids", "all"])]
+        bundle: Option<PathBuf>,
         /// A recipient's secret key: verify the content too
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
+        /// The node's public key [default: beside the configured private one, as *.pub.pem]
+        #[arg(long, value_name = "FILE")]
+        node: Option<PathBuf>,
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Bundle a recording with all that it is verified by, in one archive for somebody elsewhere
+    #[command(long_about = "Bundle a recording with all that it is verified by, in one archive for somebody elsewhere.\n\n\
+        The archive (tar) has the recording, still encrypted, with its wrapped keys; what the node has\n\
+        signed of it; the ledger's events about it up to a head that the node has signed; the\n\
+        specifications, a second reader, and a README that says how to verify all of it with\n\
+        openssl. It takes no private key, and whoever has none hears nothing. It is written to the\n\
+        access log.")]
+    Bundle {
+        /// The recording: 32 hexadecimal digits
+        #[arg(value_name = "ID")]
+        id: RecordingId,
+        /// The archive to be written; it must not be there yet
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// For whom, or why: a sentence for the access log
+        #[arg(long, value_name = "TEXT", value_parser = sentence)]
+        reason: String,
         /// The node's public key [default: beside the configured private one, as *.pub.pem]
         #[arg(long, value_name = "FILE")]
         node: Option<PathBuf>,

@@ -52,7 +52,12 @@ pub fn of_outcome(outcome: &Outcome) -> Option<Write> {
         Outcome::Failed { recording, left_a_file: true, .. } => Some(Write::Torn(recording, Reason::VaultUnavailable)),
         Outcome::Failed { recording, left_a_file: false, .. } => Some(Write::Lost(recording, Reason::VaultUnavailable)),
         Outcome::Begun { recording } => Some(Write::Begun(recording)),
-        Outcome::Written { .. } | Outcome::Closed { .. } | Outcome::SyncFailed { .. } => None,
+        Outcome::Written { .. }
+        | Outcome::Stuck { .. }
+        | Outcome::Dropping { .. }
+        | Outcome::Flowing { .. }
+        | Outcome::Closed { .. }
+        | Outcome::SyncFailed { .. } => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt as _, MetadataExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -164,6 +164,17 @@ impl Disk {
                     self.files.written.pop_front();
                     self.metrics.recordings_sealed.inc();
                 }
+                Outcome::Stuck { recording, error } => {
+                    self.metrics.file_errors.inc();
+                    self.metrics.vault_failing.set(1);
+                    tracing::error!(%recording, %error, "recording_is_stuck");
+                }
+                Outcome::Dropping { recording, .. } => {
+                    self.metrics.recordings_dropping.inc();
+                    tracing::error!(%recording, "recording_has_a_gap");
+                    (self.outcome)(outcome);
+                }
+                Outcome::Flowing { recording } => tracing::warn!(%recording, "recording_goes_on"),
                 Outcome::SyncFailed { error } => {
                     self.metrics.vault_failing.set(1);
                     tracing::error!(%error, "sync_failed");
@@ -226,9 +237,9 @@ impl Volume for Files {
         Ok(())
     }
 
-    fn append(&mut self, recording: RecordingId, bytes: &[u8]) -> io::Result<()> {
+    fn write_at(&mut self, recording: RecordingId, at: u64, bytes: &[u8]) -> io::Result<()> {
         let file = self.open.get_mut(&recording).ok_or_else(|| io::Error::other("not open"))?;
-        file.write_all(bytes)?;
+        file.write_all_at(bytes, at)?;
         self.written.push_back(self.clock.now());
         Ok(())
     }

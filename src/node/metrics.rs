@@ -64,6 +64,7 @@ pub(super) struct Metrics {
     pub(super) recordings_sealed: IntCounter,
     pub(super) recordings_torn: IntCounter,
     pub(super) recordings_salvaged: IntCounter,
+    pub(super) recordings_dropping: IntCounter,
     pub(super) vault_shut: IntGauge,
     pub(super) vault_failing: IntGauge,
     pub(super) vault_free: IntGauge,
@@ -261,6 +262,10 @@ impl Metrics {
             recordings_sealed: counter("mitschnitt_vault_recordings_sealed_total", "Recordings closed and signed."),
             calls_restored: counter("mitschnitt_calls_restored_total", "Calls that go on after a restart, unrecorded."),
             recordings_torn: counter("mitschnitt_vault_recordings_torn_total", "Recordings that ended without their end mark."),
+            recordings_dropping: counter(
+                "mitschnitt_vault_recordings_dropping_total",
+                "Times a recording could not be written for so long that a part of it is missing.",
+            ),
             vault_shut: gauge(
                 "mitschnitt_vault_shut",
                 "1 while no recording begins: the disk has no room but the reserve, or fails, or does not answer.",

@@ -105,7 +105,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
     let (ledger, ledger_thread, torn) =
         ledger::start(store, &data, signing, Arc::clone(&metrics), Alive::new("ledger", ended.clone()))
             .map_err(|error| format!("the ledger cannot be opened: {error}"))?;
-    // Bounded by what tells: each recording that was begun fails at most once.
+    // Bounded by what tells: each recording fails at most once, and has at most one gap of the disk's a minute.
     let (failed, mut failures) = mpsc::unbounded_channel();
     let salvaging = salvage::start(torn, &data, node_key.clone(), ledger.clone(), Arc::clone(&metrics))
         .map_err(|error| format!("the salvage thread cannot start: {error}"))?;
@@ -118,9 +118,12 @@ async fn serve(setup: Setup) -> Result<(), String> {
         clock,
         Arc::clone(&metrics),
         move |outcome| {
-            if let disk::Outcome::Failed { call, left_a_file, .. } = outcome
-                && failed.send((call, left_a_file)).is_err()
-            {
+            let told = match outcome {
+                disk::Outcome::Failed { call, left_a_file, .. } => Some(Input::VaultFailed { call, left_a_file }),
+                disk::Outcome::Dropping { call, .. } => Some(Input::VaultDrops { call }),
+                _ => None,
+            };
+            if told.is_some_and(|told| failed.send(told).is_err()) {
                 tracing::debug!("signalling_is_gone");
             }
             to_ledger.outcome(&outcome);
@@ -310,7 +313,7 @@ impl Shell {
     async fn until_stopped(
         &mut self,
         events: &mut mpsc::Receiver<Up>,
-        failures: &mut mpsc::UnboundedReceiver<(CallId, bool)>,
+        failures: &mut mpsc::UnboundedReceiver<Input>,
         asked: &mut mpsc::Receiver<Asked>,
         located: &mut mpsc::Receiver<Located>,
         ends: &mut mpsc::Receiver<&'static str>,
@@ -345,7 +348,7 @@ impl Shell {
                 Some((request, reply)) = asked.recv() => self.ask(&request, reply),
                 Some(up) = events.recv() => self.hear(up),
                 Some(found) = located.recv() => self.located(found),
-                Some((call, left_a_file)) = failures.recv() => self.input(Input::VaultFailed { call, left_a_file }),
+                Some(told) = failures.recv() => self.input(told),
                 ready = self.wires.ready() => {
                     ready.map_err(|error| format!("a SIP socket failed: {error}\n  its interface or address may be gone; `ip address` shows those that are there, and the log what came before"))?;
                     self.receive(&mut buffer);

@@ -19,8 +19,9 @@ pub struct Head {
 }
 
 impl Head {
-    /// What is signed. The first line keeps it apart from all else that the key signs, for that begins otherwise (`format.md`).
-    fn message(&self) -> String {
+    /// Returns what is signed. The first line keeps it apart from all else that the key signs, for that begins otherwise (`format.md`).
+    #[must_use]
+    pub fn message(&self) -> String {
         format!("mitschnitt head 1\n{}\n{}\n{}\n", self.seq, self.at.unix_micros(), self.hash)
     }
 }

@@ -11,6 +11,7 @@
 //! `manual/format.md` has every byte; `manual/threats.md` says what it protects against, and what not.
 
 mod buffers;
+mod closing;
 mod content;
 mod digest;
 mod format;
@@ -37,6 +38,7 @@ mod vectors;
 use std::sync;
 
 pub use buffers::Buffers;
+pub use closing::SignedClosing;
 pub use content::{EndReason, Format, Gap, GapReason, LegTotals, Quality, Record, Records, Totals, Unreadable};
 pub use digest::{Digest, NotADigest};
 pub use format::{Damage, Header};

@@ -119,19 +119,7 @@ impl Recorder {
     ///
     /// Gaps that were already in it are said again with their own reasons; those of one leg and reason become one.
     pub fn lost(&mut self, chunk: PlainChunk) {
-        let count = &chunk.count;
-        for leg in Leg::BOTH {
-            let [pbx, trunk] = count.legs;
-            let totals = match leg {
-                Leg::Pbx => pbx,
-                Leg::Trunk => trunk,
-            };
-            if totals.packets > 0 {
-                let (from, to, packets) = (totals.first, totals.last, totals.packets);
-                self.owed.add(Gap { leg: Some(leg), reason: GapReason::LaneFull, from, to, packets });
-            }
-        }
-        count.gaps.iter().for_each(|gap| self.owed.add(*gap));
+        self.owed.take(&chunk, GapReason::LaneFull);
         self.owed.formats = true;
     }
 
@@ -204,6 +192,18 @@ impl Owed {
     fn add(&mut self, gap: Gap) {
         merge(&mut self.gaps, gap);
     }
+
+    /// Owes what was in a chunk: its packets as gaps for this reason, its gaps for their own.
+    fn take(&mut self, chunk: &PlainChunk, why: GapReason) {
+        let [pbx, trunk] = chunk.count.legs;
+        for (leg, totals) in [(Leg::Pbx, pbx), (Leg::Trunk, trunk)] {
+            if totals.packets > 0 {
+                let (from, to, packets) = (totals.first, totals.last, totals.packets);
+                self.add(Gap { leg: Some(leg), reason: why, from, to, packets });
+            }
+        }
+        chunk.count.gaps.iter().for_each(|gap| self.add(*gap));
+    }
 }
 
 /// A chunk before it is sealed. It is wiped when it is dropped, and its buffer goes back to [`Buffers`].
@@ -264,6 +264,44 @@ impl PlainChunk {
     fn put_gap(&mut self, gap: Gap) {
         content::put_gap(&mut self.bytes, &gap);
         self.count.gap(gap);
+    }
+}
+
+/// What chunks that found no place on the disk held: packets that are gaps from now on, and formats that are said again.
+pub(super) struct Lost {
+    recording: RecordingId,
+    opened: Moment,
+    home: Buffers,
+    owed: Owed,
+    formats: Vec<Format>,
+}
+
+impl Lost {
+    /// Begins with this chunk, which is wiped.
+    pub(super) fn begin(chunk: PlainChunk, why: GapReason) -> Self {
+        let (recording, opened, home) = (chunk.recording, chunk.opened, chunk.home.clone());
+        let mut lost = Self { recording, opened, home, owed: Owed::default(), formats: Vec::new() };
+        lost.add(&chunk, why);
+        lost
+    }
+
+    /// Adds another; its packets become part of the same gaps.
+    pub(super) fn add(&mut self, chunk: &PlainChunk, why: GapReason) {
+        self.owed.take(chunk, why);
+        for record in content::Records::new(&chunk.bytes) {
+            let Ok(content::Record::Format(format)) = record else { continue };
+            self.formats.retain(|known| (known.leg, known.payload_type) != (format.leg, format.payload_type));
+            self.formats.truncate(FORMATS - 1);
+            self.formats.push(format);
+        }
+    }
+
+    /// Returns the chunk that says it.
+    pub(super) fn into_chunk(self) -> PlainChunk {
+        let mut chunk = PlainChunk::new(self.recording, &self.home, self.opened);
+        self.formats.iter().for_each(|format| content::put_format(&mut chunk.bytes, format));
+        self.owed.gaps.into_iter().for_each(|gap| chunk.put_gap(gap));
+        chunk
     }
 }
 

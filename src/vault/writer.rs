@@ -3,10 +3,14 @@
 //! ```text
 //!  Begin ──keys, sync, head──▶ open ──End, signed──▶ closed ──sync──▶ Sealed
 //!    │                          │                      │
-//!    └─ any of them fails       └─ a write or sync fails ┘
-//!       ▼                          ▼
-//!      Failed, removed again      Failed, torn: what was sealed stays readable
+//!    └─ any of them fails       ├─ a sync fails ────────┘──▶ Failed, torn: what was sealed stays readable
+//!       ▼                       └─ a write fails ──▶ stuck ──it goes well again──▶ open, with a gap if chunks were dropped
+//!      Failed, removed again
 //! ```
+//!
+//! A write that failed is tried again with every sync, with the same bytes at the same place: nothing is sealed twice. Chunks that come
+//! meanwhile are held, and dropped once there are too many; what was dropped is a gap in the file. A sync that failed is another matter: what
+//! was written since the last good one may be lost although every write went well, and no second sync tells.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -16,10 +20,11 @@ use std::time::Duration;
 
 use crate::consent::Evidence;
 use crate::ids::{CallId, RecordingId};
-use crate::limits::CHUNK_BYTES;
+use crate::limits::{CHUNK_BYTES, CHUNKS_HELD, CHUNKS_HELD_PER_RECORDING};
 use crate::sabotage;
 use crate::time::{Moment, Wall};
-use crate::vault::{CryptoRng, LastChunk, Listener, NodeKey, PlainChunk, Recipient, SealError, Sealed, Sealer};
+use crate::vault::record::Lost;
+use crate::vault::{CryptoRng, GapReason, LastChunk, Listener, NodeKey, PlainChunk, Recipient, SealError, Sealed, Sealer};
 
 /// What the writer needs of a disk.
 pub trait Volume {
@@ -29,17 +34,18 @@ pub trait Volume {
     /// It was there before, or the disk.
     fn create_keys(&mut self, recording: RecordingId, bytes: &[u8]) -> io::Result<()>;
 
-    /// Makes the file of a recording with its first bytes. It stays open for [`Volume::append`] until [`Volume::close`].
+    /// Makes the file of a recording with its first bytes. It stays open for [`Volume::write_at`] until [`Volume::close`].
     ///
     /// # Errors
     /// It was there before, or the disk. It is not open then.
     fn create_recording(&mut self, recording: RecordingId, head: &[u8]) -> io::Result<()>;
 
-    /// Puts bytes behind those of a recording's file.
+    /// Writes bytes to a recording's file, from this offset on: the end of what was written, or of what was written well before a write
+    /// that failed.
     ///
     /// # Errors
     /// The disk. Some of the bytes may lie there.
-    fn append(&mut self, recording: RecordingId, bytes: &[u8]) -> io::Result<()>;
+    fn write_at(&mut self, recording: RecordingId, at: u64, bytes: &[u8]) -> io::Result<()>;
 
     /// Closes a recording's file: nothing more is written to it.
     fn close(&mut self, recording: RecordingId);
@@ -77,12 +83,31 @@ pub enum Outcome {
         /// Which.
         recording: RecordingId,
     },
-    /// A chunk was sealed and written: one for each [`Volume::append`] that went well and was not the last.
+    /// A chunk was sealed and written.
     Written {
         /// Whose.
         recording: RecordingId,
         /// The moment of the chunk's oldest record.
         opened: Moment,
+    },
+    /// A write failed: nothing more of this recording is written until it goes well.
+    Stuck {
+        /// Which.
+        recording: RecordingId,
+        /// Why.
+        error: io::Error,
+    },
+    /// So long has the disk failed that a chunk was dropped: a part of the recording will be missing. Told once for each time it is stuck.
+    Dropping {
+        /// Whose.
+        call: CallId,
+        /// Which.
+        recording: RecordingId,
+    },
+    /// What failed went well: all that was held is written, and what was dropped is a gap.
+    Flowing {
+        /// Which.
+        recording: RecordingId,
     },
     /// The recording's end was signed and written; it is not durable yet.
     Closed {
@@ -130,12 +155,37 @@ pub struct Writer {
     worked: Option<Moment>,
     /// The bytes of one chunk on their way to the disk: ciphertext.
     sealed: Vec<u8>,
+    /// Chunks that are held, of all recordings that are stuck.
+    held: usize,
     outcomes: VecDeque<Outcome>,
 }
 
 struct Open {
     call: CallId,
-    sealer: Sealer,
+    /// Nothing once the end was sealed.
+    sealer: Option<Sealer>,
+    /// The length of what was written well.
+    written: u64,
+    /// What it holds, once its end was sealed.
+    sealed: Option<Sealed>,
+    stuck: Option<Box<Stuck>>,
+}
+
+/// What waits while writes fail.
+struct Stuck {
+    /// What was sealed and could not be written.
+    unwritten: Vec<u8>,
+    /// The moment of its oldest record, where it is a chunk and not the end.
+    opened: Option<Moment>,
+    why: GapReason,
+    held: VecDeque<PlainChunk>,
+    /// What was dropped after those.
+    lost: Option<Lost>,
+    last: Option<LastChunk>,
+    /// When the call's end was first waited with.
+    ended: Option<Moment>,
+    /// Why the last try failed.
+    error: io::Error,
 }
 
 /// A recording whose keys are written and not durable yet.
@@ -144,6 +194,9 @@ struct Beginning {
     open: Open,
     head: Vec<u8>,
 }
+
+/// How long the end of a recording is tried to be written, after the call: a minute, in which an operator who was paged may have made room.
+const LAST_TRIES: Duration = Duration::from_secs(60);
 
 /// How often what was written is made durable (durability.md: one `syncfs` for all calls costs 18 ms, one sync a file 3.6 s).
 const SYNC_EVERY: Duration = Duration::from_millis(500);
@@ -161,6 +214,7 @@ impl Writer {
             // What an earlier run wrote, and was killed before it made it durable, must not wait for the first call of this one.
             worked: Some(now),
             sealed: Vec::with_capacity(CHUNK_BYTES + 1024),
+            held: 0,
             outcomes: VecDeque::new(),
         }
     }
@@ -200,8 +254,10 @@ impl Writer {
     /// A sync that fails is told once: what was written since the last good one may be lost although every write succeeded and a second
     /// sync would succeed as well (durability.md). So every recording that was open or closed since then ends here, torn.
     pub fn sync(&mut self, volume: &mut impl Volume, now: Moment) -> bool {
+        self.unstick(volume, now);
         let is_durable = self.make_durable(volume);
-        self.worked = None;
+        // What is stuck is tried again with the next sync.
+        self.worked = self.open.values().any(|open| open.stuck.is_some()).then_some(now);
         self.synced = now;
         is_durable
     }
@@ -234,7 +290,11 @@ impl Writer {
             .map_err(io::Error::other)
             .and_then(|begun| volume.create_keys(recording, &begun.key_file).map(|()| begun));
         match written {
-            Ok(begun) => Some(Beginning { recording, open: Open { call, sealer: begun.sealer }, head: begun.head }),
+            Ok(begun) => Some(Beginning {
+                recording,
+                open: Open { call, sealer: Some(begun.sealer), written: begun.head.len() as u64, sealed: None, stuck: None },
+                head: begun.head,
+            }),
             Err(error) => {
                 self.not_begun(call, recording, error, volume);
                 None
@@ -262,39 +322,171 @@ impl Writer {
 
     fn write(&mut self, recording: RecordingId, chunk: PlainChunk, volume: &mut impl Volume) {
         let Some(open) = self.open.get_mut(&recording) else { return };
+        if let Some(stuck) = &mut open.stuck {
+            if stuck.held.len() < CHUNKS_HELD_PER_RECORDING && self.held < CHUNKS_HELD && stuck.lost.is_none() {
+                stuck.held.push_back(chunk);
+                self.held += 1;
+            } else if let Some(lost) = &mut stuck.lost {
+                lost.add(&chunk, stuck.why);
+            } else {
+                stuck.lost = Some(Lost::begin(chunk, stuck.why));
+                self.outcomes.push_back(Outcome::Dropping { call: open.call, recording });
+            }
+            return;
+        }
+        self.seal_and_write(recording, chunk, volume);
+    }
+
+    fn seal_and_write(&mut self, recording: RecordingId, chunk: PlainChunk, volume: &mut impl Volume) {
+        let Some(sealer) = self.open.get_mut(&recording).and_then(|open| open.sealer.as_mut()) else { return };
         let opened = chunk.opened();
         self.sealed.clear();
-        let sealed = open.sealer.seal(chunk, &mut self.sealed);
-        match append(sealed, recording, &self.sealed, volume) {
-            Ok(()) => self.outcomes.push_back(Outcome::Written { recording, opened }),
-            Err(error) => {
-                // A chunk that was torn is never sealed again: the file ends here, and what stands before it opens.
-                let call = open.call;
-                self.open.remove(&recording);
-                volume.close(recording);
-                self.outcomes.push_back(Outcome::Failed { call, recording, left_a_file: true, error: Some(error) });
+        match sealer.seal(chunk, &mut self.sealed) {
+            Ok(()) => {
+                self.put(recording, Some(opened), volume);
             }
+            Err(error) => self.failed(recording, Some(io::Error::other(error)), volume),
         }
     }
 
     fn end(&mut self, recording: RecordingId, last: LastChunk, volume: &mut impl Volume) {
-        let Some(Open { call, sealer }) = self.open.remove(&recording) else { return };
+        let Some(open) = self.open.get_mut(&recording) else { return };
+        if let Some(stuck) = &mut open.stuck {
+            stuck.last = Some(last);
+            return;
+        }
+        self.finish(recording, last, volume);
+    }
+
+    fn finish(&mut self, recording: RecordingId, last: LastChunk, volume: &mut impl Volume) {
+        let Some(open) = self.open.get_mut(&recording) else { return };
+        let Some(sealer) = open.sealer.take() else { return };
         self.sealed.clear();
-        let sealed = sealer.finish(last, &self.node, &mut self.sealed);
+        match sealer.finish(last, &self.node, &mut self.sealed) {
+            Ok(sealed) => open.sealed = Some(sealed),
+            Err(error) => return self.failed(recording, Some(io::Error::other(error)), volume),
+        }
         if sabotage::is("forget-the-end") {
             self.sealed.clear();
         }
-        let written = append(sealed, recording, &self.sealed, volume);
-        volume.close(recording);
-        match written {
-            Ok(sealed) => {
-                self.closed.push((call, recording, sealed));
-                self.outcomes.push_back(Outcome::Closed { recording });
+        if self.put(recording, None, volume) {
+            self.close(recording, volume);
+        }
+    }
+
+    /// Writes what was just sealed, a chunk or the end, and says whether that went well.
+    fn put(&mut self, recording: RecordingId, opened: Option<Moment>, volume: &mut impl Volume) -> bool {
+        let Some(open) = self.open.get_mut(&recording) else { return false };
+        match volume.write_at(recording, open.written, &self.sealed) {
+            Ok(()) => {
+                open.written += self.sealed.len() as u64;
+                self.outcomes.extend(opened.map(|opened| Outcome::Written { recording, opened }));
+                true
             }
             Err(error) => {
-                self.outcomes.push_back(Outcome::Failed { call, recording, left_a_file: true, error: Some(error) });
+                let told = io::Error::new(error.kind(), error.to_string());
+                let unwritten = mem::take(&mut self.sealed);
+                match &mut open.stuck {
+                    Some(stuck) => (stuck.unwritten, stuck.opened, stuck.error) = (unwritten, opened, error),
+                    None => {
+                        open.stuck = Some(Box::new(Stuck {
+                            unwritten,
+                            opened,
+                            why: reason_of(&error),
+                            held: VecDeque::new(),
+                            lost: None,
+                            last: None,
+                            ended: None,
+                            error,
+                        }));
+                        self.outcomes.push_back(Outcome::Stuck { recording, error: told });
+                    }
+                }
+                false
             }
         }
+    }
+
+    fn close(&mut self, recording: RecordingId, volume: &mut impl Volume) {
+        volume.close(recording);
+        if let Some(Open { call, sealed: Some(sealed), .. }) = self.open.remove(&recording) {
+            self.closed.push((call, recording, sealed));
+            self.outcomes.push_back(Outcome::Closed { recording });
+        }
+    }
+
+    fn failed(&mut self, recording: RecordingId, error: Option<io::Error>, volume: &mut impl Volume) {
+        let Some(open) = self.open.remove(&recording) else { return };
+        volume.close(recording);
+        self.held -= open.stuck.as_ref().map_or(0, |stuck| stuck.held.len());
+        self.outcomes.push_back(Outcome::Failed { call: open.call, recording, left_a_file: true, error });
+    }
+
+    /// Tries all that is stuck once more.
+    fn unstick(&mut self, volume: &mut impl Volume, now: Moment) {
+        let stuck: Vec<_> = self.open.iter().filter(|(_, open)| open.stuck.is_some()).map(|(&recording, _)| recording).collect();
+        for recording in stuck {
+            if self.flows(recording, volume) {
+                self.outcomes.push_back(Outcome::Flowing { recording });
+                if self.open.get(&recording).is_some_and(|open| open.sealed.is_some()) {
+                    self.close(recording, volume);
+                }
+            } else if self.is_given_up(recording, now) {
+                let stuck = self.open.get_mut(&recording).and_then(|open| open.stuck.as_mut());
+                let error = stuck.map(|stuck| mem::replace(&mut stuck.error, io::ErrorKind::Other.into()));
+                self.failed(recording, error, volume);
+            }
+        }
+    }
+
+    /// Writes what waits of a recording, in order, and says whether nothing waits any more.
+    fn flows(&mut self, recording: RecordingId, volume: &mut impl Volume) -> bool {
+        loop {
+            let Some(stuck) = self.open.get_mut(&recording).and_then(|open| open.stuck.as_mut()) else { return false };
+            let opened = stuck.opened;
+            self.sealed = mem::take(&mut stuck.unwritten);
+            if !self.sealed.is_empty() && !self.put(recording, opened, volume) {
+                return false;
+            }
+            let Some(open) = self.open.get_mut(&recording) else { return false };
+            let Some(stuck) = open.stuck.as_mut() else { return false };
+            if let Some(chunk) = stuck.held.pop_front() {
+                self.held -= 1;
+                self.seal_and_write(recording, chunk, volume);
+            } else if let Some(lost) = stuck.lost.take() {
+                self.seal_and_write(recording, lost.into_chunk(), volume);
+            } else if let Some(last) = stuck.last.take() {
+                let Some(sealer) = open.sealer.take() else { return false };
+                self.sealed.clear();
+                match sealer.finish(last, &self.node, &mut self.sealed) {
+                    Ok(sealed) => open.sealed = Some(sealed),
+                    Err(error) => {
+                        self.failed(recording, Some(io::Error::other(error)), volume);
+                        return false;
+                    }
+                }
+                self.put(recording, None, volume);
+            } else {
+                open.stuck = None;
+                return true;
+            }
+            let is_stuck_again =
+                self.open.get(&recording).and_then(|open| open.stuck.as_ref()).is_none_or(|stuck| !stuck.unwritten.is_empty());
+            if is_stuck_again {
+                return false;
+            }
+        }
+    }
+
+    /// Returns whether the call was over for so long that its end is waited with no longer.
+    fn is_given_up(&mut self, recording: RecordingId, now: Moment) -> bool {
+        let Some(open) = self.open.get_mut(&recording) else { return false };
+        let is_over = open.sealed.is_some();
+        let Some(stuck) = open.stuck.as_mut() else { return false };
+        if !is_over && stuck.last.is_none() {
+            return false;
+        }
+        now.since(*stuck.ended.get_or_insert(now)) >= LAST_TRIES
     }
 
     /// Syncs, and tells what that makes of the recordings that are open or closed. What is beginning is told by whoever begins it.
@@ -311,6 +503,7 @@ impl Writer {
             volume.close(recording);
             lost.push((open.call, recording));
         }
+        self.held = 0;
         lost.sort_unstable();
         let failed =
             lost.into_iter().map(|(call, recording)| Outcome::Failed { call, recording, left_a_file: true, error: None });
@@ -326,11 +519,12 @@ impl Writer {
     }
 }
 
-/// Writes what was sealed.
-fn append<T>(sealed: Result<T, SealError>, recording: RecordingId, bytes: &[u8], volume: &mut impl Volume) -> io::Result<T> {
-    let sealed = sealed.map_err(io::Error::other)?;
-    volume.append(recording, bytes)?;
-    Ok(sealed)
+/// What a gap says that comes of a write that failed so.
+fn reason_of(error: &io::Error) -> GapReason {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => GapReason::DiskFull,
+        _ => GapReason::DiskFailed,
+    }
 }
 
 /// Says how many recordings are open.
@@ -483,30 +677,105 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_write_ends_the_recording_and_what_stands_before_it_is_whole() {
+    fn a_failed_write_is_tried_again_with_the_same_bytes_at_the_same_place() {
         let mut scene = Scene::with([1, 2]);
         scene.work([chunk(1)]);
-        scene.volume.fails.push("append 1");
+        scene.volume.fails.extend(["append 1", "append 1"]);
 
         scene.work([chunk(1), chunk(1), chunk(2), end(1)]);
+        assert_eq!(scene.told(), ["written 1", "stuck 1: it fails", "written 2"]);
+        scene.sync();
+        assert_eq!(scene.told(), [""; 0]);
+        assert_eq!(scene.verdict(1), "cut", "what stands before it is whole");
+        assert!(scene.writer.deadline().is_some(), "it is tried again although nothing comes");
         scene.sync();
 
-        assert_eq!(scene.told(), ["written 1", "torn 1: it fails", "written 2"]);
-        assert_eq!(scene.done(), ["append 1", "append 1", "close 1", "append 2", "sync"]);
-        assert_eq!(scene.verdict(1), "cut");
+        assert_eq!(scene.told(), ["written 1", "written 1", "flowing 1", "closed 1", "sealed 1"]);
+        assert_eq!(scene.verdict(1), "complete");
+        assert_eq!(scene.gaps(1), []);
+        assert_eq!(scene.writer.held, 0);
     }
 
     #[test]
-    fn an_end_that_cannot_be_written_leaves_the_recording_torn() {
+    fn what_comes_while_it_fails_for_long_is_dropped_and_becomes_a_gap() {
         let mut scene = Scene::with([1]);
-        scene.volume.fails.push("append 1");
-
-        scene.work([end(1)]);
+        scene.volume.is_full = true;
+        scene.work([chunk(1)]);
+        assert_eq!(scene.told(), ["stuck 1: it is full"]);
+        for _ in 0..CHUNKS_HELD_PER_RECORDING {
+            scene.work([chunk(1)]);
+        }
+        assert_eq!(scene.told(), [""; 0], "half a minute is held");
+        scene.work([chunk(1), chunk(1), chunk(1)]);
+        assert_eq!(scene.told(), ["dropping 1"], "once");
         scene.sync();
 
-        assert_eq!(scene.told(), ["torn 1: it fails"], "and not sealed");
-        assert_eq!(scene.done(), ["append 1", "close 1", "sync"]);
-        assert_eq!(scene.verdict(1), "cut");
+        scene.volume.is_full = false;
+        scene.sync();
+
+        let told = scene.told();
+        assert_eq!(told.iter().filter(|told| *told == "written 1").count(), 1 + CHUNKS_HELD_PER_RECORDING + 1, "{told:?}");
+        assert_eq!(told.last().unwrap(), "flowing 1");
+        scene.work([chunk(1), end(1)]);
+        scene.sync();
+        assert_eq!(scene.told(), ["written 1", "closed 1", "sealed 1"]);
+        assert_eq!(scene.verdict(1), "complete");
+        assert_eq!(scene.gaps(1), [(Some(Leg::Pbx), GapReason::DiskFull, 3)], "its packets are counted, and why");
+        assert_eq!(scene.formats(1), CHUNKS_HELD_PER_RECORDING + 4, "what a dropped chunk said of formats is said again");
+        assert_eq!(scene.writer.held, 0);
+    }
+
+    #[test]
+    fn so_many_chunks_are_held_and_no_more() {
+        let all: Vec<u8> = (1..=200).collect();
+        let mut scene = Scene::with([]);
+        for &number in &all {
+            scene.work([begin(number)]);
+        }
+        scene.told();
+        scene.volume.is_full = true;
+        for _ in 0..=CHUNKS_HELD_PER_RECORDING {
+            for &number in &all {
+                scene.work([chunk(number)]);
+            }
+        }
+
+        assert_eq!(scene.writer.held, CHUNKS_HELD);
+        let dropping = scene.told().into_iter().filter(|told| told.starts_with("dropping")).count();
+        assert_eq!(dropping, all.len(), "200 of 64 are more than there may be: each has one that is dropped");
+    }
+
+    #[test]
+    fn an_end_that_cannot_be_written_for_a_minute_leaves_the_recording_torn() {
+        let mut scene = Scene::with([1, 2]);
+        scene.volume.is_full = true;
+        scene.work([chunk(1), end(1), end(2)]);
+        assert_eq!(scene.told(), ["stuck 1: it is full", "stuck 2: it is full"]);
+
+        scene.sync();
+        scene.now = at(59_000);
+        scene.sync();
+        assert_eq!(scene.told(), [""; 0]);
+        scene.now = at(60_000);
+        scene.sync();
+
+        assert_eq!(scene.told(), ["torn 1: it is full", "torn 2: it is full"]);
+        assert_eq!((scene.verdict(1), scene.verdict(2)), ("cut", "cut"));
+        assert_eq!(scene.writer.held, 0);
+        assert_eq!(scene.writer.deadline(), None);
+    }
+
+    #[test]
+    fn a_sync_that_fails_ends_what_is_stuck_as_well() {
+        let mut scene = Scene::with([1]);
+        scene.volume.is_full = true;
+        scene.work([chunk(1), chunk(1)]);
+        scene.volume.fails.push("sync");
+
+        assert!(!scene.sync());
+
+        assert_eq!(scene.told(), ["stuck 1: it is full", "sync failed", "torn 1"]);
+        assert_eq!(scene.writer.held, 0);
     }
 
     #[test]
@@ -612,6 +881,25 @@ mod tests {
             std::iter::from_fn(|| self.writer.poll()).map(word).collect()
         }
 
+        fn records(&self, number: u8) -> Vec<crate::vault::Record> {
+            let (rec, keys) = (&self.volume.files[&format!("head {number}")], &self.volume.files[&format!("keys {number}")]);
+            let secret = RecipientSecret::generate(&mut Chance::from(2));
+            crate::vault::Recording::open(rec.as_slice(), keys, &secret).unwrap().records().map(Result::unwrap).collect()
+        }
+
+        fn gaps(&self, number: u8) -> Vec<(Option<Leg>, GapReason, u64)> {
+            let records = self.records(number);
+            let gaps = records.iter().filter_map(|record| match record {
+                crate::vault::Record::Gap(gap) => Some((gap.leg, gap.reason, gap.packets)),
+                _ => None,
+            });
+            gaps.collect()
+        }
+
+        fn formats(&self, number: u8) -> usize {
+            self.records(number).iter().filter(|record| matches!(record, crate::vault::Record::Format(_))).count()
+        }
+
         fn verdict(&self, number: u8) -> &'static str {
             let verdict: Verdict = verify(self.volume.files[&format!("head {number}")].as_slice(), &self.node).unwrap();
             verdict.as_str()
@@ -626,6 +914,9 @@ mod tests {
                 assert_eq!(opened, at(0));
                 format!("written {}", digit(recording))
             }
+            Outcome::Stuck { recording, error } => format!("stuck {}: {error}", digit(recording)),
+            Outcome::Dropping { recording, .. } => format!("dropping {}", digit(recording)),
+            Outcome::Flowing { recording } => format!("flowing {}", digit(recording)),
             Outcome::Closed { recording } => format!("closed {}", digit(recording)),
             Outcome::Sealed { recording, .. } => format!("sealed {}", digit(recording)),
             Outcome::Failed { recording, left_a_file: true, error, .. } => {
@@ -660,6 +951,7 @@ mod tests {
 
     fn recorder(permit: &Permit) -> Recorder {
         let mut recorder = Recorder::begin(permit, &Buffers::new());
+        assert!(recorder.format(Leg::Pbx, 8, "PCMA", 8000, 1, at(0)).is_none());
         assert!(recorder.append(permit.cover(Leg::Pbx, at(0), &packet(Leg::Pbx, 1)).unwrap()).is_none());
         recorder
     }
@@ -671,6 +963,8 @@ mod tests {
         done: Vec<String>,
         /// Calls that fail, once each; a write that fails leaves half its bytes.
         fails: Vec<&'static str>,
+        /// Nothing can be written.
+        is_full: bool,
     }
 
     impl Memory {
@@ -700,10 +994,19 @@ mod tests {
             self.create(format!("head {}", digit(recording)), head)
         }
 
-        fn append(&mut self, recording: RecordingId, bytes: &[u8]) -> io::Result<()> {
-            let called = self.call(format!("append {}", digit(recording)));
+        fn write_at(&mut self, recording: RecordingId, at: u64, bytes: &[u8]) -> io::Result<()> {
+            let mut called = self.call(format!("append {}", digit(recording)));
+            if self.is_full {
+                called = Err(io::Error::new(io::ErrorKind::StorageFull, "it is full"));
+            }
             let bytes = if called.is_ok() { bytes } else { &bytes[..bytes.len() / 2] };
-            self.files.get_mut(&format!("head {}", digit(recording))).unwrap().extend_from_slice(bytes);
+            let file = self.files.get_mut(&format!("head {}", digit(recording))).unwrap();
+            let at = usize::try_from(at).unwrap();
+            assert!(file.len() >= at, "no hole");
+            let again = file.get(at..).unwrap();
+            assert!(bytes.starts_with(again), "what lies there is written over by the same bytes alone");
+            file.truncate(at);
+            file.extend_from_slice(bytes);
             called
         }
 

@@ -117,3 +117,24 @@ fn who_hangs_up_within_the_grace_is_not_sent_a_bye() {
     assert!(world.out.iter().all(|output| !matches!(output, Output::Send { .. })));
     assert_eq!((world.table.count(), world.table.deadline()), (0, None));
 }
+
+#[test]
+fn a_gap_that_the_disk_made_ends_a_call_that_must_be_recorded_and_no_other() {
+    for (policies, left) in [(mandatory(), 0), (best_effort(), 1)] {
+        let mut world = World::new(policies);
+        world.call_is_up();
+        for announcing in world.announced() {
+            world.played(&announcing);
+        }
+        let (id, _) = world.recorded().expect("both were told");
+
+        world.input(Input::VaultDrops { call: id.call });
+        world.passes(Duration::from_secs(1));
+        world.input(Input::VaultDrops { call: id.call });
+        world.passes(GRACE - Duration::from_secs(1));
+
+        assert_eq!((world.last_story().reason, world.table.count()), (Reason::Recorded, left));
+        let ends = world.out.iter().any(|output| matches!(output, Output::EndRecording { why: EndReason::Mandatory, .. }));
+        assert_eq!(ends, left == 0, "its recording says why it ends");
+    }
+}

@@ -739,11 +739,23 @@ impl Call {
         self.is_unrecordable(desk, now);
     }
 
+    /// A part of the recording will be missing, and the rest goes on.
+    pub(super) fn has_a_gap(&mut self, now: Moment) {
+        self.must_end(now);
+    }
+
+    /// Ends a call that must be recorded and is not, after a while.
+    fn must_end(&mut self, now: Moment) {
+        if self.is_mandatory() && self.unlawful_at.is_none() {
+            self.unlawful_at = self.policy.as_ref().and_then(|policy| policy.mandatory).map(|grace| now + grace);
+        }
+    }
+
     /// The call goes on without a recording, and where that may not be, for a while.
     fn is_unrecordable(&mut self, desk: &mut Desk, now: Moment) {
         self.settle(Reason::VaultUnavailable, None, desk);
-        if self.is_mandatory() && self.reason == Reason::VaultUnavailable {
-            self.unlawful_at = self.policy.as_ref().and_then(|policy| policy.mandatory).map(|grace| now + grace);
+        if self.reason == Reason::VaultUnavailable {
+            self.must_end(now);
         }
     }
 

@@ -74,8 +74,8 @@ struct File {
     /// How many of them a sync has called durable.
     promised: usize,
     is_open: bool,
-    /// A write failed in its middle: what followed would not be found.
-    is_cut: bool,
+    /// How many of them were written well: behind them may be what a write left that failed in its middle.
+    whole: usize,
     /// A sync failed since it was made: it must be left alone.
     is_doomed: bool,
     /// Something of it went with the power.
@@ -87,7 +87,16 @@ struct File {
 impl File {
     fn new(bytes: &[u8], is_open: bool) -> Self {
         let bytes = bytes.to_vec();
-        Self { bytes, durable: 0, promised: 0, is_open, is_cut: false, is_doomed: false, has_crumbled: false, is_headless: false }
+        Self {
+            whole: bytes.len(),
+            bytes,
+            durable: 0,
+            promised: 0,
+            is_open,
+            is_doomed: false,
+            has_crumbled: false,
+            is_headless: false,
+        }
     }
 
     /// The power is lost: what was not durable is there in part, as it happens.
@@ -279,7 +288,7 @@ impl Disk {
                 file.bytes.truncate(keep as usize);
                 file.bytes.extend_from_slice(&closing);
                 (file.durable, file.promised) = (file.bytes.len(), file.bytes.len());
-                (file.is_doomed, file.is_cut) = (false, false);
+                (file.is_doomed, file.whole) = (false, file.bytes.len());
                 Some(Write::Salvaged(recording, at, file.bytes.len() as u64, seal(root, chunks)))
             }
             Salvage::Closed(Verdict::Salvaged(Salvaged { at, bytes, root, chunks, .. })) => {
@@ -409,7 +418,7 @@ impl Volume for Disk {
         result
     }
 
-    fn append(&mut self, recording: RecordingId, bytes: &[u8]) -> io::Result<()> {
+    fn write_at(&mut self, recording: RecordingId, at: u64, bytes: &[u8]) -> io::Result<()> {
         let bytes = match self.deed() {
             Deed::Done => bytes,
             Deed::Half => self.half(bytes),
@@ -418,7 +427,11 @@ impl Volume for Disk {
         let wrong = match self.recordings.get(&recording) {
             None => Some("is written and does not exist"),
             Some(file) if file.is_doomed => Some("is written after its sync has failed"),
-            Some(file) if file.is_cut => Some("is written after a write has failed"),
+            Some(file) if file.whole != at as usize => Some("is written elsewhere than behind what was written well"),
+            // Of whoever dies in it a part is written, or less than lay there.
+            Some(file) if !bytes.starts_with(&file.bytes[file.whole..]) && !file.bytes[file.whole..].starts_with(bytes) => {
+                Some("is written over with other bytes than those that failed")
+            }
             Some(file) if !file.is_open => Some("is written after it was closed"),
             Some(_) => None,
         };
@@ -426,10 +439,13 @@ impl Volume for Disk {
             self.breaks(format!("{recording} {wrong}"));
             return Err(io::Error::other("not open"));
         }
-        let (fits, result) = self.room(bytes.len());
+        let there = self.recordings.get(&recording).map_or(0, |file| file.bytes.len() - file.whole).min(bytes.len());
+        let (fits, result) = self.room(bytes.len() - there);
         if let Some(file) = self.recordings.get_mut(&recording) {
-            file.bytes.extend_from_slice(&bytes[..fits]);
-            file.is_cut = result.is_err();
+            file.bytes.extend_from_slice(&bytes[there..there + fits]);
+            if result.is_ok() {
+                file.whole = file.bytes.len();
+            }
         }
         result
     }
@@ -518,6 +534,14 @@ mod tests {
 
     const ONE: RecordingId = RecordingId::from_bytes([1; 16]);
 
+    impl Disk {
+        /// Writes behind what was written well.
+        fn append(&mut self, recording: RecordingId, bytes: &[u8]) -> io::Result<()> {
+            let whole = self.recordings.get(&recording).map_or(0, |file| file.whole);
+            self.write_at(recording, whole as u64, bytes)
+        }
+    }
+
     /// A disk on which a recording lies: keys and head durable, and then so many bytes that are not.
     fn written(seed: u64, bytes: usize) -> Disk {
         let mut disk = Disk::new(Chance::new(seed));
@@ -596,6 +620,10 @@ mod tests {
 
         assert_eq!(full.kind(), io::ErrorKind::StorageFull);
         assert_eq!(bytes(&disk), b"head12345678ab");
+        disk.trouble(Trouble::Full(2));
+        disk.append(ONE, b"abcd").unwrap();
+        assert_eq!(bytes(&disk), b"head12345678abcd", "the same once more, where there is room");
+        disk.trouble(Trouble::Full(0));
         let two = RecordingId::from_bytes([2; 16]);
         assert!(disk.create_keys(two, b"keys").is_err());
         disk.remove(two).unwrap();
@@ -704,9 +732,11 @@ mod tests {
             disk.trouble(Trouble::Full(2));
             assert!(disk.append(ONE, b"more").is_err());
             disk.trouble(Trouble::Works);
-            assert!(disk.append(ONE, b"more").is_err());
+            assert!(disk.append(ONE, b"less").is_err());
         };
-        assert_eq!(broken(&cut).unwrap(), "1 is written after a write has failed");
+        assert_eq!(broken(&cut).unwrap(), "1 is written over with other bytes than those that failed");
+        let elsewhere = |disk: &mut Disk| assert!(disk.write_at(ONE, 13, b"more").is_err());
+        assert_eq!(broken(&elsewhere).unwrap(), "1 is written elsewhere than behind what was written well");
         let closed = |disk: &mut Disk| {
             disk.close(ONE);
             assert!(disk.append(ONE, b"more").is_err());
@@ -792,8 +822,13 @@ mod tests {
                             assert!(!disk.is_open(recording) && over.insert(recording), "seed {seed}: failed and not over");
                             failed += 1;
                         }
-                        Outcome::Begun { .. } | Outcome::Written { .. } | Outcome::Closed { .. } | Outcome::SyncFailed { .. } => {
-                        }
+                        Outcome::Begun { .. }
+                        | Outcome::Written { .. }
+                        | Outcome::Closed { .. }
+                        | Outcome::SyncFailed { .. }
+                        | Outcome::Stuck { .. }
+                        | Outcome::Dropping { .. }
+                        | Outcome::Flowing { .. } => {}
                     }
                 }
             }

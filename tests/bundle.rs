@@ -1,0 +1,197 @@
+//! A bundle, taken elsewhere: it verifies with nothing but itself, by the program, by openssl and by the second reader; and what was changed in
+//! it is seen.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test may panic, and it is the shell that starts, waits, reads and listens"
+)]
+
+#[allow(dead_code, reason = "each file of tests uses its part")]
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use support::pair::Pair;
+use support::site::{Site, policy};
+
+#[test]
+fn it_verifies_with_nothing_but_itself_and_what_was_changed_is_seen() {
+    let scene = Scene::new();
+
+    let said = scene.verify(&scene.bundle, &[]);
+    assert_eq!(
+        (&said["verdict"], &said["ledger"], &said["recording"]),
+        (&"complete".into(), &"bound".into(), &scene.id.as_str().into())
+    );
+    assert!(!said["text"].as_str().unwrap().contains("content"), "without a key nothing of that is known");
+    let key = scene.site.recipient_secret();
+    let said = scene.verify(&scene.bundle, &["--key", key.to_str().unwrap()]);
+    assert!(said["text"].as_str().unwrap().contains("content are good"), "{said}");
+    let row = scene.site.ledger(1).remove(0);
+    let log = scene.site.cli(&["recordings", "show", &scene.id]).must_succeed();
+    assert!(log.out.contains("bundle") && row["state"] == "sealed", "{}", log.out);
+
+    // The same recording makes the same archive.
+    let again = scene.home().join("again.tar");
+    scene.make(&again);
+    assert!(fs::read(&scene.bundle).unwrap() == fs::read(&again).unwrap(), "the same bytes");
+
+    for (name, change, expected) in [
+        (format!("{}.rec", scene.id), Change::Flip, ("broken", "wrong")),
+        ("ledger.jsonl".into(), Change::Digit, ("complete", "wrong")),
+        ("head.txt".into(), Change::Digit, ("complete", "wrong")),
+        ("ledger.jsonl".into(), Change::Remove, ("complete", "absent")),
+    ] {
+        let changed = scene.changed(&name, change);
+        let (said, code) = scene.says(&changed, &[]);
+        assert_eq!((said["verdict"].as_str().unwrap(), said["ledger"].as_str().unwrap()), expected, "{name}: {said}");
+        assert_eq!(code, Some(i32::from(expected.1 == "wrong")), "{name}");
+    }
+    let bare = scene.changed(&format!("{}.rec", scene.id), Change::Remove);
+    let ended = scene.run(&bare, &[]);
+    assert_eq!(ended.status.code(), Some(3), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("it has no recording"));
+}
+
+#[test]
+fn openssl_and_the_second_reader_verify_it_as_its_readme_says() {
+    let scene = Scene::new();
+    let folder = scene.unpacked();
+    let readme = fs::read_to_string(folder.join("README.txt")).unwrap();
+    let secret = scene.site.recipient_secret();
+    fs::copy(secret, folder.join("SECRET.pem")).unwrap();
+
+    let commands: Vec<&str> = readme.lines().filter_map(|line| line.strip_prefix("       ")).collect();
+    let commands: Vec<&str> =
+        commands.into_iter().filter(|line| ["openssl", "python3", "tail"].iter().any(|word| line.starts_with(word))).collect();
+    assert_eq!(commands.len(), 9, "{readme}");
+    let said: Vec<String> = commands
+        .iter()
+        .map(|command| {
+            let output = Command::new("sh").args(["-c", command]).current_dir(&folder).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success(), "{command}\n{said}{}", String::from_utf8_lossy(&output.stderr));
+            said
+        })
+        .collect();
+
+    let hashes: Vec<&str> = readme.lines().map(str::trim).filter(|line| line.len() == 64 && !line.contains(' ')).collect();
+    let [node, root, head] = hashes[..] else { panic!("three values to compare with: {hashes:?}") };
+    assert!(said[0].starts_with(node), "the fingerprint");
+    assert!(said[1].contains("Signature Verified Successfully"), "{}", said[1]);
+    assert_eq!(said[2].trim(), root);
+    assert!(said[3].starts_with("complete"), "{}", said[3]);
+    assert!(said[4].contains("Signature Verified Successfully"), "{}", said[4]);
+    assert_eq!(said[5].trim(), head);
+    assert!(said[6].contains(head), "the last event is the one that was signed: {}", said[6]);
+    assert!(said[7].starts_with("complete"), "{}", said[7]);
+    assert!(said[8].lines().count() > 100 && said[8].contains("\"record\":\"evidence\""));
+    let ledger = fs::read_to_string(folder.join("ledger.jsonl")).unwrap();
+    assert!(ledger.contains(root), "the ledger has it sealed with this root");
+}
+
+/// What is done to a file of an archive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    /// A bit in its middle.
+    Flip,
+    /// The last digit of it is another.
+    Digit,
+    Remove,
+}
+
+/// A recorded call, its proxy gone, and a bundle of it.
+struct Scene {
+    site: Site,
+    id: String,
+    bundle: PathBuf,
+    elsewhere: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let site = Site::new(policy("announce"));
+        let proxy = site.start();
+        let pair = Pair::new(&site);
+        let talk = pair.recorded_call(&site, 1.0);
+        talk.each_is_heard(60);
+        talk.caller_hangs_up();
+        let id = site.recorded();
+        drop(proxy);
+        let elsewhere = tempfile::tempdir().unwrap();
+        let bundle = elsewhere.path().join("bundle.tar");
+        let scene = Self { site, id, bundle, elsewhere };
+        scene.make(&scene.bundle);
+        scene
+    }
+
+    fn home(&self) -> &Path {
+        self.elsewhere.path()
+    }
+
+    fn make(&self, out: &Path) {
+        let out = out.to_str().unwrap();
+        self.site.cli(&["recordings", "bundle", &self.id, "--out", out, "--reason", "for the court"]).must_succeed();
+    }
+
+    /// Runs the program where there is neither configuration nor ledger.
+    fn run(&self, bundle: &Path, more: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mitschnitt"));
+        command.args(["recordings", "verify", "--json", "--bundle"]).arg(bundle).args(more).current_dir(self.home());
+        command.output().unwrap()
+    }
+
+    fn says(&self, bundle: &Path, more: &[&str]) -> (Value, Option<i32>) {
+        let ended = self.run(bundle, more);
+        let said = serde_json::from_slice(&ended.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&ended.stderr)));
+        (said, ended.status.code())
+    }
+
+    fn verify(&self, bundle: &Path, more: &[&str]) -> Value {
+        let (said, code) = self.says(bundle, more);
+        assert_eq!(code, Some(0), "{said}");
+        said
+    }
+
+    fn unpacked(&self) -> PathBuf {
+        tar::Archive::new(fs::File::open(&self.bundle).unwrap()).unpack(self.home()).unwrap();
+        self.home().join(format!("mitschnitt-{}", self.id))
+    }
+
+    /// The archive with one of its files changed.
+    fn changed(&self, name: &str, change: Change) -> PathBuf {
+        let path = self.home().join(format!("changed-{name}-{}.tar", change as u8));
+        let mut from = tar::Archive::new(fs::File::open(&self.bundle).unwrap());
+        let mut into = tar::Builder::new(fs::File::create(&path).unwrap());
+        let mut found = false;
+        for entry in from.entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let mut header = entry.header().clone();
+            let own = entry.path().unwrap().into_owned();
+            let mut bytes = Vec::new();
+            std::io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
+            if own.ends_with(name) {
+                found = true;
+                let middle = bytes.len() / 2;
+                match change {
+                    Change::Flip => bytes[middle] ^= 1,
+                    Change::Digit => {
+                        let at = bytes.iter().rposition(u8::is_ascii_hexdigit).unwrap();
+                        bytes[at] = if bytes[at] == b'1' { b'2' } else { b'1' };
+                    }
+                    Change::Remove => continue,
+                }
+            }
+            into.append_data(&mut header, own, bytes.as_slice()).unwrap();
+        }
+        into.finish().unwrap();
+        assert!(found, "{name}");
+        path
+    }
+}
