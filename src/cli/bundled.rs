@@ -170,7 +170,18 @@ fn bound(
         Event::Salvaged { recording, root, chunks, bytes } if recording == id => {
             Some((link.seq, "salvaged", root, chunks, bytes))
         }
-        _ => None,
+        Event::Chained { .. }
+        | Event::Started { .. }
+        | Event::Stopped
+        | Event::Begun(_)
+        | Event::Sealed { .. }
+        | Event::Torn { .. }
+        | Event::Salvaged { .. }
+        | Event::Lost { .. }
+        | Event::Found(_)
+        | Event::Row { .. }
+        | Event::Access { .. }
+        | Event::Broken { .. } => None,
     });
     let Some((seq, word, root, chunks, bytes)) = closed else { return Err("the ledger does not say that it was closed".into()) };
     let is_so = match verdict {
@@ -218,7 +229,7 @@ fn tell(wanted: &Wanted, found: &Found, term: &mut Term<'_>) -> Result<(), Stop>
     let style = match recording.word {
         Word::Complete => Style::Good,
         Word::Salvaged => Style::Care,
-        _ => Style::Bad,
+        Word::Unfinished | Word::Cut | Word::Torn | Word::Broken | Word::Missing | Word::Erased | Word::Restored => Style::Bad,
     };
     let verdict = term.out.styled(style, recording.word.as_str());
     term.out.line(format_args!("{id}  {verdict}  {}", recording.text))?;

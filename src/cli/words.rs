@@ -92,7 +92,7 @@ pub(super) enum Keys {
     )]
     Rewrap {
         /// The recordings: 32 hexadecimal digits each
-        #[arg(value_name = "ID", required_unless_present_any = ["all", "bundle"])]
+        #[arg(value_name = "ID", required_unless_present = "all")]
         ids: Vec<RecordingId>,
         /// All recordings that the key opens
         #[arg(long, conflicts_with = "ids")]
@@ -212,7 +212,7 @@ pub(super) enum Recordings {
         the access log says who did it.")]
     Verify {
         /// The recordings: 32 hexadecimal digits each
-        #[arg(value_name = "ID", required_unless_present = "all")]
+        #[arg(value_name = "ID", required_unless_present_any = ["all", "bundle"])]
         ids: Vec<RecordingId>,
         /// All recordings of the ledger that are no longer being written
         #[arg(long, conflicts_with = "ids")]

@@ -121,7 +121,13 @@ async fn serve(setup: Setup) -> Result<(), String> {
             let told = match outcome {
                 disk::Outcome::Failed { call, left_a_file, .. } => Some(Input::VaultFailed { call, left_a_file }),
                 disk::Outcome::Dropping { call, .. } => Some(Input::VaultDrops { call }),
-                _ => None,
+                disk::Outcome::Begun { .. }
+                | disk::Outcome::Written { .. }
+                | disk::Outcome::Stuck { .. }
+                | disk::Outcome::Flowing { .. }
+                | disk::Outcome::Closed { .. }
+                | disk::Outcome::Sealed { .. }
+                | disk::Outcome::SyncFailed { .. } => None,
             };
             if told.is_some_and(|told| failed.send(told).is_err()) {
                 tracing::debug!("signalling_is_gone");

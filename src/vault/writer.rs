@@ -521,10 +521,8 @@ impl Writer {
 
 /// What a gap says that comes of a write that failed so.
 fn reason_of(error: &io::Error) -> GapReason {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => GapReason::DiskFull,
-        _ => GapReason::DiskFailed,
-    }
+    let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    if is_full { GapReason::DiskFull } else { GapReason::DiskFailed }
 }
 
 /// Says how many recordings are open.
@@ -889,9 +887,9 @@ mod tests {
 
         fn gaps(&self, number: u8) -> Vec<(Option<Leg>, GapReason, u64)> {
             let records = self.records(number);
-            let gaps = records.iter().filter_map(|record| match record {
-                crate::vault::Record::Gap(gap) => Some((gap.leg, gap.reason, gap.packets)),
-                _ => None,
+            let gaps = records.iter().filter_map(|record| {
+                let crate::vault::Record::Gap(gap) = record else { return None };
+                Some((gap.leg, gap.reason, gap.packets))
             });
             gaps.collect()
         }
@@ -1001,7 +999,7 @@ mod tests {
             }
             let bytes = if called.is_ok() { bytes } else { &bytes[..bytes.len() / 2] };
             let file = self.files.get_mut(&format!("head {}", digit(recording))).unwrap();
-            let at = usize::try_from(at).unwrap();
+            let at = usize::try_from(at).unwrap_or(usize::MAX);
             assert!(file.len() >= at, "no hole");
             let again = file.get(at..).unwrap();
             assert!(bytes.starts_with(again), "what lies there is written over by the same bytes alone");
