@@ -125,10 +125,10 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
             let which = if all { verify::Which::All } else { verify::Which::These(ids) };
             verify::verify(&site.config, &verify::Wanted { which, key, node, json: form.json }, doors, term)
         }
-        Verb::Recordings(Recordings::Export { id, key, purpose, format, mono, out, node, site, form }) => {
+        Verb::Recordings(Recordings::Export { id, key, purpose, format, mono, out, picture, node, site, form }) => {
             let asked = Asked { id, deed: Deed::Export, key, purpose, node };
             let channels = if mono { Channels::Mono } else { Channels::Stereo };
-            let wanted = export::Wanted { asked, format, channels, out, json: form.json };
+            let wanted = export::Wanted { asked, format, channels, out, picture, json: form.json };
             export::export(&site.config, &wanted, doors, term)
         }
         Verb::Recordings(Recordings::Erase { id, reason, yes, site, form }) => {

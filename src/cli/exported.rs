@@ -10,13 +10,15 @@ use crate::cli::list::length;
 use crate::cli::table::pairs;
 use crate::cli::term::Term;
 use crate::cli::words::Format;
-use crate::export::{Channels, Exported, HandedOver, LegExport};
+use crate::export::{Channels, Exported, HandedOver, LegExport, Undecoded};
 use crate::vault::Cut;
 
 /// What came of an export.
 pub(super) struct Made {
     pub(super) what: What,
     pub(super) torn: Option<Cut>,
+    /// The file, or the folder.
+    pub(super) path: PathBuf,
     /// The files and their SHA-256.
     pub(super) files: Vec<(PathBuf, String)>,
 }
@@ -24,6 +26,7 @@ pub(super) struct Made {
 /// What was written.
 pub(super) enum What {
     Sound(Exported),
+    Picture(Exported),
     Undecoded(HandedOver),
 }
 
@@ -31,12 +34,46 @@ pub(super) enum What {
 pub(super) fn say(config: &Path, wanted: &Wanted, made: &Made, term: &mut Term<'_>) -> Result<(), Stop> {
     match &made.what {
         What::Sound(exported) => say_sound(config, wanted, made, exported, term),
+        What::Picture(exported) => say_picture(wanted, made, exported, term),
         What::Undecoded(handed) => say_undecoded(wanted, made, handed, term),
     }
 }
 
+fn say_picture(wanted: &Wanted, made: &Made, exported: &Exported, term: &mut Term<'_>) -> Result<(), Stop> {
+    let out = made.path.display().to_string();
+    let sha256 = made.files.first().map_or("", |(_, sha256)| sha256);
+    if wanted.json {
+        return Ok(term.out.line(json!({
+            "recording": wanted.asked.id.to_string(),
+            "picture": out,
+            "sha256": sha256,
+            "torn": made.torn.is_some(),
+            "duration_s": exported.duration.as_secs_f64(),
+            "undecoded": undecoded(exported),
+        }))?);
+    }
+    let mut lines = vec![("picture", format!("{}, SVG", length(exported.duration)))];
+    lines.extend(silent(exported));
+    lines.push(("sha256", sha256.to_owned()));
+    term.out.text(&format!("{out}\n{}", pairs(lines, term.out.colour(), 2)))?;
+    Ok(())
+}
+
+/// What is silent since it is not decoded, as JSON.
+fn undecoded(exported: &Exported) -> Vec<serde_json::Value> {
+    let one = |of: &Undecoded| json!({ "leg": of.leg.as_str(), "coding": of.name, "packets": of.packets });
+    exported.undecoded.iter().map(one).collect()
+}
+
+/// The same in words.
+fn silent(exported: &Exported) -> impl Iterator<Item = (&'static str, String)> {
+    let one =
+        |of: &Undecoded| ("silent", format!("{} packets of the {} side: {} is not decoded here", of.packets, of.leg, of.name));
+    exported.undecoded.iter().map(one)
+}
+
 fn say_undecoded(wanted: &Wanted, made: &Made, handed: &HandedOver, term: &mut Term<'_>) -> Result<(), Stop> {
-    let out = wanted.out.display().to_string();
+    let out = made.path.display().to_string();
     let [pbx, trunk] = handed.packets;
     if wanted.json {
         let codings: Vec<_> = handed
@@ -86,15 +123,10 @@ fn say_undecoded(wanted: &Wanted, made: &Made, handed: &HandedOver, term: &mut T
 }
 
 fn say_sound(config: &Path, wanted: &Wanted, made: &Made, exported: &Exported, term: &mut Term<'_>) -> Result<(), Stop> {
-    let out = wanted.out.display().to_string();
+    let out = made.path.display().to_string();
     let sha256 = made.files.first().map_or("", |(_, sha256)| sha256);
     if wanted.json {
         let leg = |leg: &LegExport| json!({ "packets": leg.packets, "ignored": leg.ignored, "sounding_s": leg.sounding.as_secs_f64(), "concealed_s": leg.concealed.as_secs_f64(), "silence_s": leg.silence.as_secs_f64() });
-        let undecoded: Vec<_> = exported
-            .undecoded
-            .iter()
-            .map(|undecoded| json!({ "leg": undecoded.leg.as_str(), "coding": undecoded.name, "packets": undecoded.packets }))
-            .collect();
         return Ok(term.out.line(json!({
             "recording": wanted.asked.id.to_string(),
             "file": out,
@@ -106,7 +138,7 @@ fn say_sound(config: &Path, wanted: &Wanted, made: &Made, exported: &Exported, t
             "duration_s": exported.duration.as_secs_f64(),
             "pbx": leg(&exported.pbx),
             "trunk": leg(&exported.trunk),
-            "undecoded": undecoded,
+            "undecoded": undecoded(exported),
         }))?);
     }
     let side = |leg: &LegExport| {
@@ -128,11 +160,9 @@ fn say_sound(config: &Path, wanted: &Wanted, made: &Made, exported: &Exported, t
         (left, format!("PBX: {}", side(&exported.pbx))),
         (right, format!("trunk: {}", side(&exported.trunk))),
     ];
-    lines.extend(exported.undecoded.iter().map(|undecoded| {
-        ("silent", format!("{} packets of the {} side: {} is not decoded here", undecoded.packets, undecoded.leg, undecoded.name))
-    }));
+    lines.extend(silent(exported));
     if !exported.undecoded.is_empty() {
-        lines.push(("whole", format!("for other decoders: {}", undecoded_command(config, wanted))));
+        lines.push(("whole", format!("for other decoders: {}", undecoded_command(config, wanted, &made.path))));
     }
     lines.push(("sha256", sha256.to_owned()));
     term.out.text(&format!("{out}\n{}", pairs(lines, term.out.colour(), 2)))?;
@@ -140,14 +170,14 @@ fn say_sound(config: &Path, wanted: &Wanted, made: &Made, exported: &Exported, t
 }
 
 /// The command that exports what is not decoded here.
-fn undecoded_command(config: &Path, wanted: &Wanted) -> String {
+fn undecoded_command(config: &Path, wanted: &Wanted, out: &Path) -> String {
     let word = |text: std::path::Display<'_>| quoted(&text.to_string());
     format!(
         "mitschnitt recordings export {} --key {} --purpose {} --format pcapng --out {} --config {}",
         wanted.asked.id,
         word(wanted.asked.key.display()),
         quoted(&wanted.asked.purpose),
-        word(wanted.out.with_extension("pcapng").display()),
+        word(out.with_extension("pcapng").display()),
         word(config.display())
     )
 }

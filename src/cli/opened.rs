@@ -158,6 +158,11 @@ impl<'o> Opened<'o> {
         Ok(Self { site, asked, secret, key_file: site.wrapped(asked.id)? })
     }
 
+    /// Returns which it is.
+    pub(super) const fn id(&self) -> RecordingId {
+        self.asked.id
+    }
+
     /// Reads it for what must be known before its sound is written, and for what it was made for.
     pub(super) fn survey(&self) -> Result<Surveyed, Refused> {
         let mut input = self.records("reading")?;

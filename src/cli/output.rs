@@ -117,6 +117,11 @@ pub(super) fn publish_folder(folder: &Path, files: Vec<Output>) -> Result<(), St
     published.map_err(failed)
 }
 
+/// Takes back what was published just now: a file, or a folder of them.
+pub(super) fn take_back(path: &Path) {
+    drop(fs::remove_file(path).or_else(|_| fs::remove_dir_all(path)));
+}
+
 /// Says that a file cannot be written, and why.
 pub(super) fn not_written(path: &Path, error: &io::Error) -> Stop {
     if error.kind() == io::ErrorKind::AlreadyExists {

@@ -282,8 +282,11 @@ pub(super) enum Recordings {
         #[arg(long)]
         mono: bool,
         /// The file, for `payload` the folder; never overwritten
+        #[arg(long, value_name = "FILE", required_unless_present = "picture")]
+        out: Option<PathBuf>,
+        /// Draw it, too, or only that: both sides' loudness over time, the consents, what is missing and why; as SVG
         #[arg(long, value_name = "FILE")]
-        out: PathBuf,
+        picture: Option<PathBuf>,
         /// The node's public key [default: beside the configured private one, as *.pub.pem]
         #[arg(long, value_name = "FILE")]
         node: Option<PathBuf>,

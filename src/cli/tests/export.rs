@@ -94,6 +94,31 @@ fn both_sides_are_mixed_into_one_channel_where_that_is_wanted() {
 }
 
 #[test]
+fn a_picture_is_drawn_beside_the_sound_or_alone_and_is_logged_once() {
+    let site = Site::with_recordings();
+
+    let both = site.says(&[&site.export("quality", "one.wav")[..], &["--picture", "HOME/one.svg"]].concat());
+    let words =
+        ["recordings", "export", "ID", "--key", "HOME/recipient.pem", "--purpose", "quality", "--picture", "HOME/two.svg"];
+    let alone = site.says(&words);
+
+    assert!(
+        both.contains("HOME/one.wav\n  sound ") && both.contains("HOME/one.svg\n  picture  0:00, SVG\n  sha256   "),
+        "{both}"
+    );
+    assert!(alone.starts_with("HOME/two.svg\n  picture  0:00, SVG\n"), "{alone}");
+    let pictures = ["one.svg", "two.svg"].map(|name| fs::read_to_string(site.home().join(name)).unwrap());
+    assert!(pictures[0] == pictures[1] && pictures[0].contains(&format!("<title>Recording {}</title>", id())));
+    let done = [(Deed::Export, Outcome::Granted), (Deed::Export, Outcome::Done)];
+    assert_eq!(site.outcomes(), [done, done].concat());
+
+    let there = site.run(&[&site.export("quality", "two.wav")[..], &["--picture", "HOME/one.svg"]].concat());
+    assert!(there.err.starts_with("error: `HOME/one.svg` is there already\n"), "{}", there.err);
+    assert!(!site.home().join("two.wav").exists());
+    assert_eq!(site.run(&words[..7]).exit, Exit::Usage, "neither of both");
+}
+
+#[test]
 fn an_export_for_another_purpose_is_refused_and_logged() {
     let site = Site::with_recordings();
 
