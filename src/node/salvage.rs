@@ -71,8 +71,12 @@ fn one(recording: RecordingId, data: &Path, node: &NodeKey) -> io::Result<Option
     let path = Place::recordings(data).join(format!("{recording}.rec"));
     let mut file = match File::open(&path) {
         Ok(file) => file,
-        // What is missing, `recordings verify` says.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // Killed after the grant and before the disk had made the file. Keys that lie there alone open nothing; should the file turn up
+        // after all, on a disk that was not there, its keys are what it is found by.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            tracing::warn!(%recording, "recording_was_not_begun");
+            return Ok(Some(Write::Lost(recording, Reason::Interrupted)));
+        }
         Err(error) => return Err(error),
     };
     let length = file.metadata()?.len();
@@ -149,4 +153,25 @@ fn remove(recording: &PathBuf, keys: &PathBuf) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_granted_and_not_begun_is_told_so_and_its_keys_stay() {
+        let data = tempfile::tempdir().unwrap();
+        let recording = RecordingId::from_bytes([7; 16]);
+        let keys = Place::keys(data.path()).join(format!("{recording}.key"));
+        fs::create_dir(Place::keys(data.path())).unwrap();
+        fs::write(&keys, b"of nothing").unwrap();
+        let node = NodeKey::generate(&mut crate::node::entropy::source());
+
+        let line = one(recording, data.path(), &node).unwrap();
+
+        assert_eq!(line, Some(Write::Lost(recording, Reason::Interrupted)));
+        assert!(keys.exists());
+    }
 }
