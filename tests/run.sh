@@ -15,6 +15,9 @@ needs tshark tshark
 needs kamailio kamailio
 needs ffmpeg ffmpeg
 needs python3 python3
+needs mkfs.ext4 e2fsprogs
+needs mount mount
+needs fsfreeze util-linux
 
 # The second reader of recordings is a Python script; the python3 that comes first may be one without the package it needs.
 reads() { command -v "$1" >/dev/null && "$1" -c 'from cryptography.hazmat.primitives.ciphers.aead import AESGCM' 2>/dev/null; }

@@ -95,6 +95,11 @@ impl Running {
         }
     }
 
+    /// Waits for its end, however it comes; panics if it does not.
+    pub(crate) fn must_end(&mut self, patience: Duration) {
+        assert!(self.ends_within(patience).is_some(), "{} did not end within {patience:?}; it said:\n{}", self.name, self.said());
+    }
+
     /// Waits for its end; panics with what it said if it does not come.
     pub(crate) fn finish(mut self, patience: Duration) -> Ended {
         let Some(status) = self.ends_within(patience) else {

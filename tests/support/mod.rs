@@ -4,6 +4,9 @@ pub(crate) mod authority;
 pub(crate) mod baresip;
 pub(crate) mod capture;
 pub(crate) mod child;
+pub(crate) mod crowd;
+pub(crate) mod dice;
+pub(crate) mod held;
 pub(crate) mod pair;
 pub(crate) mod pcap;
 pub(crate) mod phone;
@@ -13,6 +16,7 @@ pub(crate) mod sipp;
 pub(crate) mod site;
 pub(crate) mod sound;
 pub(crate) mod tunnel;
+pub(crate) mod volume;
 pub(crate) mod wire;
 
 use std::time::{Duration, Instant};

@@ -35,6 +35,11 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// A call with this Call-ID, of the INVITE as it came to the callee and the answer as it came to the caller.
+    pub(crate) fn answered(id: &str, invite: Message, answer: Message) -> Self {
+        Self { caller_sends_to: answer.media(), callee_sends_to: invite.media(), id: id.to_owned(), invite, answer }
+    }
+
     /// The INVITE as it came to the callee.
     pub(crate) const fn invite(&self) -> &Message {
         &self.invite
@@ -63,6 +68,11 @@ impl Phone {
             "TLS" => ";transport=tls",
             _ => "",
         }
+    }
+
+    /// The socket of one that speaks by datagrams.
+    pub(crate) fn socket(&self) -> &UdpSocket {
+        self.wire.socket().expect("it speaks by datagrams")
     }
 
     /// Where it is.
@@ -199,7 +209,7 @@ pub(crate) fn call_as(id: &str, caller: &mut Phone, callee: &mut Phone, [offer, 
     callee.reply(&invite, "180 Ringing", "");
     callee.reply(&invite, "200 OK", answer);
     let answer = caller.expect(&id, "SIP/2.0 200");
-    let call = Call { caller_sends_to: answer.media(), callee_sends_to: invite.media(), id: id.clone(), invite, answer };
+    let call = Call::answered(&id, invite, answer);
     caller.send(caller.in_dialog(&call, "ACK", 1).as_bytes());
     callee.expect(&id, "ACK");
     call

@@ -153,6 +153,12 @@ must_agree = ["remote"]
         std::fs::write(self.config(), changed).expect("the test's own directory can be written");
     }
 
+    /// Gives it an address and ports for the media of a thousand calls, which no other test has.
+    pub(crate) fn has_many_media_ports(&self) {
+        self.set("[media]", &format!("address = \"{}\"", self.ports.host(1)));
+        self.set("[media]", "ports = \"10000-13999\"");
+    }
+
     /// Adds a section to the configuration.
     pub(crate) fn add(&self, section: &str) {
         let config = std::fs::read_to_string(self.config()).expect("the test wrote it");
