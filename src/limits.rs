@@ -208,6 +208,10 @@ pub const CHUNK_BYTES: usize = 16 * 1024;
 /// Age of a chunk's oldest record. Reached: the chunk is closed and sealed, so that a killed process loses no more than this.
 pub const CHUNK_AGE: Duration = Duration::from_millis(500);
 
+/// Within such a time every format of a recording is said again, in the first chunk that begins after it: whoever opens a long recording in its
+/// middle need not go back further.
+pub const FORMATS_AGAIN: Duration = Duration::from_secs(60);
+
 /// Chunks that wait for the disk, for all calls: 30 s of 1,000 calls, at most 1 GiB when all are full; a batch that is being written
 /// and each recording's last chunk are not counted. More: the chunk is dropped and its packets become a gap that file, ledger and metrics name; and
 /// a recording that would begin does not: its call goes on with the reason `vault-unavailable`.

@@ -14,7 +14,7 @@ use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::private::Private;
 use crate::time::{Moment, Wall};
 use crate::vault::{
-    Begun, Buffers, EndReason, GapReason, LastChunk, NodeKey, Recipient, RecipientSecret, Recorder, Sealed, Sealer,
+    Begun, Buffers, EndReason, GapReason, LastChunk, NodeKey, PlainChunk, Recipient, RecipientSecret, Recorder, Sealed, Sealer,
 };
 
 /// "Random" numbers that are the same in every run: SHA-256 of a seed and a counter. For tests, and for nothing else.
@@ -137,6 +137,28 @@ pub(super) struct Made {
 /// a minute and more chunks as a call has them.
 pub(super) fn make(recording: u8, packets: u16) -> Made {
     make_of(recording, packets, 160, |_| ())
+}
+
+/// Makes what `records` gives to its second argument, chunk for chunk, and returns as the last.
+pub(super) fn made_by(recording: u8, records: impl FnOnce(&Permit, &mut dyn FnMut(Option<PlainChunk>)) -> LastChunk) -> Made {
+    let node = NodeKey::generate(&mut Chance::from(1));
+    let secret = RecipientSecret::generate(&mut Chance::from(2));
+    let permit = permit(recording);
+    let Begun { mut sealer, key_file, head } =
+        Sealer::begin(permit.evidence(), node.public(), &[*secret.public()], &mut Chance::from(100 + u64::from(recording)))
+            .expect("a recipient");
+    let mut rec = head;
+    let mut ends = vec![super::format::HEADER_BYTES, rec.len()];
+    let last = records(&permit, &mut |chunk| {
+        if let Some(chunk) = chunk {
+            sealer.seal(chunk, &mut rec).expect("it is this recording's");
+            ends.push(rec.len());
+        }
+    });
+    let sealed = sealer.finish(last, &node, &mut rec).expect("it is this recording's");
+    ends.push(rec.len() - super::format::CLOSING_BYTES);
+    ends.push(rec.len());
+    Made { node, secret, rec, key: key_file, sealed, ends }
 }
 
 /// The same with payloads of this length, and with whatever `spoil` does to the last chunk behind the recorder's back.

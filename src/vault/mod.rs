@@ -23,6 +23,7 @@ mod ratchet;
 mod record;
 mod salvage;
 mod seal;
+mod seek;
 mod tree;
 mod verify;
 mod walk;

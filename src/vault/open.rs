@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use aes_gcm::aead::AeadInOut;
 use subtle::ConstantTimeEq;
 
-use crate::vault::format::{Closing, Place};
+use crate::vault::format::{Closing, Place, Version};
 use crate::vault::ratchet::Ratchet;
 use crate::vault::seal::aad;
 use crate::vault::walk::{Step, Stop, Walk};
@@ -21,6 +21,8 @@ use crate::vault::{
 /// What it gives was sealed with the recording's key, in this order. Who sealed it is `verify`'s question: a recipient could have.
 pub struct Recording<R> {
     walk: Walk<R>,
+    /// The ratchet at chunk 0, from which a reader that goes back begins again.
+    first: Ratchet,
     /// Nothing after the last possible chunk.
     ratchet: Option<Ratchet>,
     closing: Option<Closing>,
@@ -70,7 +72,7 @@ impl<R: Read> Recording<R> {
         if !bool::from(derived.ct_eq(&commitment)) {
             return Err(OpenError::Key(WrongKey::OtherSecret(secret.public().fingerprint())));
         }
-        Ok(Self { walk, ratchet: Some(ratchet), closing: None, is_over: false })
+        Ok(Self { walk, first: ratchet.copy(), ratchet: Some(ratchet), closing: None, is_over: false })
     }
 
     /// Returns what stands in the clear.
@@ -111,6 +113,35 @@ impl<R: Read> Recording<R> {
     #[must_use]
     pub fn records(self) -> OwnedRecords<R> {
         OwnedRecords { recording: Some(self), ready: VecDeque::new() }
+    }
+
+    pub(super) fn version(&self) -> Version {
+        self.walk.header().version
+    }
+
+    /// Returns the ratchet at chunk 0.
+    pub(super) fn begin_again(&self) -> Ratchet {
+        self.first.copy()
+    }
+
+    pub(super) const fn input(&mut self) -> &mut R {
+        self.walk.input()
+    }
+
+    /// Goes on with this chunk, which begins there and has this key.
+    pub(super) fn stand_at(&mut self, chunk: u32, at: u64, key: Ratchet) -> io::Result<()>
+    where
+        R: Seek,
+    {
+        self.walk.input().seek(SeekFrom::Start(at))?;
+        self.walk.stand_at(chunk, at);
+        (self.ratchet, self.closing, self.is_over) = (Some(key), None, false);
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) const fn walk_mut(&mut self) -> &mut Walk<R> {
+        &mut self.walk
     }
 
     /// Returns the closing, once it was reached.

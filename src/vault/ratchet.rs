@@ -53,6 +53,16 @@ impl Ratchet {
         self.index
     }
 
+    /// Returns the ratchet after this one, and leaves this as it is: for a reader, who may go back.
+    pub(super) fn after(&self) -> Option<Self> {
+        self.copy().step(|_, _| ()).1
+    }
+
+    /// Returns the same ratchet once more: for a reader. A writer that had two could seal a chunk twice.
+    pub(super) fn copy(&self) -> Self {
+        Self { state: self.state.clone(), index: self.index, version: self.version }
+    }
+
     /// Lends the key and nonce of the next chunk to `with`, and returns the ratchet after it, or nothing after chunk 2³² − 1.
     pub(super) fn step<R>(mut self, with: impl FnOnce(&Aes256Gcm, &Nonce<U12>) -> R) -> (R, Option<Self>) {
         let mut okm = Zeroizing::new([0; 76]);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::consent::{Covered, Permit};
 use crate::ids::{CallId, Leg, RecordingId};
-use crate::limits::{CHUNK_AGE, CHUNK_BYTES, FORMAT_NAME_BYTES, FORMATS, MEDIA_PACKET_BYTES};
+use crate::limits::{CHUNK_AGE, CHUNK_BYTES, FORMAT_NAME_BYTES, FORMATS, FORMATS_AGAIN, MEDIA_PACKET_BYTES};
 use crate::time::Moment;
 use crate::vault::content::{self, END_BYTES, GAP_BYTES, QUALITY_BYTES, RTP_OVERHEAD, offset};
 use crate::vault::{Buffers, EndReason, Format, Gap, GapReason, LegTotals, Quality};
@@ -24,6 +24,8 @@ pub struct Recorder {
     buffers: Buffers,
     open: Option<PlainChunk>,
     formats: Vec<Format>,
+    /// When all of them were said last.
+    said_at: Moment,
     /// What a lost chunk said, and the next one must say again.
     owed: Owed,
     /// How good the legs were, once that is known.
@@ -46,6 +48,7 @@ impl Recorder {
             buffers: buffers.clone(),
             open: None,
             formats: Vec::new(),
+            said_at: permit.granted(),
             owed: Owed::default(),
             quality: [None, None],
         }
@@ -76,7 +79,7 @@ impl Recorder {
         }
         self.formats.push(format.clone());
         let full = self.make_room(FORMAT_BYTES, now);
-        let says_all = self.open.is_none() && self.owed.formats;
+        let says_all = self.open.is_none() && (self.owed.formats || now.since(self.said_at) >= FORMATS_AGAIN);
         let chunk = self.chunk(now);
         if !says_all {
             content::put_format(&mut chunk.bytes, &format);
@@ -168,11 +171,12 @@ impl Recorder {
 
     /// Returns the open chunk, or opens one, which begins with what is owed.
     fn chunk(&mut self, now: Moment) -> &mut PlainChunk {
-        let Self { open, owed, formats, buffers, recording, .. } = self;
+        let Self { open, owed, formats, said_at, buffers, recording, .. } = self;
         open.get_or_insert_with(|| {
             let mut chunk = PlainChunk::new(*recording, buffers, now);
             let owed = mem::take(owed);
-            if owed.formats {
+            if owed.formats || now.since(*said_at) >= FORMATS_AGAIN {
+                *said_at = now;
                 formats.iter().for_each(|format| content::put_format(&mut chunk.bytes, format));
             }
             owed.gaps.into_iter().for_each(|gap| chunk.put_gap(gap));
@@ -410,6 +414,27 @@ mod tests {
     fn append(recorder: &mut Recorder, permit: &Permit, leg: Leg, number: u16, came: Moment) -> Option<PlainChunk> {
         let packet = packet(leg, number);
         recorder.append(permit.cover(leg, came, &packet).unwrap())
+    }
+
+    #[test]
+    fn within_a_minute_every_format_is_said_again() {
+        let permit = permit(1);
+        let mut recorder = Recorder::begin(&permit, &Buffers::new());
+        assert!(recorder.format(Leg::Pbx, 8, "PCMA", 8000, 1, at(0)).is_none());
+        assert!(recorder.format(Leg::Trunk, 0, "PCMU", 8000, 1, at(0)).is_none());
+        let mut said = Vec::new();
+        for number in 0..400_u16 {
+            let came = at(u64::from(number) * 500);
+            let full = recorder.append(permit.cover(Leg::Pbx, came, &packet(Leg::Pbx, number)).unwrap());
+            said.extend(full.map(|chunk| {
+                let records = Records::new(&chunk.bytes).map(Result::unwrap);
+                let formats = records.filter(|record| matches!(record, Record::Format(_))).count();
+                (chunk.opened, formats)
+            }));
+        }
+
+        let again: Vec<_> = said.iter().filter(|(_, formats)| *formats > 0).map(|&(opened, formats)| (opened, formats)).collect();
+        assert_eq!(again, [(at(0), 2), (at(60_000), 2), (at(120_000), 2), (at(180_000), 2)]);
     }
 
     #[test]

@@ -144,6 +144,16 @@ impl<R: Read> Walk<R> {
         &self.header_hash
     }
 
+    /// Goes on with this chunk, which begins there. What the chunks before come to is not known any more.
+    pub(super) const fn stand_at(&mut self, chunk: u32, at: u64) {
+        (self.chunks, self.at, self.before) = (chunk, at, at);
+        (self.last_seen, self.is_tail) = (false, false);
+    }
+
+    pub(super) const fn input(&mut self) -> &mut R {
+        &mut self.input
+    }
+
     /// Returns what a node signs that closes the file after what was walked: the root over it, and the message with this word.
     pub(super) fn to_sign(&self, word: Word) -> (Hash, Vec<u8>) {
         let root = self.sum.root();
