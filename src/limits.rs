@@ -240,6 +240,16 @@ pub const FORMATS: usize = 32;
 /// Bytes of a codec's name in a recording. RFC 3551 has none over 10. More: the name is cut.
 pub const FORMAT_NAME_BYTES: usize = 64;
 
+/// Iterations of PBKDF2 that one try at a passphrase may take: a second or two; openssl makes 2,048, OWASP asks for 600,000. More: the key file is
+/// refused before anything is tried.
+pub const PBKDF2_ITERATIONS: u32 = 2_000_000;
+
+/// Bytes of memory that scrypt may take for one try at a passphrase: N · r · 128. More: the key file is refused.
+pub const SCRYPT_BYTES: u64 = 256 * 1024 * 1024;
+
+/// Blocks that scrypt may make for one try at a passphrase: N · r · p, a second or two; ours take 655,360. More: the key file is refused.
+pub const SCRYPT_BLOCKS: u64 = 1 << 21;
+
 /// Entries of one key file: recipients at capture and those added since. More: the key file is refused.
 pub const KEY_FILE_ENTRIES: usize = 256;
 

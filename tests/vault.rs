@@ -10,7 +10,9 @@ use std::io::BufReader;
 use std::path::PathBuf;
 use std::process::Command;
 
-use mitschnitt::vault::{NodePublic, OpenError, RecipientSecret, Recording, Verdict, verify, verify_content};
+use mitschnitt::vault::{
+    NodePublic, OpenError, Recipient, RecipientSecret, Recording, UnwrapErr, Verdict, verify, verify_content,
+};
 use serde_json::Value;
 
 #[test]
@@ -54,6 +56,44 @@ fn there_are_sixty_vectors_and_each_names_its_fault() {
     }
 }
 
+#[test]
+fn the_second_readers_x_wing_gives_the_answers_that_are_known() {
+    assert_eq!(run(&["known", "x-wing.json"]), "3 known answers\n");
+}
+
+#[test]
+fn openssl_reads_a_protected_key_of_ours_and_we_read_its() {
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    let openssl = |arguments: &str| {
+        let arguments = arguments.replace("HOME", home.path().to_str().unwrap());
+        let output =
+            Command::new("openssl").args(arguments.split(' ')).output().expect("openssl is there: apt-get install openssl");
+        assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    fs::write(path("passphrase"), "correct horse\n").unwrap();
+    let key = RecipientSecret::generate(&mut UnwrapErr(getrandom::SysRng));
+    fs::write(path("ours.pem"), key.to_protected_pem(b"correct horse", &mut UnwrapErr(getrandom::SysRng)).as_bytes()).unwrap();
+    let same =
+        |name: &str| *RecipientSecret::from_protected_pem(&fs::read(path(name)).unwrap(), b"correct horse").unwrap().public();
+
+    openssl("pkey -in HOME/ours.pem -passin file:HOME/passphrase -out HOME/plain.pem");
+    assert_eq!(fs::read(path("plain.pem")).unwrap(), key.to_pem().as_bytes());
+    for how in [
+        "-v2 aes-256-cbc",
+        "-v2 aes-256-cbc -v2prf hmacWithSHA256 -iter 600000",
+        "-scrypt",
+        "-scrypt -scrypt_N 32768 -scrypt_r 4 -scrypt_p 2",
+        "-v2 aes-128-cbc",
+    ] {
+        openssl(&format!("pkcs8 -topk8 -in HOME/plain.pem -passout file:HOME/passphrase -out HOME/theirs.pem {how}"));
+        assert_eq!(same("theirs.pem"), *key.public(), "{how}");
+    }
+    openssl("genpkey -algorithm x25519 -aes-256-cbc -pass file:HOME/passphrase -out HOME/made.pem");
+    openssl("pkey -in HOME/made.pem -passin file:HOME/passphrase -pubout -out HOME/made.pub.pem");
+    assert_eq!(same("made.pem"), Recipient::from_pem(&fs::read(path("made.pub.pem")).unwrap()).unwrap());
+}
+
 /// One entry of a `vectors.json`, and the folder it stands in.
 struct Vector(Value, &'static str);
 
@@ -77,8 +117,12 @@ impl Vector {
 
 /// What the second reader finds of each vector of a folder.
 fn python(folder: &str) -> Vec<Value> {
-    let mut command = Command::new("python3");
-    let output = command.arg(directory().join("read.py")).arg("vectors").arg(directory().join(folder)).output();
+    run(&["vectors", folder]).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// What the second reader says, of something in its own folder.
+fn run(arguments: &[&str]) -> String {
+    let output = Command::new("python3").current_dir(directory()).arg("read.py").args(arguments).output();
     let output = output.expect("the second reader needs python3: apt-get install python3 python3-cryptography");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(
@@ -86,8 +130,7 @@ fn python(folder: &str) -> Vec<Value> {
         "the second reader needs the package cryptography: apt-get install python3-cryptography, or pip install cryptography\n{errors}"
     );
     assert!(output.status.success(), "{errors}");
-    let lines = String::from_utf8(output.stdout).unwrap();
-    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    String::from_utf8(output.stdout).unwrap()
 }
 
 fn vectors(folder: &'static str) -> Vec<Vector> {

@@ -27,6 +27,9 @@ pub(super) const SUITE: u8 = 1;
 /// DHKEM(X25519, HKDF-SHA256) in the registry of RFC 9180 §7.1.
 pub(super) const KEM_X25519: u16 = 0x0020;
 
+/// X-Wing (draft-ietf-hpke-pq).
+pub(super) const KEM_XWING: u16 = 0x647a;
+
 pub(super) const HEADER_BYTES: usize = 144;
 pub(super) const FRAME_BYTES: usize = 10;
 pub(super) const CLOSING_BYTES: usize = 70;

@@ -19,7 +19,9 @@ mod head;
 mod keys;
 mod listener;
 mod open;
+mod pem;
 mod ratchet;
+mod recipient;
 mod record;
 mod salvage;
 mod seal;
@@ -34,6 +36,8 @@ mod writer;
 mod fixture;
 #[cfg(test)]
 mod vectors;
+#[cfg(test)]
+mod vectors_xwing;
 
 // What threads meet through. `buffers` names it through this door, where the model checker's tests have another.
 use std::sync;
@@ -44,9 +48,10 @@ pub use content::{EndReason, Format, Gap, GapReason, LegTotals, Quality, Record,
 pub use digest::{Digest, NotADigest};
 pub use format::{Damage, Header};
 pub use head::{Head, HeadKey, NotAHead, SignedHead};
-pub use keys::{BadKey, Fingerprint, NodeKey, NodePublic, Recipient, RecipientSecret};
+pub use keys::{BadKey, Fingerprint, NodeKey, NodePublic};
 pub use listener::Listener;
 pub use open::{Chunk, OpenError, OwnedRecords, Recording};
+pub use recipient::{Recipient, RecipientSecret, Strength};
 pub use record::{LastChunk, PlainChunk, Recorder};
 pub use salvage::{Salvage, salvage};
 pub use seal::{Begun, SealError, Sealed, Sealer};

@@ -81,6 +81,9 @@ impl Sealer {
         if names.len() != recipients.len() || names.is_empty() || names.len() > RECIPIENTS {
             return Err(SealError::Recipients(recipients.len()));
         }
+        if recipients.iter().any(|one| recipients.iter().any(|other| one.strength() != other.strength())) {
+            return Err(SealError::Mixed);
+        }
         let mut secret: Secret = Zeroizing::new([0; 32]);
         entropy.fill_bytes(secret.as_mut_slice());
         let recording = evidence.recording();
@@ -208,6 +211,8 @@ pub enum SealError {
     NobodyInForce,
     /// The operator named no recipient, too many, or one twice: how many.
     Recipients(usize),
+    /// The operator named recipients with keys of different strength: the recording would be as weak as the weaker.
+    Mixed,
     /// The operator's key cannot be sealed to: it is a point of small order.
     Recipient(Fingerprint),
     /// The evidence is longer than a chunk may be: its length.
@@ -225,6 +230,7 @@ impl fmt::Display for SealError {
         match self {
             Self::NobodyInForce => f.write_str("nobody may listen to it at this time: no recipient for its purpose is in force"),
             Self::Recipients(count) => write!(f, "expected 1 to {RECIPIENTS} recipients, each named once, found {count}"),
+            Self::Mixed => f.write_str("its recipients' keys are of different strength, X25519 and X-Wing: expected one"),
             Self::Recipient(key) => write!(f, "the recipient key {} cannot be sealed to", key.short()),
             Self::Evidence(bytes) => write!(f, "the evidence has {bytes} bytes, more than fit a chunk"),
             Self::OtherRecording(recording) => write!(f, "the chunk belongs to recording {recording}"),
@@ -242,7 +248,7 @@ mod tests {
     use super::*;
     use crate::ids::Leg;
     use crate::vault::fixture::{Chance, at, make, packet, permit, permit_under};
-    use crate::vault::{Buffers, EndReason, RecipientSecret, Recorder};
+    use crate::vault::{Buffers, EndReason, RecipientSecret, Recorder, Strength};
 
     fn begin(recording: u8) -> Begun {
         let node = NodeKey::generate(&mut Chance::from(1));
@@ -295,6 +301,18 @@ mod tests {
 
         assert!(begin(longest).unwrap() > CHUNK_BYTES_READ);
         assert_eq!(begin(longest + 1), Err(SealError::Evidence(beside + longest + 1)));
+    }
+
+    #[test]
+    fn keys_of_different_strength_begin_no_recording() {
+        let node = NodeKey::generate(&mut Chance::from(1));
+        let key = |strength, seed| *RecipientSecret::generate_as(strength, &mut Chance::from(seed)).public();
+        let begin = |recipients: &[Recipient]| {
+            Sealer::begin(permit(1).evidence(), node.public(), recipients, &mut Chance::from(3)).map(|_| ())
+        };
+
+        assert_eq!(begin(&[key(Strength::XWing, 2), key(Strength::XWing, 4)]), Ok(()));
+        assert_eq!(begin(&[key(Strength::XWing, 2), key(Strength::X25519, 4)]), Err(SealError::Mixed));
     }
 
     #[test]

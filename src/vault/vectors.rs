@@ -12,6 +12,7 @@ use crate::ids::Leg;
 use crate::time::Wall;
 use crate::vault::fixture::{Chance, Made, make_of};
 use crate::vault::format::{CHECK_BYTES, CLOSING_BYTES, FRAME_BYTES, HEADER_BYTES, SALVAGED_BYTES, check, sha256};
+use crate::vault::vectors_xwing::{self, XWing};
 use crate::vault::wraps::KeyFile;
 use crate::vault::{NodeKey, OpenError, RecipientSecret, Record, Recording, Salvage, Verdict, salvage, verify, verify_content};
 
@@ -35,6 +36,7 @@ struct Keys {
     other_node: NodeKey,
     recipient: RecipientSecret,
     stranger: RecipientSecret,
+    x_wing: RecipientSecret,
 }
 
 #[test]
@@ -48,6 +50,7 @@ fn the_vectors_are_what_this_writer_makes() {
         ("other-node.pub.pem".into(), keys.other_node.public().to_pem().into()),
         ("recipient.pem".into(), keys.recipient.to_pem().as_bytes().into()),
         ("stranger.pem".into(), keys.stranger.to_pem().as_bytes().into()),
+        ("x-wing.pem".into(), keys.x_wing.to_pem().as_bytes().into()),
     ];
     let mut index = Vec::new();
     for vector in &vectors {
@@ -70,7 +73,7 @@ fn the_vectors_are_what_this_writer_makes() {
             "{name} differs; if the format was to change: MITSCHNITT_WRITE_VECTORS=1 cargo test --lib the_vectors"
         );
     }
-    assert!(files.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() < 150_000);
+    assert!(files.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() < 165_000);
 }
 
 /// Returns the name under which these bytes are a file: an earlier one's where they are the same.
@@ -85,7 +88,11 @@ fn file(files: &mut Vec<(String, Vec<u8>)>, name: String, bytes: &[u8]) -> Strin
 /// Reads the vector with the reader of this crate, and holds it against what is said of it.
 fn entry(vector: &Vector, keys: &Keys, rec: String, key: String) -> Value {
     let node = if vector.node == "node" { &keys.node } else { &keys.other_node }.public();
-    let secret = if vector.recipient == "recipient" { &keys.recipient } else { &keys.stranger };
+    let secret = match vector.recipient {
+        "recipient" => &keys.recipient,
+        "x-wing" => &keys.x_wing,
+        _ => &keys.stranger,
+    };
     let found = word(verify(vector.rec.as_slice(), node));
     assert_eq!(found, vector.verify, "verify {}", vector.name);
     let found = word(verify_content(vector.rec.as_slice(), &vector.key, secret, node));
@@ -174,6 +181,7 @@ fn keys() -> Keys {
         other_node: NodeKey::generate(&mut Chance::from(4)),
         recipient: RecipientSecret::generate(&mut Chance::from(2)),
         stranger: RecipientSecret::generate(&mut Chance::from(5)),
+        x_wing: vectors_xwing::recipient(),
     }
 }
 
@@ -295,6 +303,7 @@ fn vectors() -> Vec<Vector> {
     ]
     .into_iter()
     .chain(salvaged(&good))
+    .chain(x_wing(&good, &two))
     .collect()
 }
 
@@ -355,6 +364,21 @@ fn salvaged_by(node: &NodeKey, rec: &[u8]) -> Vec<u8> {
         }
         other => panic!("it is to be closed: {other:?}"),
     }
+}
+
+/// Vectors of key files for X-Wing.
+fn x_wing(good: &Made, two: &Made) -> Vec<Vector> {
+    let vector = |XWing { name, what, key, recipient, content }| Vector {
+        name,
+        what,
+        rec: good.rec.clone(),
+        key,
+        recipient,
+        node: "node",
+        verify: "complete",
+        content,
+    };
+    vectors_xwing::key_files(good, two).into_iter().map(vector).collect()
 }
 
 /// Vectors of torn files that were closed later, and of what can be done to such.

@@ -2,17 +2,13 @@
 
 use std::fmt;
 
-use hpke::aead::AesGcm256;
-use hpke::kdf::HkdfSha256;
-use hpke::kem::X25519HkdfSha256;
 use hpke::rand_core::CryptoRng;
-use hpke::{Deserializable, HpkeError, Kem, OpModeR, OpModeS, Serializable, single_shot_open, single_shot_seal_with_rng};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::ids::RecordingId;
 use crate::limits::KEY_FILE_ENTRIES;
-use crate::vault::format::{CHECK_BYTES, Fields, KEM_X25519, KEY_MAGIC, SUITE, VERSION, Version, check, sha256};
+use crate::vault::format::{CHECK_BYTES, Fields, KEY_MAGIC, SUITE, VERSION, Version, check, sha256};
 use crate::vault::ratchet::{Ratchet, Secret};
 use crate::vault::{Fingerprint, Recipient, RecipientSecret};
 
@@ -94,23 +90,11 @@ impl KeyFile {
     pub(super) fn unwrap(&self, secret: &RecipientSecret) -> Result<Secret, WrongKey> {
         let name = secret.public().fingerprint();
         let wrap = self.wraps.iter().find(|wrap| wrap.recipient == name).ok_or(WrongKey::NotARecipient(name))?;
-        if wrap.kem != KEM_X25519 {
+        if wrap.kem != secret.strength().kem() {
             return Err(WrongKey::OtherKem(wrap.kem));
         }
-        let open = || -> Result<Zeroizing<Vec<u8>>, HpkeError> {
-            let enc = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(&wrap.enc)?;
-            let aad = self.segment.aad(name);
-            single_shot_open::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
-                &OpModeR::Base,
-                secret.key(),
-                &enc,
-                &self.segment.info(),
-                &wrap.sealed,
-                &aad,
-            )
-            .map(Zeroizing::new)
-        };
-        let plain = open().map_err(|_| WrongKey::DoesNotOpen(name))?;
+        let opened = secret.open(&wrap.enc, &self.segment.info(), &wrap.sealed, &self.segment.aad(name));
+        let plain = opened.map_err(|_| WrongKey::DoesNotOpen(name))?;
         let plain: &[u8; 32] = plain.as_slice().try_into().map_err(|_| WrongKey::DoesNotOpen(name))?;
         Ok(Zeroizing::new(*plain))
     }
@@ -208,16 +192,8 @@ impl Segment {
     /// Wraps the secret for a recipient; the error is whose key cannot be used.
     fn wrap(&self, secret: &Secret, recipient: &Recipient, entropy: &mut impl CryptoRng) -> Result<Wrap, Fingerprint> {
         let name = recipient.fingerprint();
-        let (enc, sealed) = single_shot_seal_with_rng::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
-            &OpModeS::Base,
-            &recipient.key(),
-            &self.info(),
-            secret.as_slice(),
-            &self.aad(name),
-            entropy,
-        )
-        .map_err(|_| name)?;
-        Ok(Wrap { kem: KEM_X25519, recipient: name, enc: enc.to_bytes().to_vec(), sealed })
+        let (enc, sealed) = recipient.seal(&self.info(), secret.as_slice(), &self.aad(name), entropy).map_err(|_| name)?;
+        Ok(Wrap { kem: recipient.strength().kem(), recipient: name, enc, sealed })
     }
 
     /// What binds a wrap to its file, its secret and its recipient, so that it can be moved to no other.
@@ -348,6 +324,7 @@ impl fmt::Display for WrongKey {
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 mod tests {
     use super::*;
+    use crate::vault::Strength;
     use crate::vault::fixture::Chance;
 
     const SECRET: [u8; 32] = [9; 32];
@@ -476,6 +453,24 @@ mod tests {
         assert_eq!(add(&full, Leave::AllBut(&[])), Err(NotRewrapped::TooMany(KEY_FILE_ENTRIES + 1)));
         assert_eq!(add(&mixed, Leave::AllBut(&[])), Err(NotRewrapped::Mixed));
         assert!(add(&full, Leave::None).is_ok() && add(&mixed, Leave::AllBut(&[name])).is_ok());
+    }
+
+    #[test]
+    fn a_recording_goes_over_to_stronger_keys_as_a_whole_and_not_in_part() {
+        let [old, _] = keys();
+        let new = RecipientSecret::generate_as(Strength::XWing, &mut Chance::from(4));
+        let file = committed(&old);
+        let rewrap = |leave: Leave<'_>| file.rewrap(&old, &Entries { add: &[*new.public()], leave }, &mut Chance::from(10));
+
+        assert_eq!(rewrap(Leave::AllBut(&[])), Err(NotRewrapped::Mixed));
+        let gone = [old.public().fingerprint()];
+        let over = rewrap(Leave::AllBut(&gone)).unwrap().unwrap();
+        assert_eq!(rewrap(Leave::None).unwrap().unwrap().recipients().count(), 1);
+        assert_eq!(over.to_bytes().len(), 64 + 1206 + 8, "1,206 bytes a recipient");
+        assert_eq!(*KeyFile::parse(&over.to_bytes()).unwrap().unwrap(&new).unwrap(), SECRET);
+        let mut lying = over;
+        lying.wraps[0].kem = 0x0020;
+        assert_eq!(lying.unwrap(&new).err(), Some(WrongKey::OtherKem(0x0020)));
     }
 
     #[test]

@@ -11,6 +11,7 @@ Needs Python 3.9 and the package `cryptography`. Exit codes: 0 complete, 1 cut, 
 """
 
 import argparse
+import base64
 import hashlib
 import hmac
 import json
@@ -76,7 +77,190 @@ def tree(leaves):
     return sha256(b"\x01", tree(leaves[:left]), tree(leaves[left:]))
 
 
-# ── HPKE, RFC 9180: base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM ─────────────────────────────────
+# ── ML-KEM-768, FIPS 203: what it takes to open. The numbers are those of the algorithms there; nothing here runs in constant time ──
+
+Q, K, N = 3329, 3, 256
+BIT_REVERSED = [int(f"{i:07b}"[::-1], 2) for i in range(128)]
+ZETAS = [pow(17, i, Q) for i in BIT_REVERSED]
+GAMMAS = [pow(17, 2 * i + 1, Q) for i in BIT_REVERSED]
+
+
+def bits_of(data):  # 4
+    return [byte >> place & 1 for byte in data for place in range(8)]
+
+
+def byte_encode(d, numbers):  # 5
+    whole = sum(number << (d * place) for place, number in enumerate(numbers))
+    return whole.to_bytes(32 * d, "little")
+
+
+def byte_decode(d, data):  # 6
+    bits = bits_of(data)
+    modulus = Q if d == 12 else 1 << d
+    return [sum(bits[i * d + j] << j for j in range(d)) % modulus for i in range(N)]
+
+
+def compress(d, numbers):  # (4.7)
+    return [((number << d) + Q // 2) // Q % (1 << d) for number in numbers]
+
+
+def decompress(d, numbers):  # (4.8)
+    return [(number * Q + (1 << (d - 1))) >> d for number in numbers]
+
+
+def sample_ntt(seed):  # 7
+    stream, found = hashlib.shake_128(seed).digest(3 * 1024), []
+    for at in range(0, len(stream), 3):
+        first = stream[at] + 256 * (stream[at + 1] % 16)
+        second = stream[at + 1] // 16 + 16 * stream[at + 2]
+        found += [number for number in (first, second) if number < Q]
+    return found[:N]  # of 2,048 numbers some 1,660 are below Q
+
+
+def sample_cbd(data):  # 8, with eta = 2
+    bits = bits_of(data)
+    return [(sum(bits[4 * i : 4 * i + 2]) - sum(bits[4 * i + 2 : 4 * i + 4])) % Q for i in range(N)]
+
+
+def ntt(f):  # 9
+    f, i, length = list(f), 1, 128
+    while length >= 2:
+        for start in range(0, N, 2 * length):
+            for j in range(start, start + length):
+                t = ZETAS[i] * f[j + length]
+                f[j], f[j + length] = (f[j] + t) % Q, (f[j] - t) % Q
+            i += 1
+        length //= 2
+    return f
+
+
+def inverse_ntt(f):  # 10
+    f, i, length = list(f), 127, 2
+    while length <= 128:
+        for start in range(0, N, 2 * length):
+            for j in range(start, start + length):
+                f[j], f[j + length] = (f[j] + f[j + length]) % Q, ZETAS[i] * (f[j + length] - f[j]) % Q
+            i -= 1
+        length *= 2
+    return [number * 3303 % Q for number in f]
+
+
+def add(f, g):
+    return [(a + b) % Q for a, b in zip(f, g)]
+
+
+def multiply(f, g):  # 11 and 12
+    product = []
+    for i in range(128):
+        a, b, c, d = f[2 * i], f[2 * i + 1], g[2 * i], g[2 * i + 1]
+        product += [(a * c + b * d * GAMMAS[i]) % Q, (a * d + b * c) % Q]
+    return product
+
+
+def dot(f, g):
+    total = [0] * N
+    for a, b in zip(f, g):
+        total = add(total, multiply(a, b))
+    return total
+
+
+def prf(seed, nonce):
+    return sample_cbd(hashlib.shake_256(seed + bytes([nonce])).digest(128))
+
+
+def matrix(rho):
+    """Row i, column j."""
+    return [[sample_ntt(rho + bytes([j, i])) for j in range(K)] for i in range(K)]
+
+
+def polynomials(d, data):
+    return [byte_decode(d, data[32 * d * i : 32 * d * (i + 1)]) for i in range(K)]
+
+
+def k_pke_key_gen(d):  # 13
+    seeds = hashlib.sha3_512(d + bytes([K])).digest()
+    rho, sigma = seeds[:32], seeds[32:]
+    s = [ntt(prf(sigma, i)) for i in range(K)]
+    e = [ntt(prf(sigma, K + i)) for i in range(K)]
+    t = [add(dot(row, s), e[i]) for i, row in enumerate(matrix(rho))]
+    return b"".join(byte_encode(12, one) for one in t) + rho, s
+
+
+def k_pke_encrypt(public, message, seed):  # 14
+    t, rows = polynomials(12, public), matrix(public[384 * K :])
+    y = [ntt(prf(seed, i)) for i in range(K)]
+    u = [add(inverse_ntt(dot([row[i] for row in rows], y)), prf(seed, K + i)) for i in range(K)]
+    v = add(add(inverse_ntt(dot(t, y)), prf(seed, 2 * K)), decompress(1, byte_decode(1, message)))
+    return b"".join(byte_encode(10, compress(10, one)) for one in u) + byte_encode(4, compress(4, v))
+
+
+def k_pke_decrypt(s, sealed):  # 15
+    u = [decompress(10, one) for one in polynomials(10, sealed)]
+    v = decompress(4, byte_decode(4, sealed[320 * K :]))
+    noise = inverse_ntt(dot(s, [ntt(one) for one in u]))
+    return byte_encode(1, compress(1, [(a - b) % Q for a, b in zip(v, noise)]))
+
+
+def ml_kem_decaps(s, public, z, sealed):  # 18
+    message = k_pke_decrypt(s, sealed)
+    derived = hashlib.sha3_512(message + hashlib.sha3_256(public).digest()).digest()
+    if hmac.compare_digest(k_pke_encrypt(public, message, derived[32:]), sealed):
+        return derived[:32]
+    return hashlib.shake_256(z + sealed).digest(32)
+
+
+# ── X-Wing, draft-connolly-cfrg-xwing-kem ───────────────────────────────────────────────────────────────────────────
+
+
+class XWing:
+    """A private key: a seed of 32 bytes."""
+
+    KEM, ENC = 0x647A, 1088 + 32
+    OID = bytes.fromhex("300d060b2b0601040183e62d81c87a")
+    PRIVATE = bytes.fromhex("3034020100") + OID + bytes.fromhex("0420")
+    PUBLIC = bytes.fromhex("308204d4") + OID + bytes.fromhex("038204c100")
+
+    def __init__(self, seed):
+        expanded = hashlib.shake_256(seed).digest(96)
+        self.z = expanded[32:64]
+        self.public_m, self.secret_m = k_pke_key_gen(expanded[:32])
+        self.secret_x = X25519PrivateKey.from_private_bytes(expanded[64:])
+        self.public_x = raw(self.secret_x.public_key())
+
+    def fingerprint(self):
+        return sha256(self.PUBLIC, self.public_m, self.public_x)
+
+    def decapsulate(self, enc):
+        if len(enc) != self.ENC:
+            raise ValueError("length of the encapsulated key")
+        shared_m = ml_kem_decaps(self.secret_m, self.public_m, self.z, enc[:1088])
+        shared_x = self.secret_x.exchange(X25519PublicKey.from_public_bytes(enc[1088:]))
+        return hashlib.sha3_256(shared_m + shared_x + enc[1088:] + self.public_x + bytes.fromhex("5c2e2f2f5e5c")).digest()
+
+
+# ── HPKE, RFC 9180: base mode, HKDF-SHA256, AES-256-GCM, with DHKEM(X25519, HKDF-SHA256) or X-Wing (draft-ietf-hpke-pq) ─
+
+
+class X25519:
+    """A private key."""
+
+    KEM = 0x0020
+
+    def __init__(self, secret):
+        self.secret = secret
+
+    def fingerprint(self):
+        return fingerprint(self.secret.public_key())
+
+    def decapsulate(self, enc):
+        suite = b"KEM" + struct.pack(">H", self.KEM)
+        dh = self.secret.exchange(X25519PublicKey.from_public_bytes(enc))
+        eae = labeled_extract(suite, b"", b"eae_prk", dh)
+        return labeled_expand(suite, eae, b"shared_secret", enc + raw(self.secret.public_key()), 32)
+
+
+def raw(public):
+    return public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
 
 def labeled_extract(suite, salt, label, ikm):
@@ -88,13 +272,8 @@ def labeled_expand(suite, prk, label, info, length):
 
 
 def hpke_open(secret, enc, info, aad, sealed):
-    kem_suite = b"KEM" + bytes.fromhex("0020")
-    suite = b"HPKE" + bytes.fromhex("002000010002")
-    raw = serialization.Encoding.Raw, serialization.PublicFormat.Raw
-    dh = secret.exchange(X25519PublicKey.from_public_bytes(enc))
-    kem_context = enc + secret.public_key().public_bytes(*raw)
-    eae = labeled_extract(kem_suite, b"", b"eae_prk", dh)
-    shared = labeled_expand(kem_suite, eae, b"shared_secret", kem_context, 32)
+    suite = b"HPKE" + struct.pack(">HHH", secret.KEM, 0x0001, 0x0002)
+    shared = secret.decapsulate(enc)
     psk_id_hash = labeled_extract(suite, b"", b"psk_id_hash", b"")
     info_hash = labeled_extract(suite, b"", b"info_hash", info)
     context = b"\x00" + psk_id_hash + info_hash
@@ -185,9 +364,9 @@ def unwrap(header, key_file, secret):
     version, segment, recording, commitment = of
     if of != (header["version"], header["segment"], header["recording"], header["commitment"]):
         raise Stop("wrong-key", "the key file belongs to another recording")
-    name = fingerprint(secret.public_key())
+    name = secret.fingerprint()
     entry = next((entry for entry in entries if entry[1] == name), None)
-    if entry is None or entry[0] != 0x0020:
+    if entry is None or entry[0] != secret.KEM:
         raise Stop("wrong-key", "this key does not open it")
     aad = recording + struct.pack(">I", segment) + commitment + name
     try:
@@ -501,6 +680,19 @@ def vectors(directory):
         print(json.dumps(found))
 
 
+def known(path):
+    """Holds X-Wing, and with it ML-KEM, against the answers that its draft gives."""
+    with open(path, "rb") as stream:
+        answers = json.load(stream)["x_wing"]
+    for answer in answers:
+        key = XWing(bytes.fromhex(answer["sk"]))
+        if sha256(key.public_m, key.public_x).hex() != answer["pk_sha256"]:
+            sys.exit("X-Wing makes another public key")
+        if key.decapsulate(bytes.fromhex(answer["ct"])).hex() != answer["ss"]:
+            sys.exit("X-Wing opens another secret")
+    print(f"{len(answers)} known answers")
+
+
 def load(path, read, kind):
     with open(path, "rb") as stream:
         key = read(stream.read())
@@ -512,12 +704,23 @@ def load(path, read, kind):
 def read_keys(keys, key):
     with open(keys, "rb") as stream:
         key_file = stream.read()
-    return key_file, load(key, lambda pem: serialization.load_pem_private_key(pem, None), X25519PrivateKey)
+    return key_file, read_secret(key)
+
+
+def read_secret(path):
+    """Returns a recipient's private key; `cryptography` does not know the container of X-Wing."""
+    with open(path, "rb") as stream:
+        lines = stream.read().split(b"\n")
+    if lines[0] == b"-----BEGIN PRIVATE KEY-----":
+        der = base64.b64decode(b"".join(lines[1:]).partition(b"-----")[0])
+        if der.startswith(XWing.PRIVATE) and len(der) == len(XWing.PRIVATE) + 32:
+            return XWing(der[len(XWing.PRIVATE) :])
+    return X25519(load(path, lambda pem: serialization.load_pem_private_key(pem, None), X25519PrivateKey))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("verb", choices=["verify", "open", "vectors"])
+    parser.add_argument("verb", choices=["verify", "open", "vectors", "known"])
     parser.add_argument("file")
     parser.add_argument("--node", help="the node's public key (PEM)")
     parser.add_argument("--keys", help="the key file")
@@ -526,6 +729,8 @@ def main():
     arguments = parser.parse_args()
     if arguments.verb == "vectors":
         return vectors(arguments.file)
+    if arguments.verb == "known":
+        return known(arguments.file)
     key_file = secret = None
     if arguments.keys and arguments.key:
         key_file, secret = read_keys(arguments.keys, arguments.key)

@@ -1,0 +1,373 @@
+//! The keys of those who may listen, of either strength.
+
+use std::fmt;
+
+use hpke::aead::AesGcm256;
+use hpke::kdf::HkdfSha256;
+use hpke::kem::{X25519HkdfSha256, XWing};
+use hpke::rand_core::CryptoRng;
+use hpke::{Deserializable, HpkeError, Kem, OpModeR, OpModeS, Serializable, single_shot_open, single_shot_seal_with_rng};
+use zeroize::Zeroizing;
+
+use crate::vault::format::{KEM_X25519, KEM_XWING};
+use crate::vault::keys::{fresh, thirty_two};
+use crate::vault::pem::{Algorithm, Half, XWING_PUBLIC_BYTES, decode, decode_protected, encode, encode_protected, fingerprint};
+use crate::vault::{BadKey, Fingerprint};
+
+/// Against whom a key holds. All keys of one recording are of one strength, for it is as weak as the weakest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Strength {
+    /// Against those who have no quantum computer: X25519 (RFC 7748).
+    X25519,
+    /// Against those, too: X-Wing, which is X25519 and ML-KEM-768 (FIPS 203) together, and falls only with both.
+    XWing,
+}
+
+impl Strength {
+    /// Returns its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::X25519 => "X25519",
+            Self::XWing => "X-Wing",
+        }
+    }
+
+    /// Returns the KEM's number in HPKE (RFC 9180 §7.1).
+    pub(super) const fn kem(self) -> u16 {
+        match self {
+            Self::X25519 => KEM_X25519,
+            Self::XWing => KEM_XWING,
+        }
+    }
+
+    const fn algorithm(self) -> Algorithm {
+        match self {
+            Self::X25519 => Algorithm::X25519,
+            Self::XWing => Algorithm::XWing,
+        }
+    }
+
+    const fn of(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::XWing => Self::XWing,
+            Algorithm::X25519 | Algorithm::Ed25519 => Self::X25519,
+        }
+    }
+}
+
+/// What a recipient's key may be.
+const WANTED: [Algorithm; 2] = [Algorithm::X25519, Algorithm::XWing];
+
+/// The private key of one who may listen. It is never on the recording machine.
+///
+/// It has no `Debug`; the secret is wiped when it is dropped.
+pub struct RecipientSecret {
+    /// As it stood in the file: `hpke` clamps what it serialises of X25519, so its form would not be the file's. Of X-Wing it is the seed.
+    bytes: Zeroizing<[u8; 32]>,
+    public: Recipient,
+}
+
+impl RecipientSecret {
+    /// Makes a new key of X25519.
+    #[must_use]
+    pub fn generate(entropy: &mut impl CryptoRng) -> Self {
+        Self::generate_as(Strength::X25519, entropy)
+    }
+
+    /// Makes a new key of this strength.
+    #[must_use]
+    pub fn generate_as(strength: Strength, entropy: &mut impl CryptoRng) -> Self {
+        Self::from_bytes(strength, fresh(entropy))
+    }
+
+    /// Reads `-----BEGIN PRIVATE KEY-----` (PKCS#8).
+    ///
+    /// # Errors
+    /// Where the text is something else; [`BadKey::Protected`] where it takes a passphrase.
+    pub fn from_pem(text: &[u8]) -> Result<Self, BadKey> {
+        let (algorithm, bytes) = decode(text, Half::Private, &WANTED)?;
+        Ok(Self::from_bytes(Strength::of(algorithm), thirty_two(&bytes)))
+    }
+
+    /// Reads the same, or `-----BEGIN ENCRYPTED PRIVATE KEY-----` (PKCS#8, PBES2) with its passphrase. That takes some tenths of a second, and
+    /// at most a second or two.
+    ///
+    /// # Errors
+    /// Where the text is something else, the passphrase does not open it, or to try it would take too long.
+    pub fn from_protected_pem(text: &[u8], passphrase: &[u8]) -> Result<Self, BadKey> {
+        let (algorithm, bytes) = decode_protected(text, passphrase, &WANTED)?;
+        Ok(Self::from_bytes(Strength::of(algorithm), thirty_two(&bytes)))
+    }
+
+    /// Returns the PEM text.
+    #[must_use]
+    pub fn to_pem(&self) -> Zeroizing<String> {
+        encode(self.bytes.as_slice(), Half::Private, self.strength().algorithm())
+    }
+
+    /// Returns the PEM text behind a passphrase, as `openssl pkey` reads it too.
+    #[must_use]
+    pub fn to_protected_pem(&self, passphrase: &[u8], entropy: &mut impl CryptoRng) -> Zeroizing<String> {
+        encode_protected(self.bytes.as_slice(), self.strength().algorithm(), passphrase, entropy)
+    }
+
+    /// Returns the public half.
+    #[must_use]
+    pub const fn public(&self) -> &Recipient {
+        &self.public
+    }
+
+    /// Returns against whom it holds.
+    #[must_use]
+    pub const fn strength(&self) -> Strength {
+        self.public.strength
+    }
+
+    /// Opens what was sealed to the public half; says nothing of why it does not.
+    pub(super) fn open(&self, enc: &[u8], info: &[u8], sealed: &[u8], aad: &[u8]) -> Result<Zeroizing<Vec<u8>>, HpkeError> {
+        match self.strength() {
+            Strength::X25519 => open::<X25519HkdfSha256>(&self.bytes, enc, info, sealed, aad),
+            Strength::XWing => open::<XWing>(&self.bytes, enc, info, sealed, aad),
+        }
+    }
+
+    fn from_bytes(strength: Strength, bytes: Zeroizing<[u8; 32]>) -> Self {
+        let point = match strength {
+            Strength::X25519 => public_of::<X25519HkdfSha256>(&bytes),
+            Strength::XWing => public_of::<XWing>(&bytes),
+        };
+        Self { bytes, public: Recipient::new(strength, &point) }
+    }
+}
+
+/// The public key of one who may listen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Recipient {
+    strength: Strength,
+    /// Of X25519 the first 32, the rest being zero.
+    point: [u8; XWING_PUBLIC_BYTES],
+    fingerprint: Fingerprint,
+}
+
+impl Recipient {
+    /// Reads `-----BEGIN PUBLIC KEY-----` (SPKI).
+    ///
+    /// # Errors
+    /// Where the text is something else, or no key of its algorithm.
+    pub fn from_pem(text: &[u8]) -> Result<Self, BadKey> {
+        let (algorithm, bytes) = decode(text, Half::Public, &WANTED)?;
+        let strength = Strength::of(algorithm);
+        if strength == Strength::XWing {
+            <XWing as Kem>::PublicKey::from_bytes(&bytes).map_err(|_| BadKey::OutOfRange)?;
+        }
+        Ok(Self::new(strength, &bytes))
+    }
+
+    /// Returns the PEM text.
+    #[must_use]
+    pub fn to_pem(self) -> String {
+        encode(self.bytes(), Half::Public, self.strength.algorithm()).to_string()
+    }
+
+    /// Returns the key's name.
+    #[must_use]
+    pub const fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// Returns against whom it holds.
+    #[must_use]
+    pub const fn strength(&self) -> Strength {
+        self.strength
+    }
+
+    /// Seals a message to it: the encapsulated key, and the ciphertext with its tag.
+    pub(super) fn seal(
+        &self,
+        info: &[u8],
+        plain: &[u8],
+        aad: &[u8],
+        entropy: &mut impl CryptoRng,
+    ) -> Result<(Vec<u8>, Vec<u8>), HpkeError> {
+        match self.strength {
+            Strength::X25519 => seal::<X25519HkdfSha256>(self.bytes(), info, plain, aad, entropy),
+            Strength::XWing => seal::<XWing>(self.bytes(), info, plain, aad, entropy),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self.strength {
+            Strength::X25519 => self.point.get(..32).unwrap_or(&self.point),
+            Strength::XWing => &self.point,
+        }
+    }
+
+    fn new(strength: Strength, bytes: &[u8]) -> Self {
+        let mut point = [0; XWING_PUBLIC_BYTES];
+        point.iter_mut().zip(bytes).for_each(|(own, byte)| *own = *byte);
+        Self { strength, point, fingerprint: fingerprint(bytes, strength.algorithm()) }
+    }
+}
+
+/// Says which key it is.
+impl fmt::Debug for Recipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Recipient({}, {:?})", self.strength.as_str(), self.fingerprint)
+    }
+}
+
+fn public_of<K: Kem>(secret: &[u8; 32]) -> Vec<u8> {
+    let key = K::PrivateKey::from_bytes(secret).expect("any 32 bytes are a private key of X25519 and of X-Wing");
+    K::sk_to_pk(&key).to_bytes().to_vec()
+}
+
+fn open<K: Kem>(secret: &[u8; 32], enc: &[u8], info: &[u8], sealed: &[u8], aad: &[u8]) -> Result<Zeroizing<Vec<u8>>, HpkeError> {
+    let (key, enc) = (K::PrivateKey::from_bytes(secret)?, K::EncappedKey::from_bytes(enc)?);
+    single_shot_open::<AesGcm256, HkdfSha256, K>(&OpModeR::Base, &key, &enc, info, sealed, aad).map(Zeroizing::new)
+}
+
+fn seal<K: Kem>(
+    public: &[u8],
+    info: &[u8],
+    plain: &[u8],
+    aad: &[u8],
+    entropy: &mut impl CryptoRng,
+) -> Result<(Vec<u8>, Vec<u8>), HpkeError> {
+    let key = K::PublicKey::from_bytes(public)?;
+    let (enc, sealed) = single_shot_seal_with_rng::<AesGcm256, HkdfSha256, K>(&OpModeS::Base, &key, info, plain, aad, entropy)?;
+    Ok((enc.to_bytes().to_vec(), sealed))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::vault::fixture::Chance;
+    use crate::vault::format::sha256;
+
+    #[test]
+    fn a_recipients_key_is_written_as_it_was_read_although_it_is_used_clamped() {
+        let key = RecipientSecret::from_bytes(Strength::X25519, Zeroizing::new([0xff; 32]));
+
+        let again = RecipientSecret::from_pem(key.to_pem().as_bytes()).unwrap();
+
+        assert_eq!(*again.bytes, [0xff; 32]);
+        assert_eq!(again.public(), key.public());
+        assert_eq!(Recipient::from_pem(key.public().to_pem().as_bytes()).unwrap(), *key.public());
+    }
+
+    #[test]
+    fn the_public_key_is_the_one_of_rfc_7748() {
+        // RFC 7748 §6.1, Alice.
+        let secret = *b"\x77\x07\x6d\x0a\x73\x18\xa5\x7d\x3c\x16\xc1\x72\x51\xb2\x66\x45\xdf\x4c\x2f\x87\xeb\xc0\x99\x2a\xb1\x77\xfb\xa5\x1d\xb9\x2c\x2a";
+        let public = *b"\x85\x20\xf0\x09\x89\x30\xa7\x54\x74\x8b\x7d\xdc\xb4\x3e\xf7\x5a\x0d\xbf\x3a\x0d\x26\x38\x1a\xf4\xeb\xa4\xa9\x8e\xaa\x9b\x4e\x6a";
+
+        assert_eq!(RecipientSecret::from_bytes(Strength::X25519, Zeroizing::new(secret)).public().bytes(), public);
+    }
+
+    /// draft-connolly-cfrg-xwing-kem-10, appendix D: the seed 00 01 … 1f.
+    const XWING: &str = "-----BEGIN PRIVATE KEY-----\nMDQCAQAwDQYLKwYBBAGD5i2ByHoEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZ\nGhscHR4f\n-----END PRIVATE KEY-----\n";
+
+    #[test]
+    fn a_key_of_x_wing_is_in_the_container_of_its_draft() {
+        let key = RecipientSecret::from_pem(XWING.as_bytes()).unwrap();
+
+        let pem = key.public().to_pem();
+        assert_eq!(key.strength(), Strength::XWing);
+        assert_eq!(*key.to_pem(), XWING);
+        // The beginning of the draft's public key, whose first line is cut after 48 bytes.
+        assert!(pem.starts_with("-----BEGIN PUBLIC KEY-----\nMIIE1DANBgsrBgEEAYPmLYHIegOCBMEAb1QJigoOZBFGYUtpYLpg2GA9YvRH+atJ\nm0e9aQbMQLBh2GNKPoiQbyhJWOdEHKbHJcu5cJW3ZxpGK2aByeZYC7yNYLFJ+mAm\n"), "{pem}");
+        assert_eq!(Recipient::from_pem(pem.as_bytes()).unwrap(), *key.public());
+        assert_eq!(
+            key.public().fingerprint().as_bytes(),
+            &sha256(&[&[
+                b"\x30\x82\x04\xd4\x30\x0d\x06\x0b\x2b\x06\x01\x04\x01\x83\xe6\x2d\x81\xc8\x7a\x03\x82\x04\xc1\0",
+                key.public().bytes()
+            ]
+            .concat()])
+        );
+    }
+
+    #[test]
+    fn what_is_no_key_of_ml_kem_is_no_recipient() {
+        let mut key = *RecipientSecret::generate_as(Strength::XWing, &mut Chance::from(1)).public();
+        key.point[..3].fill(0xff); // two numbers of 12 bits: 4,095 each, and 3,328 is the highest
+
+        assert_eq!(Recipient::from_pem(key.to_pem().as_bytes()).err(), Some(BadKey::OutOfRange));
+    }
+
+    #[test]
+    fn each_strength_opens_what_was_sealed_to_it_and_not_the_other() {
+        for strength in [Strength::X25519, Strength::XWing] {
+            let [own, other] = [1, 2].map(|seed| RecipientSecret::generate_as(strength, &mut Chance::from(seed)));
+            let (enc, sealed) = own.public().seal(b"info", b"plain", b"aad", &mut Chance::from(3)).unwrap();
+
+            assert_eq!(*own.open(&enc, b"info", &sealed, b"aad").unwrap(), b"plain");
+            assert!(other.open(&enc, b"info", &sealed, b"aad").is_err());
+            assert!(own.open(&enc, b"info", &sealed, b"other").is_err());
+            assert!(own.open(&enc[1..], b"info", &sealed, b"aad").is_err(), "a shorter one");
+        }
+    }
+
+    #[test]
+    fn a_passphrase_protects_a_key_of_either_strength() {
+        for strength in [Strength::X25519, Strength::XWing] {
+            let key = RecipientSecret::generate_as(strength, &mut Chance::from(1));
+            let pem = key.to_protected_pem("Gänsefüßchen".as_bytes(), &mut Chance::from(2));
+
+            assert!(pem.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----\n"));
+            assert_eq!(RecipientSecret::from_pem(pem.as_bytes()).err(), Some(BadKey::Protected));
+            assert_eq!(RecipientSecret::from_protected_pem(pem.as_bytes(), b"guess").err(), Some(BadKey::WrongPassphrase));
+            let again = RecipientSecret::from_protected_pem(pem.as_bytes(), "Gänsefüßchen".as_bytes()).unwrap();
+            assert_eq!(again.public(), key.public());
+            let plain = RecipientSecret::from_protected_pem(key.to_pem().as_bytes(), b"none is needed").unwrap();
+            assert_eq!(plain.public(), key.public());
+        }
+    }
+
+    #[test]
+    fn a_file_that_asks_for_too_much_work_is_refused_before_it_is_begun() {
+        let protected = |kdf: &[u8]| {
+            let cbc = [b"\x30\x1d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x01\x2a\x04\x10".as_slice(), &[7; 16]].concat();
+            let scheme = sequence(&[b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x05\x0d".as_slice(), &sequence(&[kdf, &cbc])]);
+            let der = sequence(&[scheme.as_slice(), &[&[0x04, 64][..], &[9; 64]].concat()]);
+            let pem = pem_rfc7468::encode_string("ENCRYPTED PRIVATE KEY", pem_rfc7468::LineEnding::LF, &der).unwrap();
+            RecipientSecret::from_protected_pem(pem.as_bytes(), b"guess").err().unwrap()
+        };
+        let salt = [&[0x04, 8][..], &[5; 8]].concat();
+        let number = |n: u64| [&[0x02, 9, 0][..], &n.to_be_bytes()].concat().into_iter().collect::<Vec<u8>>();
+        let shortest = |n: u64| {
+            let whole = number(n);
+            let zeros = whole[2..].iter().take_while(|byte| **byte == 0).count().min(8);
+            let body = &whole[2 + zeros..];
+            let body = if body[0] & 0x80 == 0 { body.to_vec() } else { [&[0][..], body].concat() };
+            [&[0x02, u8::try_from(body.len()).unwrap()][..], &body].concat()
+        };
+        let pbkdf2 = |iterations| {
+            let sha256 = b"\x30\x0c\x06\x08\x2a\x86\x48\x86\xf7\x0d\x02\x09\x05\0";
+            let params = sequence(&[salt.as_slice(), &shortest(iterations), sha256]);
+            protected(&sequence(&[b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x05\x0c".as_slice(), &params]))
+        };
+        let scrypt = |n, r, p| {
+            let params = sequence(&[salt.as_slice(), &shortest(n), &shortest(r), &shortest(p)]);
+            protected(&sequence(&[b"\x06\x09\x2b\x06\x01\x04\x01\xda\x47\x04\x0b".as_slice(), &params]))
+        };
+
+        assert_eq!([pbkdf2(2048), pbkdf2(2_000_001)], [BadKey::WrongPassphrase, BadKey::TooCostly]);
+        assert_eq!(scrypt(1 << 10, 8, 1), BadKey::WrongPassphrase);
+        // 512 MiB; more blocks than may be; what overflows.
+        for (n, r, p) in [(1 << 19, 8, 1), (1 << 14, 8, 17), (1 << 62, 65_535, 65_535), (1 << 55, 512, 1)] {
+            assert_eq!(scrypt(n, r, p), BadKey::TooCostly, "{n} {r} {p}");
+        }
+        assert_eq!(protected(&sequence(&[b"\x06\x03\x2b\x65\x70".as_slice()])), BadKey::UnknownProtection);
+    }
+
+    /// DER: SEQUENCE of what is shorter than 256 bytes.
+    fn sequence(parts: &[&[u8]]) -> Vec<u8> {
+        let body = parts.concat();
+        let length = u8::try_from(body.len()).unwrap();
+        let head = if length < 128 { vec![0x30, length] } else { vec![0x30, 0x81, length] };
+        [head, body].concat()
+    }
+}
