@@ -11,9 +11,11 @@ use crate::cli::bundle::read_lines;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::list::counted;
 use crate::cli::progress::Progress;
+use crate::cli::secret::read_secret;
 use crate::cli::site::{bad_key, read_file};
 use crate::cli::term::{Style, Term};
-use crate::cli::verify::{Finding, Word, finding, read_secret, unopened};
+use crate::cli::verify::{Finding, Word, finding, unopened};
+use crate::cli::words::SecretKey;
 use crate::control::Trouble;
 use crate::ids::RecordingId;
 use crate::vault::{self, Digest, Fingerprint, NodePublic, RecipientSecret, SignedHead, Verdict};
@@ -21,7 +23,7 @@ use crate::vault::{self, Digest, Fingerprint, NodePublic, RecipientSecret, Signe
 /// What is wanted.
 pub(super) struct Wanted {
     pub(super) bundle: PathBuf,
-    pub(super) key: Option<PathBuf>,
+    pub(super) key: Option<SecretKey>,
     pub(super) node: Option<PathBuf>,
     pub(super) json: bool,
 }
@@ -58,7 +60,7 @@ struct Beside {
 
 /// Verifies an archive.
 pub(super) fn verify(wanted: &Wanted, term: &mut Term<'_>) -> Result<(), Stop> {
-    let secret = wanted.key.as_deref().map(read_secret).transpose()?;
+    let secret = wanted.key.as_ref().map(read_secret).transpose()?;
     let node = wanted.node.as_deref().map(node).transpose()?;
     let found = read(&wanted.bundle, node, secret.as_ref())?;
     let is_good = matches!(found.recording.word, Word::Complete | Word::Salvaged) && !matches!(found.ledger, Ledger::Wrong(_));

@@ -12,9 +12,10 @@ use crate::catalogue::{Deed, Heard, Opening, Store, StoreError};
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::opened::Asked;
 use crate::cli::term::{Colour, Stream, Term};
-use crate::cli::words::{Audit, Calls, Keys, Recordings, Trunks, Verb, Words};
+use crate::cli::words::{Audit, Calls, Keys, Recordings, SecretKey, Trunks, Verb, Words};
 use crate::cli::{
-    audit, bundle, bundled, calls, check, deed, demo, drain, erase, export, keys, list, rewrap, run, show, trunks, verify,
+    audit, bundle, bundled, calls, check, deed, demo, drain, erase, export, keys, list, rewrap, run, show,
+    trunks, verify,
 };
 use crate::control::{Settings, Trouble};
 use crate::export::Channels;
@@ -48,9 +49,10 @@ impl std::fmt::Debug for Doors<'_> {
 /// Does what the arguments say, the program's name being the first, and returns how it ended.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, doors: &Doors<'_>) -> ExitCode {
     let (mut out, mut err) = (io::stdout(), io::stderr());
+    let may_ask = io::stdin().is_terminal() && err.is_terminal();
     let colours = [out.is_terminal(), err.is_terminal()].map(Colour::of);
     let [out_colour, err_colour] = colours;
-    let mut term = Term { out: Stream::new(&mut out, out_colour), err: Stream::new(&mut err, err_colour) };
+    let mut term = Term { out: Stream::new(&mut out, out_colour), err: Stream::new(&mut err, err_colour), may_ask };
     ExitCode::from(exit(arguments, doors, &mut term).code())
 }
 
@@ -94,7 +96,10 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
     match verb {
         Verb::Run(site) => run::run(&site.config, doors, term),
         Verb::Check { site, form } => check::check(&site.config, form.json, doors, term),
-        Verb::Keys(Keys::Generate { site, form }) => keys::generate(&site.config, form.json, term),
+        Verb::Keys(Keys::Generate { strength, passphrase, no_passphrase, site, form }) => {
+            let protection = keys::Protection { passphrase, is_unwanted: no_passphrase };
+            keys::generate(&site.config, strength, &protection, form.json, term)
+        }
         Verb::Keys(Keys::Rewrap { ids, all, key, add, remove, only, site, form }) => {
             let which = if all { verify::Which::All } else { verify::Which::These(ids) };
             let wanted = rewrap::Wanted { which, key, add, remove, only, json: form.json };
@@ -118,10 +123,12 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
         Verb::Recordings(Recordings::Bundle { id, out, reason, node, site, form }) => {
             bundle::bundle(&site.config, &bundle::Wanted { id, out, reason, node, json: form.json }, doors, term)
         }
-        Verb::Recordings(Recordings::Verify { bundle: Some(bundle), key, node, form, .. }) => {
+        Verb::Recordings(Recordings::Verify { bundle: Some(bundle), key, passphrase, node, form, .. }) => {
+            let key = key.map(|key| SecretKey { key, passphrase });
             bundled::verify(&bundled::Wanted { bundle, key, node, json: form.json }, term)
         }
-        Verb::Recordings(Recordings::Verify { ids, all, bundle: None, key, node, site, form }) => {
+        Verb::Recordings(Recordings::Verify { ids, all, bundle: None, key, passphrase, node, site, form }) => {
+            let key = key.map(|key| SecretKey { key, passphrase });
             let which = if all { verify::Which::All } else { verify::Which::These(ids) };
             verify::verify(&site.config, &verify::Wanted { which, key, node, json: form.json }, doors, term)
         }

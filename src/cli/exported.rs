@@ -175,7 +175,7 @@ fn undecoded_command(config: &Path, wanted: &Wanted, out: &Path) -> String {
     format!(
         "mitschnitt recordings export {} --key {} --purpose {} --format pcapng --out {} --config {}",
         wanted.asked.id,
-        word(wanted.asked.key.display()),
+        word(wanted.asked.key.key.display()),
         quoted(&wanted.asked.purpose),
         word(out.with_extension("pcapng").display()),
         word(config.display())

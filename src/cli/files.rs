@@ -15,7 +15,7 @@ use crate::cli::who;
 use crate::control::config::{FileUse, Mistake, NamedFile, NodeKeyFile, TlsFiles, Weight};
 use crate::control::{Settings, Trouble};
 use crate::tls::{Bad, Files, Tls};
-use crate::vault::{BadKey, NodeKey, NodePublic, Recipient};
+use crate::vault::{BadKey, NodeKey, NodePublic, Recipient, Strength};
 
 /// What was found.
 #[derive(Default)]
@@ -24,6 +24,8 @@ pub(super) struct Found {
     pub(super) mistakes: Vec<Mistake>,
     /// The fingerprint of each key, shortened.
     pub(super) fingerprints: BTreeMap<PathBuf, String>,
+    /// The strength of each recipient's key.
+    strengths: BTreeMap<PathBuf, Strength>,
     /// How long each announcement is.
     pub(super) lengths: BTreeMap<PathBuf, Duration>,
 }
@@ -37,6 +39,7 @@ pub(super) fn check(settings: &Settings, config: &Path, doors: &Doors<'_>) -> Fo
         }
     }
     found.mistakes.extend(halves(&settings.node_key));
+    found.mistakes.extend(mixed(settings, &found.strengths));
     found.mistakes.extend(settings.tls.as_ref().and_then(tls));
     found.mistakes.extend(data_directory(&settings.data));
     found
@@ -91,6 +94,7 @@ fn look(file: &NamedFile, config: &Path, doors: &Doors<'_>, found: &mut Found) -
         FileUse::PublicKey { .. } => {
             let key = Recipient::from_pem(&bytes).map_err(bad_key)?;
             found.fingerprints.insert(path.clone(), key.fingerprint().short());
+            found.strengths.insert(path.clone(), key.strength());
         }
         FileUse::Announcement { .. } => {
             found.lengths.insert(path.clone(), (doors.announcement)(&bytes).map_err(unusable)?);
@@ -134,6 +138,36 @@ fn tls(files: &TlsFiles) -> Option<Mistake> {
     let remedy =
         "the own certificate comes first in its file, then those between it and its authority; the key is PEM, PKCS#8 or SEC1";
     Some(Mistake { line: files.line, weight: Weight::Error, what, remedy: remedy.into() })
+}
+
+/// Those who may listen to the same at the same time must have keys of one strength: what is sealed to both is as weak as the weaker.
+fn mixed(settings: &Settings, strengths: &BTreeMap<PathBuf, Strength>) -> Option<Mistake> {
+    let pairs = settings.recipients.iter().enumerate().flat_map(|(nth, one)| {
+        settings
+            .recipients
+            .iter()
+            .skip(nth + 1)
+            .map(move |other| (one, other))
+            .filter(|(one, other)| one.period.meets(&other.period))
+    });
+    pairs.into_iter().find_map(|(one, other)| {
+        let purpose = one.purposes.iter().find(|purpose| other.purposes.contains(purpose))?;
+        let [own, theirs] = [one, other].map(|recipient| strengths.get(&recipient.public_key));
+        let (own, theirs) = (own?, theirs?);
+        (own != theirs).then(|| Mistake {
+            line: Some(other.public_key_line),
+            weight: Weight::Error,
+            what: format!(
+                "the keys of `{}` ({}) and `{}` ({}) would be used for the same recordings, of `{purpose}`",
+                one.name,
+                own.as_str(),
+                other.name,
+                theirs.as_str()
+            ),
+            remedy: "make both of one strength, or let the time of one end (`until`) where that of the other begins (`from`)"
+                .into(),
+        })
+    })
 }
 
 /// The node's key must be the one that recordings are verified with, where that lies beside it.

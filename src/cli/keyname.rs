@@ -5,6 +5,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use crate::cli::exit::Stop;
+use crate::cli::secret;
 use crate::cli::site;
 use crate::vault::{BadKey, Fingerprint, Recipient, RecipientSecret};
 
@@ -29,6 +30,7 @@ impl KeyName {
         let pem = Zeroizing::new(site::read_file(path, "the key", remedy)?);
         let public = match Recipient::from_pem(&pem) {
             Err(BadKey::OtherBlock(..)) => RecipientSecret::from_pem(&pem).map(|secret| *secret.public()),
+            Err(BadKey::Protected) => return Err(secret::protected(path)),
             public => public,
         };
         public.map(|key| Self::Whole(key.fingerprint())).map_err(|error| site::bad_key(path, &error))

@@ -9,12 +9,14 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::cli::exit::{Exit, Stop};
+use crate::cli::secret::read_secret;
 use crate::cli::site;
 use crate::cli::table::{Align, Cell, Table};
 use crate::cli::term::{Style, Term};
 use crate::cli::who;
+use crate::cli::words::{Kind, Passphrase, SecretKey};
 use crate::control::config::{NodeKeyFile, Recipient as Listener};
-use crate::vault::{NodeKey, NodePublic, Recipient, RecipientSecret, UnwrapErr};
+use crate::vault::{BadKey, NodeKey, NodePublic, Recipient, RecipientSecret, Strength, UnwrapErr};
 
 /// One key: found, or to be made.
 struct Key {
@@ -27,7 +29,7 @@ struct Key {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Half {
+pub(super) enum Half {
     /// It stays: the node signs with it.
     Signing,
     /// It may be seen by everybody.
@@ -36,12 +38,38 @@ enum Half {
     Secret,
 }
 
+/// What protects the secret keys that are made.
+pub(super) struct Protection {
+    pub(super) passphrase: Passphrase,
+    /// The operator wants none.
+    pub(super) is_unwanted: bool,
+}
+
+impl Protection {
+    /// Returns the text of a new secret key, behind a passphrase where one is given or somebody can be asked for it.
+    pub(super) fn of(&self, secret: &RecipientSecret, whose: &str, term: &Term<'_>) -> Result<Zeroizing<String>, Stop> {
+        if self.is_unwanted || !(self.passphrase.is_given() || term.may_ask) {
+            return Ok(secret.to_pem());
+        }
+        let passphrase = self.passphrase.chosen(whose)?;
+        Ok(secret.to_protected_pem(&passphrase, &mut UnwrapErr(getrandom::SysRng)))
+    }
+}
+
 /// Makes the keys.
-pub(super) fn generate(config: &Path, is_json: bool, term: &mut Term<'_>) -> Result<(), Stop> {
+pub(super) fn generate(
+    config: &Path,
+    kind: Option<Kind>,
+    protection: &Protection,
+    is_json: bool,
+    term: &mut Term<'_>,
+) -> Result<(), Stop> {
     let settings = site::settings(config, term)?;
     // All is looked at before anything is written.
     let mut planned = node(&settings.node_key)?;
-    settings.recipients.iter().try_for_each(|recipient| listener(recipient, &mut planned))?;
+    let strength = strength(kind, &settings.recipients);
+    let mut listeners = Listeners { strength, protection, term };
+    settings.recipients.iter().try_for_each(|recipient| listeners.plan(recipient, &mut planned))?;
     let mut keys = Vec::new();
     let done = planned.into_iter().try_for_each(|key| {
         if let Some(pem) = &key.pem {
@@ -98,6 +126,12 @@ fn tell(keys: &[Key], term: &mut Term<'_>) -> Result<(), Stop> {
             "Whoever holds {} can open the recordings made for it; without {} nobody can. The proxy needs none of them.\n",
             them.1, them.1
         ));
+        let is_open = |key: &&Key| key.pem.as_ref().is_some_and(|pem| !pem.starts_with("-----BEGIN ENCRYPTED"));
+        if keys.iter().filter(|key| key.half == Half::Secret).any(|key| is_open(&key)) {
+            text.push_str(
+                "No passphrase protects what was made: --passphrase-file, or a terminal to ask on, and the next one is.\n",
+            );
+        }
         term.out.text(&text)?;
     }
     Ok(())
@@ -133,49 +167,69 @@ fn node(file: &NodeKeyFile) -> Result<Vec<Key>, Stop> {
     ])
 }
 
-fn listener(recipient: &Listener, keys: &mut Vec<Key>) -> Result<(), Stop> {
-    let (public, secret) = (&recipient.public_key, &recipient.secret_key());
-    let mut is_shared = false;
-    for key in keys.iter_mut().filter(|key| [public, secret].contains(&&key.path)) {
-        key.what = format!("{} and {}", key.what, recipient.name);
-        is_shared = true;
+/// Returns the strength of new keys: what is wanted, or that of the keys there are, for those of one recording are of one strength.
+pub(super) fn strength<'l>(kind: Option<Kind>, listeners: impl IntoIterator<Item = &'l Listener>) -> Strength {
+    let there = |listener: &Listener| Some(Recipient::from_pem(&fs::read(&listener.public_key).ok()?).ok()?.strength());
+    match kind {
+        Some(Kind::XWing) => Strength::XWing,
+        Some(Kind::X25519) => Strength::X25519,
+        None => listeners.into_iter().filter_map(there).min().unwrap_or(Strength::XWing),
     }
-    if is_shared {
-        return Ok(());
-    }
-    let row = |path: &Path, key: &Recipient, half, pem| Key {
-        what: recipient.name.clone(),
-        path: path.into(),
-        fingerprint: key.fingerprint().short(),
-        half,
-        pem,
-    };
-    if let Some(text) = if_there(public, "the public key")? {
-        let there = Recipient::from_pem(&text).map_err(|error| site::bad_key(public, &error))?;
-        keys.push(row(public, &there, Half::Public, None));
-        if let Ok(text) = fs::read(secret).map(Zeroizing::new)
-            && let Ok(own) = RecipientSecret::from_pem(&text)
-        {
-            if *own.public() != there {
-                return Err(Stop::cannot(
-                    format!("`{}` is not the secret half of `{}`", secret.display(), public.display()),
-                    "it opens nothing that is recorded for that one: move away the one that is not meant",
-                ));
-            }
-            keys.push(row(secret, own.public(), Half::Secret, None));
+}
+
+/// How the keys of those who may listen are made.
+struct Listeners<'l, 't> {
+    strength: Strength,
+    protection: &'l Protection,
+    term: &'l Term<'t>,
+}
+
+impl Listeners<'_, '_> {
+    fn plan(&mut self, recipient: &Listener, keys: &mut Vec<Key>) -> Result<(), Stop> {
+        let (public, secret) = (&recipient.public_key, &recipient.secret_key());
+        let mut is_shared = false;
+        for key in keys.iter_mut().filter(|key| [public, secret].contains(&&key.path)) {
+            key.what = format!("{} and {}", key.what, recipient.name);
+            is_shared = true;
         }
-        return Ok(());
+        if is_shared {
+            return Ok(());
+        }
+        let row = |path: &Path, key: &Recipient, half, pem| Key {
+            what: recipient.name.clone(),
+            path: path.into(),
+            fingerprint: key.fingerprint().short(),
+            half,
+            pem,
+        };
+        if let Some(text) = if_there(public, "the public key")? {
+            let there = Recipient::from_pem(&text).map_err(|error| site::bad_key(public, &error))?;
+            keys.push(row(public, &there, Half::Public, None));
+            let own = fs::read(secret).map(Zeroizing::new).map(|text| RecipientSecret::from_pem(&text));
+            match own {
+                Ok(Ok(own)) if *own.public() != there => {
+                    return Err(Stop::cannot(
+                        format!("`{}` is not the secret half of `{}`", secret.display(), public.display()),
+                        "it opens nothing that is recorded for that one: move away the one that is not meant",
+                    ));
+                }
+                // Whether one behind a passphrase is the other half, only its holder can say.
+                Ok(Ok(_) | Err(BadKey::Protected)) => keys.push(row(secret, &there, Half::Secret, None)),
+                Ok(Err(_)) | Err(_) => {}
+            }
+            return Ok(());
+        }
+        // A secret key whose public half was lost gives it back.
+        let key = SecretKey { key: secret.clone(), passphrase: self.protection.passphrase.clone() };
+        let found = if_there(secret, "the secret key")?.map(|_| read_secret(&key)).transpose()?;
+        let is_there = found.is_some();
+        let own = found.unwrap_or_else(|| RecipientSecret::generate_as(self.strength, &mut UnwrapErr(getrandom::SysRng)));
+        let text = if is_there { None } else { Some(self.protection.of(&own, &recipient.name, self.term)?) };
+        // The secret half first: a public key that nothing opens would make recordings that nothing opens.
+        keys.push(row(secret, own.public(), Half::Secret, text));
+        keys.push(row(public, own.public(), Half::Public, Some(own.public().to_pem().into())));
+        Ok(())
     }
-    // A secret key whose public half was lost gives it back.
-    let found = if_there(secret, "the secret key")?
-        .map(|text| RecipientSecret::from_pem(&text).map_err(|error| site::bad_key(secret, &error)))
-        .transpose()?;
-    let is_there = found.is_some();
-    let own = found.unwrap_or_else(|| RecipientSecret::generate(&mut UnwrapErr(getrandom::SysRng)));
-    // The secret half first: a public key that nothing opens would make recordings that nothing opens.
-    keys.push(row(secret, own.public(), Half::Secret, (!is_there).then(|| own.to_pem())));
-    keys.push(row(public, own.public(), Half::Public, Some(own.public().to_pem().into())));
-    Ok(())
 }
 
 fn if_there(path: &Path, what: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Stop> {
@@ -187,7 +241,7 @@ fn if_there(path: &Path, what: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Stop>
 }
 
 /// Writes a file that was not there before, durably; what is secret may be read by its owner alone.
-fn write(path: &Path, text: &[u8], half: Half) -> Result<(), Stop> {
+pub(super) fn write(path: &Path, text: &[u8], half: Half) -> Result<(), Stop> {
     let mode = if half == Half::Public { 0o644 } else { 0o600 };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let written = DirBuilder::new().recursive(true).mode(0o700).create(folder).and_then(|()| {

@@ -34,6 +34,7 @@ mod output;
 mod progress;
 mod rewrap;
 mod run;
+mod secret;
 mod show;
 mod site;
 mod table;

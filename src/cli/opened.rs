@@ -9,10 +9,12 @@ use crate::catalogue::{Deed, Entry, Opening, Outcome, State};
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::progress::{Progress, Reading};
+use crate::cli::secret::read_secret;
 use crate::cli::show::{erased, no_such};
 use crate::cli::site::Site;
 use crate::cli::term::Term;
-use crate::cli::verify::{Word, finding, log, missing, read_secret, unopened};
+use crate::cli::verify::{Word, finding, log, missing, unopened};
+use crate::cli::words::SecretKey;
 use crate::control::Trouble;
 use crate::export::{self, Survey};
 use crate::ids::RecordingId;
@@ -23,7 +25,7 @@ use crate::vault::{self, Cut, OpenError, OwnedRecords, RecipientSecret, Record, 
 pub(super) struct Asked {
     pub(super) id: RecordingId,
     pub(super) deed: Deed,
-    pub(super) key: PathBuf,
+    pub(super) key: SecretKey,
     pub(super) purpose: String,
     pub(super) node: Option<PathBuf>,
 }

@@ -12,10 +12,12 @@ use crate::cli::keyfolder::{KeyFolder, Undone};
 use crate::cli::keyname::KeyName;
 use crate::cli::list::counted;
 use crate::cli::progress::Progress;
+use crate::cli::secret::read_secret;
 use crate::cli::show::erased;
 use crate::cli::site::{self, Site};
 use crate::cli::term::{Style, Term};
-use crate::cli::verify::{Which, log, missing, read_secret, unopened};
+use crate::cli::verify::{Which, log, missing, unopened};
+use crate::cli::words::SecretKey;
 use crate::control::Trouble;
 use crate::ids::RecordingId;
 use crate::vault::{
@@ -25,7 +27,7 @@ use crate::vault::{
 /// What is wanted.
 pub(super) struct Wanted {
     pub(super) which: Which,
-    pub(super) key: PathBuf,
+    pub(super) key: SecretKey,
     pub(super) add: Vec<PathBuf>,
     pub(super) remove: Vec<String>,
     pub(super) only: bool,
@@ -217,7 +219,7 @@ fn stopped(undone: &Undone) -> Stop {
     Stop::cannot(in_words(undone), "is this the machine of the recordings, and the service's user or root?")
 }
 
-fn in_words(Undone { doing, path, error }: &Undone) -> String {
+pub(super) fn in_words(Undone { doing, path, error }: &Undone) -> String {
     format!("cannot {doing} `{}`: {error}", path.display())
 }
 

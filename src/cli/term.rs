@@ -9,6 +9,8 @@ use crate::control::Trouble;
 pub(super) struct Term<'t> {
     pub(super) out: Stream<'t>,
     pub(super) err: Stream<'t>,
+    /// Whether somebody sits there who can be asked.
+    pub(super) may_ask: bool,
 }
 
 /// One of the two.
@@ -157,7 +159,9 @@ mod tests {
         let trouble = Trouble::new("cannot", "try");
         let said = |colour| {
             let (mut out, mut err) = (Vec::new(), Vec::new());
-            Term { out: Stream::new(&mut out, colour), err: Stream::new(&mut err, colour) }.error(&trouble).unwrap();
+            Term { out: Stream::new(&mut out, colour), err: Stream::new(&mut err, colour), may_ask: false }
+                .error(&trouble)
+                .unwrap();
             assert_eq!(out, b"");
             String::from_utf8(err).unwrap()
         };

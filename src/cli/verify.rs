@@ -9,18 +9,20 @@ use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::list::{are, counted};
 use crate::cli::progress::Progress;
+use crate::cli::secret::read_secret;
 use crate::cli::show::erased;
-use crate::cli::site::{self, Site};
+use crate::cli::site::Site;
 use crate::cli::term::{Style, Term};
 use crate::cli::who;
+use crate::cli::words::SecretKey;
 use crate::control::Trouble;
 use crate::ids::RecordingId;
-use crate::vault::{self, BadKey, NodePublic, OpenError, RecipientSecret, Verdict, WrongKey};
+use crate::vault::{self, NodePublic, OpenError, RecipientSecret, Verdict, WrongKey};
 
 /// What is wanted.
 pub(super) struct Wanted {
     pub(super) which: Which,
-    pub(super) key: Option<PathBuf>,
+    pub(super) key: Option<SecretKey>,
     pub(super) node: Option<PathBuf>,
     pub(super) json: bool,
 }
@@ -80,7 +82,7 @@ impl Word {
 pub(super) fn verify(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
     let site = Site::find(config, term)?;
     let node = site.node(wanted.node.as_deref())?;
-    let secret = wanted.key.as_deref().map(read_secret).transpose()?;
+    let secret = wanted.key.as_ref().map(read_secret).transpose()?;
     let opening = if secret.is_some() { Opening::ReadAndLog } else { Opening::Read };
     let mut store = match (doors.open_store)(&site.ledger(), opening) {
         Ok(store) => Some(store),
@@ -341,21 +343,6 @@ pub(super) fn unopened(id: RecordingId, error: &OpenError) -> Stop {
             Trouble::new(format!("recording {id}: {error}"), "`mitschnitt recordings verify` says how far it is whole"),
         ),
     }
-}
-
-/// Reads a recipient's secret key.
-pub(super) fn read_secret(path: &Path) -> Result<RecipientSecret, Stop> {
-    let remedy = "name the *.secret.pem file of somebody who may listen";
-    let text = zeroize::Zeroizing::new(site::read_file(path, "the secret key", remedy)?);
-    RecipientSecret::from_pem(&text).map_err(|error| {
-        if matches!(&error, BadKey::OtherBlock(_, found) if found == "PUBLIC KEY") {
-            return Stop::cannot(
-                format!("cannot use the key `{}`: this is the public half", path.display()),
-                "name the *.secret.pem",
-            );
-        }
-        site::bad_key(path, &error)
-    })
 }
 
 /// Writes a line to the access log.

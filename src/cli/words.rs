@@ -74,8 +74,19 @@ pub(super) enum Keys {
         The node's key signs recordings; it stays on this machine. For each recipient a pair is\n\
         made: the public key where the configuration names it, the secret one beside it as\n\
         *.secret.pem. Move the secret keys off this machine: whoever holds one can listen.\n\
-        No key is ever overwritten.")]
+        No key is ever overwritten.\n\n\
+        A secret key is protected by a passphrase, which is asked for on a terminal; where there is\n\
+        none and none is named, it is not, and that is said.")]
     Generate {
+        /// The strength of new recipients' keys: x-wing holds against quantum computers too [default: x-wing, or that of the
+        /// recipients' keys there are]
+        #[arg(long, value_enum, value_name = "KIND")]
+        strength: Option<Kind>,
+        #[command(flatten)]
+        passphrase: Passphrase,
+        /// Protect no secret key by a passphrase
+        #[arg(long, conflicts_with_all = ["passphrase_file", "passphrase_fd"])]
+        no_passphrase: bool,
         #[command(flatten)]
         site: Site,
         #[command(flatten)]
@@ -97,9 +108,8 @@ pub(super) enum Keys {
         /// All recordings that the key opens
         #[arg(long, conflicts_with = "ids")]
         all: bool,
-        /// The secret key of one who can open them
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
+        #[command(flatten)]
+        key: SecretKey,
         /// The public key of one who is to open them too; may be said again
         #[arg(long, value_name = "FILE", required_unless_present = "remove")]
         add: Vec<PathBuf>,
@@ -223,6 +233,8 @@ pub(super) enum Recordings {
         /// A recipient's secret key: verify the content too
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
+        #[command(flatten)]
+        passphrase: Passphrase,
         /// The node's public key [default: beside the configured private one, as *.pub.pem]
         #[arg(long, value_name = "FILE")]
         node: Option<PathBuf>,
@@ -269,9 +281,8 @@ pub(super) enum Recordings {
         /// The recording: 32 hexadecimal digits
         #[arg(value_name = "ID")]
         id: RecordingId,
-        /// A recipient's secret key
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
+        #[command(flatten)]
+        key: SecretKey,
         /// What it is exported for
         #[arg(long, value_name = "PURPOSE")]
         purpose: String,
@@ -403,6 +414,27 @@ pub(super) struct Site {
     pub(super) config: PathBuf,
 }
 
+/// A recipient's secret key.
+#[derive(Args, Clone, Debug)]
+pub(super) struct SecretKey {
+    /// A recipient's secret key; its passphrase is asked for where it has one
+    #[arg(long, value_name = "FILE")]
+    pub(super) key: PathBuf,
+    #[command(flatten)]
+    pub(super) passphrase: Passphrase,
+}
+
+/// Where a passphrase is, where nobody is to be asked. Never an argument or the environment: other users see them.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Passphrase {
+    /// The file whose first line is the passphrase of the secret key
+    #[arg(long, value_name = "FILE", conflicts_with = "passphrase_fd")]
+    pub(super) passphrase_file: Option<PathBuf>,
+    /// The open file descriptor whose first line is the passphrase
+    #[arg(long, value_name = "N")]
+    pub(super) passphrase_fd: Option<u16>,
+}
+
 /// In which form it is told.
 #[derive(Args, Clone, Copy, Debug)]
 pub(super) struct Form {
@@ -440,6 +472,15 @@ impl Format {
             Self::Pcapng | Self::Payload => false,
         }
     }
+}
+
+/// The strength of a recipient's key.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// X25519 and ML-KEM-768 together
+    XWing,
+    /// X25519 alone
+    X25519,
 }
 
 /// A mean opinion score, in hundredths.

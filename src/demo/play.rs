@@ -119,7 +119,7 @@ fn script(out: &Path, program: PathBuf, show: &Show) -> Result<(), DemoFailed> {
     let (pbx, carrier) = (bind("pbx", 0)?, bind("carrier", 0)?);
     let stage = Stage::set(out, pbx.addr(), carrier.addr())?;
     let program = Program { path: program, config: stage.config.clone() };
-    program.must(&["keys", "generate"], STEP)?;
+    program.must(&["keys", "generate", "--no-passphrase"], STEP)?;
     let mut proxy = program.start(&stage.directory.join("proxy.log"))?;
     proxy.wait_ready(STEP * 2)?;
     show.watch(&pbx, Side::Pbx);
@@ -357,7 +357,7 @@ mod tests {
 
         assert_eq!(
             failed.to_string(),
-            "the demo failed to run `mitschnitt keys generate`\n  expected: exit code 0\n  came:     exit status: 1:"
+            "the demo failed to run `mitschnitt keys generate --no-passphrase`\n  expected: exit code 0\n  came:     exit status: 1:"
         );
     }
 }

@@ -1,10 +1,12 @@
 //! `keys`: made once, and never written over.
 
 use std::fs;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::cli::exit::Exit;
 use crate::cli::tests::site::Site;
+use crate::vault::{Recipient, RecipientSecret, Strength, UnwrapErr};
 
 #[test]
 fn keys_are_made_once_and_the_secret_ones_are_to_be_moved_away() {
@@ -24,6 +26,7 @@ made  desk, public  HOME/keys/desk.pub.pem     FINGERPRINT
 Move this file off this machine now, to those who may listen:
   HOME/keys/desk.secret.pem
 Whoever holds it can open the recordings made for it; without it nobody can. The proxy needs none of them.
+No passphrase protects what was made: --passphrase-file, or a terminal to ask on, and the next one is.
 "
     );
 
@@ -39,6 +42,86 @@ Whoever holds it can open the recordings made for it; without it nobody can. The
     fs::remove_file(site.home().join("keys/desk.secret.pem")).unwrap();
     let said = site.says(&["keys", "generate"]);
     assert!(!said.contains("secret") && !said.contains("Move"), "{said}");
+}
+
+#[test]
+fn a_passphrase_protects_the_secret_key_and_is_needed_for_all_that_is_done_with_it() {
+    let site = Site::new();
+    let passphrase = site.home().join("passphrase");
+    fs::write(&passphrase, "correct horse\n").unwrap();
+    let words = ["keys", "generate", "--passphrase-file", passphrase.to_str().unwrap()];
+
+    let said = site.says(&words);
+    let secret = fs::read(site.home().join("keys/desk.secret.pem")).unwrap();
+    assert!(secret.starts_with(b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n") && !said.contains("No passphrase"), "{said}");
+    // It is listed as long as it is here, and gives back its public half.
+    assert!(site.says(&["keys", "generate"]).contains("kept  desk, secret"));
+    let public = fs::read(site.home().join("keys/desk.pub.pem")).unwrap();
+    fs::remove_file(site.home().join("keys/desk.pub.pem")).unwrap();
+    site.says(&words);
+    assert_eq!(fs::read(site.home().join("keys/desk.pub.pem")).unwrap(), public);
+
+    fs::remove_dir_all(site.home().join("keys")).unwrap();
+    fs::write(&passphrase, "short").unwrap();
+    let said = site.run(&words);
+    assert_eq!(said.exit, Exit::Cannot);
+    assert!(said.err.starts_with("error: the passphrase for the secret key of `desk` has fewer than 8 bytes\n"), "{}", said.err);
+    assert!(!site.home().join("keys").exists());
+}
+
+#[test]
+fn a_key_behind_a_passphrase_opens_recordings_with_it_alone() {
+    let site = Site::with_recordings();
+    let plain = RecipientSecret::from_pem(&fs::read(site.home().join("recipient.pem")).unwrap()).unwrap();
+    let protected = plain.to_protected_pem(b"correct horse", &mut UnwrapErr(getrandom::SysRng));
+    fs::write(site.home().join("protected.pem"), protected.as_bytes()).unwrap();
+    fs::write(site.home().join("right"), "correct horse").unwrap();
+    fs::write(site.home().join("wrong"), "incorrect horse").unwrap();
+    let verify = |how: &str, from: &str| site.run(&["recordings", "verify", "ID", "--key", "HOME/protected.pem", how, from]);
+
+    let said = verify("--passphrase-file", "HOME/right");
+    assert_eq!((said.exit, said.err.as_str()), (Exit::Well, ""));
+    assert!(said.out.contains("content are good"), "{}", said.out);
+    let open = fs::File::open(site.home().join("right")).unwrap();
+    assert_eq!(verify("--passphrase-fd", &open.as_raw_fd().to_string()).exit, Exit::Well);
+    let said = verify("--passphrase-file", "HOME/wrong");
+    assert_eq!(said.exit, Exit::Refused);
+    assert!(
+        said.err.starts_with("error: cannot use the key `HOME/protected.pem`: the passphrase does not open it"),
+        "{}",
+        said.err
+    );
+    let said = verify("--passphrase-file", "HOME/nowhere");
+    assert!(said.err.starts_with("error: cannot read the passphrase `HOME/nowhere`: it is not there\n"), "{}", said.err);
+}
+
+#[test]
+fn new_keys_are_of_the_strength_of_those_there_are_and_of_the_higher_one_where_there_are_none() {
+    let site = Site::new();
+    let strength = |name: &str| Recipient::from_pem(&fs::read(site.home().join(name)).unwrap()).unwrap().strength();
+    site.says(&["keys", "generate"]);
+    assert_eq!(strength("keys/desk.pub.pem"), Strength::XWing);
+    fs::remove_dir_all(site.home().join("keys")).unwrap();
+    site.says(&["keys", "generate", "--strength", "x25519"]);
+    assert_eq!(strength("keys/desk.pub.pem"), Strength::X25519);
+    let law = "[[recipient]]\nname = \"law\"\npurposes = [\"quality\"]\npublic_key = \"HOME/keys/law.pub.pem\"\n[[policy]]\nname = \"vip\"";
+    site.change("[[policy]]\nname = \"vip\"", &law.replace("HOME", site.home().to_str().unwrap()));
+
+    site.says(&["keys", "generate"]);
+    assert_eq!(strength("keys/law.pub.pem"), Strength::X25519);
+
+    // Of both, none is begun: that is told before it comes to that.
+    fs::remove_file(site.home().join("keys/law.pub.pem")).unwrap();
+    fs::remove_file(site.home().join("keys/law.secret.pem")).unwrap();
+    site.says(&["keys", "generate", "--strength", "x-wing"]);
+    let said = site.run(&["check"]);
+    assert_eq!(said.exit, Exit::NotSo);
+    let told = "error: HOME/site.toml:23: the keys of `desk` (X25519) and `law` (X-Wing) would be used for the same recordings, of `quality`\n";
+    assert!(said.err.starts_with(told), "{}", said.err);
+    // One after the other is how it is gone over.
+    site.change("keys/desk.pub.pem\"", "keys/desk.pub.pem\"\nuntil = 2020-01-01");
+    site.change("keys/law.pub.pem\"", "keys/law.pub.pem\"\nfrom = 2020-01-01");
+    site.says(&["check"]);
 }
 
 #[test]

@@ -205,7 +205,8 @@ impl Site {
                 _ => Err(Trouble::new("it is no WAV", "record it again")),
             },
         };
-        let mut term = Term { out: Stream::new(&mut out, Colour::Plain), err: Stream::new(&mut err, Colour::Plain) };
+        let mut term =
+            Term { out: Stream::new(&mut out, Colour::Plain), err: Stream::new(&mut err, Colour::Plain), may_ask: false };
         let exit = exit([OsString::from("mitschnitt")].into_iter().chain(words), &doors, &mut term);
         let plain = |bytes: Vec<u8>| {
             let mut text = String::from_utf8(bytes).unwrap();
