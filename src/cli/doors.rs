@@ -14,7 +14,7 @@ use crate::cli::opened::Asked;
 use crate::cli::term::{Colour, Stream, Term};
 use crate::cli::words::{Audit, Calls, Keys, Recordings, SecretKey, Trunks, Verb, Words};
 use crate::cli::{
-    audit, bundle, bundled, calls, check, deed, demo, drain, erase, export, keys, list, rewrap, run, show,
+    audit, bundle, bundled, calls, check, deed, demo, drain, erase, export, exposure, keys, list, rewrap, rotate, run, show,
     trunks, verify,
 };
 use crate::control::{Settings, Trouble};
@@ -99,6 +99,14 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
         Verb::Keys(Keys::Generate { strength, passphrase, no_passphrase, site, form }) => {
             let protection = keys::Protection { passphrase, is_unwanted: no_passphrase };
             keys::generate(&site.config, strength, &protection, form.json, term)
+        }
+        Verb::Keys(Keys::Rotate { recipient, private_to, public, from, strength, passphrase, no_passphrase, site, form }) => {
+            let protection = keys::Protection { passphrase, is_unwanted: no_passphrase };
+            let wanted = rotate::Wanted { recipient, private_to, public, from, strength, json: form.json };
+            rotate::rotate(&site.config, &wanted, &protection, term)
+        }
+        Verb::Keys(Keys::Exposure { key, list, site, form }) => {
+            exposure::exposure(&site.config, &key, list, form.json, doors, term)
         }
         Verb::Keys(Keys::Rewrap { ids, all, key, add, remove, only, site, form }) => {
             let which = if all { verify::Which::All } else { verify::Which::These(ids) };

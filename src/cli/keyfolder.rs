@@ -115,6 +115,21 @@ impl KeyFolder {
         Ok(found)
     }
 
+    /// Returns what opens a recording, without waiting to be alone: its key file, and what a rewrap has beside it, which is marked.
+    pub(super) fn all_of(path: &Path, id: RecordingId) -> Result<Vec<(Vec<u8>, bool)>, Undone> {
+        let mut found = Vec::new();
+        for (path, is_beside) in [(key(path, id), false), (beside(path, id), true)] {
+            let mut bytes = Vec::new();
+            let read = OpenOptions::new().read(true).custom_flags(NO_FOLLOW).open(&path);
+            match read.and_then(|file| file.take(LONGEST).read_to_end(&mut bytes)) {
+                Ok(_) => found.push((bytes, is_beside)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(failed("read", &path)(error)),
+            }
+        }
+        Ok(found)
+    }
+
     fn sync(&self) -> Result<(), Undone> {
         self.folder.sync_all().map_err(failed("make durable what was changed in", &self.path))
     }

@@ -92,6 +92,53 @@ pub(super) enum Keys {
         #[command(flatten)]
         form: Form,
     },
+    /// Make another key for a recipient, and say what to write so that it follows the one there is
+    #[command(long_about = "Make another key for a recipient, and say what to write so that it follows the one there is.\n\n\
+        The configuration is not changed: what to write into it is printed, `until` for the key there\n\
+        is and a [[recipient]] with `from` for the new one, and `check` reads it afterwards. The\n\
+        secret half goes where --private-to says, which is nowhere among the proxy's own files.")]
+    Rotate {
+        /// The recipient, by its name in the configuration
+        #[arg(value_name = "RECIPIENT")]
+        recipient: String,
+        /// Where the secret half goes: a file on a stick that leaves with its holder
+        #[arg(long, value_name = "FILE")]
+        private_to: Option<PathBuf>,
+        /// The public half of a key that its holder has made elsewhere
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["private_to", "strength", "passphrase_file", "passphrase_fd"])]
+        public: Option<PathBuf>,
+        /// The day on which the new key follows, from its midnight in UTC on [default: tomorrow]
+        #[arg(long, value_name = "DATE", value_parser = day)]
+        from: Option<Wall>,
+        /// The strength of the new key [default: that of the keys beside which it is used, else x-wing]
+        #[arg(long, value_enum, value_name = "KIND")]
+        strength: Option<Kind>,
+        #[command(flatten)]
+        passphrase: Passphrase,
+        /// Do not protect it by a passphrase
+        #[arg(long, conflicts_with_all = ["passphrase_file", "passphrase_fd"])]
+        no_passphrase: bool,
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Tell which recordings a key opens that was lost, and what to do
+    #[command(long_about = "Tell which recordings a key opens that was lost, and what to do.\n\n\
+        That is read from the key files that are here; no secret key is needed. Backups and\n\
+        other machines have key files of their own.")]
+    Exposure {
+        /// The key: a file with either half of it, or its fingerprint
+        #[arg(value_name = "KEY")]
+        key: String,
+        /// List the recordings
+        #[arg(long)]
+        list: bool,
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
     /// Let others open recordings that a key opens, or take some out; what was recorded is not touched
     #[command(
         long_about = "Let others open recordings that a key opens, or take some out; what was recorded is not touched.\n\n\
@@ -488,6 +535,11 @@ pub(super) enum Kind {
 fn score(text: &str) -> Result<u16, String> {
     let score = text.parse::<f64>().ok().filter(|score| (1.0..=4.5).contains(score));
     score.map(|score| (score * 100.0).round() as u16).ok_or_else(|| "a score is a number from 1 to 4.5, as 3.5".into())
+}
+
+/// A day, which begins with its midnight in UTC.
+fn day(text: &str) -> Result<Wall, String> {
+    format!("{text}T00:00:00.000Z").parse().map_err(|_| "a day is written as 2027-01-31".into())
 }
 
 fn reason(code: &str) -> Result<Reason, String> {

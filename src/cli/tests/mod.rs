@@ -9,6 +9,7 @@ mod export;
 mod keys;
 mod ledger;
 mod rewrap;
+mod rotate;
 mod site;
 mod usage;
 mod verify;
