@@ -102,6 +102,7 @@ fn calls_are_listed_their_recordings_verified_and_exported() {
     place.plays("show");
     place.plays("verify");
     place.plays("export");
+    place.plays("play");
     let shown = site.json(&["recordings", "show", rows[0]["recording"].as_str().unwrap()]).remove(0);
     place.names(&[(&shown["accesses"][0]["who"], "WHO")]);
     place.plays("access-log");

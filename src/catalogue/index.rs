@@ -233,8 +233,10 @@ pub fn erasure(accesses: &[Access]) -> Option<&Access> {
 /// What may be asked of a recording's content.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Deed {
-    /// Its sound.
+    /// Its sound, or what came, as a file.
     Export,
+    /// Its sound, to be heard at once.
+    Play,
     /// Whether its content is whole: it is decrypted, and nothing of it is shown.
     Verify,
     /// That nobody opens it any more.
@@ -251,6 +253,7 @@ impl Deed {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Export => "export",
+            Self::Play => "play",
             Self::Verify => "verify",
             Self::Erase => "erase",
             Self::Rewrap => "rewrap",
@@ -263,7 +266,7 @@ impl FromStr for Deed {
     type Err = NotInTheLog;
 
     fn from_str(text: &str) -> Result<Self, NotInTheLog> {
-        [Self::Export, Self::Verify, Self::Erase, Self::Rewrap, Self::Bundle]
+        [Self::Export, Self::Play, Self::Verify, Self::Erase, Self::Rewrap, Self::Bundle]
             .into_iter()
             .find(|deed| deed.as_str() == text)
             .ok_or(NotInTheLog)
@@ -462,7 +465,7 @@ mod tests {
 
     #[test]
     fn the_words_of_the_access_log_are_read_as_they_are_written() {
-        for deed in [Deed::Export, Deed::Verify, Deed::Erase, Deed::Rewrap] {
+        for deed in [Deed::Export, Deed::Play, Deed::Verify, Deed::Erase, Deed::Rewrap] {
             assert_eq!(deed.as_str().parse(), Ok(deed));
         }
         for outcome in [

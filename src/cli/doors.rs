@@ -14,7 +14,7 @@ use crate::cli::opened::Asked;
 use crate::cli::term::{Colour, Stream, Term};
 use crate::cli::words::{Audit, Calls, Keys, Recordings, SecretKey, Trunks, Verb, Words};
 use crate::cli::{
-    audit, bundle, bundled, calls, check, deed, demo, drain, erase, export, exposure, keys, list, rewrap, rotate, run, show,
+    audit, bundle, bundled, calls, check, deed, demo, drain, erase, export, exposure, keys, list, play, rewrap, rotate, run, show,
     trunks, verify,
 };
 use crate::control::{Settings, Trouble};
@@ -142,9 +142,13 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
         }
         Verb::Recordings(Recordings::Export { id, key, purpose, format, mono, out, picture, node, site, form }) => {
             let asked = Asked { id, deed: Deed::Export, key, purpose, node };
-            let channels = if mono { Channels::Mono } else { Channels::Stereo };
-            let wanted = export::Wanted { asked, format, channels, out, picture, json: form.json };
+            let wanted = export::Wanted { asked, format, channels: channels(mono), out, picture, json: form.json };
             export::export(&site.config, &wanted, doors, term)
+        }
+        Verb::Recordings(Recordings::Play { id, key, purpose, mono, node, site, form }) => {
+            let asked = Asked { id, deed: Deed::Play, key, purpose, node };
+            let wanted = play::Wanted { asked, channels: channels(mono), json: form.json };
+            play::play(&site.config, &wanted, doors, term)
         }
         Verb::Recordings(Recordings::Erase { id, reason, yes, site, form }) => {
             erase::erase(&site.config, &erase::Wanted { id, reason, is_meant: yes, json: form.json }, doors, term)
@@ -159,4 +163,8 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
         }
         Verb::Demo { out } => demo::demo(&out, doors, term),
     }
+}
+
+const fn channels(is_mono: bool) -> Channels {
+    if is_mono { Channels::Mono } else { Channels::Stereo }
 }

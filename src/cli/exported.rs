@@ -60,13 +60,13 @@ fn say_picture(wanted: &Wanted, made: &Made, exported: &Exported, term: &mut Ter
 }
 
 /// What is silent since it is not decoded, as JSON.
-fn undecoded(exported: &Exported) -> Vec<serde_json::Value> {
+pub(super) fn undecoded(exported: &Exported) -> Vec<serde_json::Value> {
     let one = |of: &Undecoded| json!({ "leg": of.leg.as_str(), "coding": of.name, "packets": of.packets });
     exported.undecoded.iter().map(one).collect()
 }
 
 /// The same in words.
-fn silent(exported: &Exported) -> impl Iterator<Item = (&'static str, String)> {
+pub(super) fn silent(exported: &Exported) -> impl Iterator<Item = (&'static str, String)> {
     let one =
         |of: &Undecoded| ("silent", format!("{} packets of the {} side: {} is not decoded here", of.packets, of.leg, of.name));
     exported.undecoded.iter().map(one)

@@ -32,6 +32,7 @@ mod list;
 mod named;
 mod opened;
 mod output;
+mod play;
 mod progress;
 mod rewrap;
 mod rotate;

@@ -38,7 +38,7 @@ pub(super) enum Verb {
     /// Look at the addresses of the PBX and the trunks, and whether they are up
     #[command(subcommand)]
     Trunks(Trunks),
-    /// Look at recordings, verify, export and erase them
+    /// Look at recordings, verify, export, play and erase them
     #[command(subcommand)]
     Recordings(Recordings),
     /// Look at the chain that the ledger is bound by: its head, its events, and whether all of it holds
@@ -345,6 +345,32 @@ pub(super) enum Recordings {
         /// Draw it, too, or only that: both sides' loudness over time, the consents, what is missing and why; as SVG
         #[arg(long, value_name = "FILE")]
         picture: Option<PathBuf>,
+        /// The node's public key [default: beside the configured private one, as *.pub.pem]
+        #[arg(long, value_name = "FILE")]
+        node: Option<PathBuf>,
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Play a recording: the PBX's side left, the trunk's side right
+    #[command(long_about = "Play a recording: the PBX's side left, the trunk's side right.\n\n\
+        It is verified and opened as for `export`: with a key, for the purpose it was made for,\n\
+        and with a line in the access log. The sound goes to the first of pw-play, paplay, aplay,\n\
+        ffplay and play (sox) that is installed, through memory; nothing is written to a disk.")]
+    Play {
+        /// The recording: 32 hexadecimal digits
+        #[arg(value_name = "ID")]
+        id: RecordingId,
+        /// A recipient's secret key
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// What it is played for
+        #[arg(long, value_name = "PURPOSE")]
+        purpose: String,
+        /// Mix both sides into one channel
+        #[arg(long)]
+        mono: bool,
         /// The node's public key [default: beside the configured private one, as *.pub.pem]
         #[arg(long, value_name = "FILE")]
         node: Option<PathBuf>,

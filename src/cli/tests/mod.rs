@@ -8,6 +8,7 @@ mod erase;
 mod export;
 mod keys;
 mod ledger;
+mod play;
 mod rewrap;
 mod rotate;
 mod site;
