@@ -263,6 +263,13 @@ pub const CALL_KEPT: Duration = Duration::from_secs(12 * 3600);
 /// counts it; by then the ledger's disk has not answered for minutes.
 pub const LEDGER_ROWS_WAITING: usize = 100_000;
 
+/// Heads and recordings that wait for a timestamp: more than a year of heads, one an hour. More: the oldest are given up
+/// (`mitschnitt_timestamps_given_up_total`): what comes later in the chain binds them too, only the time that is proven is a later one.
+pub const STAMPS_WAITING: u64 = 10_000;
+
+/// Bytes of an authority's answer. One with the authority's certificates has 2 to 8 kB. More: it is none, and the authority is asked again.
+pub const STAMP_BYTES: usize = 64 * 1024;
+
 /// Events of the ledger's chain that are looked through at a start, where more were added since the one before: XXX. More: the older ones
 /// are left to `mitschnitt audit verify`, which looks through all.
 pub const LEDGER_EVENTS_CHECKED: u64 = 500_000;

@@ -6,14 +6,14 @@ use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::catalogue::{Chain, Entry, Event, Quality, Reason, Totals};
+use crate::catalogue::{Chain, Entry, Event, Quality, Reason, Stamps, Totals};
 use crate::ids::{CallId, RecordingId};
 use crate::private::Private;
 use crate::time::Wall;
 use crate::vault::Digest;
 
-/// Keeps the ledger, the access log, and the [`Chain`] of what happened.
-pub trait Store: Chain + Send {
+/// Keeps the ledger, the access log, the [`Chain`] of what happened, and its timestamps.
+pub trait Store: Chain + Stamps + Send {
     /// Does all of this, or nothing of it: one transaction.
     ///
     /// A recording's state only goes forward: a [`Write::Put`] that comes after its [`Write::Sealed`] or [`Write::Torn`] leaves state and
@@ -115,6 +115,18 @@ pub enum Write {
     Keep(KeptCall),
     /// The call is over: nothing is kept of it.
     Forget(CallId),
+    /// What waited for a timestamp has one.
+    Stamped {
+        /// Which of those that wait.
+        number: u64,
+        /// The authority's answer.
+        answer: Vec<u8>,
+    },
+    /// What waits for a timestamp was tried in vain.
+    NotStamped {
+        /// Which of those that wait.
+        number: u64,
+    },
 }
 
 impl Write {
@@ -135,6 +147,8 @@ impl Write {
             Self::Torn(recording, reason) => Some(Event::Torn { recording: *recording, reason: *reason }),
             Self::Lost(recording, reason) => Some(Event::Lost { recording: *recording, reason: *reason }),
             Self::Put(_) | Self::Found { .. } | Self::Measured(..) | Self::Ended(..) | Self::Keep(_) | Self::Forget(_) => None,
+            // They prove themselves.
+            Self::Stamped { .. } | Self::NotStamped { .. } => None,
         }
     }
 }

@@ -8,6 +8,7 @@ mod chain;
 mod entry;
 mod index;
 mod reason;
+mod stamp;
 mod walk;
 
 pub use audit::{Audit, Audited, End, Fault, Standing};
@@ -17,4 +18,5 @@ pub use index::{
     Access, Deed, Filter, Heard, KeptCall, NotInTheLog, Opening, Outcome, Seal, Store, StoreError, Which, Write, erasure,
 };
 pub use reason::{NotAReason, Reason};
+pub use stamp::{NotStamped, Question, Stamp, Stamps, Subject, Told};
 pub use walk::{Break, Walk, Walked};

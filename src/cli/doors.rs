@@ -15,7 +15,7 @@ use crate::cli::term::{Colour, Stream, Term};
 use crate::cli::words::{Audit, Calls, Keys, Recordings, SecretKey, Trunks, Verb, Words};
 use crate::cli::{
     audit, bundle, bundled, calls, check, deed, demo, drain, erase, export, exposure, keys, list, play, rewrap, rotate, run, show,
-    trunks, verify,
+    timestamps, trunks, verify,
 };
 use crate::control::{Settings, Trouble};
 use crate::export::Channels;
@@ -156,6 +156,9 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
         Verb::Audit(Audit::Head { site, form }) => audit::head(&site.config, form.json, doors, term),
         Verb::Audit(Audit::Verify { heads, nodes, site, form }) => {
             audit::verify(&site.config, &audit::Compared { heads, nodes, json: form.json }, doors, term)
+        }
+        Verb::Audit(Audit::Timestamps { out, site, form }) => {
+            timestamps::timestamps(&site.config, out.as_deref(), form.json, doors, term)
         }
         Verb::Audit(Audit::Show { recording, kind, since, until, last, site, form }) => {
             let wanted = audit::Wanted { recording, kind, since, until, last, json: form.json };

@@ -42,6 +42,7 @@ mod show;
 mod site;
 mod table;
 mod term;
+mod timestamps;
 mod trunks;
 mod verify;
 mod who;

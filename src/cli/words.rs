@@ -436,6 +436,20 @@ pub(super) enum Audit {
         #[command(flatten)]
         form: Form,
     },
+    /// List the timestamps of heads and recordings, and what waits for one; or write them out
+    #[command(long_about = "List the timestamps of heads and recordings, and what waits for one; or write them out.\n\n\
+        An authority (`[timestamps]`) has signed that a head, or the root of a recording, was there\n\
+        at that time (RFC 3161). With --out each is written to a file *.tsr, and the head that it\n\
+        is of beside it as *.txt; what checks them with openssl is said for each.")]
+    Timestamps {
+        /// The folder to write them to; made where it is not there
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
     /// Show the events of the chain, the newest last
     Show {
         /// Only those of this recording: 32 hexadecimal digits

@@ -3,16 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::catalogue::{Event, Store, StoreError, Walk, Walked};
-use crate::limits::LEDGER_EVENTS_CHECKED;
+use tokio::sync::mpsc;
+
+use crate::catalogue::{Event, Seal, Stamp, Store, StoreError, Subject, Walk, Walked, Write};
+use crate::limits::{LEDGER_EVENTS_CHECKED, STAMPS_WAITING};
 use crate::node::clock::Clock;
 use crate::node::metrics::Metrics;
+use crate::node::stamper::Order;
 use crate::time::Moment;
 use crate::vault::HeadKey;
 
 /// What the ledger's thread does for the chain beside writing rows.
 pub(super) struct Heads {
     every: Duration,
+    stamping: Option<Stamping>,
+    /// The last that was to be stamped.
+    stamped: u64,
     due: Moment,
     clock: Clock,
     metrics: Arc<Metrics>,
@@ -28,7 +34,7 @@ impl Heads {
     pub(super) fn begin(
         store: &mut dyn Store,
         key: HeadKey,
-        every: Duration,
+        (every, stamping): (Duration, Option<Stamping>),
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
@@ -49,8 +55,10 @@ impl Heads {
         events.push(Event::Started { version: env!("CARGO_PKG_VERSION").into(), node: key.public().fingerprint() });
         store.sign_with(key);
         store.note(&events)?;
-        let heads = Self { every, due: clock.now(), clock, metrics };
+        let mut heads = Self { every, stamping, stamped: 0, due: clock.now(), clock, metrics };
         heads.gauge(store);
+        // What the last process left waiting.
+        heads.order(store);
         Ok(heads)
     }
 
@@ -67,11 +75,85 @@ impl Heads {
         }
         self.due = now + self.every;
         match store.sign() {
-            Ok(Some(head)) => tracing::info!(%head, "ledger_head"),
+            Ok(Some(head)) => {
+                tracing::info!(%head, "ledger_head");
+                if head.head.seq > self.stamped {
+                    self.stamped = head.head.seq;
+                    self.wait(store, &[Subject::Head(head)]);
+                }
+            }
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "ledger_head_not_published"),
         }
         self.gauge(store);
+    }
+
+    /// Has stamped what these writes want stamped.
+    pub(super) fn stamp(&mut self, store: &mut dyn Store, writes: &[Write]) {
+        let Some(stamping) = &mut self.stamping else { return };
+        let mut roots = Vec::new();
+        for write in writes {
+            match write {
+                Write::Sealed(recording, _, Seal { root, .. })
+                | Write::Closed(recording, _, Seal { root, .. })
+                | Write::Salvaged(recording, _, _, Seal { root, .. })
+                    if stamping.each_recording =>
+                {
+                    roots.push(Subject::Root { recording: *recording, root: *root });
+                }
+                Write::Stamped { .. } => {
+                    stamping.is_asked = false;
+                    self.metrics.timestamps.inc();
+                }
+                Write::NotStamped { .. } => {
+                    stamping.is_asked = false;
+                    self.metrics.timestamp_failures.inc();
+                }
+                Write::Put(_)
+                | Write::Begun(_)
+                | Write::Sealed(..)
+                | Write::Torn(..)
+                | Write::Lost(..)
+                | Write::Closed(..)
+                | Write::Salvaged(..)
+                | Write::Found { .. }
+                | Write::Measured(..)
+                | Write::Ended(..)
+                | Write::Keep(_)
+                | Write::Forget(_) => {}
+            }
+        }
+        if roots.is_empty() { self.order(store) } else { self.wait(store, &roots) }
+    }
+
+    /// Has these wait for a timestamp.
+    fn wait(&mut self, store: &mut dyn Store, subjects: &[Subject]) {
+        if self.stamping.is_none() {
+            return;
+        }
+        match store.wait(subjects, STAMPS_WAITING) {
+            Ok(0) => {}
+            Ok(given_up) => {
+                self.metrics.timestamps_given_up.inc_by(given_up);
+                tracing::warn!(given_up, "timestamps_given_up");
+            }
+            Err(error) => tracing::warn!(%error, "timestamp_not_wanted"),
+        }
+        self.order(store);
+    }
+
+    /// Orders the next timestamp, where none is being asked for.
+    fn order(&mut self, store: &dyn Store) {
+        let Some(stamping) = self.stamping.as_mut().filter(|stamping| !stamping.is_asked) else { return };
+        match store.next() {
+            Ok((next, waiting)) => {
+                self.metrics.timestamps_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+                let Some(Stamp { number, subject, .. }) = next else { return };
+                // Nobody asks any more while the process ends.
+                stamping.is_asked = stamping.orders.try_send(Order { number, digest: subject.digest() }).is_ok();
+            }
+            Err(error) => tracing::warn!(%error, "timestamp_not_ordered"),
+        }
     }
 
     /// Says how far the chain is signed.
@@ -86,6 +168,20 @@ impl Heads {
         if let Err(error) = store.note(&[Event::Stopped]) {
             tracing::warn!(%error, "ledger_end_not_written");
         }
+    }
+}
+
+/// The way to whoever asks the authority for timestamps.
+pub(super) struct Stamping {
+    orders: mpsc::Sender<Order>,
+    each_recording: bool,
+    /// One at a time.
+    is_asked: bool,
+}
+
+impl Stamping {
+    pub(super) const fn new(orders: mpsc::Sender<Order>, each_recording: bool) -> Self {
+        Self { orders, each_recording, is_asked: false }
     }
 }
 
@@ -109,7 +205,7 @@ mod tests {
     use rusqlite::Connection;
 
     use super::*;
-    use crate::catalogue::{Break, Opening, Reason, Write};
+    use crate::catalogue::{Break, Opening, Reason};
     use crate::ids::RecordingId;
     use crate::node::store;
     use crate::vault::NodeKey;
@@ -122,7 +218,8 @@ mod tests {
             let mut store = store::open(&path, Opening::Keep).unwrap();
             let metrics = Arc::new(Metrics::new());
             let heads =
-                Heads::begin(store.as_mut(), key(), Duration::from_secs(60), Clock::start(), Arc::clone(&metrics)).unwrap();
+                Heads::begin(store.as_mut(), key(), (Duration::from_secs(60), None), Clock::start(), Arc::clone(&metrics))
+                    .unwrap();
             (store, heads, metrics)
         };
         let (mut store, heads, metrics) = start();
@@ -169,7 +266,7 @@ mod tests {
         let mut store = store::open(&path, Opening::Keep).unwrap();
         let metrics = Arc::new(Metrics::new());
         let hour = Duration::from_secs(3600);
-        let mut heads = Heads::begin(store.as_mut(), key(), hour, Clock::start(), Arc::clone(&metrics)).unwrap();
+        let mut heads = Heads::begin(store.as_mut(), key(), (hour, None), Clock::start(), Arc::clone(&metrics)).unwrap();
         let mut other = store::open(&path, Opening::Keep).unwrap();
         assert_eq!(heads.patience(), Duration::ZERO, "the first at once");
 

@@ -15,7 +15,7 @@ use crate::media::{BridgeTallies, LegQuality};
 use crate::node::alive::Alive;
 use crate::node::clock::Clock;
 use crate::node::found;
-use crate::node::heads::Heads;
+use crate::node::heads::{Heads, Stamping};
 use crate::node::metrics::Metrics;
 use crate::node::queue::{self, Giver, Taker};
 use crate::private::Private;
@@ -36,12 +36,13 @@ pub(super) struct Ledger {
 pub(super) fn start(
     mut store: Box<dyn Store>,
     data: &Path,
-    Signing { key, publish_every, clock }: Signing,
+    Signing { key, publish_every, stamping, clock }: Signing,
     metrics: Arc<Metrics>,
     alive: Alive,
 ) -> io::Result<(Ledger, JoinHandle<()>, Vec<RecordingId>)> {
     // First of all, before anything is added to it.
-    let heads = Heads::begin(store.as_mut(), key, publish_every, clock, Arc::clone(&metrics)).map_err(io::Error::other)?;
+    let heads =
+        Heads::begin(store.as_mut(), key, (publish_every, stamping), clock, Arc::clone(&metrics)).map_err(io::Error::other)?;
     let [torn, interrupted] = store.mark_torn().map_err(io::Error::other)?;
     // After the rest: a call that is now taken for one that nothing was recorded of may have a recording after all.
     let found = found::adopt(store.as_mut(), data)?;
@@ -69,6 +70,8 @@ pub(super) struct Signing {
     pub(super) key: HeadKey,
     /// How often its head is published.
     pub(super) publish_every: Duration,
+    /// Who has heads stamped, where anybody does.
+    pub(super) stamping: Option<Stamping>,
     pub(super) clock: Clock,
 }
 
@@ -94,6 +97,7 @@ fn write(store: &mut dyn Store, waits: &Taker<Write>, mut heads: Heads, metrics:
             metrics.ledger_rows.inc_by(batch.len() as u64);
             heads.gauge(store);
         }
+        heads.stamp(store, &batch);
         if let Err(error) = outcome {
             // Not even with patience: the ledger is broken, or its disk is full for good. Each row's loss is told.
             metrics.ledger_errors.inc_by(batch.len() as u64);
@@ -112,6 +116,8 @@ fn write(store: &mut dyn Store, waits: &Taker<Write>, mut heads: Heads, metrics:
                     Write::Found { recording, .. } => tracing::error!(%recording, "row_lost"),
                     Write::Measured(call, _) => tracing::error!(%call, "quality_lost"),
                     Write::Ended(call, _) => tracing::error!(%call, "row_lost"),
+                    Write::Stamped { number, .. } => tracing::error!(number, "timestamp_lost"),
+                    Write::NotStamped { .. } => {}
                     Write::Keep(KeptCall { call, .. }) | Write::Forget(call) => tracing::error!(%call, "call_not_kept"),
                 }
             }
@@ -183,7 +189,7 @@ impl Ledger {
         self.send(line);
     }
 
-    fn send(&self, line: Write) {
+    pub(super) fn send(&self, line: Write) {
         // As many wait as may, or the thread is gone, which only a panic brings about and the end of the run reports.
         if self.lines.give(line).is_err() {
             self.metrics.ledger_errors.inc();
@@ -218,7 +224,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::catalogue::{Access, Bound, Chain, Entry, Event, Filter, KeptCall, Link, Reason};
+    use crate::catalogue::{Access, Bound, Chain, Entry, Event, Filter, KeptCall, Link, Reason, Stamp, Stamps, Subject};
     use crate::vault::{NodeKey, SignedHead};
 
     #[test]
@@ -230,7 +236,7 @@ mod tests {
         let alive = Alive::new("ledger", tokio::sync::mpsc::channel(1).0);
         let nothing = tempfile::tempdir().unwrap();
         let key = HeadKey::of(NodeKey::generate(&mut crate::node::entropy::source()));
-        let signing = Signing { key, publish_every: Duration::from_secs(3600), clock: Clock::start() };
+        let signing = Signing { key, publish_every: Duration::from_secs(3600), stamping: None, clock: Clock::start() };
         let (ledger, thread, _) = start(store, nothing.path(), signing, Arc::clone(&metrics), alive).unwrap();
         let lines =
             |count: usize| (0..count).for_each(|_| ledger.send(Write::Torn(RecordingId::from_bytes([1; 16]), Reason::Torn)));
@@ -326,6 +332,20 @@ mod tests {
         }
 
         fn bound(&self, _: &mut dyn FnMut(Bound)) -> Result<(), StoreError> {
+            Ok(())
+        }
+    }
+
+    impl Stamps for Slow {
+        fn wait(&mut self, _: &[Subject], _: u64) -> Result<u64, StoreError> {
+            Ok(0)
+        }
+
+        fn next(&self) -> Result<(Option<Stamp>, u64), StoreError> {
+            Ok((None, 0))
+        }
+
+        fn stamps(&self, _: &mut dyn FnMut(Stamp)) -> Result<(), StoreError> {
             Ok(())
         }
     }

@@ -78,6 +78,10 @@ pub(super) struct Metrics {
     pub(super) ledger_errors: IntCounter,
     pub(super) ledger_head: IntGauge,
     pub(super) ledger_chain_broken: IntGauge,
+    pub(super) timestamps: IntCounter,
+    pub(super) timestamp_failures: IntCounter,
+    pub(super) timestamps_waiting: IntGauge,
+    pub(super) timestamps_given_up: IntCounter,
 }
 
 impl Metrics {
@@ -289,6 +293,16 @@ impl Metrics {
             ledger_head: gauge(
                 "mitschnitt_ledger_head_seq",
                 "The number of the last event of the ledger's chain that the node has signed.",
+            ),
+            timestamps: counter("mitschnitt_timestamps_total", "Timestamps that an authority has given."),
+            timestamp_failures: counter(
+                "mitschnitt_timestamps_failures_total",
+                "Times that an authority was asked for a timestamp and gave none.",
+            ),
+            timestamps_waiting: gauge("mitschnitt_timestamps_waiting", "Heads and recordings that wait for a timestamp."),
+            timestamps_given_up: counter(
+                "mitschnitt_timestamps_given_up_total",
+                "Heads and recordings that get no timestamp of their own, because too many waited.",
             ),
             ledger_chain_broken: gauge(
                 "mitschnitt_ledger_chain_broken",

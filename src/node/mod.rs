@@ -32,6 +32,7 @@ mod salvage;
 mod scrape;
 mod setup;
 mod sockets;
+mod stamper;
 mod store;
 mod streams;
 mod wires;

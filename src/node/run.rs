@@ -21,6 +21,7 @@ use crate::node::alive::Alive;
 use crate::node::clock::Clock;
 use crate::node::disk;
 use crate::node::entropy;
+use crate::node::heads::Stamping;
 use crate::node::hosts::{self, Located};
 use crate::node::lane::{self, Down, Lane};
 use crate::node::ledger::{self, Ledger};
@@ -32,6 +33,7 @@ use crate::node::salvage;
 use crate::node::scrape;
 use crate::node::setup::{self, Asks, Setup};
 use crate::node::sockets::Sockets;
+use crate::node::stamper;
 use crate::node::wires::{Arrived, Knock, Names, Outcome, Wires, address_remedy};
 use crate::sip::{End, Flow, Transport};
 use crate::time::Moment;
@@ -76,6 +78,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         listeners,
         head_key,
         publish_heads_every,
+        timestamps,
         store,
     } = setup;
     raise_file_limit(ports.len() / 2);
@@ -101,10 +104,16 @@ async fn serve(setup: Setup) -> Result<(), String> {
 
     let kept = store.kept().map_err(|error| format!("the ledger cannot be read: {error}"))?;
     let (ended, mut ends) = mpsc::channel(threads + 2);
-    let signing = ledger::Signing { key: head_key, publish_every: publish_heads_every, clock };
+    // One at a time is asked for.
+    let (order, orders) = mpsc::channel(1);
+    let stamping = timestamps.as_ref().map(|wanted| Stamping::new(order, wanted.each_recording));
+    let signing = ledger::Signing { key: head_key, publish_every: publish_heads_every, stamping, clock };
     let (ledger, ledger_thread, torn) =
         ledger::start(store, &data, signing, Arc::clone(&metrics), Alive::new("ledger", ended.clone()))
             .map_err(|error| format!("the ledger cannot be opened: {error}"))?;
+    let to_ledger = ledger.clone();
+    let stamper =
+        timestamps.map(|wanted| tokio::spawn(stamper::stamp(wanted.authority, orders, move |write| to_ledger.send(write))));
     // Bounded by what tells: each recording fails at most once, and has at most one gap of the disk's a minute.
     let (failed, mut failures) = mpsc::unbounded_channel();
     let salvaging = salvage::start(torn, &data, node_key.clone(), ledger.clone(), Arc::clone(&metrics))
@@ -225,6 +234,11 @@ async fn serve(setup: Setup) -> Result<(), String> {
     shell.drain();
     admin.abort();
     scrape.abort();
+    if let Some(stamper) = stamper {
+        stamper.abort();
+        // With it goes its way to the ledger.
+        drop(stamper.await);
+    }
     let Shell { lanes, ledger: of_shell, .. } = shell;
     drop(of_shell);
     drop(lanes);

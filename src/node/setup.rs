@@ -62,6 +62,7 @@ pub(super) struct Setup {
     pub(super) head_key: HeadKey,
     /// How often the head of the ledger's chain is published.
     pub(super) publish_heads_every: Duration,
+    pub(super) timestamps: Option<config::Timestamps>,
     pub(super) store: Box<dyn Store>,
 }
 
@@ -141,6 +142,7 @@ impl Setup {
             node_key,
             listeners,
             publish_heads_every: settings.audit.publish_every,
+            timestamps: settings.timestamps.clone(),
             store,
         })
     }

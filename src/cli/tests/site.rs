@@ -11,8 +11,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::catalogue::{
-    Access, Bound, Chain, Deed, Entry, Event, Filter, Heard, KeptCall, Link, Opening, Outcome, Parties, Reason, State, Store,
-    StoreError, Totals, Which, Write,
+    Access, Bound, Chain, Deed, Entry, Event, Filter, Heard, KeptCall, Link, Opening, Outcome, Parties, Reason, Stamp, Stamps,
+    State, Store, StoreError, Subject, Totals, Which, Write,
 };
 use crate::cli::doors::{Doors, exit};
 use crate::cli::exit::Exit;
@@ -369,5 +369,19 @@ impl Chain for Shared {
 
     fn bound(&self, _: &mut dyn FnMut(Bound)) -> Result<(), StoreError> {
         unreachable!("tests/audit.rs has a ledger with a chain")
+    }
+}
+
+impl Stamps for Shared {
+    fn wait(&mut self, _: &[Subject], _: u64) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    fn next(&self) -> Result<(Option<Stamp>, u64), StoreError> {
+        Ok((None, 0))
+    }
+
+    fn stamps(&self, _: &mut dyn FnMut(Stamp)) -> Result<(), StoreError> {
+        Ok(())
     }
 }

@@ -21,8 +21,8 @@ pub use network::{Network, NotANetwork};
 pub use parse::{Report, parse};
 pub use policy::{Mode, Payloads, Policy, PolicyTerms, WithoutConsent};
 pub use settings::{
-    Audit, FileUse, Host, Latching, Media, MediaIo, NamedFile, NodeKeyFile, Peer, Recipient, Settings, Sip, Strangers, TlsFiles,
-    Trunk,
+    Audit, Authority, FileUse, Host, Latching, Media, MediaIo, NamedFile, NodeKeyFile, Peer, Recipient, Settings, Sip, Strangers,
+    Timestamps, TlsFiles, Trunk,
 };
 
 /// A complete sample: every setting, with what it means and what it is when left out. It is `deploy/mitschnitt.toml`.

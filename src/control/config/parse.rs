@@ -32,7 +32,7 @@ pub struct Report {
 }
 
 /// The sections, and the settings of each.
-pub(super) const SECTIONS: [(&str, &[&str]); 12] = [
+pub(super) const SECTIONS: [(&str, &[&str]); 13] = [
     (
         "sip",
         &["listen", "strangers", "dscp", "emergency_numbers", "peer_messages_per_s", "stranger_answers_per_s", "ringing_of_peer"],
@@ -77,6 +77,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 12] = [
     ("media", &["address", "pbx_address", "trunk_address", "ports", "threads", "io", "dscp", "dead_after_s", "when_dead"]),
     ("metrics", &["listen"]),
     ("audit", &["publish_head_every_s"]),
+    ("timestamps", &["url", "each_recording"]),
     ("data", &["directory", "reserve_percent"]),
     ("keys", &["node"]),
     ("recipient", &["name", "purposes", "public_key", "from", "until"]),
@@ -125,6 +126,7 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
     let metrics = optional(document, "metrics", notes).map_or(Some(METRICS), |section| metrics(&section, notes));
     let audit =
         optional(document, "audit", notes).map_or_else(|| Some(Audit::default()), |section| audit::audit(&section, notes));
+    let timestamps = optional(document, "timestamps", notes).map_or(Some(None), |section| audit::timestamps(&section, notes));
     let data = single(document, "data", "directory = \"/var/lib/mitschnitt\"", notes);
     let reserve = data.as_ref().and_then(|section| section.number("reserve_percent", 1..=50, "of percent", notes));
     let data = data
@@ -162,6 +164,7 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
             media: Media { addresses: addresses?, ports: ports?.value, threads: threads?, io: io?, dscp: dscp?, dead: dead? },
             metrics: metrics?,
             audit: audit?,
+            timestamps: timestamps?,
             data: data.clone()?,
             reserve_percent: reserve.map(|found| found.value),
             node_key: node_key.clone()?,

@@ -1,5 +1,6 @@
 //! The settings, as they are once the configuration was found right.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,8 @@ pub struct Settings {
     pub metrics: SocketAddr,
     /// How the ledger's chain is published.
     pub audit: Audit,
+    /// Who gives timestamps, where anybody does.
+    pub timestamps: Option<Timestamps>,
     /// The data directory.
     pub data: PathBuf,
     /// How much of its disk new recordings leave free; nothing said: 5 percent, and no more than 2 GiB.
@@ -257,6 +260,38 @@ impl Media {
 pub struct Audit {
     /// How often its head is signed and written to the log.
     pub publish_every: Duration,
+}
+
+/// Who gives timestamps (RFC 3161).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Timestamps {
+    /// Who.
+    pub authority: Authority,
+    /// Whether each recording's root gets one of its own, beside each published head.
+    pub each_recording: bool,
+}
+
+/// An authority, over HTTP.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Authority {
+    /// Its name, or its address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// What is asked for there, beginning with a slash.
+    pub path: String,
+}
+
+/// Host and port, as in a URL.
+impl fmt::Display for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port, .. } = self;
+        match (host.contains(':'), port) {
+            (true, port) => write!(f, "[{host}]:{port}"),
+            (false, 80) => f.write_str(host),
+            (false, port) => write!(f, "{host}:{port}"),
+        }
+    }
 }
 
 /// The file of the node's signing key.

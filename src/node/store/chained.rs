@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::catalogue::{
     Access, Audit, Audited, Break, Deed, End, Entry, Event, Fault, Opening, Outcome, Parties, Quality, Reason, Seal, State,
-    Store, Totals, Write,
+    Store, Subject, Totals, Write,
 };
 use crate::ids::{CallId, Direction, RecordingId, TrunkName};
 use crate::node::store::open;
@@ -243,6 +243,45 @@ fn what_is_read_of_a_frozen_ledger_is_of_one_moment() {
     store.write(&[Write::Begun(id(1))]).unwrap();
 
     assert_eq!((kinds(reader.as_ref()).len(), kinds(store.as_ref()).len()), (2, 3));
+}
+
+#[test]
+fn what_waits_for_a_timestamp_gets_it_once_and_the_least_tried_first() {
+    let (_home, mut store) = kept();
+    let head = Subject::Head(store.head().unwrap().unwrap());
+    let root = Subject::Root { recording: id(1), root: Digest::of(b"chunks") };
+    let next = |store: &dyn Store| {
+        let (next, waiting) = store.next().unwrap();
+        (next.map(|stamp| (stamp.number, stamp.subject, stamp.tries)), waiting)
+    };
+    assert_eq!(next(store.as_ref()), (None, 0));
+
+    assert_eq!(store.wait(&[head, root], 10).unwrap(), 0);
+    assert_eq!(next(store.as_ref()), (Some((1, head, 0)), 2));
+    store.write(&[Write::NotStamped { number: 1 }]).unwrap();
+    assert_eq!(next(store.as_ref()), (Some((2, root, 0)), 2));
+    store.write(&[Write::Stamped { number: 2, answer: vec![7] }, Write::Stamped { number: 2, answer: vec![8] }]).unwrap();
+
+    assert_eq!(next(store.as_ref()), (Some((1, head, 1)), 1));
+    let mut all = Vec::new();
+    store.stamps(&mut |stamp| all.push((stamp.subject, stamp.answer))).unwrap();
+    assert_eq!(all, [(head, None), (root, Some(vec![7]))]);
+}
+
+#[test]
+fn more_than_may_wait_for_a_timestamp_are_given_up_the_oldest_first() {
+    let (_home, mut store) = kept();
+    let root = |n| Subject::Root { recording: id(n), root: Digest::of(b"chunks") };
+    store.wait(&[root(1), root(2)], 3).unwrap();
+    store.write(&[Write::Stamped { number: 1, answer: vec![7] }]).unwrap();
+
+    assert_eq!(store.wait(&[root(3), root(4)], 3).unwrap(), 0);
+    assert_eq!(store.wait(&[root(5), root(6)], 3).unwrap(), 2);
+    store.write(&[Write::Stamped { number: 2, answer: vec![8] }]).unwrap();
+
+    let mut left = Vec::new();
+    store.stamps(&mut |stamp| left.push((stamp.number, stamp.answer.is_some()))).unwrap();
+    assert_eq!(left, [(1, true), (4, false), (5, false), (6, false)]);
 }
 
 /// A recording that is sealed, heard and erased, one that is torn, one that could not be begun, and a call that was not answered.

@@ -4,6 +4,7 @@ mod chain;
 mod rows;
 mod schema;
 mod sqlite;
+mod stamps;
 
 pub(crate) use sqlite::open;
 

@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension as _, Row, Statement, Transaction, named_params
 use crate::catalogue::{Entry, Event, KeptCall, Parties, Quality, Reason, State, Totals, Write};
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::node::store::chain::Writer;
+use crate::node::store::stamps;
 use crate::private::Private;
 use crate::time::Wall;
 
@@ -127,6 +128,8 @@ pub(super) fn do_write(transaction: &Transaction<'_>, write: &Write, chain: &mut
         Write::Keep(KeptCall { call, at, kept }) => {
             transaction.prepare_cached(KEEP)?.execute(params![call.to_string(), at.unix_micros(), kept.reveal()]).map(|_| None)?
         }
+        Write::Stamped { number, answer } => stamps::stamped(transaction, *number, answer).map(|()| None)?,
+        Write::NotStamped { number } => stamps::not_stamped(transaction, *number).map(|()| None)?,
         Write::Forget(call) => transaction.prepare_cached(FORGET)?.execute([call.to_string()]).map(|_| None)?,
     };
     write.event().map_or(Ok(()), |event| chain.add(&event))?;
@@ -331,7 +334,7 @@ pub(super) fn word<T: std::str::FromStr>(row: &Row<'_>, column: &str) -> rusqlit
 }
 
 /// A word in a column that this version does not know. The row's text is not told: it may be a number.
-fn unknown(column: &str) -> rusqlite::Error {
+pub(super) fn unknown(column: &str) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, Type::Text, format!("an unknown word in the column `{column}`").into())
 }
 

@@ -105,6 +105,18 @@ pub(super) const STEPS: [&str; 6] = [
         signature BLOB NOT NULL
     ) STRICT;
 
+    CREATE TABLE stamps (
+        number    INTEGER PRIMARY KEY AUTOINCREMENT,
+        since_us  INTEGER NOT NULL,
+        head      TEXT,
+        recording TEXT,
+        root      BLOB,
+        tries     INTEGER NOT NULL DEFAULT 0,
+        answer    BLOB,
+        CHECK ((head IS NULL) = (recording IS NOT NULL) AND (recording IS NULL) = (root IS NULL))
+    ) STRICT;
+    CREATE INDEX stamps_waiting ON stamps (tries, number) WHERE answer IS NULL;
+
     ALTER TABLE calls ADD COLUMN salt BLOB;
     ALTER TABLE parties ADD COLUMN salt BLOB;
     ALTER TABLE accesses ADD COLUMN salt BLOB;

@@ -10,12 +10,13 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
 use crate::catalogue::{
-    Access, Bound, Chain, Entry, Event, Filter, Heard, KeptCall, Link, Opening, Reason, Store, StoreError, Which, Write,
+    Access, Bound, Chain, Entry, Event, Filter, Heard, KeptCall, Link, Opening, Reason, Stamp, Stamps, Store, StoreError,
+    Subject, Which, Write,
 };
 use crate::ids::{CallId, RecordingId};
-use crate::node::store::chain;
 use crate::node::store::rows::{IS_MEASURED, KEPT, QUALITY, SELECT, TORN, count, do_write, entry, measured, word};
 use crate::node::store::schema::{APPLICATION, CHAINED, STEPS, VERSION};
+use crate::node::store::{chain, stamps};
 use crate::private::Private;
 use crate::time::Wall;
 use crate::vault::{HeadKey, SignedHead};
@@ -332,6 +333,25 @@ impl Chain for SqliteStore {
 
     fn bound(&self, each: &mut dyn FnMut(Bound)) -> Result<(), StoreError> {
         chain::bound(&self.db, each).map_err(|error| failed(&self.path, error))
+    }
+}
+
+impl Stamps for SqliteStore {
+    fn wait(&mut self, subjects: &[Subject], most: u64) -> Result<u64, StoreError> {
+        let mut given_up = 0;
+        self.transaction(|transaction, _| {
+            given_up = stamps::wait(transaction, subjects, most)?;
+            Ok(())
+        })?;
+        Ok(given_up)
+    }
+
+    fn next(&self) -> Result<(Option<Stamp>, u64), StoreError> {
+        stamps::next(&self.db).map_err(|error| failed(&self.path, error))
+    }
+
+    fn stamps(&self, each: &mut dyn FnMut(Stamp)) -> Result<(), StoreError> {
+        stamps::all(&self.db, each).map_err(|error| failed(&self.path, error))
     }
 }
 

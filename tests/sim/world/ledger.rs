@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mitschnitt::catalogue::{
-    Access, Bound, Chain, Entry, Event, Filter, KeptCall, Link, Part, Reason, State, Store, StoreError, Tip, Which, Write,
+    Access, Bound, Chain, Entry, Event, Filter, KeptCall, Link, Part, Reason, Stamp, Stamps, State,
+    Store, StoreError, Subject, Tip, Which, Write,
 };
 use mitschnitt::ids::{CallId, RecordingId};
 use mitschnitt::time::Wall;
@@ -62,7 +63,7 @@ impl Rows {
             | Write::Salvaged(recording, ..) => self.recordings.get(recording).copied(),
             Write::Found { recording, .. } => Some(recording.call()),
             Write::Ended(call, _) | Write::Measured(call, _) => Some(*call),
-            Write::Begun(_) | Write::Keep(_) | Write::Forget(_) => None,
+            Write::Begun(_) | Write::Keep(_) | Write::Forget(_) | Write::Stamped { .. } | Write::NotStamped { .. } => None,
         }
     }
 
@@ -94,7 +95,7 @@ impl Store for Rows {
                 Write::Sealed(recording, totals, _) => self.change(*recording, |entry| {
                     (entry.state, entry.totals) = (State::Sealed, Some(*totals));
                 }),
-                Write::Begun(_) => {}
+                Write::Begun(_) | Write::Stamped { .. } | Write::NotStamped { .. } => {}
                 Write::Torn(recording, reason) => self.change(*recording, |entry| {
                     (entry.state, entry.reason) = (State::Torn, *reason);
                 }),
@@ -250,5 +251,20 @@ fn alone(call: CallId, began: Wall) -> Entry {
         totals: None,
         quality: None,
         parties: None,
+    }
+}
+
+/// No authority is in these worlds.
+impl Stamps for Rows {
+    fn wait(&mut self, _: &[Subject], _: u64) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    fn next(&self) -> Result<(Option<Stamp>, u64), StoreError> {
+        Ok((None, 0))
+    }
+
+    fn stamps(&self, _: &mut dyn FnMut(Stamp)) -> Result<(), StoreError> {
+        Ok(())
     }
 }
