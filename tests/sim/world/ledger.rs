@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mitschnitt::catalogue::{
-    Access, Bound, Chain, Entry, Event, Filter, KeptCall, Link, Part, Reason, Stamp, Stamps, State,
+    Access, Audit, Bound, Break, Chain, End, Entry, Event, Fault, Filter, KeptCall, Link, Part, Reason, Stamp, Stamps, State,
     Store, StoreError, Subject, Tip, Which, Write,
 };
 use mitschnitt::ids::{CallId, RecordingId};
@@ -23,6 +23,37 @@ impl Rows {
     /// Every row.
     pub fn all(&self) -> impl Iterator<Item = &Entry> {
         self.calls.values()
+    }
+
+    /// Holds rows and recordings against the chain: it must account for each, and end each as its row does.
+    pub fn account(&self, recordings: impl Iterator<Item = RecordingId>) -> Result<(), String> {
+        let mut audit = Audit::begin(&[], &[]);
+        self.chain.iter().for_each(|link| audit.step(link, None));
+        self.bound(&mut |bound| audit.row(bound)).expect("memory is read");
+        let audited = audit.end(None);
+        // Nobody signs in these worlds; and a power cut may take the file of what was begun, and its row.
+        let is_expected = |fault: &&Fault| matches!(fault, Fault::Chain(Break::Unsigned(_)) | Fault::Unended(_));
+        if let Some(fault) = audited.faults.iter().find(|fault| !is_expected(fault)) {
+            return Err(fault.to_string());
+        }
+        for recording in recordings {
+            if !audited.recordings.contains_key(&recording) {
+                return Err(format!("recording {recording} lies on the disk, and is in no event"));
+            }
+        }
+        for entry in self.calls.values() {
+            let Some(recording) = entry.recording else { continue };
+            let end = audited.recordings.get(&recording).map(|standing| standing.end);
+            let is_so = match entry.state {
+                State::Sealed | State::Salvaged => matches!(end, Some(End::Sealed { .. })),
+                State::Torn => end == Some(End::Torn),
+                State::None | State::Recording | State::Erased => true,
+            };
+            if !is_so {
+                return Err(format!("the row of recording {recording} says {}, and the chain {end:?}", entry.state));
+            }
+        }
+        Ok(())
     }
 
     fn add(&mut self, event: &Event) {

@@ -567,6 +567,7 @@ impl<'p> World<'p> {
             }
         }
         let files = archive::read(&self.disk, &self.granted);
+        self.rows.account(files.keys().copied()).map_err(|what| broken("chain", what))?;
         self.report.recordings = files.len() as u64;
         self.report.packets = files.values().map(|file| file.packets.len() as u64).sum();
         let rows = self.rows.all().filter_map(|entry| archive::row(entry, &files)).collect();
