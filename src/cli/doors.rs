@@ -14,8 +14,8 @@ use crate::cli::opened::Asked;
 use crate::cli::term::{Colour, Stream, Term};
 use crate::cli::words::{Audit, Calls, Keys, Recordings, SecretKey, Trunks, Verb, Words};
 use crate::cli::{
-    audit, bundle, bundled, calls, check, deed, demo, drain, erase, export, exposure, keys, list, play, rewrap, rotate, run, show,
-    timestamps, trunks, verify,
+    audit, bundle, bundled, calls, check, deed, demo, drain, erase, export, exposure, keys, list, play, rewrap, rotate, run,
+    show, timestamps, trunks, verify,
 };
 use crate::control::{Settings, Trouble};
 use crate::export::Channels;

@@ -362,9 +362,8 @@ pub(super) enum Recordings {
         /// The recording: 32 hexadecimal digits
         #[arg(value_name = "ID")]
         id: RecordingId,
-        /// A recipient's secret key
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
+        #[command(flatten)]
+        key: SecretKey,
         /// What it is played for
         #[arg(long, value_name = "PURPOSE")]
         purpose: String,

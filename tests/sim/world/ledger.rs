@@ -29,7 +29,7 @@ impl Rows {
     pub fn account(&self, recordings: impl Iterator<Item = RecordingId>) -> Result<(), String> {
         let mut audit = Audit::begin(&[], &[]);
         self.chain.iter().for_each(|link| audit.step(link, None));
-        self.bound(&mut |bound| audit.row(bound)).expect("memory is read");
+        self.bound(&mut |bound| audit.row(bound)).map_err(|error| error.to_string())?;
         let audited = audit.end(None);
         // Nobody signs in these worlds; and a power cut may take the file of what was begun, and its row.
         let is_expected = |fault: &&Fault| matches!(fault, Fault::Chain(Break::Unsigned(_)) | Fault::Unended(_));
