@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn none_of_a_thousand_good_files_is_accused() {
         let mut chance = Chance::from(80);
-        for _ in 0..250 {
+        for _ in 0..500 {
             use hpke::rand_core::Rng;
             let [recording, packets, payload, cut] = chance.next_u32().to_be_bytes();
             let made = make_of(recording, u16::from(packets % 40), payload, |_| ());
