@@ -179,6 +179,7 @@ impl Killed {
     /// Looks at a file of the life that has just ended; returns of which call it is.
     fn is_new(&mut self, id: &str, rec: Vec<u8>, killed: Instant) -> Option<usize> {
         let held = self.vault.open(id, &rec);
+        assert_eq!(held.gaps, 0, "{id}");
         if let Some(number) = held.call {
             let spoken = &self.crowd.calls[number];
             let began = held.began_after(spoken);

@@ -83,7 +83,7 @@ impl Crowd {
     /// Begins so many calls more. They are answered while the crowd lives.
     pub(crate) fn invites(&mut self, calls: usize) {
         for _ in 0..calls {
-            let id = format!("crowd{}", self.calls.len());
+            let id = call_id(self.calls.len());
             let [pbx, trunk] = &self.phones;
             let invite = pbx.invite(&id, trunk.at(), &self.describes(0));
             pbx.send(&invite);
@@ -244,10 +244,13 @@ impl Spoken {
         matches!(self.stage, Stage::Over | Stage::Refused)
     }
 
-    /// When each had heard the other: after both announcements, so that by then it was recorded, or about to be.
+    /// From when on both heard each other without a gap for 0.2 s: after the announcements, so that by then it was recorded or about to be.
+    /// What comes before the announcement begins is heard as well.
     pub(crate) fn talked_from(&self) -> Option<Instant> {
-        let first = |said: &Said| said.heard.iter().flatten().min().copied();
-        Some(first(&self.legs[0])?.max(first(&self.legs[1])?))
+        let steadily = |said: &Said| {
+            said.heard.windows(10).find_map(|run| run.iter().copied().collect::<Option<Vec<_>>>()?.first().copied())
+        };
+        Some(steadily(&self.legs[0])?.max(steadily(&self.legs[1])?))
     }
 
     /// Of what was sent within this time, what the other party has not heard; and how late the latest was that it has.
@@ -283,6 +286,11 @@ impl Mark {
         let word = |at: usize| u32::from_be_bytes([said[at], said[at + 1], said[at + 2], said[at + 3]]) as usize;
         Some(Self { call: word(0), leg: word(4), number: word(8) })
     }
+}
+
+/// The Call-ID of a call of the crowd.
+pub(crate) fn call_id(number: usize) -> String {
+    format!("crowd{number}")
 }
 
 const MAGIC: &[u8; 4] = b"said";

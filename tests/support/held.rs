@@ -8,7 +8,7 @@ use mitschnitt::ids::Leg;
 use mitschnitt::vault::{NodePublic, RecipientSecret, Record, Recording, Verdict, verify, verify_content};
 use rusqlite::{Connection, OpenFlags};
 
-use super::crowd::{LEGS, Mark, Spoken};
+use super::crowd::{LEGS, Mark, Spoken, call_id};
 use super::site::Site;
 
 /// A site's data directory, and the keys that open what lies there.
@@ -23,7 +23,11 @@ pub(crate) struct Held {
     pub(crate) verdict: Verdict,
     /// The call of which it is; nothing where no packet is in it.
     pub(crate) call: Option<usize>,
-    /// The first packet of each leg and the one after the last: they are all there, in order.
+    /// Gap records.
+    pub(crate) gaps: usize,
+    /// Packets that are missing between others.
+    missing: usize,
+    /// The first packet of each leg and the one after the last, in order.
     runs: [Option<(usize, usize)>; 2],
 }
 
@@ -53,10 +57,10 @@ impl Vault {
         verify(rec, &self.node).expect("it is of this node")
     }
 
-    /// Opens what lies there; panics where a byte of it is not as it was written, or a packet is missing in the middle.
+    /// Opens what lies there; panics where a byte of it is not as it was written, or a packet is missing in the middle and no gap says so.
     pub(crate) fn open(&self, id: &str, rec: &[u8]) -> Held {
         let key_file = read(&self.data.join(format!("keys/{id}.key")));
-        let mut held = Held { verdict: self.verdict(rec), call: None, runs: [None; 2] };
+        let mut held = Held { verdict: self.verdict(rec), call: None, gaps: 0, missing: 0, runs: [None; 2] };
         let Ok(recording) = Recording::open(rec, &key_file, &self.secret) else {
             assert!(matches!(held.verdict, Verdict::Cut(cut) if cut.chunks == 0), "{id} does not open: {}", held.verdict);
             return held;
@@ -66,18 +70,24 @@ impl Vault {
         for record in recording.records().map_while(Result::ok) {
             match record {
                 Record::Rtp { leg, packet, .. } => held.take(id, leg, &packet),
-                Record::Gap(gap) => panic!("{id}: {gap:?}"),
+                Record::Gap(_) => held.gaps += 1,
                 Record::Evidence(_) | Record::Format(_) | Record::Quality(_) | Record::End(_) | Record::Other { .. } => {}
             }
         }
+        assert!(held.missing == 0 || held.gaps > 0, "{id}: {} packets are missing, and nothing says so", held.missing);
         held
+    }
+
+    fn ledger(&self) -> Connection {
+        let ledger = self.data.join("ledger.db");
+        let db = Connection::open_with_flags(ledger, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the ledger opens");
+        db.busy_timeout(Duration::from_secs(15)).expect("a time-out can be set");
+        db
     }
 
     /// State, reason, and whether the call is over, by recording; of the calls without one, only their number.
     pub(crate) fn rows(&self) -> (BTreeMap<String, (String, String)>, usize) {
-        let ledger = self.data.join("ledger.db");
-        let db = Connection::open_with_flags(ledger, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the ledger opens");
-        db.busy_timeout(Duration::from_secs(15)).expect("a time-out can be set");
+        let db = self.ledger();
         let mut rows = db.prepare(ROWS).expect("the ledger has its tables");
         let rows = rows.query_map([], |row| Ok((row.get::<_, Option<String>>(0)?, (row.get(1)?, row.get(2)?))));
         let (mut recorded, mut without) = (BTreeMap::new(), 0);
@@ -92,11 +102,22 @@ impl Vault {
         (recorded, without)
     }
 
+    /// What the ledger says of the recordings of these calls of the crowd.
+    pub(crate) fn states_of(&self, calls: std::ops::Range<usize>) -> Vec<(Option<String>, String, String)> {
+        let db = self.ledger();
+        let mut row = db.prepare(ROW_OF_CALL).expect("the ledger has its tables");
+        let rows = calls.map(|number| row.query_row([call_id(number)], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))));
+        rows.map(|row| row.unwrap_or_else(|error| (None, "nothing".to_owned(), error.to_string()))).collect()
+    }
+
     /// The recordings of which the ledger says this.
     pub(crate) fn rows_in(&self, state: &str) -> Vec<String> {
         self.rows().0.into_iter().filter(|(_, (this, _))| this == state).map(|(recording, _)| recording).collect()
     }
 }
+
+/// The same of one call.
+const ROW_OF_CALL: &str = "SELECT recording, state, reason FROM calls JOIN parties USING (call) WHERE call_id = ?1";
 
 /// `salvaged` is no state of its own in the tables.
 const ROWS: &str = "SELECT recording, CASE WHEN salvaged_us IS NULL THEN state ELSE 'salvaged' END, reason FROM calls";
@@ -110,8 +131,14 @@ impl Held {
             "{id} is of one call, each leg its own"
         );
         let (_, next) = self.runs[mark.leg].get_or_insert((mark.number, mark.number));
-        assert_eq!(mark.number, *next, "{id}: each packet of {} once, and in order", LEGS[mark.leg]);
-        *next += 1;
+        assert!(mark.number >= *next, "{id}: each packet of {} once, and in order", LEGS[mark.leg]);
+        self.missing += mark.number - *next;
+        *next = mark.number + 1;
+    }
+
+    /// How many packets are there, of both.
+    pub(crate) fn packets(&self) -> usize {
+        self.runs.iter().flatten().map(|(first, next)| next - first).sum::<usize>() - self.missing
     }
 
     /// How long before this moment the first packet was sent that is not there.

@@ -61,9 +61,31 @@ impl Volume {
         Frozen(self)
     }
 
-    /// Mounts it otherwise, `ro` or `rw`.
-    pub(crate) fn remount(&self, how: &str) {
-        does("mount", &["-o", &format!("remount,{how}"), text(&self.at)]);
+    /// Makes it read-only as a kernel does that has found a fault on it: whoever writes gets `EROFS`, until it is mounted again.
+    pub(crate) fn becomes_read_only(&self) {
+        does("mount", &["-o", "remount,abort", text(&self.at)]);
+    }
+
+    /// Takes all the room there is, but for so many bytes; gives it back when it is dropped.
+    pub(crate) fn fill(&self, but: u64) -> Ballast {
+        let path = self.at.join("ballast");
+        let mut ballast = std::fs::File::create(&path).expect("it can be written");
+        // It takes what is there, and then less and less.
+        for size in [1 << 20, 1 << 16, 1 << 12] {
+            while std::io::Write::write_all(&mut ballast, &vec![0xbb; size]).is_ok() {}
+        }
+        let length = ballast.metadata().expect("it is open").len();
+        ballast.set_len(length.saturating_sub(but)).expect("it can become shorter");
+        Ballast(path)
+    }
+
+    /// Looks after it as a system does that starts, and mounts it again.
+    pub(crate) fn check_and_mount_again(&self) {
+        does("umount", &[text(&self.at)]);
+        let image = self.image.as_deref().expect("it lies in a file");
+        let ended = Running::run("e2fsck", Command::new("e2fsck").args(["-f", "-y", text(image)]), Duration::from_secs(60));
+        assert!(ended.status.code().is_some_and(|code| code < 4), "{}{}", ended.out, ended.err);
+        self.mount();
     }
 
     fn mount(&self) {
@@ -76,6 +98,15 @@ impl Drop for Volume {
     fn drop(&mut self) {
         // Lazily: a test that failed may have left somebody there.
         Command::new("umount").arg("-l").arg(&self.at).status().ok();
+    }
+}
+
+/// What takes all the room.
+pub(crate) struct Ballast(PathBuf);
+
+impl Drop for Ballast {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.0).ok();
     }
 }
 
