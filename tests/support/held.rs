@@ -85,21 +85,26 @@ impl Vault {
         db
     }
 
-    /// State, reason, and whether the call is over, by recording; of the calls without one, only their number.
+    /// State and reason by recording; of the calls without one, only their number.
     pub(crate) fn rows(&self) -> (BTreeMap<String, (String, String)>, usize) {
+        self.read_rows().expect("the ledger opens, and a row is as it should be")
+    }
+
+    /// The same, where the disk still gives what was written: one that has failed may show zeros in its place.
+    pub(crate) fn read_rows(&self) -> rusqlite::Result<(BTreeMap<String, (String, String)>, usize)> {
         let db = self.ledger();
-        let mut rows = db.prepare(ROWS).expect("the ledger has its tables");
-        let rows = rows.query_map([], |row| Ok((row.get::<_, Option<String>>(0)?, (row.get(1)?, row.get(2)?))));
+        let mut rows = db.prepare(ROWS)?;
+        let rows = rows.query_map([], |row| Ok((row.get::<_, Option<String>>(0)?, (row.get(1)?, row.get(2)?))))?;
         let (mut recorded, mut without) = (BTreeMap::new(), 0);
-        for row in rows.expect("it can be asked") {
-            match row.expect("a row is as it should be") {
+        for row in rows {
+            match row? {
                 (Some(recording), said) => {
                     recorded.insert(recording, said);
                 }
                 (None, _) => without += 1,
             }
         }
-        (recorded, without)
+        Ok((recorded, without))
     }
 
     /// What the ledger says of the recordings of these calls of the crowd.

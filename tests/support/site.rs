@@ -315,9 +315,10 @@ must_agree = ["remote"]
     }
 }
 
-/// The program under test.
+/// The program under test; for those who measure by hand, `PROGRAM` names another build of it.
 pub(crate) fn program() -> Command {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_mitschnitt"));
+    let built = std::env::var_os("PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_mitschnitt").into());
+    let mut program = Command::new(built);
     program.env("RUST_BACKTRACE", "1").env_remove("RUST_LOG");
     program
 }
