@@ -15,6 +15,8 @@ needs tshark tshark
 needs kamailio kamailio
 needs ffmpeg ffmpeg
 needs python3 python3
+needs sqlite3 sqlite3
+needs openssl openssl
 needs mkfs.ext4 e2fsprogs
 needs mount mount
 needs fsfreeze util-linux

@@ -11,6 +11,9 @@ use rusqlite::{Connection, OpenFlags};
 use super::crowd::{LEGS, Mark, Spoken, call_id};
 use super::site::Site;
 
+/// Of each recording that a row names, its state and its reason; and how many rows there are.
+pub(crate) type ReadRows = (BTreeMap<String, (String, String)>, usize);
+
 /// A site's data directory, and the keys that open what lies there.
 pub(crate) struct Vault {
     data: PathBuf,
@@ -91,7 +94,7 @@ impl Vault {
     }
 
     /// The same, where the disk still gives what was written: one that has failed may show zeros in its place.
-    pub(crate) fn read_rows(&self) -> rusqlite::Result<(BTreeMap<String, (String, String)>, usize)> {
+    pub(crate) fn read_rows(&self) -> rusqlite::Result<ReadRows> {
         let db = self.ledger();
         let mut rows = db.prepare(ROWS)?;
         let rows = rows.query_map([], |row| Ok((row.get::<_, Option<String>>(0)?, (row.get(1)?, row.get(2)?))))?;
