@@ -72,10 +72,15 @@ impl Formats {
         self.0.values()
     }
 
+    /// Returns a packet's payload type; none where it is no RTP.
+    pub(super) fn payload_type(packet: &[u8]) -> Option<u8> {
+        let rtp = if rtp::is_rtcp(packet) { None } else { Rtp::parse(packet) };
+        rtp.map(|rtp| rtp.payload_type())
+    }
+
     /// Returns what comes in a packet, by the name its users know: encoding, clock, channels if more than one.
     pub(super) fn name_in(&self, packet: &[u8]) -> String {
-        let rtp = if rtp::is_rtcp(packet) { None } else { Rtp::parse(packet) };
-        match rtp.map(|rtp| rtp.payload_type()) {
+        match Self::payload_type(packet) {
             None => "no RTP".to_owned(),
             Some(payload_type) => match (self.0.get(&payload_type), Codec::from_payload_type(payload_type)) {
                 (Some(format), _) => name(&format.name, format.clock, format.channels),

@@ -14,6 +14,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::export::coding::Formats;
+use crate::export::handed::Run;
 use crate::export::{ExportError, HandedOver};
 use crate::ids::{Leg, RecordingId};
 use crate::time::Wall;
@@ -45,7 +46,9 @@ pub fn pcapng<P: AsRef<[u8]>, E>(
             Record::Format(format) => {
                 let side = capture.side(format.leg);
                 side.is_said = false;
+                let ended = side.run.take();
                 side.formats.learn(&format);
+                capture.handed.count(format.leg, ended);
             }
             Record::Rtp { leg, came, packet } => capture.packet(leg, came, packet.as_ref()).map_err(ExportError::Disk)?,
             Record::Gap(gap) => capture.gaps.push(gap),
@@ -70,6 +73,7 @@ struct Capture<W> {
 #[derive(Default)]
 struct Side {
     formats: Formats,
+    run: Option<Run>,
     /// Whether the last announcement says all of them.
     is_said: bool,
 }
@@ -118,8 +122,9 @@ impl<W: Write> Capture<W> {
             None => self.handed.ignored += 1,
         }
         let side = self.side(leg);
-        let coding = side.formats.name_in(packet);
-        self.handed.count(leg, came, coding);
+        let ended = Run::next(&mut side.run, &side.formats, packet);
+        self.handed.count(leg, ended);
+        self.handed.duration = self.handed.duration.max(came);
         Ok(())
     }
 
@@ -144,6 +149,10 @@ impl<W: Write> Capture<W> {
 
     /// Says for each side how many packets there were, and what is missing at the end.
     fn finish(mut self) -> io::Result<HandedOver> {
+        for leg in Leg::BOTH {
+            let ended = self.side(leg).run.take();
+            self.handed.count(leg, ended);
+        }
         let end = self.began.unix_micros().saturating_add(i64::try_from(self.handed.duration.as_micros()).unwrap_or(i64::MAX));
         let end = u64::try_from(end).unwrap_or(0);
         let missing: Vec<_> = self.gaps.iter().map(missing).collect();

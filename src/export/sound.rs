@@ -73,13 +73,16 @@ impl Channels {
         }
     }
 
-    /// Puts the samples of both parties one after the other, as files have them, or mixes them; `out` is emptied first.
+    /// Puts the samples of both parties one after the other, as files have them, or mixes them, and nothing else is in `out`.
     pub(super) fn put(self, pbx: &[i16], trunk: &[i16], out: &mut Vec<i16>) {
-        out.clear();
         let both = pbx.iter().zip(trunk);
+        out.resize(both.len() * usize::from(self.count()), 0);
         match self {
-            Self::Stereo => out.extend(both.flat_map(|(&pbx, &trunk)| [pbx, trunk])),
-            Self::Mono => out.extend(both.map(|(&pbx, &trunk)| pbx.midpoint(trunk))),
+            Self::Stereo => {
+                let (frames, _) = out.as_chunks_mut::<2>();
+                frames.iter_mut().zip(both).for_each(|(frame, (&pbx, &trunk))| *frame = [pbx, trunk]);
+            }
+            Self::Mono => out.iter_mut().zip(both).for_each(|(mixed, (&pbx, &trunk))| *mixed = pbx.midpoint(trunk)),
         }
     }
 }

@@ -335,6 +335,12 @@ impl Line {
         }
         let first = usize::try_from(first).unwrap_or(0);
         let end = first + samples.len();
+        if self.samples.len() <= first {
+            // Nothing is there yet, which is how it is with one stream.
+            self.samples.resize(first, 0);
+            self.samples.extend(samples);
+            return samples.len();
+        }
         if self.samples.len() < end {
             self.samples.resize(end, 0);
         }
@@ -352,7 +358,11 @@ impl Line {
     fn give(&mut self, until: i64, out: &mut Vec<i16>) {
         let count = usize::try_from(until - self.base).unwrap_or(0);
         let there = count.min(self.samples.len());
-        out.extend(self.samples.drain(..there));
+        let (front, back) = self.samples.as_slices();
+        let of_front = there.min(front.len());
+        out.extend_from_slice(front.get(..of_front).unwrap_or_default());
+        out.extend_from_slice(back.get(..there - of_front).unwrap_or_default());
+        self.samples.drain(..there);
         out.extend(std::iter::repeat_n(0, count - there));
         self.base = self.base.max(until);
     }

@@ -311,8 +311,9 @@ impl<W: Write + Seek> WavWriter<W> {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         self.frames = frames;
-        self.buffer.clear();
-        self.buffer.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
+        self.buffer.resize(2 * samples.len(), 0);
+        let (bytes, _) = self.buffer.as_chunks_mut::<2>();
+        bytes.iter_mut().zip(samples).for_each(|(bytes, sample)| *bytes = sample.to_le_bytes());
         self.out.write_all(&self.buffer)
     }
 
