@@ -106,6 +106,7 @@ fn calls_are_listed_their_recordings_verified_and_exported() {
     let shown = site.json(&["recordings", "show", rows[0]["recording"].as_str().unwrap()]).remove(0);
     place.names(&[(&shown["accesses"][0]["who"], "WHO")]);
     place.plays("access-log");
+    place.plays("audit");
     place.plays("erase");
 }
 
@@ -162,13 +163,19 @@ fn live(site: &Site, is_so: impl Fn(&Value) -> bool) -> Option<Value> {
 
 /// What differs from run to run, and what stands for it: `#` is a digit, `%` are digits, `&` is a hexadecimal digit; the rest is as it is.
 /// A length has no brackets: so it is as wide as before, and columns stay what they are.
-const SHAPES: [(&str, &str); 31] = [
+const SHAPES: [(&str, &str); 37] = [
     ("####-##-##T##:##:##.######Z", "[TIME]"),
     ("####-##-##T##:##:##.###Z", "[TIME]"),
     ("####-##-## ##:##:##", "[TIME]"),
     ("#:##", "m:ss"),
     ("&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&", "[HASH]"),
     ("&&&&-&&&&-&&&&-&&&&", "[HASH]"),
+    ("seq=%", "seq=[N]"),
+    ("at_us=%", "at_us=[N]"),
+    ("\"seq\":%", "\"seq\":[N]"),
+    ("\"signed\":%", "\"signed\":[N]"),
+    ("\"events\":%", "\"events\":[N]"),
+    ("% events, signed up to event %", "[N] events, signed up to event [N]"),
     ("% bytes", "[SIZE] bytes"),
     ("byte %", "byte [N]"),
     ("% chunks", "[N] chunks"),
