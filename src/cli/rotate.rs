@@ -12,8 +12,8 @@ use crate::cli::who;
 use crate::cli::words::Kind;
 use crate::control::config::Recipient as Listener;
 use crate::control::{Settings, Trouble};
-use crate::time::Wall;
-use crate::vault::{Recipient, RecipientSecret, UnwrapErr};
+use crate::time::{Period, Wall};
+use crate::vault::{Recipient, RecipientSecret, Strength, UnwrapErr};
 
 /// What is wanted.
 pub(super) struct Wanted {
@@ -48,6 +48,15 @@ pub(super) fn rotate(config: &Path, wanted: &Wanted, protection: &Protection, te
         return Err(Stop::Trouble(Exit::NotFound, Trouble::new(what, format!("there are: {}", names.join(", ")))));
     };
     let next = next(config, &settings, listener, wanted, protection, term)?;
+    if let Some((other, strength)) = unlike(&settings, listener, &next) {
+        let what = format!(
+            "the new key is of {}, and that of `{other}`, beside it, of {}",
+            next.key.strength().as_str(),
+            strength.as_str()
+        );
+        let remedy = "`check` refuses both for the same recordings: rotate that one to the same day, or say --strength";
+        term.warning(&Trouble::new(what, remedy))?;
+    }
     if wanted.json {
         let (public, private) =
             (next.public_key.display().to_string(), next.private.as_ref().map(|path| path.display().to_string()));
@@ -73,11 +82,7 @@ fn next(
     let from = day(from);
     // `desk-2026-12-01` is followed by `desk-2027-12-01`.
     let stem = listener.name.get(..listener.name.len().saturating_sub(11)).filter(|stem| {
-        listener
-            .name
-            .strip_prefix(stem)
-            .and_then(|rest| rest.strip_prefix('-'))
-            .is_some_and(|rest| (rest.to_owned() + "T00:00:00.000Z").parse::<Wall>().is_ok())
+        listener.name.strip_prefix(stem).and_then(|rest| rest.strip_prefix('-')).is_some_and(|rest| midnight(rest).is_some())
     });
     let name = format!("{}-{from}", stem.unwrap_or(&listener.name));
     if settings.recipients.iter().any(|other| other.name == name) {
@@ -100,16 +105,37 @@ fn next(
             ));
         }
     }
-    let beside = settings
-        .recipients
-        .iter()
-        .filter(|other| other.name != listener.name && other.purposes.iter().any(|purpose| listener.purposes.contains(purpose)));
-    let secret = RecipientSecret::generate_as(strength(wanted.strength, beside), &mut UnwrapErr(getrandom::SysRng));
+    let secret =
+        RecipientSecret::generate_as(strength(wanted.strength, beside(settings, listener)), &mut UnwrapErr(getrandom::SysRng));
     let text = protection.of(&secret, &name, term)?;
     // The secret half first: a public key that nothing opens would make recordings that nothing opens.
     write(private, text.as_bytes(), Half::Secret)?;
     write(&public_key, secret.public().to_pem().as_bytes(), Half::Public)?;
     Ok(Next { name, public_key, private: Some(private.clone()), key: *secret.public(), from })
+}
+
+/// Returns one who would listen to the same with a key of another strength.
+fn unlike<'s>(settings: &'s Settings, listener: &Listener, next: &Next) -> Option<(&'s str, Strength)> {
+    let from = midnight(&next.from);
+    let follows = Period { from, until: None };
+    let mut beside = beside(settings, listener).filter(|other| other.period.meets(&follows));
+    beside.find_map(|other| {
+        let strength = Recipient::from_pem(&std::fs::read(&other.public_key).ok()?).ok()?.strength();
+        (strength != next.key.strength()).then_some((other.name.as_str(), strength))
+    })
+}
+
+/// Returns the others who may listen to some of the same.
+fn beside<'s>(settings: &'s Settings, listener: &Listener) -> impl Iterator<Item = &'s Listener> {
+    settings
+        .recipients
+        .iter()
+        .filter(|other| other.name != listener.name && other.purposes.iter().any(|purpose| listener.purposes.contains(purpose)))
+}
+
+/// Returns the beginning of a day that is written as 2027-01-31.
+fn midnight(day: &str) -> Option<Wall> {
+    format!("{day}T00:00:00.000Z").parse().ok()
 }
 
 fn nowhere(listener: &Listener) -> Stop {

@@ -98,6 +98,24 @@ fn the_secret_half_is_put_nowhere_among_the_proxys_own_files() {
 }
 
 #[test]
+fn a_key_of_another_strength_than_those_beside_it_is_told() {
+    let (site, _stick, to) = with_a_stick();
+    let law = "[[recipient]]\nname = \"law\"\npurposes = [\"quality\"]\npublic_key = \"HOME/keys/law.pub.pem\"\n[[policy]]\nname = \"vip\"";
+    site.change("[[policy]]\nname = \"vip\"", &law.replace("HOME", site.home().to_str().unwrap()));
+    site.says(&["keys", "generate"]);
+
+    let said = site.run(&["keys", "rotate", "desk", "--private-to", &to, "--from", "2999-01-01", "--strength", "x25519"]);
+
+    assert_eq!(said.exit, Exit::Well);
+    let told = "warning: the new key is of X25519, and that of `law`, beside it, of X-Wing\n";
+    assert!(said.err.starts_with(told), "{}", said.err);
+    fs::remove_file(&to).unwrap();
+    // Beside one whose time is over by then it may be of any.
+    site.change("keys/law.pub.pem\"", "keys/law.pub.pem\"\nuntil = 2998-12-31");
+    site.says(&["keys", "rotate", "desk", "--private-to", &to, "--from", "2999-01-02", "--strength", "x25519"]);
+}
+
+#[test]
 fn what_a_lost_key_opens_is_told_from_the_key_files_alone() {
     let site = Site::with_recordings();
     let old = RecipientSecret::from_pem(&fs::read(site.home().join("recipient.pem")).unwrap()).unwrap();
