@@ -135,6 +135,7 @@ fn an_operator_pauses_resumes_and_withdraws_and_drains() {
     let is_sealed = || (site.json(&["recordings", "list"])[0]["state"] == "sealed").then_some(());
     until("the recording to be sealed", A_WHILE, is_sealed);
     place.plays("withdrawn");
+    place.plays("forms");
 
     place.plays("drain");
     let late = "latex1";

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use crate::cli::exit::Stop;
+use crate::cli::progress::Progress;
 use crate::cli::who;
 
 /// A file on its way.
@@ -64,6 +65,7 @@ impl Output {
         let mut buffer = vec![0; 256 * 1024];
         let mut file = &self.file;
         let read = file.rewind().and_then(|()| {
+            let mut file = Progress::begin("hashing", file.metadata()?.len()).reading(file);
             loop {
                 let read = file.read(&mut buffer)?;
                 if read == 0 {

@@ -67,3 +67,28 @@ impl<R: Read> Read for Reading<R> {
         Ok(read)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::io::IsTerminal as _;
+
+    use super::*;
+
+    #[test]
+    fn there_is_a_bar_after_a_second_and_nothing_of_it_where_nobody_looks() {
+        let bytes = [7; 100];
+        let mut quick = Progress::begin("verifying", 100).reading(&bytes[..]);
+        let mut slow = Progress::begin("verifying", 100).reading(&bytes[..]);
+        slow.progress.began = Instant::now().checked_sub(PATIENCE).unwrap();
+
+        let read = [quick.read(&mut [0; 30]).unwrap(), slow.read(&mut [0; 30]).unwrap()];
+
+        assert_eq!(read, [30, 30]);
+        assert!(quick.progress.bar.is_none());
+        let bar = slow.progress.bar.as_ref().unwrap();
+        assert_eq!((bar.position(), bar.length()), (30, Some(100)));
+        // The tests' standard error is no terminal where they run for others; where it is one, it is drawn.
+        assert_eq!(bar.is_hidden(), !io::stderr().is_terminal());
+    }
+}
