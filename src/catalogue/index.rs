@@ -481,7 +481,7 @@ mod tests {
 
     #[test]
     fn the_words_of_the_access_log_are_read_as_they_are_written() {
-        for deed in [Deed::Export, Deed::Play, Deed::Verify, Deed::Erase, Deed::Rewrap] {
+        for deed in [Deed::Export, Deed::Play, Deed::Verify, Deed::Erase, Deed::Rewrap, Deed::Bundle] {
             assert_eq!(deed.as_str().parse(), Ok(deed));
         }
         for outcome in [
