@@ -244,7 +244,7 @@ fn readme(id: RecordingId, closing: &SignedClosing, proof: Option<&Proof>, has_k
          Node      {node}\n\n\
          {closed}\n\n\
          Nothing here can be heard without a recipient's private key, and nothing here but that is needed to verify it. All commands are for\n\
-         this folder, on any machine with openssl 3 and, for the last part, Python 3.9 with the package `cryptography`.\n\n\
+         this folder, on any machine with openssl 3 and, for steps 3 and 5, Python 3.9 with the package `cryptography`.\n\n\
          1. Whose signature it is. This prints the fingerprint of the node's public key. Compare it with one that you have from elsewhere, for\n   \
             whoever made this archive could have put another key into it:\n\n       \
             openssl pkey -pubin -in node.pub.pem -outform DER | sha256sum\n       \

@@ -262,8 +262,8 @@ pub(super) enum Recordings {
         #[command(flatten)]
         numbers: Numbers,
     },
-    /// Verify recordings: the node's signature and the chain over every byte
-    #[command(long_about = "Verify recordings: the node's signature and the chain over every byte.\n\n\
+    /// Verify recordings: the node's signature and the hashes over every byte
+    #[command(long_about = "Verify recordings: the node's signature and the hashes over every byte.\n\n\
         That needs no secret key. With --key the content is verified as well: every chunk is\n\
         decrypted, every record read, and the totals are compared; nothing of it is shown, and\n\
         the access log says who did it.")]

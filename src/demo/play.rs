@@ -229,7 +229,7 @@ fn finish(stage: &Stage, program: &Program, proxy: Proxy, talk: &Talk, row: &Val
     let (8000, [left, right]) = (exported.rate, exported.channels.as_slice()) else {
         return Err(wav_as(&format!("{} channel(s) at {} Hz", exported.channels.len(), exported.rate)));
     };
-    let mut verified = vec!["the signature and the chain of the encrypted file (`recordings verify`)".to_owned()];
+    let mut verified = vec!["the signature and the hashes of the encrypted file (`recordings verify`)".to_owned()];
     for (who, call, channel) in [("left", &talk.pbx, left), ("right", &talk.carrier, right)] {
         let line = call.line().map_err(missed("compare the sound"))?;
         let step = format!("find on the {who} channel what that side said");
