@@ -67,6 +67,8 @@ pub(super) fn watch(data: &Path, reserve_percent: Option<u64>, metrics: Arc<Metr
 struct Found {
     free: u64,
     reserve: u64,
+    /// A file could be written and synced: it works again. What fails after that is another matter.
+    was_probed: bool,
 }
 
 /// Looks at the disks of both folders; the one with less room counts. While something fails, a file is written, synced and removed again, for
@@ -78,7 +80,7 @@ fn look(folders: &[PathBuf], reserve_percent: Option<u64>, is_failing: bool) -> 
         let [free, all] = [disk.f_bavail, disk.f_blocks].map(|blocks| blocks.saturating_mul(disk.f_frsize));
         let percent = |percent| all / 100 * percent;
         let reserve = reserve_percent.map_or_else(|| percent(RESERVE_PERCENT).min(RESERVE_BYTES), percent);
-        let found = Found { free, reserve };
+        let found = Found { free, reserve, was_probed: is_failing };
         if least.as_ref().is_none_or(|least| found.room() < least.room()) {
             least = Some(found);
         }
@@ -113,14 +115,16 @@ fn tell(found: io::Result<Found>, was_shut: bool, metrics: &Metrics) -> bool {
     let is_shut = match &found {
         Ok(found) => {
             metrics.vault_free.set(i64::try_from(found.free).unwrap_or(i64::MAX));
-            metrics.vault_failing.set(0);
+            if found.was_probed {
+                metrics.vault_failing.set(0);
+            }
             found.is_full(was_shut)
         }
         Err(_) => true,
     };
     metrics.vault_shut.set(is_shut.into());
     match (was_shut, is_shut, found) {
-        (false, true, Ok(Found { free, reserve })) => tracing::error!(free, reserve, "vault_is_full"),
+        (false, true, Ok(Found { free, reserve, .. })) => tracing::error!(free, reserve, "vault_is_full"),
         (false, true, Err(error)) => tracing::error!(%error, "vault_does_not_work"),
         (true, false, _) => tracing::warn!("vault_takes_recordings_again"),
         (false | true, _, _) => {}
@@ -135,7 +139,7 @@ mod tests {
 
     #[test]
     fn from_the_reserve_on_it_is_full_until_there_is_a_fifth_more() {
-        let found = |free| Found { free, reserve: 100 };
+        let found = |free| Found { free, reserve: 100, was_probed: false };
 
         assert_eq!([99, 100, 101, 119, 120].map(|free| found(free).is_full(false)), [true, true, false, false, false]);
         assert_eq!([99, 100, 101, 119, 120].map(|free| found(free).is_full(true)), [true, true, true, true, false]);
@@ -148,9 +152,11 @@ mod tests {
 
         assert!(tell(Err(io::Error::other("EIO")), false, &metrics));
         assert_eq!((metrics.vault_shut.get(), metrics.vault_failing.get()), (1, 1));
-        assert!(tell(Ok(Found { free: 110, reserve: 100 }), true, &metrics), "it works, and is nearly full");
+        assert!(!tell(Ok(Found { free: 200, reserve: 100, was_probed: false }), false, &metrics));
+        assert_eq!(metrics.vault_failing.get(), 1, "what failed since it was looked at is not forgotten for there being room");
+        assert!(tell(Ok(Found { free: 110, reserve: 100, was_probed: true }), true, &metrics), "it works, and is nearly full");
         assert_eq!((metrics.vault_shut.get(), metrics.vault_failing.get()), (1, 0));
-        assert!(!tell(Ok(Found { free: 200, reserve: 100 }), true, &metrics));
+        assert!(!tell(Ok(Found { free: 200, reserve: 100, was_probed: false }), true, &metrics));
         assert_eq!((metrics.vault_shut.get(), metrics.vault_free.get()), (0, 200));
     }
 
