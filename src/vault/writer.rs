@@ -12,19 +12,21 @@
 //! meanwhile are held, and dropped once there are too many; what was dropped is a gap in the file. A sync that failed is another matter: what
 //! was written since the last good one may be lost although every write went well, and no second sync tells.
 
+mod stuck;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::mem;
 use std::time::Duration;
 
+use self::stuck::{Stuck, Taken};
 use crate::consent::Evidence;
 use crate::ids::{CallId, RecordingId};
-use crate::limits::{CHUNK_BYTES, CHUNKS_HELD, CHUNKS_HELD_PER_RECORDING};
+use crate::limits::{CHUNK_BYTES, CHUNKS_HELD};
 use crate::sabotage;
 use crate::time::{Moment, Wall};
-use crate::vault::record::Lost;
-use crate::vault::{CryptoRng, GapReason, LastChunk, Listener, NodeKey, PlainChunk, Recipient, SealError, Sealed, Sealer};
+use crate::vault::{CryptoRng, LastChunk, Listener, NodeKey, PlainChunk, Recipient, SealError, Sealed, Sealer};
 
 /// What the writer needs of a disk.
 pub trait Volume {
@@ -171,32 +173,12 @@ struct Open {
     stuck: Option<Box<Stuck>>,
 }
 
-/// What waits while writes fail.
-struct Stuck {
-    /// What was sealed and could not be written.
-    unwritten: Vec<u8>,
-    /// The moment of its oldest record, where it is a chunk and not the end.
-    opened: Option<Moment>,
-    why: GapReason,
-    held: VecDeque<PlainChunk>,
-    /// What was dropped after those.
-    lost: Option<Lost>,
-    last: Option<LastChunk>,
-    /// When the call's end was first waited with.
-    ended: Option<Moment>,
-    /// Why the last try failed.
-    error: io::Error,
-}
-
 /// A recording whose keys are written and not durable yet.
 struct Beginning {
     recording: RecordingId,
     open: Open,
     head: Vec<u8>,
 }
-
-/// How long the end of a recording is tried to be written, after the call: a minute, in which an operator who was paged may have made room.
-const LAST_TRIES: Duration = Duration::from_secs(60);
 
 /// How often what was written is made durable (durability.md: one `syncfs` for all calls costs 18 ms, one sync a file 3.6 s).
 const SYNC_EVERY: Duration = Duration::from_millis(500);
@@ -322,19 +304,12 @@ impl Writer {
 
     fn write(&mut self, recording: RecordingId, chunk: PlainChunk, volume: &mut impl Volume) {
         let Some(open) = self.open.get_mut(&recording) else { return };
-        if let Some(stuck) = &mut open.stuck {
-            if stuck.held.len() < CHUNKS_HELD_PER_RECORDING && self.held < CHUNKS_HELD && stuck.lost.is_none() {
-                stuck.held.push_back(chunk);
-                self.held += 1;
-            } else if let Some(lost) = &mut stuck.lost {
-                lost.add(&chunk, stuck.why);
-            } else {
-                stuck.lost = Some(Lost::begin(chunk, stuck.why));
-                self.outcomes.push_back(Outcome::Dropping { call: open.call, recording });
-            }
-            return;
+        let Some(stuck) = &mut open.stuck else { return self.seal_and_write(recording, chunk, volume) };
+        match stuck.take(chunk, self.held < CHUNKS_HELD) {
+            Taken::Held => self.held += 1,
+            Taken::Dropped => {}
+            Taken::FirstDropped => self.outcomes.push_back(Outcome::Dropping { call: open.call, recording }),
         }
-        self.seal_and_write(recording, chunk, volume);
     }
 
     fn seal_and_write(&mut self, recording: RecordingId, chunk: PlainChunk, volume: &mut impl Volume) {
@@ -359,19 +334,27 @@ impl Writer {
     }
 
     fn finish(&mut self, recording: RecordingId, last: LastChunk, volume: &mut impl Volume) {
-        let Some(open) = self.open.get_mut(&recording) else { return };
-        let Some(sealer) = open.sealer.take() else { return };
+        if self.seal_the_end(recording, last, volume) {
+            self.close(recording, volume);
+        }
+    }
+
+    /// Seals and writes the end, and says whether that went well.
+    fn seal_the_end(&mut self, recording: RecordingId, last: LastChunk, volume: &mut impl Volume) -> bool {
+        let Some(open) = self.open.get_mut(&recording) else { return false };
+        let Some(sealer) = open.sealer.take() else { return false };
         self.sealed.clear();
         match sealer.finish(last, &self.node, &mut self.sealed) {
             Ok(sealed) => open.sealed = Some(sealed),
-            Err(error) => return self.failed(recording, Some(io::Error::other(error)), volume),
+            Err(error) => {
+                self.failed(recording, Some(io::Error::other(error)), volume);
+                return false;
+            }
         }
         if sabotage::is("forget-the-end") {
             self.sealed.clear();
         }
-        if self.put(recording, None, volume) {
-            self.close(recording, volume);
-        }
+        self.put(recording, None, volume)
     }
 
     /// Writes what was just sealed, a chunk or the end, and says whether that went well.
@@ -389,16 +372,7 @@ impl Writer {
                 match &mut open.stuck {
                     Some(stuck) => (stuck.unwritten, stuck.opened, stuck.error) = (unwritten, opened, error),
                     None => {
-                        open.stuck = Some(Box::new(Stuck {
-                            unwritten,
-                            opened,
-                            why: reason_of(&error),
-                            held: VecDeque::new(),
-                            lost: None,
-                            last: None,
-                            ended: None,
-                            error,
-                        }));
+                        open.stuck = Some(Box::new(Stuck::new(unwritten, opened, error)));
                         self.outcomes.push_back(Outcome::Stuck { recording, error: told });
                     }
                 }
@@ -420,73 +394,6 @@ impl Writer {
         volume.close(recording);
         self.held -= open.stuck.as_ref().map_or(0, |stuck| stuck.held.len());
         self.outcomes.push_back(Outcome::Failed { call: open.call, recording, left_a_file: true, error });
-    }
-
-    /// Tries all that is stuck once more.
-    fn unstick(&mut self, volume: &mut impl Volume, now: Moment) {
-        let stuck: Vec<_> = self.open.iter().filter(|(_, open)| open.stuck.is_some()).map(|(&recording, _)| recording).collect();
-        for recording in stuck {
-            if self.flows(recording, volume) {
-                self.outcomes.push_back(Outcome::Flowing { recording });
-                if self.open.get(&recording).is_some_and(|open| open.sealed.is_some()) {
-                    self.close(recording, volume);
-                }
-            } else if self.is_given_up(recording, now) {
-                let stuck = self.open.get_mut(&recording).and_then(|open| open.stuck.as_mut());
-                let error = stuck.map(|stuck| mem::replace(&mut stuck.error, io::ErrorKind::Other.into()));
-                self.failed(recording, error, volume);
-            }
-        }
-    }
-
-    /// Writes what waits of a recording, in order, and says whether nothing waits any more.
-    fn flows(&mut self, recording: RecordingId, volume: &mut impl Volume) -> bool {
-        loop {
-            let Some(stuck) = self.open.get_mut(&recording).and_then(|open| open.stuck.as_mut()) else { return false };
-            let opened = stuck.opened;
-            self.sealed = mem::take(&mut stuck.unwritten);
-            if !self.sealed.is_empty() && !self.put(recording, opened, volume) {
-                return false;
-            }
-            let Some(open) = self.open.get_mut(&recording) else { return false };
-            let Some(stuck) = open.stuck.as_mut() else { return false };
-            if let Some(chunk) = stuck.held.pop_front() {
-                self.held -= 1;
-                self.seal_and_write(recording, chunk, volume);
-            } else if let Some(lost) = stuck.lost.take() {
-                self.seal_and_write(recording, lost.into_chunk(), volume);
-            } else if let Some(last) = stuck.last.take() {
-                let Some(sealer) = open.sealer.take() else { return false };
-                self.sealed.clear();
-                match sealer.finish(last, &self.node, &mut self.sealed) {
-                    Ok(sealed) => open.sealed = Some(sealed),
-                    Err(error) => {
-                        self.failed(recording, Some(io::Error::other(error)), volume);
-                        return false;
-                    }
-                }
-                self.put(recording, None, volume);
-            } else {
-                open.stuck = None;
-                return true;
-            }
-            let is_stuck_again =
-                self.open.get(&recording).and_then(|open| open.stuck.as_ref()).is_none_or(|stuck| !stuck.unwritten.is_empty());
-            if is_stuck_again {
-                return false;
-            }
-        }
-    }
-
-    /// Returns whether the call was over for so long that its end is waited with no longer.
-    fn is_given_up(&mut self, recording: RecordingId, now: Moment) -> bool {
-        let Some(open) = self.open.get_mut(&recording) else { return false };
-        let is_over = open.sealed.is_some();
-        let Some(stuck) = open.stuck.as_mut() else { return false };
-        if !is_over && stuck.last.is_none() {
-            return false;
-        }
-        now.since(*stuck.ended.get_or_insert(now)) >= LAST_TRIES
     }
 
     /// Syncs, and tells what that makes of the recordings that are open or closed. What is beginning is told by whoever begins it.
@@ -519,12 +426,6 @@ impl Writer {
     }
 }
 
-/// What a gap says that comes of a write that failed so.
-fn reason_of(error: &io::Error) -> GapReason {
-    let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-    if is_full { GapReason::DiskFull } else { GapReason::DiskFailed }
-}
-
 /// Says how many recordings are open.
 impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -538,9 +439,10 @@ mod tests {
     use super::*;
     use crate::consent::Permit;
     use crate::ids::Leg;
+    use crate::limits::CHUNKS_HELD_PER_RECORDING;
     use crate::time::Period;
     use crate::vault::fixture::{Chance, at, packet, permit};
-    use crate::vault::{Buffers, EndReason, KeyFile, NodePublic, RecipientSecret, Recorder, Verdict, verify};
+    use crate::vault::{Buffers, EndReason, GapReason, KeyFile, NodePublic, RecipientSecret, Recorder, Verdict, verify};
 
     #[test]
     fn keys_are_durable_before_anything_of_the_recording_is_written() {
