@@ -58,6 +58,16 @@ impl Place {
     pub(super) fn keys(directory: &Path) -> PathBuf {
         directory.join("keys")
     }
+
+    /// A recording's file.
+    pub(super) fn recording(directory: &Path, recording: RecordingId) -> PathBuf {
+        Self::recordings(directory).join(format!("{recording}.rec"))
+    }
+
+    /// The file of a recording's wrapped keys.
+    pub(super) fn key(directory: &Path, recording: RecordingId) -> PathBuf {
+        Self::keys(directory).join(format!("{recording}.key"))
+    }
 }
 
 /// Makes the folders and starts the thread. The lane ends once every [`DiskLane`] is dropped and its work is done.
@@ -92,8 +102,7 @@ pub(super) fn start(
     let disk = Disk {
         writer: Writer::new(node, listeners, clock.now()),
         files: Files {
-            keys: Place::keys(&directory),
-            recordings: Place::recordings(&directory),
+            directory,
             filesystems: filesystems.into_iter().map(|(_, folder)| folder).collect(),
             open: HashMap::new(),
             written: VecDeque::new(),
@@ -205,8 +214,7 @@ fn is_the_disks(error: &io::Error) -> bool {
 
 /// The volume of real files: two folders, each recording's file open while it is written.
 struct Files {
-    keys: PathBuf,
-    recordings: PathBuf,
+    directory: PathBuf,
     /// A folder of each filesystem that is written to.
     filesystems: Vec<File>,
     open: HashMap<RecordingId, File>,
@@ -215,23 +223,13 @@ struct Files {
     clock: Clock,
 }
 
-impl Files {
-    fn recording_path(&self, recording: RecordingId) -> PathBuf {
-        self.recordings.join(format!("{recording}.rec"))
-    }
-
-    fn key_path(&self, recording: RecordingId) -> PathBuf {
-        self.keys.join(format!("{recording}.key"))
-    }
-}
-
 impl Volume for Files {
     fn create_keys(&mut self, recording: RecordingId, bytes: &[u8]) -> io::Result<()> {
-        create(&self.key_path(recording))?.write_all(bytes)
+        create(&Place::key(&self.directory, recording))?.write_all(bytes)
     }
 
     fn create_recording(&mut self, recording: RecordingId, head: &[u8]) -> io::Result<()> {
-        let mut file = create(&self.recording_path(recording))?;
+        let mut file = create(&Place::recording(&self.directory, recording))?;
         file.write_all(head)?;
         self.open.insert(recording, file);
         Ok(())
@@ -249,22 +247,24 @@ impl Volume for Files {
     }
 
     fn remove(&mut self, recording: RecordingId) -> io::Result<()> {
-        let remove = |path: PathBuf| match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::error!(%recording, %error, "leftover_not_removed");
-                Err(error)
-            }
-            Ok(()) | Err(_) => Ok(()),
-        };
+        let told = |error: &io::Error| tracing::error!(%recording, %error, "leftover_not_removed");
         // Keys of a recording that has no file open nothing.
-        remove(self.key_path(recording)).ok();
-        remove(self.recording_path(recording))
+        remove(&Place::key(&self.directory, recording)).inspect_err(told).ok();
+        remove(&Place::recording(&self.directory, recording)).inspect_err(told)
     }
 
     fn sync(&mut self) -> io::Result<()> {
         // All of them, even after one has failed: each tells its error once.
         let failed = self.filesystems.iter().fold(None, |failed, folder| rustix::fs::syncfs(folder).err().or(failed));
         failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+}
+
+/// Removes a file that may be gone already.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

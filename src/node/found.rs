@@ -19,7 +19,6 @@ use crate::vault::Header;
 /// # Errors
 /// The folder, or the ledger.
 pub(super) fn adopt(store: &mut dyn Store, data: &Path) -> io::Result<u64> {
-    let recordings = Place::recordings(data);
     let keys = match fs::read_dir(Place::keys(data)) {
         Ok(keys) => keys,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
@@ -30,7 +29,7 @@ pub(super) fn adopt(store: &mut dyn Store, data: &Path) -> io::Result<u64> {
         with_keys.extend(entry?.file_name().to_str().and_then(|name| name.strip_suffix(".key")?.parse::<RecordingId>().ok()));
     }
     let without_row = store.without_row(with_keys).map_err(io::Error::other)?;
-    let found: Vec<_> = without_row.into_iter().filter_map(|recording| found(&recordings, recording)).collect();
+    let found: Vec<_> = without_row.into_iter().filter_map(|recording| found(data, recording)).collect();
     for rows in found.chunks(ROWS) {
         store.write(rows).map_err(io::Error::other)?;
     }
@@ -41,8 +40,8 @@ pub(super) fn adopt(store: &mut dyn Store, data: &Path) -> io::Result<u64> {
 const ROWS: usize = 4096;
 
 /// What can be told of it without any key. Where the file's head is not whole, the time of its last bytes has to do.
-fn found(recordings: &Path, recording: RecordingId) -> Option<Write> {
-    let file = File::open(recordings.join(format!("{recording}.rec"))).ok()?;
+fn found(data: &Path, recording: RecordingId) -> Option<Write> {
+    let file = File::open(Place::recording(data, recording)).ok()?;
     let written = file.metadata().and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
     let began = Header::read(file).map_or_else(|| clock::of(written), |header| header.began);
     Some(Write::Found { recording, began })

@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use crate::catalogue::{Reason, Seal, Write};
 use crate::ids::RecordingId;
 use crate::node::clock;
-use crate::node::disk::Place;
+use crate::node::disk::{Place, remove};
 use crate::node::ledger::Ledger;
 use crate::node::metrics::Metrics;
 use crate::vault::{Digest, NodeKey, Salvage, Verdict, salvage};
@@ -68,7 +68,7 @@ pub(super) fn start(
 
 /// Closes one, durably, and returns what its row is told then: nothing where it is left as it is.
 fn one(recording: RecordingId, data: &Path, node: &NodeKey) -> io::Result<Option<Write>> {
-    let path = Place::recordings(data).join(format!("{recording}.rec"));
+    let path = Place::recording(data, recording);
     let mut file = match File::open(&path) {
         Ok(file) => file,
         // Killed after the grant and before the disk had made the file. Keys that lie there alone open nothing; should the file turn up
@@ -97,7 +97,9 @@ fn one(recording: RecordingId, data: &Path, node: &NodeKey) -> io::Result<Option
             Ok(Some(Write::Closed(recording, length, seal(complete.root, complete.chunks))))
         }
         Salvage::Empty => {
-            remove(&path, &Place::keys(data).join(format!("{recording}.key")))?;
+            // Keys first: a file without keys is what an erased recording is, too.
+            remove(&Place::key(data, recording))?;
+            remove(&path)?;
             tracing::warn!(%recording, "recording_was_empty");
             Ok(Some(Write::Lost(recording, Reason::Interrupted)))
         }
@@ -144,17 +146,6 @@ fn close(torn: &mut File, path: &Path, keep: u64, closing: &[u8]) -> io::Result<
     written
 }
 
-/// Keys first: without them nothing opens, and a file without keys is what an erased recording is, too.
-fn remove(recording: &PathBuf, keys: &PathBuf) -> io::Result<()> {
-    for path in [keys, recording] {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
@@ -164,7 +155,7 @@ mod tests {
     fn what_was_granted_and_not_begun_is_told_so_and_its_keys_stay() {
         let data = tempfile::tempdir().unwrap();
         let recording = RecordingId::from_bytes([7; 16]);
-        let keys = Place::keys(data.path()).join(format!("{recording}.key"));
+        let keys = Place::key(data.path(), recording);
         fs::create_dir(Place::keys(data.path())).unwrap();
         fs::write(&keys, b"of nothing").unwrap();
         let node = NodeKey::generate(&mut crate::node::entropy::source());
