@@ -19,7 +19,7 @@ pub(super) const MAGIC: [u8; 8] = *b"\x8dmschnR\n";
 pub(super) const KEY_MAGIC: [u8; 8] = *b"\x8dmschnK\n";
 
 /// The version of both files that is written. Those of version 0, the draft, are read.
-pub(super) const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = Version::WRITTEN.byte();
 
 /// AES-256-GCM, HKDF-SHA-256, SHA-256, Ed25519.
 pub(super) const SUITE: u8 = 1;

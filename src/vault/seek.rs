@@ -114,7 +114,7 @@ mod tests {
 
     use super::*;
     use crate::ids::Leg;
-    use crate::vault::fixture::{Made, at, make, packet, permit};
+    use crate::vault::fixture::{Made, at, make, packet};
     use crate::vault::{Buffers, EndReason, Recorder};
 
     /// A reader that counts.
@@ -238,12 +238,5 @@ mod tests {
             }
             recorder.end(EndReason::HungUp(Leg::Trunk), [0, 0], at(u64::from(seconds) * 1000))
         })
-    }
-
-    #[test]
-    fn the_recording_of_the_tests_is_a_recording() {
-        let made = long(3);
-        assert_eq!(packets(&mut open(&made)).0.len(), 6);
-        assert_eq!(permit(1).evidence().recording(), open(&made).header().recording);
     }
 }
