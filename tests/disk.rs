@@ -20,6 +20,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use mitschnitt::vault::Verdict;
@@ -28,12 +29,13 @@ use support::child::Running;
 use support::crowd::{Crowd, Stage};
 use support::held::Vault;
 use support::site::{Policy, Site, policy};
-use support::volume::Volume;
+use support::volume::{Ballast, Volume};
 use support::{A_WHILE, until};
 
 #[test]
 fn a_full_disk_hurts_no_call_and_once_there_is_room_calls_are_recorded_again() {
-    let mut scene = Scene::begin(|site| Disks { of_data: Volume::tmpfs(&site.data(), 16), under: None });
+    let mut scene =
+        Scene::begin(|site| Disks { of_data: Volume::tmpfs(&site.data(), 16), under: None, spare: None, ballast: None });
     scene.some_are_sealed();
 
     scene.begins(5);
@@ -66,7 +68,8 @@ fn a_disk_that_becomes_read_only_hurts_no_call() {
 
 #[test]
 fn a_directory_that_is_gone_for_a_while_hurts_no_call() {
-    let mut scene = Scene::begin(|site| Disks { of_data: Volume::tmpfs(&site.data(), 64), under: None });
+    let mut scene =
+        Scene::begin(|site| Disks { of_data: Volume::tmpfs(&site.data(), 64), under: None, spare: None, ballast: None });
     scene.some_are_sealed();
     let (there, away) = (scene.site.data().join("recordings"), scene.site.data().join("away"));
 
@@ -110,6 +113,58 @@ fn after_a_failed_sync_nothing_is_lost_that_was_called_sealed_and_no_call_is_hur
 }
 
 #[test]
+fn with_a_spare_disk_a_failed_sync_loses_nothing() {
+    let rounds = by_hand("MITSCHNITT_ROUNDS", 2);
+    let (mut calls, mut moved, mut sealed_by_then) = (0, 0, 0);
+    for _ in 0..rounds {
+        let mut scene = Scene::with_spare();
+        let first = scene.begins_and_the_sync_fails();
+        let hung_up = scene.ends_all();
+        scene.crowd.live_until(Instant::now() + Duration::from_millis(1200));
+        sealed_by_then += scene.kills();
+        scene.starts_again_with_a_disk_that_works();
+
+        let whole = scene.whole(first, "complete", hung_up, AT_THE_END);
+        assert_eq!(whole.len(), 7, "each call has its recording");
+        let on_spare: Vec<_> =
+            whole.into_iter().filter(|id| scene.spare().join(format!("recordings/{id}.rec")).exists()).collect();
+        assert!(on_spare.len() >= 5, "those that were open when the sync failed have moved: {on_spare:?}");
+        for id in &on_spare {
+            assert!(!scene.site.data().join(format!("recordings/{id}.rec")).exists(), "{id}: what was left behind is removed");
+        }
+        (calls, moved) = (calls + 7, moved + on_spare.len());
+    }
+    println!("rounds={rounds} calls={calls} on_the_spare={moved} called_sealed_by_then={sealed_by_then}");
+}
+
+#[test]
+fn a_kill_after_a_move_to_the_spare_disk_loses_half_a_second_as_any_kill() {
+    let mut scene = Scene::with_spare();
+    let first = scene.begins_and_the_sync_fails();
+    let killed = Instant::now();
+    scene.kills();
+    scene.starts_again_with_a_disk_that_works();
+
+    assert_eq!(scene.whole(first, "salvaged", killed, Duration::from_millis(1500)).len(), 7);
+    // The rest of the proxy reads them where they lie.
+    let id = scene.vault.rows_in("salvaged").remove(0);
+    let said = scene.site.cli(&["recordings", "verify", &id]);
+    assert!(said.status.success() && said.out.contains("salvaged"), "{}{}", said.out, said.err);
+    let said = scene.site.cli(&["recordings", "erase", &id, "--reason", "GDPR 17", "--yes"]);
+    assert!(said.status.success(), "{}", said.err);
+    for data in [scene.site.data(), scene.spare()] {
+        assert!(!data.join(format!("keys/{id}.key")).exists(), "erased on both disks");
+    }
+}
+
+/// A spare disk for the site.
+fn spare(site: &Site) -> Volume {
+    let at = site.path().join("spare");
+    site.set("[data]", &format!("spare_directory = \"{}\"", at.display()));
+    Volume::tmpfs(&at, 64)
+}
+
+#[test]
 fn a_disk_that_stands_still_delays_no_packet_and_nothing_is_lost() {
     let (calls, stall) = (by_hand("MITSCHNITT_CALLS", 20), Duration::from_secs(by_hand("MITSCHNITT_STALL_S", 5) as u64));
     let mut scene = Scene::begin(Disks::ext4);
@@ -145,6 +200,9 @@ struct Disks {
     of_data: Volume,
     /// Under it, what holds its file.
     under: Option<Volume>,
+    spare: Option<Volume>,
+    /// What takes the room under it.
+    ballast: Option<Ballast>,
 }
 
 impl Disks {
@@ -159,7 +217,7 @@ impl Disks {
     fn in_memory_of(site: &Site, mib: u32) -> Self {
         let memory = site.path().join("memory");
         let under = Volume::tmpfs(&memory, mib);
-        Self { of_data: Volume::ext4(site, &memory, 256), under: Some(under) }
+        Self { of_data: Volume::ext4(site, &memory, 256), under: Some(under), spare: None, ballast: None }
     }
 }
 
@@ -192,6 +250,51 @@ impl Scene {
         let disks = disks(&site);
         let (vault, crowd, proxy) = (Vault::of(&site), Crowd::new(&site), site.start());
         Self { proxy, site, vault, crowd, sealed: BTreeMap::new(), disks }
+    }
+
+    /// With a spare disk, beside one that cannot keep what it takes.
+    fn with_spare() -> Self {
+        let mut scene = Self::begin(|site| Disks { spare: Some(spare(site)), ..Disks::that_cannot_keep_what_they_take(site) });
+        scene.vault = Vault::with_spare(&scene.site, scene.spare());
+        scene.some_are_sealed();
+        scene
+    }
+
+    fn spare(&self) -> PathBuf {
+        self.disks.spare.as_ref().expect("the scene has one").at().to_owned()
+    }
+
+    /// Five calls begin, and two more once the data directory's disk makes nothing durable any more; returns the first.
+    fn begins_and_the_sync_fails(&mut self) -> usize {
+        let first = self.crowd.calls.len();
+        self.begins(5);
+        self.crowd.live_until(Instant::now() + Duration::from_millis(700));
+        self.disks.ballast = Some(self.disks.under.as_ref().expect("it lies on another").fill(0));
+        self.goes_on_unhurt(Duration::from_secs(3));
+        let (crowd, proxy) = (&mut self.crowd, &self.proxy);
+        crowd.live_until_so("a sync to fail", A_WHILE, |_| proxy.said().contains("recording_goes_on_on_the_spare_disk"));
+        first
+    }
+
+    fn starts_again_with_a_disk_that_works(&mut self) {
+        self.disks.ballast = None;
+        self.disks.of_data.check_and_mount_again();
+        self.starts_again();
+    }
+
+    /// Returns the recordings of the calls from this one on; panics unless the verdict on each is this, and nothing of it is missing up to so
+    /// long before that moment.
+    fn whole(&self, first: usize, word: &str, until: Instant, but: Duration) -> Vec<String> {
+        let mut whole = Vec::new();
+        for id in self.vault.names("recordings", ".rec") {
+            let held = self.vault.open(&id, &self.vault.rec(&id));
+            let Some(call) = held.call.filter(|&call| call >= first) else { continue };
+            assert_eq!((held.verdict.as_str(), held.gaps), (word, 0), "{id}");
+            let lost = held.lost_before(&self.crowd.calls[call], until);
+            assert!(lost < but, "{id}: {lost:?} before the end begins what is not there");
+            whole.push(id);
+        }
+        whole
     }
 
     /// Calls begin, and both hear each other.

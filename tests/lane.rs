@@ -19,8 +19,8 @@ use mitschnitt::lane::{self, Down, Lane, Outside, Up};
 use mitschnitt::media::{BridgeId, Bridging, Content, Event, Order, PairIds, Payload, PayloadFormat, PortId, Remote, Sent};
 use mitschnitt::time::{Moment, Period};
 use mitschnitt::vault::{
-    EndReason, GapReason, LastChunk, Listener, NodeKey, PlainChunk, Quality, RecipientSecret, Record, Recording, UnwrapErr,
-    Volume, Work, Writer,
+    EndReason, GapReason, LastChunk, Listener, NodeKey, PlainChunk, Quality, RecipientSecret, Record, Recording, Shelf,
+    UnwrapErr, Volume, Work, Writer,
 };
 use terms::{facts, terms};
 
@@ -343,12 +343,12 @@ struct Disk {
 }
 
 impl Volume for Disk {
-    fn create_keys(&mut self, _: RecordingId, bytes: &[u8]) -> io::Result<()> {
+    fn create_keys(&mut self, _: Shelf, _: RecordingId, bytes: &[u8]) -> io::Result<()> {
         self.keys = bytes.to_vec();
         Ok(())
     }
 
-    fn create_recording(&mut self, _: RecordingId, head: &[u8]) -> io::Result<()> {
+    fn create_recording(&mut self, _: Shelf, _: RecordingId, head: &[u8]) -> io::Result<()> {
         self.recording = head.to_vec();
         Ok(())
     }
@@ -365,7 +365,7 @@ impl Volume for Disk {
         Ok(())
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn sync(&mut self, _: Shelf) -> io::Result<()> {
         Ok(())
     }
 }

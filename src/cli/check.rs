@@ -62,7 +62,8 @@ fn meaning(settings: &Settings, found: &Found, colour: Colour) -> String {
         lines.push(("emergency", format!("{}: pass always, and are never recorded", settings.sip.emergency.join(", "))));
     }
     lines.push(("metrics", format!("http://{}/metrics", settings.metrics)));
-    lines.push(("data", settings.data.display().to_string()));
+    let spare = settings.spare.as_ref().map(|spare| format!("; {} when that fails or is full", spare.display()));
+    lines.push(("data", format!("{}{}", settings.data.display(), spare.unwrap_or_default())));
     lines.push(("signs", format!("{}{}", settings.node_key.path.display(), named(&settings.node_key.path))));
     lines.extend(settings.recipients.iter().map(|recipient| {
         let (name, purposes, period) = (&recipient.name, recipient.purposes.join(" and "), recipient.in_words());

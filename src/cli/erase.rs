@@ -33,7 +33,7 @@ pub(super) fn erase(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mu
     let Some(entry) = store.recording(wanted.id)?.map(|entry| site.as_it_is(entry)) else {
         return Err(no_such(&format!("recording {}", wanted.id)));
     };
-    let keys = site.key_folder();
+    let keys = site.key_folders();
     match entry.state {
         State::Recording => {
             log(store.as_mut(), wanted, Outcome::Unfinished)?;

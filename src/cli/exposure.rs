@@ -74,15 +74,15 @@ pub(super) fn exposure(
 
 /// Goes through all key files; returns how many could not be read as well.
 fn look(site: &Site, store: Option<&dyn Store>, name: &KeyName, term: &mut Term<'_>) -> Result<(Vec<Opened>, u64), Stop> {
-    let folder = site.key_folder();
+    let folders = site.key_folders();
     let stopped =
         |undone| Stop::cannot(in_words(&undone), "is this the machine of the recordings, and the service's user or root?");
-    let ids = KeyFolder::recordings(&folder).map_err(stopped)?;
+    let ids = KeyFolder::recordings(&folders).map_err(stopped)?;
     let mut progress = Progress::begin("looking", ids.len() as u64);
     let (mut opened, mut unread) = (Vec::new(), 0);
     for (done, &id) in (1..).zip(&ids) {
         progress.done(done);
-        for (bytes, is_beside) in KeyFolder::all_of(&folder, id).map_err(stopped)? {
+        for (bytes, is_beside) in KeyFolder::all_of(&folders, id).map_err(stopped)? {
             let file = match KeyFile::parse(&bytes) {
                 Ok(file) => file,
                 // What a rewrap left half-written opens nothing yet, or nothing any more.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -42,6 +42,7 @@ pub(super) fn check(settings: &Settings, config: &Path, doors: &Doors<'_>) -> Fo
     found.mistakes.extend(mixed(settings, &found.strengths));
     found.mistakes.extend(settings.tls.as_ref().and_then(tls));
     found.mistakes.extend(data_directory(&settings.data));
+    found.mistakes.extend(settings.spare.as_ref().and_then(|spare| spare_directory(spare, &settings.data)));
     found
 }
 
@@ -247,6 +248,39 @@ fn data_directory(data: &Path) -> Option<Mistake> {
             error(format!("the data directory `{shown}` cannot be looked at: {other}"), format!("this runs as {}", who::user()))
         }
     }
+}
+
+/// The spare directory must be there, be writable, and lie on a disk of its own. Where it is not so the proxy runs without it.
+fn spare_directory(spare: &Path, data: &Path) -> Option<Mistake> {
+    let warning = |what, remedy| Some(Mistake { line: None, weight: Weight::Warning, what, remedy });
+    let shown = spare.display();
+    let metadata = match fs::metadata(spare) {
+        Ok(metadata) if metadata.is_dir() && access(spare, Access::WRITE_OK | Access::EXEC_OK).is_ok() => metadata,
+        Ok(metadata) if metadata.is_dir() => {
+            return warning(
+                format!("the spare directory `{shown}` cannot be written: there is no spare disk then"),
+                format!("this runs as {}; try: chown {} {shown}", who::user(), who::name()),
+            );
+        }
+        Ok(_) => {
+            return warning(
+                format!("the spare directory `{shown}` is no directory: there is no spare disk then"),
+                "move that file away, or name another `data.spare_directory`".into(),
+            );
+        }
+        Err(error) => {
+            return warning(
+                format!("the spare directory `{shown}` is not to be had: {error}; there is no spare disk then"),
+                format!("mount its disk, and make it there: install -d -m 700 -o {} {shown}", who::name()),
+            );
+        }
+    };
+    let of_data = data.ancestors().find_map(|above| fs::metadata(above).ok())?;
+    (metadata.dev() == of_data.dev()).then_some(())?;
+    warning(
+        format!("the spare directory `{shown}` lies on the disk of the data directory: it is no spare"),
+        "mount another disk there, or name a directory on one".into(),
+    )
 }
 
 fn here() -> String {

@@ -1,4 +1,6 @@
-//! The folder of wrapped keys, as those change it who erase and rewrap: alone, and so that a kill leaves the old file or the new one.
+//! The folders of wrapped keys, as those change them who erase and rewrap: alone, and so that a kill leaves the old file or the new one.
+//!
+//! There is one on each disk. A recording that moved to the spare disk in mid-call has its keys on both, and what is done is done to both.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -9,12 +11,23 @@ use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
 
 use crate::ids::RecordingId;
+use crate::vault::KeyFile;
 
-/// The folder, held so that no other command of ours changes it. The proxy only ever makes a file that was not there.
-pub(super) struct KeyFolder {
+/// The folders, held so that no other command of ours changes them. The proxy only ever makes a file that was not there.
+pub(super) struct KeyFolder(Vec<Held>);
+
+/// One of them.
+struct Held {
     path: PathBuf,
     /// Locked until it is closed: at the end, or by a kill.
     folder: File,
+}
+
+/// A key file that was read.
+pub(super) struct OldKeys {
+    /// Where it lies, by the number of the folder, with its handle.
+    files: Vec<(usize, File)>,
+    pub(super) bytes: Vec<u8>,
 }
 
 /// What could not be done to a file.
@@ -26,46 +39,120 @@ pub(super) struct Undone {
 }
 
 impl KeyFolder {
-    /// Waits until it is alone.
-    pub(super) fn alone(path: &Path) -> Result<Self, Undone> {
-        let folder = File::open(path).map_err(failed("open", path))?;
-        flock(&folder, FlockOperation::LockExclusive).map_err(|errno| failed("lock", path)(errno.into()))?;
-        Ok(Self { path: path.to_owned(), folder })
+    /// Waits until it is alone. All folders must be there: keys in one that is not would be forgotten.
+    pub(super) fn alone(paths: &[PathBuf]) -> Result<Self, Undone> {
+        let held = paths.iter().map(|path| {
+            let folder = File::open(path).map_err(failed("open", path))?;
+            flock(&folder, FlockOperation::LockExclusive).map_err(|errno| failed("lock", path)(errno.into()))?;
+            Ok(Held { path: path.clone(), folder })
+        });
+        held.collect::<Result<_, _>>().map(Self)
     }
 
     /// Returns whether nothing that opens a recording is there.
-    pub(super) fn is_without(path: &Path, id: RecordingId) -> bool {
-        [key(path, id), beside(path, id)].iter().all(|path| path.symlink_metadata().is_err())
+    pub(super) fn is_without(paths: &[PathBuf], id: RecordingId) -> bool {
+        let mut files = paths.iter().flat_map(|path| [key(path, id), beside(path, id)]);
+        files.all(|path| path.symlink_metadata().is_err())
     }
 
-    /// Returns a key file; nothing where it is not there. A link in its place is not followed: what is behind it is somebody else's.
-    pub(super) fn read(&self, id: RecordingId) -> Result<Option<(File, Vec<u8>)>, Undone> {
-        let path = key(&self.path, id);
-        let mut bytes = Vec::new();
-        let read = OpenOptions::new().read(true).write(true).custom_flags(NO_FOLLOW).open(&path).and_then(|file| {
-            (&file).take(LONGEST).read_to_end(&mut bytes)?;
-            Ok(file)
-        });
-        match read {
-            Ok(file) => Ok(Some((file, bytes))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(failed("read", &path)(error)),
+    /// Returns a recording's keys; nothing where they are not there. A link in their place is not followed: what is behind it is somebody
+    /// else's.
+    pub(super) fn read(&self, id: RecordingId) -> Result<Option<OldKeys>, Undone> {
+        let (mut files, mut all) = (Vec::new(), Vec::new());
+        for (number, held) in self.0.iter().enumerate() {
+            let path = key(&held.path, id);
+            let mut bytes = Vec::new();
+            let read = OpenOptions::new().read(true).write(true).custom_flags(NO_FOLLOW).open(&path).and_then(|file| {
+                (&file).take(LONGEST).read_to_end(&mut bytes)?;
+                Ok(file)
+            });
+            match read {
+                Ok(file) => {
+                    files.push((number, file));
+                    all.push(bytes);
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(failed("read", &path)(error)),
+            }
         }
+        if all.is_empty() {
+            return Ok(None);
+        }
+        // The first is replaced first, so that after a kill between the two it is the one that counts; unless a disk that failed has left
+        // half of it.
+        let whole = all.iter().position(|bytes| KeyFile::parse(bytes).is_ok());
+        Ok(Some(OldKeys { files, bytes: all.swap_remove(whole.unwrap_or(0)) }))
     }
 
-    /// Puts a new key file into the place of the one that was read, which is destroyed once the new one is durable.
+    /// Puts new keys into the place of those that were read, which are destroyed once the new ones are durable.
     ///
     /// The two change places, which fails where the old one is gone: a recording that was erased by whatever means stays so. Until the
     /// change is durable both are whole, so that a power cut leaves one of them under the name; what it leaves beside it is destroyed by
     /// whoever comes next.
-    pub(super) fn replace(&self, id: RecordingId, old: &File, bytes: &[u8]) -> Result<(), Undone> {
+    pub(super) fn replace(&self, id: RecordingId, old: &OldKeys, bytes: &[u8]) -> Result<(), Undone> {
+        for (number, file) in &old.files {
+            if let Some(held) = self.0.get(*number) {
+                held.replace(id, file, bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Destroys what opens a recording, whatever a kill has left of it; it may be gone already.
+    pub(super) fn destroy(&self, id: RecordingId) -> Result<(), Undone> {
+        for held in &self.0 {
+            destroy(&key(&held.path, id))?;
+            held.tidy(id)?;
+            held.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Destroys what a kill has left beside a key file.
+    pub(super) fn tidy(&self, id: RecordingId) -> Result<(), Undone> {
+        self.0.iter().try_for_each(|held| held.tidy(id))
+    }
+
+    /// Returns the recordings that have a key file, or something beside one, in the order of their names.
+    pub(super) fn recordings(paths: &[PathBuf]) -> Result<Vec<RecordingId>, Undone> {
+        let mut found = Vec::new();
+        for path in paths {
+            for entry in fs::read_dir(path).map_err(failed("read", path))? {
+                let name = entry.map_err(failed("read", path))?.file_name();
+                let name = name.to_string_lossy();
+                let id = name.strip_suffix(BESIDE).unwrap_or(&name).strip_suffix(".key");
+                found.extend(id.and_then(|id| id.parse::<RecordingId>().ok()));
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+
+    /// Returns what opens a recording, without waiting to be alone: its key file, and what a rewrap has beside it, which is marked.
+    pub(super) fn all_of(paths: &[PathBuf], id: RecordingId) -> Result<Vec<(Vec<u8>, bool)>, Undone> {
+        let mut found = Vec::new();
+        for (path, is_beside) in paths.iter().flat_map(|path| [(key(path, id), false), (beside(path, id), true)]) {
+            let mut bytes = Vec::new();
+            let read = OpenOptions::new().read(true).custom_flags(NO_FOLLOW).open(&path);
+            match read.and_then(|file| file.take(LONGEST).read_to_end(&mut bytes)) {
+                Ok(_) if found.contains(&(bytes.clone(), is_beside)) => {}
+                Ok(_) => found.push((bytes, is_beside)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(failed("read", &path)(error)),
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Held {
+    fn replace(&self, id: RecordingId, old: &File, bytes: &[u8]) -> Result<(), Undone> {
         let (path, new) = (key(&self.path, id), beside(&self.path, id));
-        write(&new, old, bytes).map_err(failed("write", &new)).and_then(|()| self.exchange(&path, &new, old)).inspect_err(
-            |_| {
-                // What could not be put into its place opens the recording all the same.
-                drop(destroy(&new));
-            },
-        )?;
+        write(&new, old, bytes).map_err(failed("write", &new)).and_then(|()| exchange(&path, &new, old)).inspect_err(|_| {
+            // What could not be put into its place opens the recording all the same.
+            drop(destroy(&new));
+        })?;
         self.sync()?;
         // By its handle, for where the two could not change places it has no name any more.
         overwrite(old).map_err(failed("overwrite", &new))?;
@@ -73,25 +160,7 @@ impl KeyFolder {
         self.sync()
     }
 
-    fn exchange(&self, path: &Path, new: &Path, old: &File) -> Result<(), Undone> {
-        let error = match renameat_with(CWD, path, CWD, new, RenameFlags::EXCHANGE) {
-            Ok(()) => return Ok(()),
-            // Some filesystems cannot: then the lock must do.
-            Err(Errno::INVAL | Errno::NOSYS) => take_the_place(path, new, old),
-            Err(errno) => Err(errno.into()),
-        };
-        error.map_err(failed("replace", path))
-    }
-
-    /// Destroys what opens a recording, whatever a kill has left of it; it may be gone already.
-    pub(super) fn destroy(&self, id: RecordingId) -> Result<(), Undone> {
-        destroy(&key(&self.path, id))?;
-        self.tidy(id)?;
-        self.sync()
-    }
-
-    /// Destroys what a kill has left beside a key file.
-    pub(super) fn tidy(&self, id: RecordingId) -> Result<(), Undone> {
+    fn tidy(&self, id: RecordingId) -> Result<(), Undone> {
         let left = beside(&self.path, id);
         if left.symlink_metadata().is_err() {
             return Ok(());
@@ -101,38 +170,19 @@ impl KeyFolder {
         destroy(&left)
     }
 
-    /// Returns the recordings that have a key file, or something beside one, in the order of their names.
-    pub(super) fn recordings(path: &Path) -> Result<Vec<RecordingId>, Undone> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir(path).map_err(failed("read", path))? {
-            let name = entry.map_err(failed("read", path))?.file_name();
-            let name = name.to_string_lossy();
-            let id = name.strip_suffix(BESIDE).unwrap_or(&name).strip_suffix(".key");
-            found.extend(id.and_then(|id| id.parse::<RecordingId>().ok()));
-        }
-        found.sort_unstable();
-        found.dedup();
-        Ok(found)
-    }
-
-    /// Returns what opens a recording, without waiting to be alone: its key file, and what a rewrap has beside it, which is marked.
-    pub(super) fn all_of(path: &Path, id: RecordingId) -> Result<Vec<(Vec<u8>, bool)>, Undone> {
-        let mut found = Vec::new();
-        for (path, is_beside) in [(key(path, id), false), (beside(path, id), true)] {
-            let mut bytes = Vec::new();
-            let read = OpenOptions::new().read(true).custom_flags(NO_FOLLOW).open(&path);
-            match read.and_then(|file| file.take(LONGEST).read_to_end(&mut bytes)) {
-                Ok(_) => found.push((bytes, is_beside)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(failed("read", &path)(error)),
-            }
-        }
-        Ok(found)
-    }
-
     fn sync(&self) -> Result<(), Undone> {
         self.folder.sync_all().map_err(failed("make durable what was changed in", &self.path))
     }
+}
+
+fn exchange(path: &Path, new: &Path, old: &File) -> Result<(), Undone> {
+    let error = match renameat_with(CWD, path, CWD, new, RenameFlags::EXCHANGE) {
+        Ok(()) => return Ok(()),
+        // Some filesystems cannot: then the lock must do.
+        Err(Errno::INVAL | Errno::NOSYS) => take_the_place(path, new, old),
+        Err(errno) => Err(errno.into()),
+    };
+    error.map_err(failed("replace", path))
 }
 
 fn key(folder: &Path, id: RecordingId) -> PathBuf {
@@ -212,7 +262,7 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Undone 
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may panic")]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 mod tests {
     use super::*;
 
@@ -236,20 +286,21 @@ mod tests {
     #[test]
     fn the_new_file_takes_the_place_and_the_old_one_is_overwritten() {
         let (home, path) = folder();
-        let folder = KeyFolder::alone(home.path()).unwrap();
-        let (old, bytes) = folder.read(ID).unwrap().unwrap();
-        assert_eq!(bytes, b"the old wraps");
+        let folder = KeyFolder::alone(&[home.path().to_owned()]).unwrap();
+        let old = folder.read(ID).unwrap().unwrap();
+        assert_eq!(old.bytes, b"the old wraps");
 
         folder.replace(ID, &old, b"the new").unwrap();
 
         assert_eq!(fs::read(&path).unwrap(), b"the new");
         let mut left = Vec::new();
-        (&old).rewind().unwrap();
-        (&old).read_to_end(&mut left).unwrap();
+        let mut handle = &old.files[0].1;
+        handle.rewind().unwrap();
+        handle.read_to_end(&mut left).unwrap();
         assert_eq!(left, [0; 13]);
         assert_eq!(names(home.path()), [format!("{ID}.key")]);
         // The same where the two cannot change places.
-        let (second, _) = folder.read(ID).unwrap().unwrap();
+        let second = folder.read(ID).unwrap().unwrap().files.remove(0).1;
         let new = beside(home.path(), ID);
         write(&new, &second, b"the third").unwrap();
         take_the_place(&path, &new, &second).unwrap();
@@ -261,8 +312,8 @@ mod tests {
     #[test]
     fn a_key_file_that_is_gone_meanwhile_is_not_brought_back() {
         let (home, path) = folder();
-        let folder = KeyFolder::alone(home.path()).unwrap();
-        let (old, _) = folder.read(ID).unwrap().unwrap();
+        let folder = KeyFolder::alone(&[home.path().to_owned()]).unwrap();
+        let old = folder.read(ID).unwrap().unwrap();
         fs::remove_file(&path).unwrap();
 
         let undone = folder.replace(ID, &old, b"the new").unwrap_err();
@@ -278,16 +329,16 @@ mod tests {
         fs::hard_link(&path, home.path().join("witness")).unwrap();
         fs::write(&left, b"wraps").unwrap();
         fs::hard_link(&left, home.path().join("other witness")).unwrap();
-        let folder = KeyFolder::alone(home.path()).unwrap();
+        let folder = KeyFolder::alone(&[home.path().to_owned()]).unwrap();
         let witness = |name| fs::read(home.path().join(name)).unwrap();
 
         folder.tidy(ID).unwrap();
         assert_eq!((left.exists(), witness("other witness")), (false, vec![0; 5]));
-        assert_eq!(KeyFolder::recordings(home.path()).unwrap(), [ID]);
+        assert_eq!(KeyFolder::recordings(&[home.path().to_owned()]).unwrap(), [ID]);
         fs::write(&left, b"wraps").unwrap();
         folder.destroy(ID).unwrap();
 
-        assert!(KeyFolder::is_without(home.path(), ID));
+        assert!(KeyFolder::is_without(&[home.path().to_owned()], ID));
         assert_eq!(witness("witness"), [0; 13]);
     }
 
@@ -297,10 +348,35 @@ mod tests {
         let others = home.path().join("others");
         fs::rename(&path, &others).unwrap();
         std::os::unix::fs::symlink(&others, &path).unwrap();
-        let folder = KeyFolder::alone(home.path()).unwrap();
+        let folder = KeyFolder::alone(&[home.path().to_owned()]).unwrap();
 
-        assert_eq!(folder.read(ID).unwrap_err().doing, "read");
+        assert_eq!(folder.read(ID).err().unwrap().doing, "read");
         assert_eq!(folder.destroy(ID).unwrap_err().doing, "open");
         assert_eq!(fs::read(others).unwrap(), b"the old wraps");
+    }
+
+    #[test]
+    fn what_is_done_to_keys_is_done_on_both_disks() {
+        let (home, path) = folder();
+        let spare = tempfile::tempdir().unwrap();
+        let [main, spare] = [home.path().to_owned(), spare.path().to_owned()];
+        let both = [main, spare.clone()];
+        fs::copy(&path, key(&spare, ID)).unwrap();
+        let folder = KeyFolder::alone(&both).unwrap();
+        assert_eq!(KeyFolder::recordings(&both).unwrap(), [ID]);
+        assert_eq!(KeyFolder::all_of(&both, ID).unwrap().len(), 1, "the same is told once");
+
+        let old = folder.read(ID).unwrap().unwrap();
+        folder.replace(ID, &old, b"the new").unwrap();
+
+        assert_eq!([&path, &key(&spare, ID)].map(|path| fs::read(path).unwrap()), [b"the new"; 2]);
+        fs::remove_file(&path).unwrap();
+        assert!(!KeyFolder::is_without(&both, ID));
+        assert_eq!(folder.read(ID).unwrap().unwrap().bytes, b"the new");
+        folder.destroy(ID).unwrap();
+        assert!(KeyFolder::is_without(&both, ID));
+        drop(folder);
+        fs::remove_dir(&spare).unwrap();
+        assert_eq!(KeyFolder::alone(&both).err().unwrap().doing, "open", "a disk that is not there may have keys");
     }
 }

@@ -86,7 +86,7 @@ pub(super) fn rewrap(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
     let mut store = site.store(Opening::ReadAndLog, doors)?;
     let (ids, is_all) = match &wanted.which {
         Which::These(ids) => (ids.clone(), false),
-        Which::All => (KeyFolder::recordings(&site.key_folder()).map_err(|undone| stopped(&undone))?, true),
+        Which::All => (KeyFolder::recordings(&site.key_folders()).map_err(|undone| stopped(&undone))?, true),
     };
     let mut tally = Tally::default();
     let mut progress = Progress::begin("rewrapping", ids.len() as u64);
@@ -121,7 +121,7 @@ fn change(wanted: &Wanted) -> Result<Change, Stop> {
 
 /// Rewraps one, where that can be; what stops the others too is an error.
 fn one(site: &Site, store: &mut dyn Store, id: RecordingId, secret: &RecipientSecret, change: &Change) -> Result<Came, Stop> {
-    let folder = match KeyFolder::alone(&site.key_folder()) {
+    let folder = match KeyFolder::alone(&site.key_folders()) {
         Ok(folder) => folder,
         Err(undone) => return Err(stopped(&undone)),
     };
@@ -132,7 +132,7 @@ fn one(site: &Site, store: &mut dyn Store, id: RecordingId, secret: &RecipientSe
     let is_ours = |file: &KeyFile| file.recipients().any(|name| name == secret.public().fingerprint());
     let read = folder.tidy(id).and_then(|()| folder.read(id));
     let found = match read {
-        Ok(Some((old, bytes))) => KeyFile::parse(&bytes).map(|file| (old, bytes, file)).map_err(OpenError::KeyFile),
+        Ok(Some(old)) => KeyFile::parse(&old.bytes).map(|file| (old, file)).map_err(OpenError::KeyFile),
         Ok(None) if entry.state != State::Erased => {
             let what = format!("recording {id} has no wrapped keys");
             return Ok(failed(what, "take them from a backup of the `keys` folder", Exit::Cannot));
@@ -142,7 +142,7 @@ fn one(site: &Site, store: &mut dyn Store, id: RecordingId, secret: &RecipientSe
     };
     match (&found, entry.state) {
         (_, State::Erased) => return erased_one(store, id),
-        (Ok((_, _, file)), _) if !is_ours(file) => return Ok(Came::NotOurs),
+        (Ok((_, file)), _) if !is_ours(file) => return Ok(Came::NotOurs),
         (_, State::Recording) => {
             log(store, id, None, Deed::Rewrap, Outcome::Unfinished)?;
             return Ok(Came::Unfinished);
@@ -152,7 +152,7 @@ fn one(site: &Site, store: &mut dyn Store, id: RecordingId, secret: &RecipientSe
     log(store, id, None, Deed::Rewrap, Outcome::Granted)?;
     let made = found
         .map_err(|error| unopened(id, &error))
-        .and_then(|(old, bytes, file)| Ok((old, anew(site, id, &bytes, &file, secret, change)?)));
+        .and_then(|(old, file)| anew(site, id, &old.bytes, &file, secret, change).map(|new| (old, new)));
     let came = match made {
         Ok((old, Some(new))) => match folder.replace(id, &old, &new.to_bytes()) {
             Ok(()) => Came::Rewrapped(new.recipients().collect()),

@@ -13,7 +13,7 @@ use crate::cli::who;
 use crate::control::config::{self, Mistake, Report, Weight};
 use crate::control::{Settings, Trouble};
 use crate::ids::RecordingId;
-use crate::vault::NodePublic;
+use crate::vault::{KeyFile, NodePublic};
 
 /// Reads the configuration.
 pub(super) fn read(config: &Path) -> Result<Report, Stop> {
@@ -24,7 +24,7 @@ pub(super) fn read(config: &Path) -> Result<Report, Stop> {
             let line = error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|&&byte| byte == b'\n').count() + 1;
             let (what, remedy) = ("this is no UTF-8".into(), "save it as UTF-8, as every TOML file is".into());
             let mistake = Mistake { line: Some(line), weight: Weight::Error, what, remedy };
-            Ok(Report { settings: None, mistakes: vec![mistake], data: None, node_key: None })
+            Ok(Report { settings: None, mistakes: vec![mistake], data: None, spare: None, node_key: None })
         }
     }
 }
@@ -65,6 +65,7 @@ pub(super) fn settings(config: &Path, term: &mut Term<'_>) -> Result<Settings, S
 /// The data directory of an installation, and what lies in it.
 pub(super) struct Site {
     data: PathBuf,
+    spare: Option<PathBuf>,
     node_public: Option<PathBuf>,
     node_private: Option<PathBuf>,
 }
@@ -85,7 +86,7 @@ impl Site {
             term.note(&Trouble::new(what, format!("mitschnitt check --config {shown} tells {them}")))?;
         }
         let node_public = report.node_key.as_ref().map(config::NodeKeyFile::public);
-        Ok(Self { data, node_public, node_private: report.node_key.map(|key| key.path) })
+        Ok(Self { data, spare: report.spare, node_public, node_private: report.node_key.map(|key| key.path) })
     }
 
     /// Opens the ledger.
@@ -117,19 +118,26 @@ impl Site {
         self.data.join("control.sock")
     }
 
-    /// Returns a recording's file.
+    /// Returns a recording's file: on the spare disk where all of it is there, and in the data directory otherwise.
     pub(super) fn recording(&self, id: RecordingId) -> PathBuf {
-        self.data.join("recordings").join(format!("{id}.rec"))
+        let file = |folder: &Path| folder.join("recordings").join(format!("{id}.rec"));
+        let on_spare = self.spare.as_deref().map(file).filter(|path| path.exists());
+        on_spare.unwrap_or_else(|| file(&self.data))
     }
 
-    /// Returns the file of a recording's wrapped keys.
+    /// Returns the file of a recording's wrapped keys. Where it moved to the spare disk both have it, and that of the data directory is as
+    /// good, unless a disk that failed has left half of it.
     pub(super) fn key_file(&self, id: RecordingId) -> PathBuf {
-        self.data.join("keys").join(format!("{id}.key"))
+        let paths = self.key_folders().into_iter().map(|folder| folder.join(format!("{id}.key")));
+        let mut there: Vec<_> = paths.filter(|path| path.symlink_metadata().is_ok()).collect();
+        let is_whole = |path: &PathBuf| fs::read(path).is_ok_and(|bytes| KeyFile::parse(&bytes).is_ok());
+        let best = if there.len() > 1 { there.iter().position(is_whole).unwrap_or(0) } else { 0 };
+        if best < there.len() { there.swap_remove(best) } else { self.data.join("keys").join(format!("{id}.key")) }
     }
 
-    /// Returns the folder of the wrapped keys.
-    pub(super) fn key_folder(&self) -> PathBuf {
-        self.data.join("keys")
+    /// Returns the folders of the wrapped keys: of the data directory, and of the spare disk where one is configured.
+    pub(super) fn key_folders(&self) -> Vec<PathBuf> {
+        std::iter::once(&self.data).chain(&self.spare).map(|folder| folder.join("keys")).collect()
     }
 
     /// Opens a recording's file, and says how long it is; nothing where it is not there.

@@ -56,6 +56,8 @@ pub fn of_outcome(outcome: &Outcome) -> Option<Write> {
         | Outcome::Stuck { .. }
         | Outcome::Dropping { .. }
         | Outcome::Flowing { .. }
+        | Outcome::Moved { .. }
+        | Outcome::Parted { .. }
         | Outcome::Closed { .. }
         | Outcome::SyncFailed { .. } => None,
     }

@@ -1,22 +1,19 @@
 //! The writer lane: the writer's thread, its queue and its files, so that no disk ever delays a packet.
 
-use std::collections::{HashMap, VecDeque};
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt as _, MetadataExt as _, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::ids::RecordingId;
 use crate::limits;
 use crate::node::alive::Alive;
 use crate::node::clock::Clock;
+use crate::node::files::Files;
+use crate::node::folders::Folders;
 use crate::node::metrics::Metrics;
 use crate::node::queue::{self, Giver, Taker};
-use crate::time::Moment;
-use crate::vault::{Listener, NodeKey, Volume, Writer};
+use crate::node::room::Choice;
+use crate::vault::{Listener, NodeKey, Shelf, Writer};
 pub(super) use crate::vault::{Outcome, Work};
 
 /// The media threads' end: takes work until it is full, and never waits.
@@ -38,42 +35,22 @@ impl DiskLane {
     }
 }
 
-/// Where recordings lie, and who may open them.
+/// Where recordings go, and who may open them.
 pub(super) struct Place {
-    /// The data directory.
-    pub(super) directory: PathBuf,
+    /// The folders of all disks, which are there.
+    pub(super) folders: Folders,
+    /// What is known of the disks.
+    pub(super) room: Arc<Choice>,
     /// The node's signing key.
     pub(super) node: NodeKey,
     /// Who may listen to what, and when.
     pub(super) listeners: Vec<Listener>,
 }
 
-impl Place {
-    /// The folder of the ciphertext.
-    pub(super) fn recordings(directory: &Path) -> PathBuf {
-        directory.join("recordings")
-    }
-
-    /// The folder of the wrapped keys: apart, so that destroying them erases a call even where its ciphertext stays.
-    pub(super) fn keys(directory: &Path) -> PathBuf {
-        directory.join("keys")
-    }
-
-    /// A recording's file.
-    pub(super) fn recording(directory: &Path, recording: RecordingId) -> PathBuf {
-        Self::recordings(directory).join(format!("{recording}.rec"))
-    }
-
-    /// The file of a recording's wrapped keys.
-    pub(super) fn key(directory: &Path, recording: RecordingId) -> PathBuf {
-        Self::keys(directory).join(format!("{recording}.key"))
-    }
-}
-
-/// Makes the folders and starts the thread. The lane ends once every [`DiskLane`] is dropped and its work is done.
+/// Starts the thread. The lane ends once every [`DiskLane`] is dropped and its work is done.
 ///
 /// # Errors
-/// The folders cannot be made or written.
+/// The folders cannot be opened, or there is no thread to be had.
 pub(super) fn start(
     place: Place,
     clock: Clock,
@@ -81,33 +58,11 @@ pub(super) fn start(
     outcome: impl Fn(Outcome) + Send + 'static,
     alive: Alive,
 ) -> io::Result<(DiskLane, JoinHandle<()>)> {
-    for folder in [Place::recordings(&place.directory), Place::keys(&place.directory)] {
-        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-        let probe = folder.join(".probe");
-        fs::write(&probe, b"")?;
-        fs::remove_file(&probe)?;
-    }
-    // Opened once and never again: a failed sync is told to those who held the directory open when it happened. Keys and recordings may
-    // lie on filesystems of their own.
-    let mut filesystems: Vec<(u64, File)> = Vec::new();
-    for folder in [Place::keys(&place.directory), Place::recordings(&place.directory)] {
-        let folder = File::open(&folder)?;
-        let device = folder.metadata()?.dev();
-        if filesystems.iter().all(|&(known, _)| known != device) {
-            filesystems.push((device, folder));
-        }
-    }
     let (lane, waits) = queue::bounded(limits::CHUNKS_WAITING);
-    let Place { directory, node, listeners } = place;
+    let Place { folders, room, node, listeners } = place;
     let disk = Disk {
         writer: Writer::new(node, listeners, clock.now()),
-        files: Files {
-            directory,
-            filesystems: filesystems.into_iter().map(|(_, folder)| folder).collect(),
-            open: HashMap::new(),
-            written: VecDeque::new(),
-            clock,
-        },
+        files: Files::open(folders, room, clock, Arc::clone(&metrics))?,
         clock,
         metrics,
         outcome: Box::new(outcome),
@@ -184,11 +139,26 @@ impl Disk {
                     (self.outcome)(outcome);
                 }
                 Outcome::Flowing { recording } => tracing::warn!(%recording, "recording_goes_on"),
-                Outcome::SyncFailed { error } => {
+                Outcome::Moved { recording } => {
+                    self.metrics.recordings_moved.inc();
                     self.metrics.vault_failing.set(1);
-                    tracing::error!(%error, "sync_failed");
+                    tracing::error!(%recording, "recording_goes_on_on_the_spare_disk");
                 }
-                Outcome::Sealed { .. } => (self.outcome)(outcome),
+                Outcome::Parted { recording, error } => {
+                    self.metrics.file_errors.inc();
+                    tracing::error!(%recording, %error, "recording_lies_in_two_pieces");
+                }
+                Outcome::SyncFailed { shelf, error } => {
+                    match shelf {
+                        Shelf::Main => self.metrics.vault_failing.set(1),
+                        Shelf::Spare => self.metrics.spare_failing.set(1),
+                    }
+                    tracing::error!(?shelf, %error, "sync_failed");
+                }
+                Outcome::Sealed { recording, .. } => {
+                    self.files.is_sealed(*recording);
+                    (self.outcome)(outcome);
+                }
                 Outcome::Failed { recording, left_a_file, error, .. } => {
                     match (error, left_a_file) {
                         (Some(error), true) => tracing::error!(%recording, %error, "recording_ends_torn"),
@@ -210,65 +180,4 @@ impl Disk {
 /// Whether an error is the disk's, and not ours or the operator's.
 fn is_the_disks(error: &io::Error) -> bool {
     error.raw_os_error().is_some()
-}
-
-/// The volume of real files: two folders, each recording's file open while it is written.
-struct Files {
-    directory: PathBuf,
-    /// A folder of each filesystem that is written to.
-    filesystems: Vec<File>,
-    open: HashMap<RecordingId, File>,
-    /// When each append ended that was not told of yet: a batch is told of as a whole, and may take longer than its first chunk waited.
-    written: VecDeque<Moment>,
-    clock: Clock,
-}
-
-impl Volume for Files {
-    fn create_keys(&mut self, recording: RecordingId, bytes: &[u8]) -> io::Result<()> {
-        create(&Place::key(&self.directory, recording))?.write_all(bytes)
-    }
-
-    fn create_recording(&mut self, recording: RecordingId, head: &[u8]) -> io::Result<()> {
-        let mut file = create(&Place::recording(&self.directory, recording))?;
-        file.write_all(head)?;
-        self.open.insert(recording, file);
-        Ok(())
-    }
-
-    fn write_at(&mut self, recording: RecordingId, at: u64, bytes: &[u8]) -> io::Result<()> {
-        let file = self.open.get_mut(&recording).ok_or_else(|| io::Error::other("not open"))?;
-        file.write_all_at(bytes, at)?;
-        self.written.push_back(self.clock.now());
-        Ok(())
-    }
-
-    fn close(&mut self, recording: RecordingId) {
-        self.open.remove(&recording);
-    }
-
-    fn remove(&mut self, recording: RecordingId) -> io::Result<()> {
-        let told = |error: &io::Error| tracing::error!(%recording, %error, "leftover_not_removed");
-        // Keys of a recording that has no file open nothing.
-        remove(&Place::key(&self.directory, recording)).inspect_err(told).ok();
-        remove(&Place::recording(&self.directory, recording)).inspect_err(told)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        // All of them, even after one has failed: each tells its error once.
-        let failed = self.filesystems.iter().fold(None, |failed, folder| rustix::fs::syncfs(folder).err().or(failed));
-        failed.map_or(Ok(()), |error| Err(error.into()))
-    }
-}
-
-/// Removes a file that may be gone already.
-pub(super) fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-/// Makes a file that only the service's user may read, and that was not there before.
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }

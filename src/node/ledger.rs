@@ -1,7 +1,6 @@
 //! The ledger's thread: every call's story and every recording's outcome becomes a row, in batches.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use crate::limits::LEDGER_ROWS_WAITING;
 use crate::media::{BridgeTallies, LegQuality};
 use crate::node::alive::Alive;
 use crate::node::clock::Clock;
+use crate::node::folders::Folders;
 use crate::node::found;
 use crate::node::heads::{Heads, Stamping};
 use crate::node::metrics::Metrics;
@@ -35,7 +35,7 @@ pub(super) struct Ledger {
 /// The store cannot be written, or there is no thread to be had.
 pub(super) fn start(
     mut store: Box<dyn Store>,
-    data: &Path,
+    folders: &Folders,
     Signing { key, publish_every, stamping, clock }: Signing,
     metrics: Arc<Metrics>,
     alive: Alive,
@@ -45,7 +45,7 @@ pub(super) fn start(
         Heads::begin(store.as_mut(), key, (publish_every, stamping), clock, Arc::clone(&metrics)).map_err(io::Error::other)?;
     let [torn, interrupted] = store.mark_torn().map_err(io::Error::other)?;
     // After the rest: a call that is now taken for one that nothing was recorded of may have a recording after all.
-    let found = found::adopt(store.as_mut(), data)?;
+    let found = found::adopt(store.as_mut(), folders)?;
     if found > 0 {
         metrics.recordings_torn.inc_by(found);
         tracing::warn!(found, "recordings_without_row");
@@ -237,7 +237,8 @@ mod tests {
         let nothing = tempfile::tempdir().unwrap();
         let key = HeadKey::of(NodeKey::generate(&mut crate::node::entropy::source()));
         let signing = Signing { key, publish_every: Duration::from_secs(3600), stamping: None, clock: Clock::start() };
-        let (ledger, thread, _) = start(store, nothing.path(), signing, Arc::clone(&metrics), alive).unwrap();
+        let (ledger, thread, _) =
+            start(store, &Folders::make(nothing.path(), None).unwrap(), signing, Arc::clone(&metrics), alive).unwrap();
         let lines =
             |count: usize| (0..count).for_each(|_| ledger.send(Write::Torn(RecordingId::from_bytes([1; 16]), Reason::Torn)));
 

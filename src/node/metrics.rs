@@ -68,6 +68,9 @@ pub(super) struct Metrics {
     pub(super) vault_shut: IntGauge,
     pub(super) vault_failing: IntGauge,
     pub(super) vault_free: IntGauge,
+    pub(super) spare_failing: IntGauge,
+    pub(super) spare_free: IntGauge,
+    pub(super) recordings_moved: IntCounter,
     pub(super) calls_restored: IntCounter,
     pub(super) chunks_sealed: IntCounter,
     pub(super) seal_latency: Histogram,
@@ -275,6 +278,15 @@ impl Metrics {
                 "1 while no recording begins: the disk has no room but the reserve, or fails, or does not answer.",
             ),
             vault_failing: gauge("mitschnitt_vault_failing", "1 from a failed write or sync on, until one goes well."),
+            spare_failing: gauge(
+                "mitschnitt_vault_spare_failing",
+                "1 from a failed write or sync of the spare disk on, until one goes well, and while it is missing.",
+            ),
+            spare_free: gauge("mitschnitt_vault_spare_free_bytes", "The same of the spare disk, where there is one."),
+            recordings_moved: counter(
+                "mitschnitt_vault_recordings_moved_total",
+                "Recordings that the disk could not write or make durable, and that went on on the spare one.",
+            ),
             vault_free: gauge("mitschnitt_vault_free_bytes", "What recordings may still take of the disk, the reserve included."),
             recordings_salvaged: counter(
                 "mitschnitt_vault_recordings_salvaged_total",

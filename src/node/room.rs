@@ -5,15 +5,19 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use crate::node::disk::Place;
-use crate::node::metrics::Metrics;
+use prometheus::IntGauge;
 
-/// The thread; it ends once this is dropped, and is not waited for: a disk that hangs may hold it.
+use crate::node::folders::{Folder, Folders};
+use crate::node::metrics::Metrics;
+use crate::vault::Shelf;
+
+/// The threads; they end once this is dropped, and are not waited for: a disk that hangs may hold one.
 pub(super) struct Room {
-    _ends: mpsc::Sender<()>,
+    _ends: Vec<mpsc::Sender<()>>,
 }
 
 /// How often is looked.
@@ -31,36 +35,86 @@ const RESERVE_PERCENT: u64 = 5;
 /// Above the reserve so much must be free, as a part of it, before recordings begin again: it does not go to and fro with each of them.
 const AGAIN: u64 = 5;
 
-/// Watches the data directory's disk, and says in the metrics what it finds: signalling looks at them once a second.
+/// Which disks take no recordings, as it was found last.
+#[derive(Default, Debug)]
+pub(super) struct Choice {
+    is_main_shut: AtomicBool,
+    is_spare_shut: AtomicBool,
+}
+
+impl Choice {
+    /// Returns whether this disk takes no recordings.
+    pub(super) fn is_shut(&self, shelf: Shelf) -> bool {
+        self.of(shelf).load(Ordering::Relaxed)
+    }
+
+    const fn of(&self, shelf: Shelf) -> &AtomicBool {
+        match shelf {
+            Shelf::Main => &self.is_main_shut,
+            Shelf::Spare => &self.is_spare_shut,
+        }
+    }
+}
+
+/// Watches the disks, and says in the metrics what it finds: signalling looks at them once a second. Each disk is watched alone, for the one
+/// that hangs must not keep the other waiting.
 ///
 /// # Errors
 /// There are no threads to be had.
-pub(super) fn watch(data: &Path, reserve_percent: Option<u64>, metrics: Arc<Metrics>) -> io::Result<Room> {
-    let folders = [Place::recordings(data), Place::keys(data)];
+pub(super) fn watch(folders: &Folders, reserve_percent: Option<u64>, metrics: &Arc<Metrics>) -> io::Result<(Room, Arc<Choice>)> {
+    let choice = Arc::new(Choice::default());
+    // One that is not there is shut.
+    choice.is_spare_shut.store(folders.spare.is_none(), Ordering::Relaxed);
+    metrics.spare_failing.set(folders.is_spare_missing.into());
+    let mut ends = Vec::new();
+    for shelf in [Shelf::Main, Shelf::Spare] {
+        if let Some(folder) = folders.on(shelf) {
+            let watched = Watched { shelf, choice: Arc::clone(&choice), metrics: Arc::clone(metrics) };
+            ends.push(watch_one(watched, folder, reserve_percent)?);
+        }
+    }
+    Ok((Room { _ends: ends }, choice))
+}
+
+fn watch_one(mut watched: Watched, folder: &Folder, reserve_percent: Option<u64>) -> io::Result<mpsc::Sender<()>> {
+    let folders = [folder.recordings(), folder.keys()];
     let (ends, end) = mpsc::channel();
     let (answers, answered) = mpsc::channel();
-    let measures = Arc::clone(&metrics);
+    let (shelf, measures) = (watched.shelf, Arc::clone(&watched.metrics));
     // Who looks, and who minds how long that takes.
     std::thread::Builder::new().name("room".into()).spawn(move || {
         while end.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-            let found = look(&folders, reserve_percent, measures.vault_failing.get() != 0);
+            let found = look(&folders, reserve_percent, failing(&measures, shelf).get() != 0);
             if answers.send(found).is_err() {
                 break;
             }
         }
     })?;
     std::thread::Builder::new().name("room-clock".into()).spawn(move || {
-        let mut was_shut = false;
         loop {
             let found = match answered.recv_timeout(PATIENCE) {
                 Ok(found) => found,
                 Err(RecvTimeoutError::Timeout) => Err(io::Error::from(io::ErrorKind::TimedOut)),
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            was_shut = tell(found, was_shut, &metrics);
+            watched.tell(found);
         }
     })?;
-    Ok(Room { _ends: ends })
+    Ok(ends)
+}
+
+/// A disk that is watched.
+struct Watched {
+    shelf: Shelf,
+    choice: Arc<Choice>,
+    metrics: Arc<Metrics>,
+}
+
+const fn failing(metrics: &Metrics, shelf: Shelf) -> &IntGauge {
+    match shelf {
+        Shelf::Main => &metrics.vault_failing,
+        Shelf::Spare => &metrics.spare_failing,
+    }
 }
 
 /// What is found of the disk.
@@ -110,26 +164,34 @@ fn probe(folder: &Path) -> io::Result<()> {
     fs::remove_file(&path)
 }
 
-/// Says in metrics and log what was found, and returns whether the vault is shut.
-fn tell(found: io::Result<Found>, was_shut: bool, metrics: &Metrics) -> bool {
-    let is_shut = match &found {
-        Ok(found) => {
-            metrics.vault_free.set(i64::try_from(found.free).unwrap_or(i64::MAX));
-            if found.was_probed {
-                metrics.vault_failing.set(0);
+impl Watched {
+    /// Says in metrics and log what was found.
+    fn tell(&mut self, found: io::Result<Found>) {
+        let Self { shelf, choice, metrics } = self;
+        let was_shut = choice.is_shut(*shelf);
+        let is_shut = match &found {
+            Ok(found) => {
+                let free = match shelf {
+                    Shelf::Main => &metrics.vault_free,
+                    Shelf::Spare => &metrics.spare_free,
+                };
+                free.set(i64::try_from(found.free).unwrap_or(i64::MAX));
+                if found.was_probed {
+                    failing(metrics, *shelf).set(0);
+                }
+                found.is_full(was_shut)
             }
-            found.is_full(was_shut)
+            Err(_) => true,
+        };
+        choice.of(*shelf).store(is_shut, Ordering::Relaxed);
+        metrics.vault_shut.set((choice.is_shut(Shelf::Main) && choice.is_shut(Shelf::Spare)).into());
+        match (was_shut, is_shut, found) {
+            (false, true, Ok(Found { free, reserve, .. })) => tracing::error!(?shelf, free, reserve, "vault_is_full"),
+            (false, true, Err(error)) => tracing::error!(?shelf, %error, "vault_does_not_work"),
+            (true, false, _) => tracing::warn!(?shelf, "vault_takes_recordings_again"),
+            (false | true, _, _) => {}
         }
-        Err(_) => true,
-    };
-    metrics.vault_shut.set(is_shut.into());
-    match (was_shut, is_shut, found) {
-        (false, true, Ok(Found { free, reserve, .. })) => tracing::error!(free, reserve, "vault_is_full"),
-        (false, true, Err(error)) => tracing::error!(%error, "vault_does_not_work"),
-        (true, false, _) => tracing::warn!("vault_takes_recordings_again"),
-        (false | true, _, _) => {}
     }
-    is_shut
 }
 
 #[cfg(test)]
@@ -147,17 +209,42 @@ mod tests {
 
     #[test]
     fn what_fails_shuts_it_and_what_works_opens_it_again() {
-        let metrics = Metrics::new();
+        let metrics = Arc::new(Metrics::new());
         metrics.vault_failing.set(1);
+        let choice = Arc::new(Choice::default());
+        choice.is_spare_shut.store(true, Ordering::Relaxed);
+        let mut main = Watched { shelf: Shelf::Main, choice: Arc::clone(&choice), metrics: Arc::clone(&metrics) };
 
-        assert!(tell(Err(io::Error::other("EIO")), false, &metrics));
+        main.tell(Err(io::Error::other("EIO")));
         assert_eq!((metrics.vault_shut.get(), metrics.vault_failing.get()), (1, 1));
-        assert!(!tell(Ok(Found { free: 200, reserve: 100, was_probed: false }), false, &metrics));
+        main.tell(Ok(Found { free: 200, reserve: 100, was_probed: false }));
+        assert_eq!(metrics.vault_shut.get(), 0);
         assert_eq!(metrics.vault_failing.get(), 1, "what failed since it was looked at is not forgotten for there being room");
-        assert!(tell(Ok(Found { free: 110, reserve: 100, was_probed: true }), true, &metrics), "it works, and is nearly full");
-        assert_eq!((metrics.vault_shut.get(), metrics.vault_failing.get()), (1, 0));
-        assert!(!tell(Ok(Found { free: 200, reserve: 100, was_probed: false }), true, &metrics));
+        main.tell(Err(io::Error::other("EIO")));
+        main.tell(Ok(Found { free: 110, reserve: 100, was_probed: true }));
+        assert_eq!((metrics.vault_shut.get(), metrics.vault_failing.get()), (1, 0), "it works, and is nearly full");
+        main.tell(Ok(Found { free: 200, reserve: 100, was_probed: false }));
         assert_eq!((metrics.vault_shut.get(), metrics.vault_free.get()), (0, 200));
+    }
+
+    #[test]
+    fn with_a_spare_disk_the_vault_is_shut_once_neither_takes_recordings() {
+        let metrics = Arc::new(Metrics::new());
+        let choice = Arc::new(Choice::default());
+        let [mut main, mut spare] = [Shelf::Main, Shelf::Spare].map(|shelf| Watched {
+            shelf,
+            choice: Arc::clone(&choice),
+            metrics: Arc::clone(&metrics),
+        });
+        metrics.spare_failing.set(1);
+
+        main.tell(Err(io::Error::other("EIO")));
+        assert!(choice.is_shut(Shelf::Main) && metrics.vault_shut.get() == 0);
+        spare.tell(Ok(Found { free: 100, reserve: 100, was_probed: true }));
+        assert!(choice.is_shut(Shelf::Spare) && metrics.vault_shut.get() == 1);
+        assert_eq!((metrics.spare_free.get(), metrics.spare_failing.get()), (100, 0));
+        main.tell(Ok(Found { free: 200, reserve: 100, was_probed: false }));
+        assert_eq!(metrics.vault_shut.get(), 0);
     }
 
     #[test]

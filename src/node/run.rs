@@ -21,6 +21,7 @@ use crate::node::alive::Alive;
 use crate::node::clock::Clock;
 use crate::node::disk;
 use crate::node::entropy;
+use crate::node::folders::Folders;
 use crate::node::heads::Stamping;
 use crate::node::hosts::{self, Located};
 use crate::node::lane::{self, Down, Lane};
@@ -61,6 +62,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         emergency,
         metrics_listen,
         data,
+        spare,
         reserve_percent,
         media,
         ports,
@@ -102,6 +104,8 @@ async fn serve(setup: Setup) -> Result<(), String> {
         format!("cannot listen on tcp {metrics_listen} (metrics.listen): {error}\n  {}", address_remedy(&error))
     })?;
 
+    let folders =
+        Folders::make(&data, spare.as_deref()).map_err(|error| format!("the recordings' folders cannot be written: {error}"))?;
     let kept = store.kept().map_err(|error| format!("the ledger cannot be read: {error}"))?;
     let (ended, mut ends) = mpsc::channel(threads + 2);
     // One at a time is asked for.
@@ -109,18 +113,18 @@ async fn serve(setup: Setup) -> Result<(), String> {
     let stamping = timestamps.as_ref().map(|wanted| Stamping::new(order, wanted.each_recording));
     let signing = ledger::Signing { key: head_key, publish_every: publish_heads_every, stamping, clock };
     let (ledger, ledger_thread, torn) =
-        ledger::start(store, &data, signing, Arc::clone(&metrics), Alive::new("ledger", ended.clone()))
+        ledger::start(store, &folders, signing, Arc::clone(&metrics), Alive::new("ledger", ended.clone()))
             .map_err(|error| format!("the ledger cannot be opened: {error}"))?;
     let to_ledger = ledger.clone();
     let stamper =
         timestamps.map(|wanted| tokio::spawn(stamper::stamp(wanted.authority, orders, move |write| to_ledger.send(write))));
     // Bounded by what tells: each recording fails at most once, and has at most one gap of the disk's a minute.
     let (failed, mut failures) = mpsc::unbounded_channel();
-    let salvaging = salvage::start(torn, &data, node_key.clone(), ledger.clone(), Arc::clone(&metrics))
+    let salvaging = salvage::start(torn, folders.clone(), node_key.clone(), ledger.clone(), Arc::clone(&metrics))
         .map_err(|error| format!("the salvage thread cannot start: {error}"))?;
-    let place = disk::Place { directory: data.clone(), node: node_key, listeners };
-    let room = room::watch(&data, reserve_percent, Arc::clone(&metrics))
-        .map_err(|error| format!("the disk cannot be watched: {error}"))?;
+    let (room, choice) =
+        room::watch(&folders, reserve_percent, &metrics).map_err(|error| format!("the disk cannot be watched: {error}"))?;
+    let place = disk::Place { folders, room: choice, node: node_key, listeners };
     let to_ledger = ledger.clone();
     let (disk, disk_thread) = disk::start(
         place,
@@ -134,6 +138,8 @@ async fn serve(setup: Setup) -> Result<(), String> {
                 | disk::Outcome::Written { .. }
                 | disk::Outcome::Stuck { .. }
                 | disk::Outcome::Flowing { .. }
+                | disk::Outcome::Moved { .. }
+                | disk::Outcome::Parted { .. }
                 | disk::Outcome::Closed { .. }
                 | disk::Outcome::Sealed { .. }
                 | disk::Outcome::SyncFailed { .. } => None,

@@ -11,7 +11,9 @@ use std::thread::JoinHandle;
 use crate::catalogue::{Reason, Seal, Write};
 use crate::ids::RecordingId;
 use crate::node::clock;
-use crate::node::disk::{Place, remove};
+use crate::node::files::remove;
+use crate::node::folders::Folders;
+use crate::node::join;
 use crate::node::ledger::Ledger;
 use crate::node::metrics::Metrics;
 use crate::vault::{Digest, NodeKey, Salvage, Verdict, salvage};
@@ -32,28 +34,38 @@ impl Salvaging {
 
 /// Starts the thread; these were torn when the process began, so that nobody writes to them.
 ///
+/// While a spare disk is missing nothing is done: any of them may have moved there, and what lies here would be closed without its end.
+///
 /// # Errors
 /// There is no thread to be had.
 pub(super) fn start(
     torn: Vec<RecordingId>,
-    data: &Path,
+    folders: Folders,
     node: NodeKey,
     ledger: Ledger,
     metrics: Arc<Metrics>,
 ) -> io::Result<Salvaging> {
     let is_over = Arc::new(AtomicBool::new(false));
-    let (is_told, data) = (Arc::clone(&is_over), data.to_owned());
+    let is_told = Arc::clone(&is_over);
     let thread = std::thread::Builder::new().name("salvage".into()).spawn(move || {
+        if folders.is_spare_missing {
+            if !torn.is_empty() {
+                tracing::error!(torn = torn.len(), "torn_recordings_wait_for_the_spare_disk");
+            }
+            return;
+        }
+        let mut parted = join::join_all(&folders);
         for recording in torn {
             if is_told.load(Ordering::Relaxed) {
                 break;
             }
-            match one(recording, &data, &node) {
+            match parted.remove(&recording).map_or_else(|| one(recording, &folders, &node), Err) {
                 Ok(Some(line)) => {
                     if matches!(line, Write::Salvaged(..)) {
                         metrics.recordings_salvaged.inc();
                     }
                     ledger.salvaged(line);
+                    join::tidy(&folders, recording);
                 }
                 Ok(None) => {}
                 Err(error) => {
@@ -67,8 +79,8 @@ pub(super) fn start(
 }
 
 /// Closes one, durably, and returns what its row is told then: nothing where it is left as it is.
-fn one(recording: RecordingId, data: &Path, node: &NodeKey) -> io::Result<Option<Write>> {
-    let path = Place::recording(data, recording);
+fn one(recording: RecordingId, folders: &Folders, node: &NodeKey) -> io::Result<Option<Write>> {
+    let path = folders.of(recording).recording(recording);
     let mut file = match File::open(&path) {
         Ok(file) => file,
         // Killed after the grant and before the disk had made the file. Keys that lie there alone open nothing; should the file turn up
@@ -98,8 +110,10 @@ fn one(recording: RecordingId, data: &Path, node: &NodeKey) -> io::Result<Option
         }
         Salvage::Empty => {
             // Keys first: a file without keys is what an erased recording is, too.
-            remove(&Place::key(data, recording))?;
-            remove(&path)?;
+            for folder in folders.all() {
+                remove(&folder.key(recording))?;
+                remove(&folder.recording(recording))?;
+            }
             tracing::warn!(%recording, "recording_was_empty");
             Ok(Some(Write::Lost(recording, Reason::Interrupted)))
         }
@@ -154,13 +168,13 @@ mod tests {
     #[test]
     fn what_was_granted_and_not_begun_is_told_so_and_its_keys_stay() {
         let data = tempfile::tempdir().unwrap();
+        let folders = Folders::make(data.path(), None).unwrap();
         let recording = RecordingId::from_bytes([7; 16]);
-        let keys = Place::key(data.path(), recording);
-        fs::create_dir(Place::keys(data.path())).unwrap();
+        let keys = folders.main.key(recording);
         fs::write(&keys, b"of nothing").unwrap();
         let node = NodeKey::generate(&mut crate::node::entropy::source());
 
-        let line = one(recording, data.path(), &node).unwrap();
+        let line = one(recording, &folders, &node).unwrap();
 
         assert_eq!(line, Some(Write::Lost(recording, Reason::Interrupted)));
         assert!(keys.exists());

@@ -43,6 +43,8 @@ pub(super) struct Setup {
     pub(super) emergency: Vec<String>,
     pub(super) metrics_listen: SocketAddr,
     pub(super) data: PathBuf,
+    /// The directory on the spare disk.
+    pub(super) spare: Option<PathBuf>,
     pub(super) reserve_percent: Option<u64>,
     pub(super) media: [IpAddr; 2],
     pub(super) ports: RangeInclusive<u16>,
@@ -111,6 +113,7 @@ impl Setup {
             dns: settings.dns.clone(),
             metrics_listen: settings.metrics,
             data: settings.data.clone(),
+            spare: settings.spare.clone(),
             reserve_percent: settings.reserve_percent,
             media: settings.media.addresses,
             ports: settings.media.ports.clone(),

@@ -58,7 +58,7 @@ pub use seal::{Begun, SealError, Sealed, Sealer};
 pub use verify::{Complete, Salvaged, Verdict, verify, verify_content};
 pub use walk::{Broken, Cut, Tail};
 pub use wraps::{Entries, KeyFile, KeyFileFault, Leave, NotRewrapped, WrongKey};
-pub use writer::{Outcome, Volume, Work, Writer};
+pub use writer::{Outcome, Shelf, Volume, Work, Writer};
 
 /// The random numbers the shell hands in: `UnwrapErr(getrandom::SysRng)` is one.
 pub use hpke::rand_core::{CryptoRng, UnwrapErr};

@@ -10,8 +10,10 @@
 //!
 //! A write that failed is tried again with every sync, with the same bytes at the same place: nothing is sealed twice. Chunks that come
 //! meanwhile are held, and dropped once there are too many; what was dropped is a gap in the file. A sync that failed is another matter: what
-//! was written since the last good one may be lost although every write went well, and no second sync tells.
+//! was written since the last good one may be lost although every write went well, and no second sync tells. Where there is a spare disk
+//! either of them moves the recording there, with the bytes that were not durable; without one a failed sync is its end.
 
+mod spare;
 mod stuck;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -20,6 +22,7 @@ use std::io;
 use std::mem;
 use std::time::Duration;
 
+use self::spare::{Beginning, Closed, Kept, Start};
 use self::stuck::{Stuck, Taken};
 use crate::consent::Evidence;
 use crate::ids::{CallId, RecordingId};
@@ -28,19 +31,38 @@ use crate::sabotage;
 use crate::time::{Moment, Wall};
 use crate::vault::{CryptoRng, LastChunk, Listener, NodeKey, PlainChunk, Recipient, SealError, Sealed, Sealer};
 
-/// What the writer needs of a disk.
+/// One of the disks that recordings are written to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shelf {
+    /// That of the data directory.
+    Main,
+    /// The other one, for when that fails or is full.
+    Spare,
+}
+
+/// What the writer needs of its disks: of the main one, and of a spare one where there is any.
 pub trait Volume {
+    /// Returns on which disk a recording that begins now is made.
+    fn shelf(&self) -> Shelf {
+        Shelf::Main
+    }
+
+    /// Returns whether there is a spare disk.
+    fn has_spare(&self) -> bool {
+        false
+    }
+
     /// Makes the key file of a recording, with all its bytes.
     ///
     /// # Errors
     /// It was there before, or the disk.
-    fn create_keys(&mut self, recording: RecordingId, bytes: &[u8]) -> io::Result<()>;
+    fn create_keys(&mut self, shelf: Shelf, recording: RecordingId, bytes: &[u8]) -> io::Result<()>;
 
     /// Makes the file of a recording with its first bytes. It stays open for [`Volume::write_at`] until [`Volume::close`].
     ///
     /// # Errors
     /// It was there before, or the disk. It is not open then.
-    fn create_recording(&mut self, recording: RecordingId, head: &[u8]) -> io::Result<()>;
+    fn create_recording(&mut self, shelf: Shelf, recording: RecordingId, head: &[u8]) -> io::Result<()>;
 
     /// Writes bytes to a recording's file, from this offset on: the end of what was written, or of what was written well before a write
     /// that failed.
@@ -52,17 +74,33 @@ pub trait Volume {
     /// Closes a recording's file: nothing more is written to it.
     fn close(&mut self, recording: RecordingId);
 
-    /// Removes what little there is of a recording that could not be begun, as far as it can.
+    /// Removes what little there is of a recording that could not be begun, on either disk, as far as it can.
     ///
     /// # Errors
     /// The disk: the recording's file may be there still.
     fn remove(&mut self, recording: RecordingId) -> io::Result<()>;
 
-    /// Makes durable all that was written, closed files included.
+    /// Makes durable all that was written to a disk, closed files included.
     ///
     /// # Errors
     /// What was written since the last good sync may be lost, although every write succeeded and the next sync may succeed as well.
-    fn sync(&mut self) -> io::Result<()>;
+    fn sync(&mut self, shelf: Shelf) -> io::Result<()>;
+
+    /// Moves a recording of the main disk to the spare one: makes its key file there, and a file with these bytes from this offset on,
+    /// which [`Volume::write_at`] writes to from now on, whether the file was open or closed. What stands before that offset is durable on
+    /// the main disk, and is copied by the volume in its own time: [`Volume::joined`] says when. Of offset 0 there is nothing to copy.
+    ///
+    /// # Errors
+    /// There is no spare disk, or it failed; all is as it was before.
+    fn move_over(&mut self, recording: RecordingId, keys: &[u8], from: u64, bytes: &[u8]) -> io::Result<()> {
+        let _ = (recording, keys, from, bytes);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Returns the next moved recording whose beginning was copied, durably, or could not be.
+    fn joined(&mut self) -> Option<(RecordingId, io::Result<()>)> {
+        None
+    }
 }
 
 /// What the writer is given to do.
@@ -111,6 +149,19 @@ pub enum Outcome {
         /// Which.
         recording: RecordingId,
     },
+    /// The main disk failed to write it or to make it durable: it goes on on the spare one, and nothing of it was lost.
+    Moved {
+        /// Which.
+        recording: RecordingId,
+    },
+    /// What the main disk has of a recording that was moved could not be copied: it stays in two pieces, which the next start joins. It is
+    /// called failed once it is over.
+    Parted {
+        /// Which.
+        recording: RecordingId,
+        /// Why.
+        error: io::Error,
+    },
     /// The recording's end was signed and written; it is not durable yet.
     Closed {
         /// Which.
@@ -136,6 +187,8 @@ pub enum Outcome {
     },
     /// A sync failed: what it ends follows.
     SyncFailed {
+        /// Of which disk.
+        shelf: Shelf,
         /// Why.
         error: io::Error,
     },
@@ -150,7 +203,9 @@ pub struct Writer {
     listeners: Vec<Listener>,
     open: BTreeMap<RecordingId, Open>,
     /// Recordings that were closed and are not durable yet: they are not called sealed before they are.
-    closed: Vec<(CallId, RecordingId, Sealed)>,
+    closed: Vec<Closed>,
+    /// Nothing was synced yet.
+    is_new: bool,
     /// When the last sync was done that was due.
     synced: Moment,
     /// When work was last done that no sync has followed, perhaps before the writer was made.
@@ -171,13 +226,10 @@ struct Open {
     /// What it holds, once its end was sealed.
     sealed: Option<Sealed>,
     stuck: Option<Box<Stuck>>,
-}
-
-/// A recording whose keys are written and not durable yet.
-struct Beginning {
-    recording: RecordingId,
-    open: Open,
-    head: Vec<u8>,
+    shelf: Shelf,
+    /// What it needs to go on on the spare disk, while there is one and it is not there.
+    kept: Option<Box<Kept>>,
+    start: Start,
 }
 
 /// How often what was written is made durable (durability.md: one `syncfs` for all calls costs 18 ms, one sync a file 3.6 s).
@@ -195,6 +247,7 @@ impl Writer {
             synced: now,
             // What an earlier run wrote, and was killed before it made it durable, must not wait for the first call of this one.
             worked: Some(now),
+            is_new: true,
             sealed: Vec::with_capacity(CHUNK_BYTES + 1024),
             held: 0,
             outcomes: VecDeque::new(),
@@ -208,20 +261,15 @@ impl Writer {
         if !batch.is_empty() {
             self.worked = Some(now);
         }
-        let mut begun = Vec::new();
+        let mut begins = Vec::new();
         let mut rest = Vec::with_capacity(batch.len());
         for work in batch {
             match work {
-                Work::Begin(evidence) => begun.extend(self.write_keys(&evidence, volume, entropy)),
+                Work::Begin(evidence) => begins.push(evidence),
                 Work::Chunk(..) | Work::End(..) => rest.push(work),
             }
         }
-        if !begun.is_empty() {
-            let are_durable = sabotage::is("keys-late") || self.make_durable(volume);
-            for beginning in begun {
-                self.begin(beginning, are_durable, volume);
-            }
-        }
+        self.begin(begins, volume, entropy);
         for work in rest {
             match work {
                 Work::Chunk(recording, chunk) => self.write(recording, chunk, volume),
@@ -234,14 +282,22 @@ impl Writer {
     /// Makes all that was written durable, and says whether it is.
     ///
     /// A sync that fails is told once: what was written since the last good one may be lost although every write succeeded and a second
-    /// sync would succeed as well (durability.md). So every recording that was open or closed since then ends here, torn.
+    /// sync would succeed as well (durability.md). So every recording that was open or closed since then moves to the spare disk, and
+    /// without one ends here, torn.
     pub fn sync(&mut self, volume: &mut impl Volume, now: Moment) -> bool {
         self.unstick(volume, now);
-        let is_durable = self.make_durable(volume);
-        // What is stuck is tried again with the next sync.
-        self.worked = self.open.values().any(|open| open.stuck.is_some()).then_some(now);
+        self.join(volume);
+        let is_first = mem::replace(&mut self.is_new, false);
+        let is_main = is_first || !volume.has_spare() || self.has_any_on(Shelf::Main);
+        let is_main_durable = !is_main || self.make_durable(Shelf::Main, volume);
+        // After the main one, which may have moved something here.
+        let is_spare = volume.has_spare() && (is_first || self.has_any_on(Shelf::Spare));
+        let is_spare_durable = !is_spare || self.make_durable(Shelf::Spare, volume);
+        // What is stuck is tried again with the next sync, and what lies in two pieces is asked after.
+        let waits = self.waits_for_a_join() || self.open.values().any(|open| open.stuck.is_some());
+        self.worked = waits.then_some(now);
         self.synced = now;
-        is_durable
+        is_main_durable && is_spare_durable
     }
 
     /// Says that the last [`Writer::sync`] took until now: the time to the next one counts from here, so that a slow disk is not kept
@@ -255,7 +311,8 @@ impl Writer {
     pub fn deadline(&self) -> Option<Moment> {
         let worked = self.worked?;
         // With nothing open a closed recording need not wait to be called sealed.
-        Some(if self.open.is_empty() { worked } else { self.synced + SYNC_EVERY })
+        let is_at_once = self.open.is_empty() && !self.waits_for_a_join();
+        Some(if is_at_once { worked } else { self.synced + SYNC_EVERY })
     }
 
     /// Returns the next outcome, in the order in which they came about.
@@ -263,38 +320,68 @@ impl Writer {
         self.outcomes.pop_front()
     }
 
-    /// Draws a recording's keys and writes them. They are not durable yet.
-    fn write_keys(&mut self, evidence: &Evidence, volume: &mut impl Volume, entropy: &mut impl CryptoRng) -> Option<Beginning> {
-        let (call, recording) = (evidence.call(), evidence.recording());
-        let recipients = self.recipients_of(evidence.purpose(), evidence.wall(evidence.granted()));
-        let written = recipients
-            .and_then(|recipients| Sealer::begin(evidence, self.node.public(), &recipients, entropy))
-            .map_err(io::Error::other)
-            .and_then(|begun| volume.create_keys(recording, &begun.key_file).map(|()| begun));
-        match written {
-            Ok(begun) => Some(Beginning {
-                recording,
-                open: Open { call, sealer: Some(begun.sealer), written: begun.head.len() as u64, sealed: None, stuck: None },
-                head: begun.head,
-            }),
-            Err(error) => {
-                self.not_begun(call, recording, error, volume);
-                None
+    /// Begins recordings: where it cannot be done on the main disk, on the spare one.
+    fn begin(&mut self, begins: Vec<Box<Evidence>>, volume: &mut impl Volume, entropy: &mut impl CryptoRng) {
+        let mut drawn = Vec::with_capacity(begins.len());
+        for evidence in begins {
+            match self.draw(&evidence, entropy) {
+                Ok(beginning) => drawn.push(beginning),
+                Err(error) => self.not_begun(evidence.call(), evidence.recording(), io::Error::other(error), volume),
             }
+        }
+        let shelf = volume.shelf();
+        let mut failed = self.begin_on(shelf, drawn, volume);
+        if shelf == Shelf::Main && volume.has_spare() {
+            let again = failed.into_iter().map(|(beginning, _)| {
+                // The reason why it failed is told of by those that were open, or by the spare disk's own. What cannot be removed here opens
+                // nothing: there are keys of a recording that lies elsewhere.
+                volume.remove(beginning.recording).ok();
+                beginning
+            });
+            let again = again.collect();
+            failed = self.begin_on(Shelf::Spare, again, volume);
+        }
+        for (beginning, error) in failed {
+            self.not_begun(beginning.call, beginning.recording, error, volume);
         }
     }
 
-    fn begin(&mut self, beginning: Beginning, are_durable: bool, volume: &mut impl Volume) {
-        let Beginning { recording, open, head } = beginning;
-        let created =
-            if are_durable { volume.create_recording(recording, &head) } else { Err(io::Error::other("keys are not durable")) };
-        match created {
-            Ok(()) => {
-                self.open.insert(recording, open);
-                self.outcomes.push_back(Outcome::Begun { recording });
+    fn draw(&self, evidence: &Evidence, entropy: &mut impl CryptoRng) -> Result<Beginning, SealError> {
+        let recipients = self.recipients_of(evidence.purpose(), evidence.wall(evidence.granted()))?;
+        let begun = Sealer::begin(evidence, self.node.public(), &recipients, entropy)?;
+        let (call, recording) = (evidence.call(), evidence.recording());
+        Ok(Beginning { call, recording, sealer: begun.sealer, keys: begun.key_file, head: begun.head })
+    }
+
+    /// Writes the keys of all, makes them durable by one sync, and only then makes the files; returns those that could not be begun.
+    fn begin_on(&mut self, shelf: Shelf, drawn: Vec<Beginning>, volume: &mut impl Volume) -> Vec<(Beginning, io::Error)> {
+        let (mut with_keys, mut failed) = (Vec::with_capacity(drawn.len()), Vec::new());
+        for beginning in drawn {
+            match volume.create_keys(shelf, beginning.recording, &beginning.keys) {
+                Ok(()) => with_keys.push(beginning),
+                Err(error) => failed.push((beginning, error)),
             }
-            Err(error) => self.not_begun(open.call, recording, error, volume),
         }
+        if with_keys.is_empty() {
+            return failed;
+        }
+        let are_durable = sabotage::is("keys-late") || self.make_durable(shelf, volume);
+        for beginning in with_keys {
+            let recording = beginning.recording;
+            let created = if are_durable {
+                volume.create_recording(shelf, recording, &beginning.head)
+            } else {
+                Err(io::Error::other("keys are not durable"))
+            };
+            match created {
+                Ok(()) => {
+                    self.open.insert(recording, beginning.open(shelf, volume.has_spare()));
+                    self.outcomes.push_back(Outcome::Begun { recording });
+                }
+                Err(error) => failed.push((beginning, error)),
+            }
+        }
+        failed
     }
 
     fn not_begun(&mut self, call: CallId, recording: RecordingId, error: io::Error, volume: &mut impl Volume) {
@@ -360,9 +447,14 @@ impl Writer {
     /// Writes what was just sealed, a chunk or the end, and says whether that went well.
     fn put(&mut self, recording: RecordingId, opened: Option<Moment>, volume: &mut impl Volume) -> bool {
         let Some(open) = self.open.get_mut(&recording) else { return false };
-        match volume.write_at(recording, open.written, &self.sealed) {
+        let mut written = volume.write_at(recording, open.written, &self.sealed);
+        if written.is_err() && open.moves_over(recording, volume) {
+            self.outcomes.push_back(Outcome::Moved { recording });
+            written = volume.write_at(recording, open.written, &self.sealed);
+        }
+        match written {
             Ok(()) => {
-                open.written += self.sealed.len() as u64;
+                open.has_written(&self.sealed);
                 self.outcomes.extend(opened.map(|opened| Outcome::Written { recording, opened }));
                 true
             }
@@ -383,8 +475,8 @@ impl Writer {
 
     fn close(&mut self, recording: RecordingId, volume: &mut impl Volume) {
         volume.close(recording);
-        if let Some(Open { call, sealed: Some(sealed), .. }) = self.open.remove(&recording) {
-            self.closed.push((call, recording, sealed));
+        if let Some(open) = self.open.remove(&recording) {
+            self.closed.push(Closed { recording, open, is_durable: false });
             self.outcomes.push_back(Outcome::Closed { recording });
         }
     }
@@ -396,26 +488,20 @@ impl Writer {
         self.outcomes.push_back(Outcome::Failed { call: open.call, recording, left_a_file: true, error });
     }
 
-    /// Syncs, and tells what that makes of the recordings that are open or closed. What is beginning is told by whoever begins it.
-    fn make_durable(&mut self, volume: &mut impl Volume) -> bool {
-        let closed = mem::take(&mut self.closed);
-        let Err(error) = volume.sync() else {
-            let sealed = closed.into_iter().map(|(_, recording, sealed)| Outcome::Sealed { recording, sealed });
-            self.outcomes.extend(sealed);
-            return true;
-        };
-        self.outcomes.push_back(Outcome::SyncFailed { error });
-        let mut lost: Vec<_> = closed.into_iter().map(|(call, recording, _)| (call, recording)).collect();
-        for (recording, open) in mem::take(&mut self.open) {
-            volume.close(recording);
-            lost.push((open.call, recording));
+    /// Syncs a disk, and tells what that makes of the recordings that are open or closed there. What is beginning is told by whoever begins
+    /// it.
+    fn make_durable(&mut self, shelf: Shelf, volume: &mut impl Volume) -> bool {
+        match volume.sync(shelf) {
+            Ok(()) => {
+                self.all_are_durable(shelf);
+                true
+            }
+            Err(error) => {
+                self.outcomes.push_back(Outcome::SyncFailed { shelf, error });
+                self.leave(shelf, volume);
+                false
+            }
         }
-        self.held = 0;
-        lost.sort_unstable();
-        let failed =
-            lost.into_iter().map(|(call, recording)| Outcome::Failed { call, recording, left_a_file: true, error: None });
-        self.outcomes.extend(failed);
-        false
     }
 
     /// Returns to whom a recording is sealed that begins now; to nobody is an error, for it is not kept in the clear either.

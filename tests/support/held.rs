@@ -17,6 +17,8 @@ pub(crate) type ReadRows = (BTreeMap<String, (String, String)>, usize);
 /// A site's data directory, and the keys that open what lies there.
 pub(crate) struct Vault {
     data: PathBuf,
+    /// The directory on a spare disk.
+    spare: Option<PathBuf>,
     node: NodePublic,
     secret: RecipientSecret,
 }
@@ -39,20 +41,33 @@ impl Vault {
         let read = |name: &str| std::fs::read(site.path().join("keys").join(name)).expect("the keys were generated");
         let node = NodePublic::from_pem(&read("node.pub.pem")).expect("it is a node's key");
         let secret = RecipientSecret::from_pem(&read("desk.secret.pem")).expect("it is a recipient's key");
-        Self { data: site.data(), node, secret }
+        Self { data: site.data(), spare: None, node, secret }
+    }
+
+    /// Of a site that has a spare disk.
+    pub(crate) fn with_spare(site: &Site, spare: PathBuf) -> Self {
+        Self { spare: Some(spare), ..Self::of(site) }
     }
 
     /// The names of what lies in the folder of the recordings, or of the keys, of all that end so.
     pub(crate) fn names(&self, folder: &str, ending: &str) -> Vec<String> {
-        let entries = std::fs::read_dir(self.data.join(folder)).into_iter().flatten();
+        let folders = std::iter::once(&self.data).chain(&self.spare);
+        let entries = folders.flat_map(|data| std::fs::read_dir(data.join(folder)).into_iter().flatten());
         let names = entries.map(|entry| entry.expect("it can be listed").file_name().into_string().expect("a plain name"));
         let mut names: Vec<_> = names.filter_map(|name| name.strip_suffix(ending).map(str::to_owned)).collect();
         names.sort_unstable();
+        names.dedup();
         names
     }
 
     pub(crate) fn rec(&self, id: &str) -> Vec<u8> {
-        read(&self.data.join(format!("recordings/{id}.rec")))
+        read(&self.on_spare(&format!("recordings/{id}.rec")))
+    }
+
+    /// Where a file lies: on the spare disk, if it is there.
+    fn on_spare(&self, file: &str) -> PathBuf {
+        let on_spare = self.spare.as_ref().map(|spare| spare.join(file)).filter(|path| path.exists());
+        on_spare.unwrap_or_else(|| self.data.join(file))
     }
 
     /// Without a key that opens it.
@@ -62,7 +77,7 @@ impl Vault {
 
     /// Opens what lies there; panics where a byte of it is not as it was written, or a packet is missing in the middle and no gap says so.
     pub(crate) fn open(&self, id: &str, rec: &[u8]) -> Held {
-        let key_file = read(&self.data.join(format!("keys/{id}.key")));
+        let key_file = read(&self.on_spare(&format!("keys/{id}.key")));
         let mut held = Held { verdict: self.verdict(rec), call: None, gaps: 0, missing: 0, runs: [None; 2] };
         let Ok(recording) = Recording::open(rec, &key_file, &self.secret) else {
             assert!(matches!(held.verdict, Verdict::Cut(cut) if cut.chunks == 0), "{id} does not open: {}", held.verdict);

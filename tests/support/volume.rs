@@ -35,6 +35,11 @@ impl Volume {
         Self { at: at.to_owned(), image: None }
     }
 
+    /// Where it is mounted.
+    pub(crate) fn at(&self) -> &Path {
+        &self.at
+    }
+
     /// Cuts it from its power: what its journal has not written is lost, and nothing goes to it any more. Returns when it still had power.
     pub(crate) fn cut(&self) -> Instant {
         static CUTTER: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();

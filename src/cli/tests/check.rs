@@ -115,6 +115,29 @@ fn an_announcement_that_is_no_sound_is_told_with_what_to_do() {
 }
 
 #[test]
+fn a_spare_directory_that_is_no_spare_is_told_and_the_proxy_starts_all_the_same() {
+    let site = Site::new();
+    site.says(&["keys", "generate"]);
+    let spare = site.home().join("spare");
+    site.change("[data]\n", &format!("[data]\nspare_directory = \"{}\"\n", spare.display()));
+
+    let missing = site.run(&["check"]);
+    assert_eq!(missing.exit, Exit::Well);
+    assert!(
+        missing.err.contains("warning: ") && missing.err.contains("`HOME/spare` is not to be had: No such file"),
+        "{}",
+        missing.err
+    );
+    fs::create_dir(&spare).unwrap();
+    let same = site.run(&["check"]);
+    assert!(same.err.contains("`HOME/spare` lies on the disk of the data directory: it is no spare"), "{}", same.err);
+    assert!(same.out.contains("HOME/data; HOME/spare when that fails or is full\n"), "{}", same.out);
+    fs::remove_dir(&spare).unwrap();
+    fs::write(&spare, "").unwrap();
+    assert!(site.run(&["check"]).err.contains("`HOME/spare` is no directory"));
+}
+
+#[test]
 fn a_data_directory_that_is_a_file_is_told() {
     let site = Site::new();
     fs::write(site.home().join("data"), "").unwrap();

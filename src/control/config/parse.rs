@@ -27,6 +27,8 @@ pub struct Report {
     pub mistakes: Vec<Mistake>,
     /// The data directory, where at least that could be read: whoever looks after calls and recordings needs no more.
     pub data: Option<PathBuf>,
+    /// The directory on the spare disk, likewise.
+    pub spare: Option<PathBuf>,
     /// The node's signing key, likewise.
     pub node_key: Option<NodeKeyFile>,
 }
@@ -78,7 +80,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 13] = [
     ("metrics", &["listen"]),
     ("audit", &["publish_head_every_s"]),
     ("timestamps", &["url", "each_recording"]),
-    ("data", &["directory", "reserve_percent"]),
+    ("data", &["directory", "spare_directory", "reserve_percent"]),
     ("keys", &["node"]),
     ("recipient", &["name", "purposes", "public_key", "from", "until"]),
     ("policy", &policies::SETTINGS),
@@ -104,12 +106,13 @@ pub fn parse(text: &str) -> Report {
     if mistakes.iter().any(|mistake| mistake.weight == Weight::Error) {
         settings.whole = None;
     }
-    Report { settings: settings.whole, mistakes, data: settings.data, node_key: settings.node_key }
+    Report { settings: settings.whole, mistakes, data: settings.data, spare: settings.spare, node_key: settings.node_key }
 }
 
 struct Read {
     whole: Option<Settings>,
     data: Option<PathBuf>,
+    spare: Option<PathBuf>,
     node_key: Option<NodeKeyFile>,
 }
 
@@ -129,6 +132,10 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
     let timestamps = optional(document, "timestamps", notes).map_or(Some(None), |section| audit::timestamps(&section, notes));
     let data = single(document, "data", "directory = \"/var/lib/mitschnitt\"", notes);
     let reserve = data.as_ref().and_then(|section| section.number("reserve_percent", 1..=50, "of percent", notes));
+    let spare = data
+        .as_ref()
+        .and_then(|section| section.text("spare_directory", "\"/mnt/spare/mitschnitt\"", notes))
+        .map(|found| PathBuf::from(found.value));
     let data = data
         .and_then(|section| section.required("directory", "\"/var/lib/mitschnitt\"", notes))
         .map(|found| PathBuf::from(found.value));
@@ -166,13 +173,14 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
             audit: audit?,
             timestamps: timestamps?,
             data: data.clone()?,
+            spare: spare.clone(),
             reserve_percent: reserve.map(|found| found.value),
             node_key: node_key.clone()?,
             recipients: recipients.into_iter().map(|found| found.value).collect(),
             policies: policies.into_iter().map(|found| found.value).collect(),
         })
     })();
-    Read { whole, data, node_key }
+    Read { whole, data, spare, node_key }
 }
 
 /// Where `/metrics` is served when nothing is said.

@@ -35,6 +35,8 @@ pub struct Settings {
     pub timestamps: Option<Timestamps>,
     /// The data directory.
     pub data: PathBuf,
+    /// The directory on a disk of its own, to which recordings go when that of the data directory fails or is full.
+    pub spare: Option<PathBuf>,
     /// How much of its disk new recordings leave free; nothing said: 5 percent, and no more than 2 GiB.
     pub reserve_percent: Option<u64>,
     /// The node's signing key: its private half.

@@ -290,6 +290,148 @@ fn at_shutdown_what_was_closed_is_sealed_and_what_is_open_stays_torn() {
 }
 
 #[test]
+fn after_a_failed_sync_the_same_bytes_go_to_the_spare_disk_and_nothing_is_lost() {
+    let mut scene = Scene::with_spare([1, 2, 3]);
+    scene.work([chunk(1), chunk(2)]);
+    assert!(scene.sync());
+    scene.work([chunk(1), end(2), chunk(3)]);
+    scene.told();
+    scene.done();
+    scene.volume.fails.push("sync");
+
+    assert!(!scene.sync());
+
+    assert_eq!(scene.done(), ["sync", "move 2", "close 2", "move 1", "move 3", "spare sync"]);
+    assert_eq!(scene.told(), ["sync failed", "moved 2", "moved 1", "moved 3"]);
+    // What goes on goes on there, and is not called sealed before it is in one piece.
+    scene.work([chunk(1), end(1), chunk(3)]);
+    assert!(scene.sync());
+    assert_eq!(scene.told(), ["written 1", "closed 1", "written 3"]);
+    assert_eq!(scene.done(), ["spare append 1", "spare append 1", "close 1", "spare append 3", "spare sync"]);
+    scene.volume.joins(1);
+    scene.volume.joins(2);
+    scene.volume.joins(3);
+    scene.sync();
+    assert_eq!(scene.told(), ["sealed 2", "sealed 1"]);
+    scene.work([end(3)]);
+    scene.sync();
+    assert_eq!(scene.told(), ["closed 3", "sealed 3"]);
+    for number in [1, 2, 3] {
+        assert_eq!((scene.verdict(number), scene.gaps(number)), ("complete", vec![]), "{number}");
+    }
+    assert_eq!(scene.writer.deadline(), None);
+}
+
+#[test]
+fn what_cannot_be_written_moves_at_once_with_what_is_not_durable() {
+    let mut scene = Scene::with_spare([1, 2]);
+    scene.work([chunk(1)]);
+    scene.volume.fails.push("append 1");
+
+    scene.work([chunk(1), chunk(1), end(1), chunk(2)]);
+
+    assert_eq!(scene.told(), ["written 1", "moved 1", "written 1", "written 1", "closed 1", "written 2"]);
+    assert!(scene.sync());
+    // Nothing of it was durable, so that there is no beginning to wait for.
+    assert_eq!(scene.told(), ["sealed 1"]);
+    assert_eq!((scene.verdict(1), scene.gaps(1)), ("complete", vec![]));
+}
+
+#[test]
+fn a_recording_that_cannot_be_begun_on_the_main_disk_is_begun_on_the_spare_one() {
+    for fails in ["keys 2", "sync", "head 2"] {
+        let mut scene = Scene::with_spare([1]);
+        scene.volume.fails.push(fails);
+
+        scene.work([begin(2), chunk(2), end(2)]);
+        scene.sync();
+
+        let told = scene.told();
+        assert!(["begun 2", "sealed 2"].iter().all(|word| told.iter().any(|told| told == word)), "{fails}: {told:?}");
+        let done = scene.done();
+        let at = |word: &str| done.iter().rposition(|done| done == word).unwrap();
+        assert!(
+            at("spare keys 2") < at("spare head 2")
+                && done[at("spare keys 2")..at("spare head 2")].contains(&"spare sync".to_owned())
+        );
+        assert_eq!(scene.verdict(2), "complete");
+        assert!(!scene.volume.files.contains_key("keys 2"), "{fails}: nothing of it is left on the other");
+    }
+    // Nor is it tried where it is known to be full.
+    let mut scene = Scene::with_spare([]);
+    scene.volume.is_full = true;
+    scene.work([begin(1)]);
+    assert_eq!(scene.done(), ["spare keys 1", "spare sync", "spare head 1"]);
+}
+
+#[test]
+fn where_the_spare_disk_fails_as_well_it_is_as_without_one() {
+    let mut scene = Scene::with_spare([1, 2, 3]);
+    scene.work([chunk(1), chunk(2)]);
+    scene.sync();
+    scene.told();
+    scene.volume.fails.extend(["sync", "move 1"]);
+
+    scene.work([chunk(1), chunk(2)]);
+    scene.sync();
+    assert_eq!(scene.told(), ["written 1", "written 2", "sync failed", "moved 2", "moved 3", "torn 1"]);
+    scene.volume.joins(2);
+    scene.volume.joins(3);
+    scene.sync();
+    scene.volume.fails.push("spare sync");
+    scene.work([chunk(2), end(3)]);
+    scene.sync();
+
+    assert_eq!(scene.told(), ["written 2", "closed 3", "spare sync failed", "torn 2", "torn 3"]);
+    assert_eq!(scene.verdict(2), "cut", "what was sealed stays readable");
+    // One that can be moved nowhere is stuck, and tried again.
+    let mut scene = Scene::with_spare([1]);
+    scene.volume.fails.extend(["append 1", "move 1", "append 1"]);
+    scene.work([chunk(1), end(1)]);
+    assert_eq!(scene.told(), ["stuck 1: it fails"]);
+    scene.sync();
+    assert_eq!(scene.told(), ["moved 1", "written 1", "flowing 1", "closed 1", "sealed 1"]);
+    assert_eq!(scene.verdict(1), "complete");
+}
+
+#[test]
+fn one_that_stays_in_two_pieces_is_written_to_its_end_and_is_called_torn() {
+    let mut scene = Scene::with_spare([1]);
+    scene.work([chunk(1)]);
+    scene.sync();
+    scene.volume.fails.push("sync");
+    scene.work([chunk(1)]);
+    scene.sync();
+    scene.told();
+    scene.volume.joined.push_back((RecordingId::from_bytes([1; 16]), Err(io::Error::other("it is gone"))));
+
+    scene.work([chunk(1), end(1)]);
+    scene.sync();
+
+    assert_eq!(scene.told(), ["written 1", "closed 1", "parted 1: it is gone", "torn 1: its beginning lies on the main disk"]);
+    // The next start finds both pieces.
+    scene.volume.joins(1);
+    assert_eq!((scene.verdict(1), scene.gaps(1)), ("complete", vec![]));
+}
+
+#[test]
+fn what_is_kept_for_the_spare_disk_is_forgotten_once_it_is_durable() {
+    let kept = |scene: &Scene| {
+        scene.writer.open.values().filter_map(|open| open.kept.as_ref()).map(|kept| kept.unsynced()).sum::<usize>()
+    };
+    let mut scene = Scene::with_spare([1, 2]);
+    scene.work([chunk(1), chunk(2)]);
+    assert!(kept(&scene) > 0);
+
+    scene.sync();
+
+    assert_eq!(kept(&scene), 0);
+    let mut without = Scene::with([1]);
+    without.work([chunk(1)]);
+    assert!(without.writer.open.values().all(|open| open.kept.is_none()), "nothing is kept for nothing");
+}
+
+#[test]
 fn one_seed_gives_the_same_bytes() {
     let files = || {
         let mut scene = Scene::with([1, 2]);
@@ -345,7 +487,8 @@ impl Scene {
     }
 
     fn records(&self, number: u8) -> Vec<crate::vault::Record> {
-        let (rec, keys) = (&self.volume.files[&format!("head {number}")], &self.volume.files[&format!("keys {number}")]);
+        let (rec, keys) =
+            (&self.volume.files[&self.file(number)], &self.volume.files[&self.file(number).replace("head", "keys")]);
         let secret = RecipientSecret::generate(&mut Chance::from(2));
         crate::vault::Recording::open(rec.as_slice(), keys, &secret).unwrap().records().map(Result::unwrap).collect()
     }
@@ -364,8 +507,23 @@ impl Scene {
     }
 
     fn verdict(&self, number: u8) -> &'static str {
-        let verdict: Verdict = verify(self.volume.files[&format!("head {number}")].as_slice(), &self.node).unwrap();
+        let verdict: Verdict = verify(self.volume.files[&self.file(number)].as_slice(), &self.node).unwrap();
         verdict.as_str()
+    }
+
+    /// Where the whole of a recording is.
+    fn file(&self, number: u8) -> String {
+        self.volume.head(RecordingId::from_bytes([number; 16]))
+    }
+
+    /// With a spare disk, and these recordings open.
+    fn with_spare<const N: usize>(open: [u8; N]) -> Self {
+        let mut scene = Self::with([]);
+        scene.volume.has_spare = true;
+        scene.work(open.map(begin));
+        scene.told();
+        scene.done();
+        scene
     }
 }
 
@@ -388,7 +546,10 @@ fn word(outcome: Outcome) -> String {
         Outcome::Failed { recording, left_a_file: false, error, .. } => {
             format!("lost {}{}", digit(recording), because(error))
         }
-        Outcome::SyncFailed { .. } => "sync failed".into(),
+        Outcome::Moved { recording } => format!("moved {}", digit(recording)),
+        Outcome::Parted { recording, error } => format!("parted {}: {error}", digit(recording)),
+        Outcome::SyncFailed { shelf: Shelf::Main, .. } => "sync failed".into(),
+        Outcome::SyncFailed { shelf: Shelf::Spare, .. } => "spare sync failed".into(),
     }
 }
 
@@ -428,6 +589,12 @@ struct Memory {
     fails: Vec<&'static str>,
     /// Nothing can be written.
     is_full: bool,
+    /// There is a spare disk, of which files and calls are called `spare …`.
+    has_spare: bool,
+    /// Recordings whose file is on it, and what they are without there.
+    moved: BTreeMap<u8, usize>,
+    /// Whether the beginnings could be copied, of those that are through.
+    joined: VecDeque<(RecordingId, io::Result<()>)>,
 }
 
 impl Memory {
@@ -448,22 +615,58 @@ impl Memory {
     }
 }
 
-impl Volume for Memory {
-    fn create_keys(&mut self, recording: RecordingId, bytes: &[u8]) -> io::Result<()> {
-        self.create(format!("keys {}", digit(recording)), bytes)
+impl Memory {
+    /// Copies what the spare disk is without of a recording.
+    fn joins(&mut self, number: u8) {
+        let from = self.moved[&number];
+        let beginning = self.files[&format!("head {number}")][..from].to_vec();
+        self.files.get_mut(&format!("spare head {number}")).unwrap().splice(..from, beginning);
+        self.joined.push_back((RecordingId::from_bytes([number; 16]), Ok(())));
     }
 
-    fn create_recording(&mut self, recording: RecordingId, head: &[u8]) -> io::Result<()> {
-        self.create(format!("head {}", digit(recording)), head)
+    fn head(&self, recording: RecordingId) -> String {
+        let number = digit(recording);
+        if self.moved.contains_key(&number) { format!("spare head {number}") } else { format!("head {number}") }
+    }
+}
+
+fn word_of(shelf: Shelf) -> &'static str {
+    match shelf {
+        Shelf::Main => "",
+        Shelf::Spare => "spare ",
+    }
+}
+
+impl Volume for Memory {
+    fn shelf(&self) -> Shelf {
+        if self.has_spare && self.is_full { Shelf::Spare } else { Shelf::Main }
+    }
+
+    fn has_spare(&self) -> bool {
+        self.has_spare
+    }
+
+    fn create_keys(&mut self, shelf: Shelf, recording: RecordingId, bytes: &[u8]) -> io::Result<()> {
+        self.create(format!("{}keys {}", word_of(shelf), digit(recording)), bytes)
+    }
+
+    fn create_recording(&mut self, shelf: Shelf, recording: RecordingId, head: &[u8]) -> io::Result<()> {
+        self.create(format!("{}head {}", word_of(shelf), digit(recording)), head)?;
+        if shelf == Shelf::Spare {
+            self.moved.insert(digit(recording), 0);
+        }
+        Ok(())
     }
 
     fn write_at(&mut self, recording: RecordingId, at: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut called = self.call(format!("append {}", digit(recording)));
-        if self.is_full {
+        let name = self.head(recording);
+        let is_moved = self.moved.contains_key(&digit(recording));
+        let mut called = self.call(format!("{}append {}", if is_moved { "spare " } else { "" }, digit(recording)));
+        if self.is_full && !is_moved {
             called = Err(io::Error::new(io::ErrorKind::StorageFull, "it is full"));
         }
         let bytes = if called.is_ok() { bytes } else { &bytes[..bytes.len() / 2] };
-        let file = self.files.get_mut(&format!("head {}", digit(recording))).unwrap();
+        let file = self.files.get_mut(&name).unwrap();
         let at = usize::try_from(at).unwrap_or(usize::MAX);
         assert!(file.len() >= at, "no hole");
         let again = file.get(at..).unwrap();
@@ -479,13 +682,28 @@ impl Volume for Memory {
 
     fn remove(&mut self, recording: RecordingId) -> io::Result<()> {
         self.call(format!("remove {}", digit(recording)))?;
-        for file in ["keys", "head"] {
+        for file in ["keys", "head", "spare keys", "spare head"] {
             self.files.remove(&format!("{file} {}", digit(recording)));
         }
         Ok(())
     }
 
-    fn sync(&mut self) -> io::Result<()> {
-        self.call("sync".into())
+    fn sync(&mut self, shelf: Shelf) -> io::Result<()> {
+        self.call(format!("{}sync", word_of(shelf)))
+    }
+
+    fn move_over(&mut self, recording: RecordingId, keys: &[u8], from: u64, bytes: &[u8]) -> io::Result<()> {
+        let number = digit(recording);
+        self.call(format!("move {number}"))?;
+        assert_eq!(self.files[&format!("keys {number}")], keys);
+        let hole = vec![0; usize::try_from(from).unwrap()];
+        self.files.insert(format!("spare keys {number}"), keys.to_vec());
+        self.files.insert(format!("spare head {number}"), [&hole[..], bytes].concat());
+        assert!(self.moved.insert(number, hole.len()).is_none(), "it moves once");
+        Ok(())
+    }
+
+    fn joined(&mut self) -> Option<(RecordingId, io::Result<()>)> {
+        self.joined.pop_front()
     }
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use mitschnitt::catalogue::{Reason, Seal, Write};
 use mitschnitt::ids::RecordingId;
 use mitschnitt::time::Wall;
-use mitschnitt::vault::{Digest, NodeKey, Salvage, Salvaged, Verdict, Volume, salvage};
+use mitschnitt::vault::{Digest, NodeKey, Salvage, Salvaged, Shelf, Verdict, Volume, salvage};
 
 use super::chance::Chance;
 use super::model::Fault;
@@ -372,7 +372,7 @@ fn dead() -> io::Error {
 }
 
 impl Volume for Disk {
-    fn create_keys(&mut self, recording: RecordingId, bytes: &[u8]) -> io::Result<()> {
+    fn create_keys(&mut self, _: Shelf, recording: RecordingId, bytes: &[u8]) -> io::Result<()> {
         let bytes = match self.deed() {
             Deed::Done => bytes,
             Deed::Half => self.half(bytes),
@@ -392,7 +392,7 @@ impl Volume for Disk {
         result
     }
 
-    fn create_recording(&mut self, recording: RecordingId, head: &[u8]) -> io::Result<()> {
+    fn create_recording(&mut self, _: Shelf, recording: RecordingId, head: &[u8]) -> io::Result<()> {
         let whole = head.len();
         let head = match self.deed() {
             Deed::Done => head,
@@ -480,7 +480,7 @@ impl Volume for Disk {
         Ok(())
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn sync(&mut self, _: Shelf) -> io::Result<()> {
         // Who dies in a sync has not heard that anything is durable; whether it is, the loss of the power says.
         if self.deed() != Deed::Done {
             return Err(dead());
@@ -545,10 +545,10 @@ mod tests {
     /// A disk on which a recording lies: keys and head durable, and then so many bytes that are not.
     fn written(seed: u64, bytes: usize) -> Disk {
         let mut disk = Disk::new(Chance::new(seed));
-        disk.create_keys(ONE, b"keys").unwrap();
-        disk.sync().unwrap();
-        disk.create_recording(ONE, b"head").unwrap();
-        disk.sync().unwrap();
+        disk.create_keys(Shelf::Main, ONE, b"keys").unwrap();
+        disk.sync(Shelf::Main).unwrap();
+        disk.create_recording(Shelf::Main, ONE, b"head").unwrap();
+        disk.sync(Shelf::Main).unwrap();
         disk.append(ONE, &vec![7; bytes]).unwrap();
         disk
     }
@@ -606,7 +606,7 @@ mod tests {
         assert_eq!(bytes(&disk).len(), 9004);
         assert!(disk.append(ONE, b"more").is_err());
         assert_eq!(disk.broken().unwrap(), format!("{ONE} is written after it was closed"));
-        disk.sync().unwrap();
+        disk.sync(Shelf::Main).unwrap();
         assert_eq!(after_a_loss_of_power(disk, 1).len(), 9004, "whoever syncs next makes it durable");
     }
 
@@ -625,7 +625,7 @@ mod tests {
         assert_eq!(bytes(&disk), b"head12345678abcd", "the same once more, where there is room");
         disk.trouble(Trouble::Full(0));
         let two = RecordingId::from_bytes([2; 16]);
-        assert!(disk.create_keys(two, b"keys").is_err());
+        assert!(disk.create_keys(Shelf::Main, two, b"keys").is_err());
         disk.remove(two).unwrap();
         assert!(!disk.keys.contains_key(&two));
     }
@@ -634,9 +634,9 @@ mod tests {
     fn what_could_not_be_begun_gives_its_room_back() {
         let mut disk = Disk::new(Chance::new(1));
         disk.trouble(Trouble::Full(6));
-        disk.create_keys(ONE, b"keys").unwrap();
-        disk.sync().unwrap();
-        assert!(disk.create_recording(ONE, b"head").is_err());
+        disk.create_keys(Shelf::Main, ONE, b"keys").unwrap();
+        disk.sync(Shelf::Main).unwrap();
+        assert!(disk.create_recording(Shelf::Main, ONE, b"head").is_err());
 
         disk.remove(ONE).unwrap();
 
@@ -650,8 +650,8 @@ mod tests {
         for seed in 0..50 {
             let mut disk = written(seed, 9000);
             disk.trouble(Trouble::FailsToSync);
-            assert!(disk.sync().is_err());
-            assert!(disk.sync().is_ok(), "the next one says that all is well");
+            assert!(disk.sync(Shelf::Main).is_err());
+            assert!(disk.sync(Shelf::Main).is_ok(), "the next one says that all is well");
             assert_eq!(bytes(&disk).len(), 9004, "and it is read as it was written");
             assert!(!disk.is_durable(ONE) && !disk.lied());
 
@@ -667,17 +667,17 @@ mod tests {
     fn a_disk_that_lies_says_so_to_the_world_alone() {
         let mut disk = written(3, 9000);
         disk.trouble(Trouble::Lies);
-        disk.sync().unwrap();
+        disk.sync(Shelf::Main).unwrap();
         assert!(disk.lied() && !disk.is_durable(ONE));
 
         disk.trouble(Trouble::Works);
         assert!(disk.lied(), "until a sync is true");
-        disk.sync().unwrap();
+        disk.sync(Shelf::Main).unwrap();
         assert!(!disk.lied() && disk.is_durable(ONE));
 
         disk.append(ONE, b"more").unwrap();
         disk.trouble(Trouble::Lies);
-        disk.sync().unwrap();
+        disk.sync(Shelf::Main).unwrap();
         disk.lose_power(&mut Chance::new(1));
         assert!(disk.lied(), "what the power took stays taken");
     }
@@ -688,7 +688,11 @@ mod tests {
         disk.trouble(Trouble::Gone);
         let two = RecordingId::from_bytes([2; 16]);
 
-        assert!(disk.append(ONE, b"more").is_err() && disk.sync().is_err() && disk.create_keys(two, b"keys").is_err());
+        assert!(
+            disk.append(ONE, b"more").is_err()
+                && disk.sync(Shelf::Main).is_err()
+                && disk.create_keys(Shelf::Main, two, b"keys").is_err()
+        );
         disk.remove(two).unwrap();
 
         assert_eq!(bytes(&disk).len(), 14);
@@ -706,26 +710,26 @@ mod tests {
         let two = RecordingId::from_bytes([2; 16]);
 
         let early = |disk: &mut Disk| {
-            disk.create_keys(two, b"keys").unwrap();
-            disk.create_recording(two, b"head").unwrap();
+            disk.create_keys(Shelf::Main, two, b"keys").unwrap();
+            disk.create_recording(Shelf::Main, two, b"head").unwrap();
         };
         assert_eq!(broken(&early).unwrap(), "2 is written before its keys are durable");
         let failed = |disk: &mut Disk| {
-            disk.create_keys(two, b"keys").unwrap();
+            disk.create_keys(Shelf::Main, two, b"keys").unwrap();
             disk.trouble(Trouble::FailsToSync);
-            assert!(disk.sync().is_err() && disk.sync().is_ok());
-            disk.create_recording(two, b"head").unwrap();
+            assert!(disk.sync(Shelf::Main).is_err() && disk.sync(Shelf::Main).is_ok());
+            disk.create_recording(Shelf::Main, two, b"head").unwrap();
         };
         assert_eq!(broken(&failed).unwrap(), "2 is written before its keys are durable", "the second sync made nothing durable");
-        let bare = |disk: &mut Disk| drop(disk.create_recording(two, b"head"));
+        let bare = |disk: &mut Disk| drop(disk.create_recording(Shelf::Main, two, b"head"));
         assert_eq!(broken(&bare).unwrap(), "2 is written without keys");
-        let keys = |disk: &mut Disk| assert!(disk.create_keys(ONE, b"keys").is_err());
+        let keys = |disk: &mut Disk| assert!(disk.create_keys(Shelf::Main, ONE, b"keys").is_err());
         assert_eq!(broken(&keys).unwrap(), "the keys of 1 are made twice");
-        let twice = |disk: &mut Disk| assert!(disk.create_recording(ONE, b"head").is_err());
+        let twice = |disk: &mut Disk| assert!(disk.create_recording(Shelf::Main, ONE, b"head").is_err());
         assert_eq!(broken(&twice).unwrap(), "1 is made twice");
         let doomed = |disk: &mut Disk| {
             disk.trouble(Trouble::FailsToSync);
-            assert!(disk.sync().is_err() && disk.append(ONE, b"more").is_err());
+            assert!(disk.sync(Shelf::Main).is_err() && disk.append(ONE, b"more").is_err());
         };
         assert_eq!(broken(&doomed).unwrap(), "1 is written after its sync has failed");
         let cut = |disk: &mut Disk| {
@@ -828,7 +832,9 @@ mod tests {
                         | Outcome::SyncFailed { .. }
                         | Outcome::Stuck { .. }
                         | Outcome::Dropping { .. }
-                        | Outcome::Flowing { .. } => {}
+                        | Outcome::Flowing { .. }
+                        | Outcome::Moved { .. }
+                        | Outcome::Parted { .. } => {}
                     }
                 }
             }

@@ -1,0 +1,172 @@
+//! The volume of real files: two folders on each disk, each recording's file open while it is written.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::ids::RecordingId;
+use crate::node::clock::Clock;
+use crate::node::folders::{Folder, Folders};
+use crate::node::join::Joiner;
+use crate::node::metrics::Metrics;
+use crate::node::room::Choice;
+use crate::time::Moment;
+use crate::vault::{Shelf, Volume};
+
+/// The files of all disks.
+pub(super) struct Files {
+    folders: Folders,
+    /// Of each filesystem of the main disk that is written to, a folder. Opened once and never again: a failed sync is told to those who
+    /// held the directory open when it happened.
+    main: Vec<File>,
+    spare: Option<Spare>,
+    open: HashMap<RecordingId, File>,
+    /// When each append ended that was not told of yet: a batch is told of as a whole, and may take longer than its first chunk waited.
+    pub(super) written: VecDeque<Moment>,
+    clock: Clock,
+    room: Arc<Choice>,
+    metrics: Arc<Metrics>,
+}
+
+/// The spare disk.
+struct Spare {
+    folder: Folder,
+    filesystems: Vec<File>,
+    joiner: Joiner,
+    /// What went there from the main disk and is not sealed yet.
+    moved: HashSet<RecordingId>,
+}
+
+impl Files {
+    /// Opens the folders.
+    ///
+    /// # Errors
+    /// They are not there, or there is no thread to be had.
+    pub(super) fn open(folders: Folders, room: Arc<Choice>, clock: Clock, metrics: Arc<Metrics>) -> io::Result<Self> {
+        let main = folders.main.filesystems()?;
+        let spare = folders.spare.clone().map(|folder| {
+            let (filesystems, joiner) = (folder.filesystems()?, Joiner::start(folders.main.clone(), folder.clone())?);
+            io::Result::Ok(Spare { folder, filesystems, joiner, moved: HashSet::new() })
+        });
+        let spare = spare.transpose()?;
+        Ok(Self { folders, main, spare, open: HashMap::new(), written: VecDeque::new(), clock, room, metrics })
+    }
+
+    /// A recording is sealed, durably: one that was moved has left something behind.
+    pub(super) fn is_sealed(&mut self, recording: RecordingId) {
+        if let Some(spare) = self.spare.as_mut().filter(|spare| spare.moved.contains(&recording)) {
+            spare.moved.remove(&recording);
+            spare.joiner.tidy(recording);
+        }
+    }
+}
+
+impl Volume for Files {
+    fn shelf(&self) -> Shelf {
+        let is_main_out = self.room.is_shut(Shelf::Main) || self.metrics.vault_failing.get() != 0;
+        if self.spare.is_some() && is_main_out { Shelf::Spare } else { Shelf::Main }
+    }
+
+    fn has_spare(&self) -> bool {
+        self.spare.is_some()
+    }
+
+    fn create_keys(&mut self, shelf: Shelf, recording: RecordingId, bytes: &[u8]) -> io::Result<()> {
+        create(&on(&self.folders, shelf)?.key(recording))?.write_all(bytes)
+    }
+
+    fn create_recording(&mut self, shelf: Shelf, recording: RecordingId, head: &[u8]) -> io::Result<()> {
+        let mut file = create(&on(&self.folders, shelf)?.recording(recording))?;
+        file.write_all(head)?;
+        self.open.insert(recording, file);
+        Ok(())
+    }
+
+    fn write_at(&mut self, recording: RecordingId, at: u64, bytes: &[u8]) -> io::Result<()> {
+        let file = self.open.get_mut(&recording).ok_or_else(|| io::Error::other("not open"))?;
+        file.write_all_at(bytes, at)?;
+        self.written.push_back(self.clock.now());
+        Ok(())
+    }
+
+    fn close(&mut self, recording: RecordingId) {
+        self.open.remove(&recording);
+    }
+
+    fn remove(&mut self, recording: RecordingId) -> io::Result<()> {
+        let told = |error: &io::Error| tracing::error!(%recording, %error, "leftover_not_removed");
+        let mut removed = Ok(());
+        for folder in self.folders.all() {
+            // Keys of a recording that has no file open nothing.
+            remove(&folder.key(recording)).inspect_err(told).ok();
+            removed = removed.and(remove(&folder.recording(recording)).inspect_err(told));
+        }
+        removed
+    }
+
+    fn sync(&mut self, shelf: Shelf) -> io::Result<()> {
+        let filesystems = match (shelf, &self.spare) {
+            (Shelf::Main, _) => &self.main,
+            (Shelf::Spare, Some(spare)) => &spare.filesystems,
+            (Shelf::Spare, None) => return Ok(()),
+        };
+        // All of them, even after one has failed: each tells its error once.
+        let failed = filesystems.iter().fold(None, |failed, folder| rustix::fs::syncfs(folder).err().or(failed));
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    fn move_over(&mut self, recording: RecordingId, keys: &[u8], from: u64, bytes: &[u8]) -> io::Result<()> {
+        let Some(spare) = &mut self.spare else { return Err(io::ErrorKind::Unsupported.into()) };
+        let key = spare.folder.key(recording);
+        let path = if from == 0 { spare.folder.recording(recording) } else { spare.folder.part(recording, from) };
+        let made = (|| {
+            create(&key)?.write_all(keys)?;
+            let file = create(&path)?;
+            file.write_all_at(bytes, from)?;
+            Ok(file)
+        })();
+        match made {
+            Ok(file) => {
+                self.open.insert(recording, file);
+                spare.moved.insert(recording);
+                if from > 0 {
+                    spare.joiner.join(recording, from);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(%recording, %error, "not_moved_to_the_spare_disk");
+                self.metrics.spare_failing.set(1);
+                // The next try makes them anew.
+                for path in [path, key] {
+                    remove(&path).inspect_err(|error| tracing::error!(%recording, %error, "leftover_not_removed")).ok();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn joined(&mut self) -> Option<(RecordingId, io::Result<()>)> {
+        self.spare.as_ref().and_then(|spare| spare.joiner.joined())
+    }
+}
+
+fn on(folders: &Folders, shelf: Shelf) -> io::Result<&Folder> {
+    folders.on(shelf).ok_or_else(|| io::ErrorKind::Unsupported.into())
+}
+
+/// Removes a file that may be gone already.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Makes a file that only the service's user may read, and that was not there before.
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
