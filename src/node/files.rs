@@ -102,7 +102,8 @@ impl Volume for Files {
         for folder in self.folders.all() {
             // Keys of a recording that has no file open nothing.
             remove(&folder.key(recording)).inspect_err(told).ok();
-            removed = removed.and(remove(&folder.recording(recording)).inspect_err(told));
+            let here = remove(&folder.recording(recording)).inspect_err(told);
+            removed = removed.and(here);
         }
         removed
     }

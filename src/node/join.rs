@@ -178,7 +178,7 @@ mod tests {
     fn the_thread_copies_and_says_so() {
         let (_home, folders, whole) = two();
         let spare = folders.spare.clone().unwrap();
-        let joiner = Joiner::start(folders.main.clone(), spare.clone()).unwrap();
+        let joiner = Joiner::start(folders.main, spare.clone()).unwrap();
 
         joiner.join(ID, COPIED_BYTES as u64 + 100);
         let (recording, joined) = joiner.joined.recv_timeout(Duration::from_secs(20)).unwrap();

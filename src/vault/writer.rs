@@ -265,7 +265,7 @@ impl Writer {
         let mut rest = Vec::with_capacity(batch.len());
         for work in batch {
             match work {
-                Work::Begin(evidence) => begins.push(evidence),
+                Work::Begin(evidence) => begins.push(*evidence),
                 Work::Chunk(..) | Work::End(..) => rest.push(work),
             }
         }
@@ -321,7 +321,7 @@ impl Writer {
     }
 
     /// Begins recordings: where it cannot be done on the main disk, on the spare one.
-    fn begin(&mut self, begins: Vec<Box<Evidence>>, volume: &mut impl Volume, entropy: &mut impl CryptoRng) {
+    fn begin(&mut self, begins: Vec<Evidence>, volume: &mut impl Volume, entropy: &mut impl CryptoRng) {
         let mut drawn = Vec::with_capacity(begins.len());
         for evidence in begins {
             match self.draw(&evidence, entropy) {
