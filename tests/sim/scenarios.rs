@@ -191,6 +191,17 @@ fn disk_that_fails_to_sync_ends_its_recordings_and_hurts_no_call() {
 }
 
 #[test]
+fn disk_that_fails_to_sync_beside_a_spare_one_loses_nothing() {
+    // The model is told of no fault: each packet must be there, and each recording be sealed.
+    for trouble in [Trouble::FailsToSync, Trouble::Full(3000)] {
+        let faults = vec![(ms(900), Fault::Disk(trouble))];
+        let plan = Plan { faults, has_spare: true, ..Plan::quiet(vec![call(Policy::Announce), call(Policy::Never)]) };
+        let report = World::run(&plan).unwrap_or_else(|failure| panic!("{failure}"));
+        assert_eq!((report.calls, report.recordings), (2, 1));
+    }
+}
+
+#[test]
 fn operator_pauses_and_the_file_has_a_named_hole() {
     let faults = vec![(ms(800), Fault::Operator(0, Deed::Pause)), (ms(1300), Fault::Operator(0, Deed::Resume))];
     let whole = play(vec![call(Policy::Announce)], Vec::new());

@@ -11,6 +11,8 @@
 //! It also watches its user: keys before content, nothing twice, nothing after the end, nothing more to a file whose sync has
 //! failed.
 
+mod spare;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
@@ -23,6 +25,7 @@ use mitschnitt::vault::{Digest, NodeKey, Salvage, Salvaged, Shelf, Verdict, Volu
 use super::chance::Chance;
 use super::model::Fault;
 use super::plan::Pace;
+use spare::Spare;
 
 /// What is wrong with a disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -148,6 +151,8 @@ pub struct Disk {
     /// The user died at its disk, and does nothing any more.
     is_dead: bool,
     broken: Option<String>,
+    /// The spare disk, where there is one.
+    spare: Option<Spare>,
 }
 
 /// What becomes of a deed of the disk's user.
@@ -172,7 +177,18 @@ impl Disk {
             fuse: None,
             is_dead: false,
             broken: None,
+            spare: None,
         }
+    }
+
+    /// The same beside a spare one.
+    pub fn with_spare(chance: Chance) -> Self {
+        Self { spare: Some(Spare::default()), ..Self::new(chance) }
+    }
+
+    /// Whether this trouble loses nothing: there is a spare disk, and what can be read of this one is right.
+    pub const fn is_spared(&self, trouble: Trouble) -> bool {
+        self.spare.is_some() && matches!(trouble, Trouble::Full(_) | Trouble::FailsToSync)
     }
 
     /// Puts it in trouble, or out of it.
@@ -208,24 +224,37 @@ impl Disk {
     /// by nobody.
     pub fn is_durable(&self, recording: RecordingId) -> bool {
         let is_durable = |file: &File| file.durable == file.bytes.len() && !file.is_doomed;
+        if let Some(spare) = self.spare.as_ref().filter(|spare| spare.recordings.contains_key(&recording)) {
+            let has_keys = [&self.keys, &spare.keys].iter().any(|keys| keys.get(&recording).is_some_and(is_durable));
+            return spare.whole(recording).is_some_and(is_durable) && (has_keys || self.erased.contains_key(&recording));
+        }
         self.recordings.get(&recording).is_some_and(is_durable) && self.keys.get(&recording).is_none_or(is_durable)
     }
 
     /// Whether anything of a recording lies there.
     pub fn has(&self, recording: RecordingId) -> bool {
-        self.recordings.contains_key(&recording) || self.keys.contains_key(&recording)
+        let on_spare = |spare: &Spare| spare.recordings.contains_key(&recording) || spare.keys.contains_key(&recording);
+        self.recordings.contains_key(&recording)
+            || self.keys.contains_key(&recording)
+            || self.spare.as_ref().is_some_and(on_spare)
     }
 
     /// Whether a recording's file is open: of one that is over it must not be.
     pub fn is_open(&self, recording: RecordingId) -> bool {
-        self.recordings.get(&recording).is_some_and(|file| file.is_open)
+        self.files_of(recording).any(|file| file.is_open)
+    }
+
+    /// What lies there of a recording: on the spare disk, and on this one.
+    fn files_of(&self, recording: RecordingId) -> impl Iterator<Item = &File> {
+        let on_spare = self.spare.as_ref().and_then(|spare| spare.recordings.get(&recording));
+        on_spare.into_iter().chain(self.recordings.get(&recording))
     }
 
     /// Whether a loss of power took something of a recording or of its keys.
     pub fn has_crumbled(&self, recording: RecordingId) -> bool {
         let keys = self.keys.get(&recording).or_else(|| self.erased.get(&recording));
         // Keys that are not there and that nobody destroyed went with the power as well.
-        keys.is_none_or(|file| file.has_crumbled) || self.recordings.get(&recording).is_some_and(|file| file.has_crumbled)
+        keys.is_none_or(|file| file.has_crumbled) || self.files_of(recording).any(|file| file.has_crumbled)
     }
 
     /// Lets its user die in the middle of a deed, so many deeds from here: of what it writes then a part is written.
@@ -245,13 +274,14 @@ impl Disk {
 
     /// Whether the process died before it had written what a recording's file begins with: who reads it cannot know whose it is.
     pub fn is_headless(&self, recording: RecordingId) -> bool {
-        self.recordings.get(&recording).is_some_and(|file| file.is_headless)
+        self.files_of(recording).any(|file| file.is_headless)
     }
 
     /// The process dies, or ends: what was written stays, and nobody writes on until the next begins.
     pub fn kill(&mut self) {
         (self.fuse, self.is_dead) = (None, false);
         self.recordings.values_mut().for_each(|file| file.is_open = false);
+        self.spare.iter_mut().for_each(Spare::kill);
     }
 
     /// The power is lost: of what was not durable some is there, some is zeros, and some is not there, in each file as it
@@ -265,11 +295,19 @@ impl Disk {
         // A name that was never durable may be gone with its file.
         self.recordings.retain(|_, file| !file.bytes.is_empty());
         self.keys.retain(|_, file| !file.bytes.is_empty());
+        self.spare.iter_mut().for_each(|spare| spare.lose_power(chance));
     }
 
     /// Every recording that lies there, with its keys, in order of their names.
     pub fn recordings(&self) -> impl Iterator<Item = (RecordingId, &[u8], Option<&[u8]>)> {
-        self.recordings.iter().map(|(&id, file)| (id, &*file.bytes, self.keys.get(&id).map(|keys| &*keys.bytes)))
+        let whole_on_spare = self.spare.iter().flat_map(Spare::all_whole);
+        let here = self.recordings.iter().filter(|&(&id, _)| self.spare.as_ref().is_none_or(|spare| spare.whole(id).is_none()));
+        let mut all: Vec<_> = whole_on_spare.chain(here.map(|(&id, file)| (id, file))).collect();
+        all.sort_unstable_by_key(|&(id, _)| id);
+        all.into_iter().map(|(id, file)| {
+            let keys = self.keys.get(&id).or_else(|| self.spare.as_ref().and_then(|spare| spare.keys.get(&id)));
+            (id, &*file.bytes, keys.map(|keys| &*keys.bytes))
+        })
     }
 
     /// The keys of a recording that an operator has destroyed. They lie on the disk no more: whoever judges the box has kept a
@@ -282,7 +320,13 @@ impl Disk {
     /// recording's row is told.
     pub fn salvage(&mut self, recording: RecordingId, node: &NodeKey) -> Option<Write> {
         let at = Wall::from_unix_micros(0);
-        let file = self.recordings.get_mut(&recording)?;
+        let on_spare = match &mut self.spare {
+            // It lies in two pieces, and stays so.
+            Some(spare) if spare.is_part(recording) => return None,
+            Some(spare) => spare.recordings.get_mut(&recording),
+            None => None,
+        };
+        let file = on_spare.or_else(|| self.recordings.get_mut(&recording))?;
         match salvage(file.bytes.as_slice(), file.bytes.len() as u64, node, at).expect("memory is read") {
             Salvage::Close { keep, closing, chunks, root, .. } => {
                 file.bytes.truncate(keep as usize);
@@ -301,6 +345,7 @@ impl Disk {
             Salvage::Empty => {
                 self.recordings.remove(&recording);
                 self.keys.remove(&recording);
+                self.spare.iter_mut().for_each(|spare| spare.forget(recording));
                 Some(Write::Lost(recording, Reason::Interrupted))
             }
             Salvage::Broken(_) | Salvage::Closed(_) => None,
@@ -308,18 +353,33 @@ impl Disk {
         }
     }
 
+    /// The next start joins what lies in two pieces.
+    pub fn join_all(&mut self) {
+        for recording in self.spare.iter().flat_map(Spare::parts).collect::<Vec<_>>() {
+            self.join(recording);
+        }
+    }
+
+    /// Copies what the spare disk is without, durably; says whether this disk gave it.
+    fn join(&mut self, recording: RecordingId) -> bool {
+        let beginning = self.recordings.get(&recording).map(|file| &*file.bytes);
+        let is_to_be_had = self.trouble != Trouble::Gone;
+        self.spare.as_mut().is_some_and(|spare| is_to_be_had && spare.join(recording, beginning.unwrap_or_default()))
+    }
+
     /// An operator destroys the keys of a recording, durably. Nobody opens it any more, and its writer does not notice: it goes
     /// on if it was open, is sealed, and its structure verifies; the ledger says `sealed`.
     pub fn erase(&mut self, recording: RecordingId) {
-        if let Some(keys) = self.keys.remove(&recording) {
+        let on_spare = self.spare.as_mut().and_then(|spare| spare.keys.remove(&recording));
+        if let Some(keys) = self.keys.remove(&recording).or(on_spare) {
             self.erased.insert(recording, keys);
         }
     }
 
     /// An operator destroys the keys of one recording that is closed.
     pub fn erase_one(&mut self, chance: &mut Chance) -> Option<RecordingId> {
-        let may_go = |&(id, file): &(&RecordingId, &File)| !file.is_open && self.keys.contains_key(id);
-        let closed: Vec<_> = self.recordings.iter().filter(may_go).map(|(&id, _)| id).collect();
+        let with_keys = self.recordings().filter(|(_, _, keys)| keys.is_some()).map(|(id, ..)| id);
+        let closed: Vec<_> = with_keys.filter(|&id| !self.is_open(id)).collect();
         let id = *closed.get(chance.below(closed.len() as u64) as usize)?;
         self.erase(id);
         Some(id)
@@ -372,12 +432,24 @@ fn dead() -> io::Error {
 }
 
 impl Volume for Disk {
-    fn create_keys(&mut self, _: Shelf, recording: RecordingId, bytes: &[u8]) -> io::Result<()> {
+    fn shelf(&self) -> Shelf {
+        if self.spare.is_some() && self.trouble == Trouble::Gone { Shelf::Spare } else { Shelf::Main }
+    }
+
+    fn has_spare(&self) -> bool {
+        self.spare.is_some()
+    }
+
+    fn create_keys(&mut self, shelf: Shelf, recording: RecordingId, bytes: &[u8]) -> io::Result<()> {
         let bytes = match self.deed() {
             Deed::Done => bytes,
             Deed::Half => self.half(bytes),
             Deed::Never => return Err(dead()),
         };
+        if let (Shelf::Spare, Some(spare)) = (shelf, &mut self.spare) {
+            spare.keys.insert(recording, File::new(bytes, false));
+            return Ok(());
+        }
         if self.keys.contains_key(&recording) {
             self.breaks(format!("the keys of {recording} are made twice"));
             return Err(io::ErrorKind::AlreadyExists.into());
@@ -392,13 +464,21 @@ impl Volume for Disk {
         result
     }
 
-    fn create_recording(&mut self, _: Shelf, recording: RecordingId, head: &[u8]) -> io::Result<()> {
+    fn create_recording(&mut self, shelf: Shelf, recording: RecordingId, head: &[u8]) -> io::Result<()> {
         let whole = head.len();
         let head = match self.deed() {
             Deed::Done => head,
             Deed::Half => self.half(head),
             Deed::Never => return Err(dead()),
         };
+        if let (Shelf::Spare, Some(spare)) = (shelf, &mut self.spare) {
+            let is_durable = spare.keys.get(&recording).is_some_and(|keys| keys.durable == keys.bytes.len());
+            spare.recordings.insert(recording, File { is_headless: head.len() < whole, ..File::new(head, true) });
+            if !is_durable && !self.erased.contains_key(&recording) {
+                self.breaks(format!("{recording} is written before its keys are durable"));
+            }
+            return Ok(());
+        }
         if self.recordings.contains_key(&recording) {
             self.breaks(format!("{recording} is made twice"));
             return Err(io::ErrorKind::AlreadyExists.into());
@@ -424,6 +504,17 @@ impl Volume for Disk {
             Deed::Half => self.half(bytes),
             Deed::Never => return Err(dead()),
         };
+        if let Some(file) = self.spare.as_mut().and_then(|spare| spare.recordings.get_mut(&recording)) {
+            let is_right = file.is_open && file.bytes.len() == at as usize;
+            file.bytes.extend_from_slice(bytes);
+            file.whole = file.bytes.len();
+            if !is_right {
+                self.breaks(format!(
+                    "{recording} is written on the spare disk where it is not open, or elsewhere than at its end"
+                ));
+            }
+            return Ok(());
+        }
         let wrong = match self.recordings.get(&recording) {
             None => Some("is written and does not exist"),
             Some(file) if file.is_doomed => Some("is written after its sync has failed"),
@@ -454,7 +545,8 @@ impl Volume for Disk {
         if self.deed() == Deed::Never {
             return;
         }
-        match self.recordings.get_mut(&recording) {
+        let on_spare = self.spare.as_mut().and_then(|spare| spare.recordings.get_mut(&recording));
+        match on_spare.or_else(|| self.recordings.get_mut(&recording)) {
             Some(file) if file.is_open => file.is_open = false,
             Some(_) | None => self.breaks(format!("{recording} is closed and was not open")),
         }
@@ -465,9 +557,10 @@ impl Volume for Disk {
         if deed == Deed::Never {
             return Err(dead());
         }
-        if self.recordings.get(&recording).is_some_and(|file| file.is_open) {
+        if self.is_open(recording) {
             self.breaks(format!("{recording} is removed while it is open"));
         }
+        self.spare.iter_mut().for_each(|spare| spare.forget(recording));
         if self.trouble == Trouble::Gone {
             return if self.recordings.contains_key(&recording) { Err(input_output()) } else { Ok(()) };
         }
@@ -480,10 +573,14 @@ impl Volume for Disk {
         Ok(())
     }
 
-    fn sync(&mut self, _: Shelf) -> io::Result<()> {
+    fn sync(&mut self, shelf: Shelf) -> io::Result<()> {
         // Who dies in a sync has not heard that anything is durable; whether it is, the loss of the power says.
         if self.deed() != Deed::Done {
             return Err(dead());
+        }
+        if let (Shelf::Spare, Some(spare)) = (shelf, &mut self.spare) {
+            spare.sync();
+            return Ok(());
         }
         let files = self.recordings.values_mut().chain(self.keys.values_mut());
         match self.trouble {
@@ -509,6 +606,42 @@ impl Volume for Disk {
                 Ok(())
             }
         }
+    }
+
+    fn move_over(&mut self, recording: RecordingId, keys: &[u8], from: u64, bytes: &[u8]) -> io::Result<()> {
+        let deed = self.deed();
+        if self.spare.is_none() || deed == Deed::Never {
+            return Err(dead());
+        }
+        let from = from as usize;
+        let wrong = match self.recordings.get_mut(&recording) {
+            None => Some("is moved and does not exist"),
+            Some(file) if file.durable < from && self.trouble != Trouble::Lies && file.promised < from => {
+                Some("is moved without what is not durable")
+            }
+            Some(file) if file.bytes.get(from..file.whole) != Some(bytes) => Some("is moved with other bytes than it has"),
+            Some(file) => {
+                file.is_open = false;
+                None
+            }
+        };
+        if let Some(wrong) = wrong {
+            self.breaks(format!("{recording} {wrong}"));
+        }
+        let keys = if deed == Deed::Half { self.half(keys).to_vec() } else { keys.to_vec() };
+        if let Some(spare) = &mut self.spare {
+            spare.keys.insert(recording, File::new(&keys, false));
+            // Who dies has made the keys, or a part of them.
+            if deed == Deed::Done {
+                spare.takes(recording, from, bytes);
+            }
+        }
+        Ok(())
+    }
+
+    fn joined(&mut self) -> Option<(RecordingId, io::Result<()>)> {
+        let recording = self.spare.as_mut()?.awaited.pop_front()?;
+        Some((recording, if self.join(recording) { Ok(()) } else { Err(input_output()) }))
     }
 }
 
@@ -771,10 +904,11 @@ mod tests {
     #[test]
     fn the_writer_keeps_its_promises_on_every_disk() {
         let (node, secret) = (|| NodeKey::generate(&mut Chance::new(1)), RecipientSecret::generate(&mut Chance::new(2)));
-        let (mut sealed, mut failed, mut torn, mut lied) = (0, 0, 0, 0);
-        for seed in 0..100 {
+        let (mut sealed, mut failed, mut torn, mut lied, mut moved) = (0, 0, 0, 0, 0);
+        for seed in 0..150 {
             let mut chance = Chance::new(seed);
-            let mut disk = Disk::new(chance.split(1));
+            let has_spare = seed >= 100;
+            let mut disk = if has_spare { Disk::with_spare(chance.split(1)) } else { Disk::new(chance.split(1)) };
             let mut entropy = chance.split(2);
             let mut now = Moment::from_millis(5000);
             let listener = Listener { purposes: vec!["quality".into()], key: *secret.public(), period: Period::ALWAYS };
@@ -833,8 +967,8 @@ mod tests {
                         | Outcome::Stuck { .. }
                         | Outcome::Dropping { .. }
                         | Outcome::Flowing { .. }
-                        | Outcome::Moved { .. }
                         | Outcome::Parted { .. } => {}
+                        Outcome::Moved { .. } => moved += 1,
                     }
                 }
             }
@@ -859,8 +993,8 @@ mod tests {
             }
         }
         assert!(
-            sealed > 150 && failed > 60 && torn > 10 && lied > 3,
-            "{sealed} sealed, {failed} failed, {torn} torn, {lied} lied"
+            sealed > 150 && failed > 60 && torn > 10 && lied > 3 && moved > 60,
+            "{sealed} sealed, {failed} failed, {torn} torn, {lied} lied, {moved} moved"
         );
     }
 

@@ -214,7 +214,8 @@ impl<'p> World<'p> {
 
     fn new(plan: &'p Plan) -> Self {
         let chance = plan.chance();
-        let (mut disk, mut rows) = (Disk::new(chance.split(3)), Rows::default());
+        let disk = if plan.has_spare { Disk::with_spare } else { Disk::new };
+        let (mut disk, mut rows) = (disk(chance.split(3)), Rows::default());
         let now = Moment::from_millis(1);
         let mut world = Self {
             plan,
@@ -498,7 +499,7 @@ impl<'p> World<'p> {
             }
             Fault::Disk(trouble) => {
                 self.disk.trouble(*trouble);
-                if let Some(told) = trouble.told() {
+                if let Some(told) = trouble.told().filter(|_| !self.disk.is_spared(*trouble)) {
                     self.model.fault(self.now, told);
                 }
             }

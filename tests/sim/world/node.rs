@@ -276,6 +276,7 @@ pub fn settle(disk: &mut Disk, rows: &mut dyn Store) {
     let began = Wall::from_unix_micros(WALL);
     let found: Vec<_> = found.into_iter().map(|recording| Write::Found { recording, began }).collect();
     rows.write(&found).expect("the simulated ledger takes all");
+    disk.join_all();
     for recording in rows.torn().expect("the simulated ledger is read") {
         let line = disk.salvage(recording, &node_key());
         rows.write(line.as_slice()).expect("the simulated ledger takes all");

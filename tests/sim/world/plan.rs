@@ -32,6 +32,8 @@ pub struct Plan {
     pub pace: Pace,
     /// Whether the telephones of each side speak SRTP.
     pub secured: [bool; 2],
+    /// Whether the box has a spare disk.
+    pub has_spare: bool,
     /// Where the chance of the wires and threads comes from; of [`Plan::seed`] where there is none.
     pub tape: Option<Chance>,
 }
@@ -126,6 +128,9 @@ const AMID: u64 = 2000;
 /// The label of the chance by which telephones speak SRTP.
 const SECURED: u64 = 2001;
 
+/// The label of the chance by which the box has a spare disk.
+const SPARE: u64 = 2002;
+
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
@@ -144,7 +149,17 @@ impl Plan {
             .zip(calls)
             .map(|(number, plan)| Planned { number, begins: ms(100 * u64::from(number)), plan: Some(plan) })
             .collect();
-        Self { seed: 1, calls, faults: Vec::new(), wire: GOOD, timing: BUSY, pace: Pace::Usual, secured: [false; 2], tape: None }
+        Self {
+            seed: 1,
+            calls,
+            faults: Vec::new(),
+            wire: GOOD,
+            timing: BUSY,
+            pace: Pace::Usual,
+            secured: [false; 2],
+            has_spare: false,
+            tape: None,
+        }
     }
 
     /// Draws a world of so many calls.
@@ -159,6 +174,7 @@ impl Plan {
             2 => [true, true],
             _ => [false, false],
         };
+        plan.has_spare = Chance::new(seed).split(SPARE).below(3) == 0;
         plan
     }
 
@@ -232,7 +248,7 @@ impl Plan {
         };
         let mut faults: Vec<_> = (0..faults).flat_map(|_| Fault::drawn(chance, calls, until, pace)).collect();
         faults.sort_by_key(|&(at, _)| at);
-        Self { seed: 0, calls: planned, faults, wire, timing, pace, secured: [false; 2], tape: None }
+        Self { seed: 0, calls: planned, faults, wire, timing, pace, secured: [false; 2], has_spare: false, tape: None }
     }
 
     /// Lets the box die so often in the middle of what the disk is given.
