@@ -11,9 +11,9 @@ pub(crate) fn check(data: &[u8]) {
     assert!(errors.into_iter().flatten().count() >= 3, "one file is one kind of key");
 
     if let Ok(key) = node {
-        let pem = key.to_pem();
+        let pem = key.to_pem().expect("it came from a file");
         let again = NodeKey::from_pem(pem.as_bytes()).expect("a key is read as it is printed");
-        assert_eq!((&again.to_pem(), again.public()), (&pem, key.public()));
+        assert_eq!((again.to_pem().as_ref(), again.public()), (Some(&pem), key.public()));
         assert_eq!(NodePublic::from_pem(key.public().to_pem().as_bytes()).as_ref(), Ok(key.public()));
     }
     if let Ok(key) = secret {

@@ -183,7 +183,7 @@ mod tests {
         let key = key(1);
         let mut links = chain(6);
         sign(&mut links, 3, &key);
-        let last = key.sign(Head { seq: 9, at: wall(1), hash: Digest::ZERO });
+        let last = key.sign(Head { seq: 9, at: wall(1), hash: Digest::ZERO }).unwrap();
 
         let mut walk = Walk::begin(&[]);
         links.iter().for_each(|(link, head)| walk.step(link, head.as_ref()));
@@ -225,7 +225,7 @@ mod tests {
 
     fn sign(links: &mut [Told], at: usize, key: &HeadKey) {
         let Tip { seq, hash } = links[at].0.tip();
-        links[at].1 = Some(key.sign(Head { seq, at: wall(2), hash }));
+        links[at].1 = Some(key.sign(Head { seq, at: wall(2), hash }).unwrap());
     }
 
     fn walk(links: &[Told], nodes: &[NodePublic]) -> Walked {

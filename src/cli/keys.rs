@@ -162,7 +162,7 @@ fn node(file: &NodeKeyFile) -> Result<Vec<Key>, Stop> {
     let row =
         |path: &Path, half, pem| Key { what: "node".into(), path: path.into(), fingerprint: fingerprint.clone(), half, pem };
     Ok(vec![
-        row(private, Half::Signing, own.is_none().then(|| key.to_pem())),
+        row(private, Half::Signing, own.is_none().then(|| key.to_pem()).flatten()),
         row(public, Half::Public, there.is_none().then(|| key.public().to_pem().into())),
     ])
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::time::Wall;
 use crate::vault::digest::{hex, unhex};
-use crate::vault::{Digest, Fingerprint, NodeKey, NodePublic};
+use crate::vault::{Digest, Fingerprint, NodeKey, NodePublic, NotSigned};
 
 /// The end of the ledger's chain at one time: whoever knows it knows all that came before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,9 +37,12 @@ impl HeadKey {
     }
 
     /// Signs a head.
-    #[must_use]
-    pub fn sign(&self, head: Head) -> SignedHead {
-        SignedHead { head, node: self.public().fingerprint(), signature: self.0.sign(head.message().as_bytes()) }
+    ///
+    /// # Errors
+    /// The key lies in a token, and that does not sign now.
+    pub fn sign(&self, head: Head) -> Result<SignedHead, NotSigned> {
+        let signature = self.0.sign(head.message().as_bytes())?;
+        Ok(SignedHead { head, node: self.public().fingerprint(), signature })
     }
 
     /// Returns the public half.
@@ -126,7 +129,7 @@ mod tests {
     #[test]
     fn a_head_is_its_nodes_and_nobody_elses() {
         let [key, other] = [1, 2].map(|seed| HeadKey::of(NodeKey::generate(&mut Chance::from(seed))));
-        let signed = key.sign(head());
+        let signed = key.sign(head()).unwrap();
         let public = *key.public();
 
         assert!(public.has_signed_head(&signed));
@@ -144,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_line_is_read_as_it_was_written_wherever_it_stands() {
-        let signed = HeadKey::of(NodeKey::generate(&mut Chance::from(1))).sign(head());
+        let signed = HeadKey::of(NodeKey::generate(&mut Chance::from(1))).sign(head()).unwrap();
         let line = signed.to_string();
 
         assert_eq!(line.parse(), Ok(signed));
@@ -154,7 +157,7 @@ mod tests {
 
     #[test]
     fn what_is_no_head_is_told() {
-        let line = HeadKey::of(NodeKey::generate(&mut Chance::from(1))).sign(head()).to_string();
+        let line = HeadKey::of(NodeKey::generate(&mut Chance::from(1))).sign(head()).unwrap().to_string();
 
         for text in [
             String::new(),

@@ -1,8 +1,9 @@
 //! The keys of the vault, in PEM as `openssl genpkey` and `openssl pkey` write and read them, and their fingerprints.
 
 use std::fmt;
+use std::sync::Arc;
 
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use hkdf::Hkdf;
 use hpke::rand_core::CryptoRng;
 use sha2::Sha256;
@@ -10,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::limits::{PBKDF2_ITERATIONS, SCRYPT_BLOCKS, SCRYPT_BYTES};
 use crate::vault::pem::{Algorithm, Half, decode, encode, fingerprint};
+use crate::vault::signer::{self, NotSigned, Signer};
 
 /// SHA-256 of a public key as `SubjectPublicKeyInfo` (DER): the key's name.
 ///
@@ -56,8 +58,19 @@ impl fmt::Debug for Fingerprint {
 /// It has no `Debug`; the secret is wiped when it is dropped.
 #[derive(Clone)]
 pub struct NodeKey {
-    signing: SigningKey,
+    signing: Signing,
     public: NodePublic,
+}
+
+#[derive(Clone)]
+enum Signing {
+    Here(SigningKey),
+    /// In a token.
+    Elsewhere {
+        signer: Arc<dyn Signer>,
+        /// What its secrets come of (RFC 5869: the input keying material).
+        seed: Zeroizing<[u8; 32]>,
+    },
 }
 
 impl NodeKey {
@@ -76,10 +89,32 @@ impl NodeKey {
         Ok(Self::from_seed(&thirty_two(&seed)))
     }
 
-    /// Returns the PEM text.
+    /// Takes a key that lies elsewhere, by whoever signs with it. It is tried at once, twice.
+    ///
+    /// # Errors
+    /// It does not sign, not with this key, or not by RFC 8032.
+    pub fn held(public: NodePublic, signer: Arc<dyn Signer>) -> Result<Self, NotSigned> {
+        let seed = signer::seed(signer.as_ref(), &public)?;
+        Ok(Self { signing: Signing::Elsewhere { signer, seed }, public })
+    }
+
+    /// Returns the same key, where it lies elsewhere with another who signs with it: one who is asked in another way.
     #[must_use]
-    pub fn to_pem(&self) -> Zeroizing<String> {
-        encode(self.signing.as_bytes(), Half::Private, Algorithm::Ed25519)
+    pub fn by(&self, other: Arc<dyn Signer>) -> Self {
+        let signing = match &self.signing {
+            Signing::Here(key) => Signing::Here(key.clone()),
+            Signing::Elsewhere { seed, .. } => Signing::Elsewhere { signer: other, seed: seed.clone() },
+        };
+        Self { signing, public: self.public }
+    }
+
+    /// Returns the PEM text; nothing where the key lies elsewhere.
+    #[must_use]
+    pub fn to_pem(&self) -> Option<Zeroizing<String>> {
+        match &self.signing {
+            Signing::Here(key) => Some(encode(key.as_bytes(), Half::Private, Algorithm::Ed25519)),
+            Signing::Elsewhere { .. } => None,
+        }
     }
 
     /// Returns the public half.
@@ -92,20 +127,27 @@ impl NodeKey {
     #[must_use]
     pub fn secret_for(&self, what: &str) -> Zeroizing<[u8; 32]> {
         let mut secret = Zeroizing::new([0; 32]);
-        Hkdf::<Sha256>::new(Some(b"mitschnitt/0 node"), self.signing.as_bytes())
+        let seed = match &self.signing {
+            Signing::Here(key) => key.as_bytes(),
+            Signing::Elsewhere { seed, .. } => seed,
+        };
+        Hkdf::<Sha256>::new(Some(b"mitschnitt/0 node"), seed)
             .expand(what.as_bytes(), secret.as_mut_slice())
             .expect("32 bytes are fewer than HKDF gives");
         secret
     }
 
-    pub(super) fn sign(&self, message: &[u8]) -> [u8; 64] {
-        self.signing.sign(message).to_bytes()
+    pub(super) fn sign(&self, message: &[u8]) -> Result<[u8; 64], NotSigned> {
+        match &self.signing {
+            Signing::Here(key) => Ok(key.sign(message).to_bytes()),
+            Signing::Elsewhere { signer, .. } => signer::checked(signer.as_ref(), &self.public, message),
+        }
     }
 
-    fn from_seed(seed: &[u8; 32]) -> Self {
+    pub(super) fn from_seed(seed: &[u8; 32]) -> Self {
         let signing = SigningKey::from_bytes(seed);
         let public = NodePublic::new(signing.verifying_key());
-        Self { signing, public }
+        Self { signing: Signing::Here(signing), public }
     }
 }
 
@@ -124,6 +166,14 @@ impl NodePublic {
     pub fn from_pem(text: &[u8]) -> Result<Self, BadKey> {
         let (_, bytes) = decode(text, Half::Public, &[Algorithm::Ed25519])?;
         VerifyingKey::from_bytes(&thirty_two(&bytes)).map(Self::new).map_err(|_| BadKey::NotOnTheCurve)
+    }
+
+    /// Takes the 32 bytes of RFC 8032, as a token has them.
+    ///
+    /// # Errors
+    /// They are no point of the curve.
+    pub fn from_point(bytes: &[u8; 32]) -> Result<Self, BadKey> {
+        VerifyingKey::from_bytes(bytes).map(Self::new).map_err(|_| BadKey::NotOnTheCurve)
     }
 
     /// Returns the PEM text.
@@ -232,13 +282,13 @@ mod tests {
         let key = NodeKey::from_pem(ED25519.as_bytes()).unwrap();
 
         assert_eq!(key.public().to_pem(), ED25519_PUBLIC);
-        assert_eq!(*key.to_pem(), ED25519);
+        assert_eq!(*key.to_pem().unwrap(), ED25519);
         assert_eq!(NodePublic::from_pem(ED25519_PUBLIC.as_bytes()).unwrap(), *key.public());
     }
 
     #[test]
     fn a_secret_is_the_keys_and_its_uses_own() {
-        let [key, other] = [ED25519.to_owned(), NodeKey::from_seed(&[1; 32]).to_pem().to_string()]
+        let [key, other] = [ED25519.to_owned(), NodeKey::from_seed(&[1; 32]).to_pem().unwrap().to_string()]
             .map(|pem| NodeKey::from_pem(pem.as_bytes()).unwrap());
 
         assert_eq!(key.secret_for("a"), NodeKey::from_pem(ED25519.as_bytes()).unwrap().secret_for("a"));

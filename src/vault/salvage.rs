@@ -43,7 +43,7 @@ pub enum Salvage {
 /// `length` is the file's, `at` is now. The whole file is read once.
 ///
 /// # Errors
-/// The disk. Nothing is known then.
+/// The disk: nothing is known then. Or, with a [`NotSigned`](crate::vault::NotSigned) in it, the node's key, which may sign later.
 pub fn salvage(rec: impl Read, length: u64, node: &NodeKey, at: Wall) -> io::Result<Salvage> {
     let mut walk = match Walk::begin(rec) {
         Ok(walk) => walk,
@@ -61,25 +61,26 @@ pub fn salvage(rec: impl Read, length: u64, node: &NodeKey, at: Wall) -> io::Res
             Err(Stop::Cut(_)) if walk.has_a_chunk_in_the_tail() => {
                 return Ok(Salvage::Broken(Broken { what: Damage::Frame, chunk: walk.chunks(), at: walk.bytes() }));
             }
-            Err(Stop::Cut(_)) => return Ok(close(&walk, length, node, at)),
+            Err(Stop::Cut(_)) => return close(&walk, length, node, at),
             // A write whose last blocks never reached the disk has zeros in their place.
-            Err(Stop::Broken(_)) if walk.stopped_in_the_tail() => return Ok(close(&walk, length, node, at)),
+            Err(Stop::Broken(_)) if walk.stopped_in_the_tail() => return close(&walk, length, node, at),
             Err(Stop::Broken(broken)) => return Ok(Salvage::Broken(broken)),
             Err(Stop::Disk(error)) => return Err(error),
         }
     }
 }
 
-fn close<R: Read>(walk: &Walk<R>, length: u64, node: &NodeKey, at: Wall) -> Salvage {
+fn close<R: Read>(walk: &Walk<R>, length: u64, node: &NodeKey, at: Wall) -> io::Result<Salvage> {
     let (keep, chunks) = (walk.bytes(), walk.chunks());
     if chunks == 0 {
-        return Salvage::Empty;
+        return Ok(Salvage::Empty);
     }
     let cut_off = length.saturating_sub(keep);
     let word = Word::Salvaged { at, cut_off };
     let (root, message) = walk.to_sign(word);
-    let closing = Closing { word, chunks, signature: node.sign(&message) }.to_bytes();
-    Salvage::Close { keep, closing, chunks, cut_off, root }
+    let signature = node.sign(&message).map_err(io::Error::other)?;
+    let closing = Closing { word, chunks, signature }.to_bytes();
+    Ok(Salvage::Close { keep, closing, chunks, cut_off, root })
 }
 
 #[cfg(test)]

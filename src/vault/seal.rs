@@ -15,7 +15,7 @@ use crate::vault::ratchet::{Ratchet, Secret};
 use crate::vault::record::Count;
 use crate::vault::tree::Sum;
 use crate::vault::wraps::{KeyFile, Segment};
-use crate::vault::{Fingerprint, LastChunk, NodeKey, NodePublic, PlainChunk, Recipient, Totals};
+use crate::vault::{Fingerprint, LastChunk, NodeKey, NodePublic, NotSigned, PlainChunk, Recipient, Totals};
 
 /// What begins a recording: bytes that must be durable in this order, `key_file` before `head`.
 #[must_use = "a sealer that is dropped leaves a torn recording"]
@@ -136,7 +136,8 @@ impl Sealer {
     /// Seals the last chunk with the end record in it, and signs the whole.
     ///
     /// # Errors
-    /// Where the chunk is another recording's, or the key is not the one the recording was begun with. `out` is then as it was.
+    /// Where the chunk is another recording's, or the key is not the one the recording was begun with. `out` is then as it was. Where the
+    /// key does not sign ([`SealError::NotSigned`]), `out` has the last chunk, and only the closing is missing.
     pub fn finish(mut self, last: LastChunk, node: &NodeKey, out: &mut Vec<u8>) -> Result<Sealed, SealError> {
         let LastChunk { mut chunk, why, withheld, ended } = last;
         self.owns(chunk.recording())?;
@@ -152,7 +153,7 @@ impl Sealer {
         chunk.is_sealed();
         let root = self.sum.root();
         let signed = Signed { header: &self.header, header_hash: &self.header_hash, chunks: self.chunks, root: &root };
-        let signature = node.sign(&signed.message(Word::Complete));
+        let signature = node.sign(&signed.message(Word::Complete)).map_err(SealError::NotSigned)?;
         let closing = Closing { word: Word::Complete, chunks: self.chunks, signature }.to_bytes();
         out.extend_from_slice(&closing);
         let bytes = self.bytes + wide(closing.len());
@@ -223,6 +224,8 @@ pub enum SealError {
     OtherNode(Fingerprint),
     /// The recording has 2³² chunks.
     Exhausted,
+    /// All is sealed, and the node's key has not signed it.
+    NotSigned(NotSigned),
 }
 
 impl fmt::Display for SealError {
@@ -235,6 +238,7 @@ impl fmt::Display for SealError {
             Self::Evidence(bytes) => write!(f, "the evidence has {bytes} bytes, more than fit a chunk"),
             Self::OtherRecording(recording) => write!(f, "the chunk belongs to recording {recording}"),
             Self::OtherNode(node) => write!(f, "the recording was begun with the node key {}", node.short()),
+            Self::NotSigned(why) => write!(f, "the end is not signed: {why}"),
             Self::Exhausted => f.write_str("the recording has 2^32 chunks, and can have no more"),
         }
     }

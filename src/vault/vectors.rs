@@ -45,7 +45,7 @@ fn the_vectors_are_what_this_writer_makes() {
     let keys = keys();
     let vectors = vectors();
     let mut files: Vec<(String, Vec<u8>)> = vec![
-        ("node.pem".into(), keys.node.to_pem().as_bytes().into()),
+        ("node.pem".into(), keys.node.to_pem().unwrap().as_bytes().into()),
         ("node.pub.pem".into(), keys.node.public().to_pem().into()),
         ("other-node.pub.pem".into(), keys.other_node.public().to_pem().into()),
         ("recipient.pem".into(), keys.recipient.to_pem().as_bytes().into()),

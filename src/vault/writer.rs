@@ -434,6 +434,11 @@ impl Writer {
         match sealer.finish(last, &self.node, &mut self.sealed) {
             Ok(sealed) => open.sealed = Some(sealed),
             Err(error) => {
+                // What is sealed is kept all the same, where the disk takes it: salvage signs it later. It is not tried again.
+                if matches!(error, SealError::NotSigned(_)) {
+                    let at = open.written;
+                    volume.write_at(recording, at, &self.sealed).ok();
+                }
                 self.failed(recording, Some(io::Error::other(error)), volume);
                 return false;
             }

@@ -115,7 +115,14 @@ pub(super) fn sign_tip(transaction: &Transaction<'_>, key: &HeadKey) -> rusqlite
 }
 
 fn sign(transaction: &Transaction<'_>, Tip { seq, hash }: Tip, at: Wall, key: &HeadKey) -> rusqlite::Result<()> {
-    let signed = key.sign(Head { seq, at, hash });
+    // The chain goes on unsigned where a token is gone: the next head that is signed covers what was not.
+    let signed = match key.sign(Head { seq, at, hash }) {
+        Ok(signed) => signed,
+        Err(error) => {
+            tracing::warn!(%error, "ledger_not_signed");
+            return Ok(());
+        }
+    };
     let seq = i64::try_from(seq).unwrap_or(i64::MAX);
     let (hash, node) = (hash.as_bytes().as_slice(), signed.node.as_bytes().as_slice());
     transaction.prepare_cached(SIGN)?.execute(params![seq, at.unix_micros(), hash, node, signed.signature.as_slice()])?;
