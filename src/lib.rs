@@ -24,7 +24,7 @@
 //!      floor:  time  ids  private  limits  digit  codec  network  sabotage   (files, not rooms; import nothing)
 //! ```
 //!
-//! `media` also names `sound`, by which it hears keys. `tls`, which says who we are and whom we believe, is named by `control`, `node` and `cli`. Who may import whom is a table in `tests/house.rs`, and a test.
+//! `media` also names `sound`, by which it hears keys. `tls`, which says who we are and whom we believe, is named by `control`, `node` and `cli`; `token`, which speaks to a token that has the node's key, by `node` and `cli`. Who may import whom is a table in `tests/house.rs`, and a test.
 //!
 //! # The life of a call
 //!
@@ -70,6 +70,7 @@ pub mod sip;
 pub mod sound;
 pub mod time;
 pub mod tls;
+pub mod token;
 pub mod vault;
 pub mod wire;
 

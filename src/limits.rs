@@ -267,6 +267,10 @@ pub const LEDGER_ROWS_WAITING: usize = 100_000;
 /// (`mitschnitt_timestamps_given_up_total`): what comes later in the chain binds them too, only the time that is proven is a later one.
 pub const STAMPS_WAITING: u64 = 10_000;
 
+/// How long the disk's and the ledger's thread wait for a token with the node's key to sign once; waiting takes a quarter of their time at most. A
+/// token takes 1 to 200 ms, and the lane to the disk holds 30 s. Longer: the recording stays torn until it is signed in the background.
+pub const TOKEN_ANSWER: Duration = Duration::from_secs(2);
+
 /// Bytes of an authority's answer. One with the authority's certificates has 2 to 8 kB. More: it is none, and the authority is asked again.
 pub const STAMP_BYTES: usize = 64 * 1024;
 

@@ -11,11 +11,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms it may name. A new arrow is a change of design, and a commit of its own.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("wire", &[]),
     ("consent", &[]),
     ("sound", &[]),
     ("tls", &[]),
+    ("token", &["vault"]),
     ("sip", &["wire"]),
     ("media", &["wire", "consent", "sound"]),
     ("vault", &["consent"]),
@@ -24,8 +25,11 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("lane", &["call", "media", "vault", "consent"]),
     ("catalogue", &["vault"]),
     ("control", &["call", "catalogue", "vault", "tls"]),
-    ("node", &["wire", "consent", "sound", "sip", "media", "vault", "export", "call", "lane", "catalogue", "control", "tls"]),
-    ("cli", &["control", "catalogue", "vault", "export", "tls"]),
+    (
+        "node",
+        &["wire", "consent", "sound", "sip", "media", "vault", "export", "call", "lane", "catalogue", "control", "tls", "token"],
+    ),
+    ("cli", &["control", "catalogue", "vault", "export", "tls", "token"]),
     ("demo", &["sound", "control", "export"]),
     ("manual", &[]),
 ];
@@ -34,7 +38,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
 const FLOOR: [&str; 8] = ["time", "ids", "private", "limits", "digit", "codec", "network", "sabotage"];
 
 /// The rooms that may touch the outside. All others are told the time, given their chance, and have their bytes brought.
-const SHELLS: [&str; 3] = ["node", "cli", "demo"];
+const SHELLS: [&str; 4] = ["node", "cli", "demo", "token"];
 
 /// What no core may name, as the beginning of a path.
 const OUTSIDE: [&str; 10] = [

@@ -8,6 +8,13 @@ use std::path::Path;
 
 /// Each bound of `src/limits.rs`, and who shows its consequence: file and test.
 const SHOWN: &[(&str, &[(&str, &str)])] = &[
+    (
+        "TOKEN_ANSWER",
+        &[
+            ("src/token/asked.rs", "a_token_that_hangs_is_waited_for_once_and_asked_again_when_it_is_back"),
+            ("src/token/asked.rs", "a_token_that_is_slow_takes_a_part_of_the_time_and_no_more"),
+        ],
+    ),
     ("SIP_MESSAGE_BYTES", &[("tests/bad_input.rs", "the_longest_datagram_there_is_does_no_harm")]),
     ("SIP_HEADER_LINES", &[("tests/sip_stack.rs", "a_request_with_more_lines_than_may_be_is_400_and_nothing_is_kept")]),
     ("SIP_BREADTH", &[("tests/proxy_rules.rs", "a_request_that_may_have_more_branches_than_anybody_needs_goes_on_with_fewer")]),
