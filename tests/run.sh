@@ -17,6 +17,8 @@ needs ffmpeg ffmpeg
 needs python3 python3
 needs sqlite3 sqlite3
 needs openssl openssl
+needs softhsm2-util softhsm2
+needs pkcs11-tool opensc
 needs mkfs.ext4 e2fsprogs
 needs mount mount
 needs fsfreeze util-linux

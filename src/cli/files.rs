@@ -15,7 +15,7 @@ use crate::cli::who;
 use crate::control::config::{FileUse, Mistake, NamedFile, NodeKeyFile, TlsFiles, Weight};
 use crate::control::{Settings, Trouble};
 use crate::tls::{Bad, Files, Tls};
-use crate::vault::{BadKey, NodeKey, NodePublic, Recipient, Strength};
+use crate::vault::{BadKey, NodeKey, NodePublic, Recipient, Strength, TokenUri};
 
 /// What was found.
 #[derive(Default)]
@@ -38,6 +38,9 @@ pub(super) fn check(settings: &Settings, config: &Path, doors: &Doors<'_>) -> Fo
             found.mistakes.push(Mistake { line: file.line, weight: Weight::Error, what, remedy });
         }
     }
+    found
+        .mistakes
+        .extend(settings.node_key.token.as_ref().and_then(|uri| token(uri, settings.node_key.line, &mut found.fingerprints)));
     found.mistakes.extend(halves(&settings.node_key));
     found.mistakes.extend(mixed(settings, &found.strengths));
     found.mistakes.extend(settings.tls.as_ref().and_then(tls));
@@ -50,7 +53,7 @@ fn look(file: &NamedFile, config: &Path, doors: &Doors<'_>, found: &mut Found) -
     let path = &file.path;
     let (what, make) = match &file.file_use {
         FileUse::NodeKey => {
-            let public = NodeKeyFile { path: path.clone(), line: file.line }.public();
+            let public = NodeKeyFile { path: path.clone(), token: None, line: file.line }.public();
             let make = if public.exists() { site::half_alone(&public) } else { make_keys(config) };
             ("the node's key".to_owned(), make)
         }
@@ -171,6 +174,19 @@ fn mixed(settings: &Settings, strengths: &BTreeMap<PathBuf, Strength>) -> Option
     })
 }
 
+/// The token must open, and have the node's key.
+fn token(uri: &TokenUri, line: Option<usize>, fingerprints: &mut BTreeMap<PathBuf, String>) -> Option<Mistake> {
+    let error = match crate::token::public(uri) {
+        Ok(public) => {
+            fingerprints.insert(uri.to_string().into(), public.fingerprint().short());
+            return None;
+        }
+        Err(error) => error,
+    };
+    let what = format!("the node's key in the token, `{uri}`, cannot be used: {error}");
+    Some(Mistake { line, weight: Weight::Error, what, remedy: error.remedy().into() })
+}
+
 /// The node's key must be the one that recordings are verified with, where that lies beside it.
 fn halves(node_key: &NodeKeyFile) -> Option<Mistake> {
     let (private, public) = (&node_key.path, &node_key.public());
@@ -190,12 +206,15 @@ fn halves(node_key: &NodeKeyFile) -> Option<Mistake> {
             return error(what, "move it away, and `mitschnitt keys generate` makes it from the private one".into());
         }
     };
-    // What is wrong with the private half was told already.
-    let own = fs::read(private).ok().and_then(|text| NodeKey::from_pem(&text).ok())?;
-    if *own.public() == there {
+    let (own, own_name) = match &node_key.token {
+        // What is wrong with the private half was told already.
+        None => (*fs::read(private).ok().and_then(|text| NodeKey::from_pem(&text).ok())?.public(), private.display().to_string()),
+        Some(uri) => (crate::token::public(uri).ok()?, uri.to_string()),
+    };
+    if own == there {
         return None;
     }
-    let trouble = site::other_half(public, private);
+    let trouble = site::other_half(public, &own_name);
     error(trouble.what().to_owned(), trouble.remedy().to_owned())
 }
 

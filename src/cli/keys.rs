@@ -16,7 +16,8 @@ use crate::cli::term::{Style, Term};
 use crate::cli::who;
 use crate::cli::words::{Kind, Passphrase, SecretKey};
 use crate::control::config::{NodeKeyFile, Recipient as Listener};
-use crate::vault::{BadKey, NodeKey, NodePublic, Recipient, RecipientSecret, Strength, UnwrapErr};
+use crate::token::{self, TokenError};
+use crate::vault::{BadKey, NodeKey, NodePublic, Recipient, RecipientSecret, Strength, TokenUri, UnwrapErr};
 
 /// One key: found, or to be made.
 struct Key {
@@ -24,8 +25,9 @@ struct Key {
     path: PathBuf,
     fingerprint: String,
     half: Half,
-    /// What is to be written; nothing where it is there.
+    /// What is to be written; nothing where it is there, or lies in a token.
     pem: Option<Zeroizing<String>>,
+    is_made: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -87,7 +89,7 @@ pub(super) fn generate(
                 Half::Secret => "secret",
             };
             let path = key.path.display().to_string();
-            let made = key.pem.is_some();
+            let made = key.is_made;
             term.out
                 .line(json!({ "key": key.what, "half": half, "file": path, "fingerprint": key.fingerprint, "made": made }))?;
         }
@@ -99,8 +101,8 @@ pub(super) fn generate(
 
 fn tell(keys: &[Key], term: &mut Term<'_>) -> Result<(), Stop> {
     let mut table = Table::new([("", Align::Left), ("KEY", Align::Left), ("FILE", Align::Left), ("FINGERPRINT", Align::Left)]);
-    for Key { what, path, fingerprint, half, pem } in keys {
-        let (word, style) = if pem.is_some() { ("made", Style::Good) } else { ("kept", Style::Quiet) };
+    for Key { what, path, fingerprint, half, is_made, .. } in keys {
+        let (word, style) = if *is_made { ("made", Style::Good) } else { ("kept", Style::Quiet) };
         let half = match half {
             Half::Signing => "signs",
             Half::Public => "public",
@@ -137,7 +139,35 @@ fn tell(keys: &[Key], term: &mut Term<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
+/// Makes the node's key in its token, where it is not there.
+fn in_token(uri: &TokenUri, public: &Path) -> Result<Vec<Key>, Stop> {
+    let there = if_there(public, "the node's public key")?
+        .map(|text| NodePublic::from_pem(&text).map_err(|error| site::bad_key(public, &error)))
+        .transpose()?;
+    let cannot =
+        |error: TokenError| Stop::cannot(format!("cannot use the node's key in the token, `{uri}`: {error}"), error.remedy());
+    let (own, is_made) = match (token::public(uri), &there) {
+        (Err(TokenError::NoKey), Some(_)) => {
+            let what = format!("the node's key is not in the token, `{uri}`, and its public half is there");
+            return Err(Stop::cannot(what, site::half_alone(public)));
+        }
+        (Err(TokenError::NoKey), None) => token::make(uri).map_err(cannot)?,
+        (found, _) => (found.map_err(cannot)?, false),
+    };
+    if there.is_some_and(|there| there != own) {
+        return Err(Stop::Trouble(Exit::Cannot, site::other_half(public, &uri.to_string())));
+    }
+    let fingerprint = own.fingerprint().short();
+    let row = |path, half, pem, is_made| Key { what: "node".into(), path, fingerprint: fingerprint.clone(), half, pem, is_made };
+    let pem = there.is_none().then(|| own.to_pem().into());
+    let is_written = pem.is_some();
+    Ok(vec![row(uri.to_string().into(), Half::Signing, None, is_made), row(public.to_owned(), Half::Public, pem, is_written)])
+}
+
 fn node(file: &NodeKeyFile) -> Result<Vec<Key>, Stop> {
+    if let Some(uri) = &file.token {
+        return in_token(uri, &file.public());
+    }
     let (private, public) = (&file.path, &file.public());
     let own = if_there(private, "the node's key")?
         .map(|text| NodeKey::from_pem(&text).map_err(|error| site::bad_key(private, &error)))
@@ -153,14 +183,20 @@ fn node(file: &NodeKeyFile) -> Result<Vec<Key>, Stop> {
             ));
         }
         (Some(own), Some(there)) if own.public() != there => {
-            return Err(Stop::Trouble(Exit::Cannot, site::other_half(public, private)));
+            return Err(Stop::Trouble(Exit::Cannot, site::other_half(public, &private.display().to_string())));
         }
         (Some(own), _) => own,
         (None, None) => &NodeKey::generate(&mut UnwrapErr(getrandom::SysRng)),
     };
     let fingerprint = key.public().fingerprint().short();
-    let row =
-        |path: &Path, half, pem| Key { what: "node".into(), path: path.into(), fingerprint: fingerprint.clone(), half, pem };
+    let row = |path: &Path, half, pem: Option<_>| Key {
+        what: "node".into(),
+        path: path.into(),
+        fingerprint: fingerprint.clone(),
+        half,
+        is_made: pem.is_some(),
+        pem,
+    };
     Ok(vec![
         row(private, Half::Signing, own.is_none().then(|| key.to_pem()).flatten()),
         row(public, Half::Public, there.is_none().then(|| key.public().to_pem().into())),
@@ -195,11 +231,12 @@ impl Listeners<'_, '_> {
         if is_shared {
             return Ok(());
         }
-        let row = |path: &Path, key: &Recipient, half, pem| Key {
+        let row = |path: &Path, key: &Recipient, half, pem: Option<_>| Key {
             what: recipient.name.clone(),
             path: path.into(),
             fingerprint: key.fingerprint().short(),
             half,
+            is_made: pem.is_some(),
             pem,
         };
         if let Some(text) = if_there(public, "the public key")? {

@@ -193,9 +193,9 @@ pub(super) fn cannot_read(path: &Path, what: &str, error: &io::Error, remedy: &s
 }
 
 /// Says that two halves of the node's key do not belong to each other.
-pub(super) fn other_half(public: &Path, private: &Path) -> Trouble {
+pub(super) fn other_half(public: &Path, private: &str) -> Trouble {
     Trouble::new(
-        format!("`{}` is not the public half of `{}`: recordings would not verify", public.display(), private.display()),
+        format!("`{}` is not the public half of `{}`: recordings would not verify", public.display(), private),
         "put the private key back that belongs to it; or move the public one away, and `mitschnitt keys generate` makes the right one",
     )
 }

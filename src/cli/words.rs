@@ -71,7 +71,8 @@ pub(super) enum Trunks {
 pub(super) enum Keys {
     /// Make all keys that the configuration names and that are not there yet
     #[command(long_about = "Make all keys that the configuration names and that are not there yet.\n\n\
-        The node's key signs recordings; it stays on this machine. For each recipient a pair is\n\
+        The node's key signs recordings; it stays on this machine, or is made in the token that the\n\
+        configuration names. For each recipient a pair is\n\
         made: the public key where the configuration names it, the secret one beside it as\n\
         *.secret.pem. Move the secret keys off this machine: whoever holds one can listen.\n\
         No key is ever overwritten.\n\n\

@@ -13,7 +13,7 @@ use crate::node::folders::Folders;
 use crate::node::metrics::Metrics;
 use crate::node::queue::{self, Giver, Taker};
 use crate::node::room::Choice;
-use crate::vault::{Listener, NodeKey, Shelf, Writer};
+use crate::vault::{Listener, NodeKey, SealError, Shelf, Writer};
 pub(super) use crate::vault::{Outcome, Work};
 
 /// The media threads' end: takes work until it is full, and never waits.
@@ -166,7 +166,11 @@ impl Disk {
                         // `sync_failed` was told of them all.
                         (None, _) => {}
                     }
-                    self.metrics.file_errors.inc();
+                    if is_unsigned(&outcome) {
+                        self.metrics.recordings_unsigned.inc();
+                    } else {
+                        self.metrics.file_errors.inc();
+                    }
                     if error.as_ref().is_some_and(is_the_disks) {
                         self.metrics.vault_failing.set(1);
                     }
@@ -175,6 +179,12 @@ impl Disk {
             }
         }
     }
+}
+
+/// Whether all of a recording is written, and only the node's signature is missing.
+pub(super) fn is_unsigned(outcome: &Outcome) -> bool {
+    let Outcome::Failed { error: Some(error), .. } = outcome else { return false };
+    matches!(error.get_ref().and_then(|error| error.downcast_ref()), Some(SealError::NotSigned(_)))
 }
 
 /// Whether an error is the disk's, and not ours or the operator's.

@@ -64,6 +64,7 @@ pub(super) struct Metrics {
     pub(super) recordings_sealed: IntCounter,
     pub(super) recordings_torn: IntCounter,
     pub(super) recordings_salvaged: IntCounter,
+    pub(super) recordings_unsigned: IntCounter,
     pub(super) recordings_dropping: IntCounter,
     pub(super) vault_shut: IntGauge,
     pub(super) vault_failing: IntGauge,
@@ -291,6 +292,10 @@ impl Metrics {
             recordings_salvaged: counter(
                 "mitschnitt_vault_recordings_salvaged_total",
                 "Recordings that an earlier run left without their end mark, and that this one has closed and signed.",
+            ),
+            recordings_unsigned: counter(
+                "mitschnitt_vault_recordings_unsigned_total",
+                "Recordings whose end the token with the node's key has not signed in time; they stay torn until it does.",
             ),
             chunks_sealed: counter("mitschnitt_vault_chunks_sealed_total", "Chunks sealed and written."),
             seal_latency,

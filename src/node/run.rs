@@ -76,9 +76,8 @@ async fn serve(setup: Setup) -> Result<(), String> {
         registering,
         handles,
         policies,
-        node_key,
+        node_key: setup::Signing { recordings: recordings_key, heads: head_key, patient },
         listeners,
-        head_key,
         publish_heads_every,
         timestamps,
         store,
@@ -120,11 +119,12 @@ async fn serve(setup: Setup) -> Result<(), String> {
         timestamps.map(|wanted| tokio::spawn(stamper::stamp(wanted.authority, orders, move |write| to_ledger.send(write))));
     // Bounded by what tells: each recording fails at most once, and has at most one gap of the disk's a minute.
     let (failed, mut failures) = mpsc::unbounded_channel();
-    let salvaging = salvage::start(torn, folders.clone(), node_key.clone(), ledger.clone(), Arc::clone(&metrics))
+    let salvaging = salvage::start(torn, folders.clone(), patient, ledger.clone(), Arc::clone(&metrics))
         .map_err(|error| format!("the salvage thread cannot start: {error}"))?;
+    let unsigned = salvaging.unsigned();
     let (room, choice) =
         room::watch(&folders, reserve_percent, &metrics).map_err(|error| format!("the disk cannot be watched: {error}"))?;
-    let place = disk::Place { folders, room: choice, node: node_key, listeners };
+    let place = disk::Place { folders, room: choice, node: recordings_key, listeners };
     let to_ledger = ledger.clone();
     let (disk, disk_thread) = disk::start(
         place,
@@ -132,6 +132,8 @@ async fn serve(setup: Setup) -> Result<(), String> {
         Arc::clone(&metrics),
         move |outcome| {
             let told = match outcome {
+                // Nothing of it is lost, and nobody's call need end for it.
+                disk::Outcome::Failed { .. } if disk::is_unsigned(&outcome) => None,
                 disk::Outcome::Failed { call, left_a_file, .. } => Some(Input::VaultFailed { call, left_a_file }),
                 disk::Outcome::Dropping { call, .. } => Some(Input::VaultDrops { call }),
                 disk::Outcome::Begun { .. }
@@ -147,7 +149,13 @@ async fn serve(setup: Setup) -> Result<(), String> {
             if told.is_some_and(|told| failed.send(told).is_err()) {
                 tracing::debug!("signalling_is_gone");
             }
+            // Before it is salvaged: that is the row's next state.
             to_ledger.outcome(&outcome);
+            if let disk::Outcome::Failed { recording, .. } = outcome
+                && disk::is_unsigned(&outcome)
+            {
+                unsigned.give(recording);
+            }
         },
         Alive::new("disk", ended.clone()),
     )

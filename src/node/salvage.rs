@@ -1,40 +1,72 @@
 //! Recordings that an earlier run left torn are closed and signed, in the background: nothing waits for it.
 
+use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::catalogue::{Reason, Seal, Write};
 use crate::ids::RecordingId;
 use crate::node::clock;
 use crate::node::files::remove;
-use crate::node::folders::Folders;
+use crate::node::folders::{Folder, Folders};
 use crate::node::join;
 use crate::node::ledger::Ledger;
 use crate::node::metrics::Metrics;
-use crate::vault::{Digest, NodeKey, Salvage, Verdict, salvage};
+use crate::vault::{Digest, NodeKey, NotSigned, Salvage, Verdict, salvage};
 
 /// The thread, and what tells it to end before it is through.
 pub(super) struct Salvaging {
     thread: JoinHandle<()>,
-    is_over: Arc<AtomicBool>,
+    told: Sender<Told>,
+}
+
+/// What the thread is told.
+enum Told {
+    /// This one is whole and was not signed.
+    Unsigned(RecordingId),
+    /// To end.
+    Over,
+}
+
+/// Tells the thread of recordings whose end was not signed; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Unsigned(Sender<Told>);
+
+impl Unsigned {
+    /// Hands one over: nobody writes to it any more.
+    pub(super) fn give(&self, recording: RecordingId) {
+        if self.0.send(Told::Unsigned(recording)).is_err() {
+            // The process ends: the next start finds it torn.
+            tracing::debug!(%recording, "left_to_the_next_start");
+        }
+    }
 }
 
 impl Salvaging {
     /// Tells the thread to end, once it is through with the file it has in hand, and gives it to be waited for.
     pub(super) fn stop(self) -> JoinHandle<()> {
-        self.is_over.store(true, Ordering::Relaxed);
+        // Where it is gone already, its end says why.
+        self.told.send(Told::Over).ok();
         self.thread
+    }
+
+    /// Returns the way to it.
+    pub(super) fn unsigned(&self) -> Unsigned {
+        Unsigned(self.told.clone())
     }
 }
 
 /// Starts the thread; these were torn when the process began, so that nobody writes to them.
 ///
 /// While a spare disk is missing nothing is done: any of them may have moved there, and what lies here would be closed without its end.
+///
+/// What the node's key does not sign, because its token is gone, is tried again until it does.
 ///
 /// # Errors
 /// There is no thread to be had.
@@ -45,37 +77,99 @@ pub(super) fn start(
     ledger: Ledger,
     metrics: Arc<Metrics>,
 ) -> io::Result<Salvaging> {
-    let is_over = Arc::new(AtomicBool::new(false));
-    let is_told = Arc::clone(&is_over);
-    let thread = std::thread::Builder::new().name("salvage".into()).spawn(move || {
-        if folders.is_spare_missing {
+    let (told, hears) = mpsc::channel();
+    let salvager = Salvager { folders, node, ledger, metrics };
+    let thread = std::thread::Builder::new().name("salvage".into()).spawn(move || salvager.run(torn, &hears))?;
+    Ok(Salvaging { thread, told })
+}
+
+/// How long after a recording was not signed the next try is.
+const AGAIN: Duration = Duration::from_secs(10);
+
+struct Salvager {
+    folders: Folders,
+    node: NodeKey,
+    ledger: Ledger,
+    metrics: Arc<Metrics>,
+}
+
+impl Salvager {
+    fn run(&self, torn: Vec<RecordingId>, hears: &Receiver<Told>) {
+        if self.folders.is_spare_missing {
             if !torn.is_empty() {
                 tracing::error!(torn = torn.len(), "torn_recordings_wait_for_the_spare_disk");
             }
             return;
         }
-        let mut parted = join::join_all(&folders);
-        for recording in torn {
-            if is_told.load(Ordering::Relaxed) {
-                break;
-            }
-            match parted.remove(&recording).map_or_else(|| one(recording, &folders, &node), Err) {
-                Ok(Some(line)) => {
-                    if matches!(line, Write::Salvaged(..)) {
-                        metrics.recordings_salvaged.inc();
+        let mut parted = join::join_all(&self.folders);
+        let mut left = VecDeque::from(torn);
+        loop {
+            let told = match left.pop_front() {
+                None => hears.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(recording) => {
+                    let closed = match parted.remove(&recording) {
+                        Some(error) => self.tell(recording, Err(error)),
+                        None => self.close(recording),
+                    };
+                    match closed {
+                        Closed::Done => hears.recv_timeout(Duration::ZERO),
+                        Closed::NotYet => {
+                            left.push_back(recording);
+                            hears.recv_timeout(AGAIN)
+                        }
                     }
-                    ledger.salvaged(line);
-                    join::tidy(&folders, recording);
                 }
-                Ok(None) => {}
-                Err(error) => {
-                    metrics.file_errors.inc();
-                    tracing::error!(%recording, %error, "not_salvaged");
-                }
+            };
+            match told {
+                Ok(Told::Unsigned(recording)) => left.push_back(recording),
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Told::Over) | Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-    })?;
-    Ok(Salvaging { thread, is_over })
+    }
+
+    fn close(&self, recording: RecordingId) -> Closed {
+        match self.is_in_two_pieces(recording) {
+            Ok(false) => self.tell(recording, one(recording, &self.folders, &self.node)),
+            Ok(true) => Closed::NotYet,
+            Err(error) => self.tell(recording, Err(error)),
+        }
+    }
+
+    /// Whether this run has moved it to the spare disk, and not yet copied its beginning: closed now it would be without its end.
+    fn is_in_two_pieces(&self, recording: RecordingId) -> io::Result<bool> {
+        let parts = self.folders.spare.as_ref().map_or_else(|| Ok(Vec::new()), Folder::parts)?;
+        Ok(parts.iter().any(|(part, _)| *part == recording))
+    }
+
+    fn tell(&self, recording: RecordingId, came: io::Result<Option<Write>>) -> Closed {
+        match came {
+            Ok(Some(line)) => {
+                if matches!(line, Write::Salvaged(..)) {
+                    self.metrics.recordings_salvaged.inc();
+                }
+                self.ledger.salvaged(line);
+                join::tidy(&self.folders, recording);
+            }
+            Ok(None) => {}
+            Err(error) if error.get_ref().is_some_and(|error| error.is::<NotSigned>()) => {
+                tracing::warn!(%recording, %error, "not_signed_yet");
+                return Closed::NotYet;
+            }
+            Err(error) => {
+                self.metrics.file_errors.inc();
+                tracing::error!(%recording, %error, "not_salvaged");
+            }
+        }
+        Closed::Done
+    }
+}
+
+/// What came of trying to close one.
+enum Closed {
+    Done,
+    /// It is tried again.
+    NotYet,
 }
 
 /// Closes one, durably, and returns what its row is told then: nothing where it is left as it is.

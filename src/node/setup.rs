@@ -30,7 +30,8 @@ use crate::private::Private;
 use crate::sip::{End, EndId, Flow};
 use crate::time::{Moment, Wall};
 use crate::tls::PeerName;
-use crate::vault::{HeadKey, Listener, NodeKey, Recipient};
+use crate::token::{Token, TokenError};
+use crate::vault::{HeadKey, Listener, NodeKey, Recipient, TokenUri};
 
 /// All that the proxy runs on.
 pub(super) struct Setup {
@@ -58,10 +59,9 @@ pub(super) struct Setup {
     pub(super) registering: Registering,
     pub(super) handles: HandleKey,
     pub(super) policies: Vec<Arc<Policy>>,
-    pub(super) node_key: NodeKey,
+    pub(super) node_key: Signing,
     /// Who may listen to what, and when.
     pub(super) listeners: Vec<Listener>,
-    pub(super) head_key: HeadKey,
     /// How often the head of the ledger's chain is published.
     pub(super) publish_heads_every: Duration,
     pub(super) timestamps: Option<config::Timestamps>,
@@ -85,7 +85,12 @@ impl Setup {
             })
         };
         let node = &settings.node_key.path;
-        let node_key = NodeKey::from_pem(&read(node, "the node's signing key")?).map_err(|error| bad_key(node, &error))?;
+        let node_key = match &settings.node_key.token {
+            None => {
+                Signing::alone(NodeKey::from_pem(&read(node, "the node's signing key")?).map_err(|error| bad_key(node, &error))?)
+            }
+            Some(uri) => Signing::by(uri)?,
+        };
         let mut listeners = Vec::new();
         for recipient in &settings.recipients {
             let path = &recipient.public_key;
@@ -136,18 +141,43 @@ impl Setup {
                 ..Guarding::default()
             },
             registering: Registering::new(
-                ContactKey::new(node_key.secret_for(REGISTERED_CONTACTS)),
+                ContactKey::new(node_key.patient.secret_for(REGISTERED_CONTACTS)),
                 settings.trunks.iter().map(|trunk| (trunk.name.clone(), trunk.registrations)).collect(),
             ),
-            handles: HandleKey::new(node_key.secret_for(CALL_HANDLES)),
+            handles: HandleKey::new(node_key.patient.secret_for(CALL_HANDLES)),
             policies,
-            head_key: HeadKey::of(node_key.clone()),
             node_key,
             listeners,
             publish_heads_every: settings.audit.publish_every,
             timestamps: settings.timestamps.clone(),
             store,
         })
+    }
+}
+
+/// The node's key, for each who signs with it.
+pub(super) struct Signing {
+    /// For recordings as they end: others wait for the thread.
+    pub(super) recordings: NodeKey,
+    /// For heads, likewise.
+    pub(super) heads: HeadKey,
+    /// For those who can wait.
+    pub(super) patient: NodeKey,
+}
+
+impl Signing {
+    fn alone(key: NodeKey) -> Self {
+        Self { recordings: key.clone(), heads: HeadKey::of(key.clone()), patient: key }
+    }
+
+    /// Opens the token, and has it sign once.
+    fn by(uri: &TokenUri) -> Result<Self, Trouble> {
+        let cannot =
+            |error: TokenError| Trouble::new(format!("cannot use the node's key in the token, `{uri}`: {error}"), error.remedy());
+        let token = Token::open(uri).map_err(cannot)?;
+        let patient = token.node_key().map_err(cannot)?;
+        let heads = HeadKey::of(patient.by(token.hasty()));
+        Ok(Self { recordings: patient.by(token.hasty()), heads, patient })
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod ports;
 pub(crate) mod reader;
 pub(crate) mod sipp;
 pub(crate) mod site;
+pub(crate) mod softhsm;
 pub(crate) mod sound;
 pub(crate) mod tunnel;
 pub(crate) mod volume;

@@ -214,16 +214,27 @@ must_agree = ["remote"]
         proxy
     }
 
+    /// The configuration of its token, where it has one.
+    pub(crate) fn softhsm(&self) -> PathBuf {
+        self.path().join("softhsm2.conf")
+    }
+
+    fn program(&self) -> Command {
+        let mut program = program();
+        program.current_dir(self.path()).env("SOFTHSM2_CONF", self.softhsm());
+        program
+    }
+
     /// Starts the proxy and does not wait for it.
     pub(crate) fn start_unready(&self) -> Running {
-        Running::start("mitschnitt run", program().arg("run").arg("--config").arg(self.config()).current_dir(self.path()))
+        Running::start("mitschnitt run", self.program().arg("run").arg("--config").arg(self.config()))
     }
 
     /// Runs a verb of the command line to its end.
     pub(crate) fn cli(&self, words: &[&str]) -> Ended {
         let name = format!("mitschnitt {}", words.join(" "));
-        let mut command = program();
-        command.args(words).arg("--config").arg(self.config()).current_dir(self.path());
+        let mut command = self.program();
+        command.args(words).arg("--config").arg(self.config());
         Running::run(&name, &mut command, Duration::from_secs(30))
     }
 

@@ -17,6 +17,7 @@ use crate::control::config::{
 use crate::limits;
 use crate::time::Period;
 use crate::tls::{Clients, SYSTEM_AUTHORITIES};
+use crate::vault::TokenUri;
 
 /// What was read.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -515,10 +516,26 @@ fn node_key(document: &Section<'_>, data: Option<&PathBuf>, notes: &mut Notes) -
     let section = optional(document, "keys", notes);
     let said = section.and_then(|section| section.text("node", "\"/etc/mitschnitt/node.pem\"", notes));
     match said {
-        Some(found) => Some(NodeKeyFile { path: found.value.into(), line: Some(found.line) }),
-        None => data.map(|data| NodeKeyFile { path: data.join("node.pem"), line: None }),
+        Some(found) if TokenUri::is_meant(&found.value) => match TokenUri::parse(&found.value) {
+            Ok(token) if token.pin_file.is_some() => {
+                let path = data?.join("node.pem");
+                Some(NodeKeyFile { path, token: Some(token), line: Some(found.line) })
+            }
+            Ok(_) => {
+                notes.error(found.line, "`node` of [keys] names no file for the token's PIN", TOKEN_EXAMPLE);
+                None
+            }
+            Err(error) => {
+                notes.error(found.line, format!("`node` of [keys] cannot be used: {error}"), TOKEN_EXAMPLE);
+                None
+            }
+        },
+        Some(found) => Some(NodeKeyFile { path: found.value.into(), token: None, line: Some(found.line) }),
+        None => data.map(|data| NodeKeyFile { path: data.join("node.pem"), token: None, line: None }),
     }
 }
+
+const TOKEN_EXAMPLE: &str = "for example: node = \"pkcs11:token=mitschnitt;object=node?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/etc/mitschnitt/pin\"";
 
 fn recipients(document: &Section<'_>, notes: &mut Notes) -> Vec<Found<Recipient>> {
     let mut seen = BTreeMap::new();

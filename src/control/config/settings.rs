@@ -11,6 +11,7 @@ use crate::control::config::{Mistake, Network, Policy, in_force};
 use crate::ids::{Leg, TrunkName};
 use crate::time::{Period, Wall};
 use crate::tls::Clients;
+use crate::vault::TokenUri;
 
 /// All settings.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -65,6 +66,7 @@ impl Settings {
     #[must_use]
     pub fn files(&self) -> Vec<NamedFile> {
         let node = NamedFile { path: self.node_key.path.clone(), line: self.node_key.line, file_use: FileUse::NodeKey };
+        let node = self.node_key.token.is_none().then_some(node);
         let recipients = self.recipients.iter().map(|recipient| NamedFile {
             path: recipient.public_key.clone(),
             line: Some(recipient.public_key_line),
@@ -96,7 +98,7 @@ impl Settings {
                 },
             })
         });
-        std::iter::once(node).chain(tls).chain(recipients).chain(announcements).chain(payloads).collect()
+        node.into_iter().chain(tls).chain(recipients).chain(announcements).chain(payloads).collect()
     }
 }
 
@@ -296,11 +298,13 @@ impl fmt::Display for Authority {
     }
 }
 
-/// The file of the node's signing key.
+/// Where the node's signing key is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NodeKeyFile {
-    /// The private half.
+    /// The private half's file, which is not there where a token has it: the public half lies beside it all the same.
     pub path: PathBuf,
+    /// The token, where one has it.
+    pub token: Option<TokenUri>,
     /// Where the configuration names it.
     pub line: Option<usize>,
 }
@@ -406,6 +410,6 @@ mod tests {
         assert_eq!(secret("keys/desk.pub.pem"), Path::new("keys/desk.secret.pem"));
         assert_eq!(secret("/etc/desk.pem"), Path::new("/etc/desk.secret.pem"));
         assert_eq!(secret("desk"), Path::new("desk.secret.pem"));
-        assert_eq!(NodeKeyFile { path: "d/node.pem".into(), line: None }.public(), Path::new("d/node.pub.pem"));
+        assert_eq!(NodeKeyFile { path: "d/node.pem".into(), token: None, line: None }.public(), Path::new("d/node.pub.pem"));
     }
 }

@@ -709,6 +709,22 @@ fn the_data_directory_is_known_although_there_are_mistakes_elsewhere() {
 }
 
 #[test]
+fn the_nodes_key_may_lie_in_a_token_whose_pin_lies_in_a_file() {
+    let with = |node: &str| parse(&format!("{BASE}\n[keys]\nnode = \"{node}\"\n"));
+    let uri = "pkcs11:token=box;object=node?module-path=/lib/x.so";
+
+    let key = with(&format!("{uri}&pin-source=file:/etc/pin")).settings.unwrap().node_key;
+    let refused = |node: &str| with(node).mistakes.iter().map(|mistake| mistake.what.clone()).collect::<Vec<_>>();
+
+    assert_eq!(key.token.as_ref().map(ToString::to_string).as_deref(), Some("pkcs11:token=box;object=node"));
+    assert_eq!(key.public(), Path::new("d/node.pub.pem"));
+    assert_eq!(refused(uri), ["`node` of [keys] names no file for the token's PIN"]);
+    assert_eq!(refused("pkcs11:token=box;object=node"), ["`node` of [keys] cannot be used: it has no `module-path`"]);
+    let with_pin = refused(&format!("{uri}&pin-value=1234"));
+    assert!(with_pin[0].contains("it has the PIN in it") && !with_pin[0].contains("1234"), "{with_pin:?}");
+}
+
+#[test]
 fn a_mistake_prints_nothing_that_plays_tricks_on_a_terminal() {
     for (from, to) in [
         ("\"udp 127.0.0.1:5060\"", r#""udp \u001b[2Jx""#),
