@@ -27,6 +27,7 @@ mod salvage;
 mod seal;
 mod seek;
 mod signer;
+mod stack;
 mod token;
 mod tree;
 mod verify;

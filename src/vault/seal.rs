@@ -13,6 +13,7 @@ use crate::vault::content;
 use crate::vault::format::{Closing, Frame, Hash, Header, Place, Signed, Version, Word, check, recipients_hash, sha256, wide};
 use crate::vault::ratchet::{Ratchet, Secret};
 use crate::vault::record::Count;
+use crate::vault::stack;
 use crate::vault::tree::Sum;
 use crate::vault::wraps::{KeyFile, Segment};
 use crate::vault::{Fingerprint, LastChunk, NodeKey, NodePublic, NotSigned, PlainChunk, Recipient, Totals};
@@ -84,13 +85,10 @@ impl Sealer {
         if recipients.iter().any(|one| recipients.iter().any(|other| one.strength() != other.strength())) {
             return Err(SealError::Mixed);
         }
-        let mut secret: Secret = Zeroizing::new([0; 32]);
-        entropy.fill_bytes(secret.as_mut_slice());
         let recording = evidence.recording();
         let version = Version::WRITTEN;
-        let (commitment, ratchet) = Ratchet::begin(version, &secret, recording, 0);
-        let segment = Segment { version, recording, number: 0, commitment };
-        let key_file = KeyFile::wrap(segment, &secret, recipients, entropy).map_err(SealError::Recipient)?.to_bytes();
+        let Drawn { commitment, ratchet, key_file } =
+            stack::wiped::<WRAPS_STACK, _>(|| draw(version, recording, recipients, entropy))?;
         let header = Header {
             version,
             recording,
@@ -172,8 +170,10 @@ impl Sealer {
         let index = ratchet.index();
         let frame = Frame { place, index, length }.to_bytes();
         let aad = aad(&self.header_hash, &frame);
-        let (tag, next) = ratchet.step(|cipher, nonce| {
-            cipher.encrypt_inout_detached(nonce, &aad, (&mut *plain).into()).expect("a chunk is shorter than what GCM seals")
+        let (tag, next) = stack::wiped::<STEP_STACK, _>(|| {
+            ratchet.step(|cipher, nonce| {
+                cipher.encrypt_inout_detached(nonce, &aad, (&mut *plain).into()).expect("a chunk is shorter than what GCM seals")
+            })
         });
         self.ratchet = next;
         let hash = self.sum.hash_of(&frame, plain, &tag);
@@ -189,6 +189,34 @@ impl Sealer {
         Ok(())
     }
 }
+
+/// What a recording begins with.
+struct Drawn {
+    commitment: [u8; 32],
+    ratchet: Ratchet,
+    key_file: Vec<u8>,
+}
+
+/// Draws the secret, and wraps it; it is nowhere else afterwards.
+fn draw(
+    version: Version,
+    recording: RecordingId,
+    recipients: &[Recipient],
+    entropy: &mut impl CryptoRng,
+) -> Result<Drawn, SealError> {
+    let mut secret: Secret = Zeroizing::new([0; 32]);
+    entropy.fill_bytes(secret.as_mut_slice());
+    let (commitment, ratchet) = Ratchet::begin(version, &secret, recording, 0);
+    let segment = Segment { version, recording, number: 0, commitment };
+    let key_file = KeyFile::wrap(segment, &secret, recipients, entropy).map_err(SealError::Recipient)?.to_bytes();
+    Ok(Drawn { commitment, ratchet, key_file })
+}
+
+/// Bytes of stack that ML-KEM, HPKE and HKDF use, and some more: a tenth of what the thread has.
+const WRAPS_STACK: usize = 256 * 1024;
+
+/// Bytes of stack that HKDF and AES-GCM use, and some more.
+const STEP_STACK: usize = 16 * 1024;
 
 /// Says which recording it is.
 impl fmt::Debug for Sealer {
