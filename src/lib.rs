@@ -24,6 +24,7 @@
 //!      floor:  time  ids  private  limits  digit  codec  network  sabotage   (files, not rooms; import nothing)
 //! ```
 //!
+//! `keyfolder`, whose files both `node` and `cli` destroy, touches the disk as they do, and is named by nobody else.
 //! `media` also names `sound`, by which it hears keys. `tls`, which says who we are and whom we believe, is named by `control`, `node` and `cli`; `token`, which speaks to a token that has the node's key, by `node` and `cli`. Who may import whom is a table in `tests/house.rs`, and a test.
 //!
 //! # The life of a call
@@ -59,6 +60,7 @@ pub mod demo;
 pub mod digit;
 pub mod export;
 pub mod ids;
+mod keyfolder;
 pub mod lane;
 pub mod limits;
 pub mod media;

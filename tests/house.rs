@@ -11,12 +11,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms it may name. A new arrow is a change of design, and a commit of its own.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("wire", &[]),
     ("consent", &[]),
     ("sound", &[]),
     ("tls", &[]),
     ("token", &["vault"]),
+    ("keyfolder", &["vault"]),
     ("sip", &["wire"]),
     ("media", &["wire", "consent", "sound"]),
     ("vault", &["consent"]),
@@ -27,9 +28,24 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("control", &["call", "catalogue", "vault", "tls"]),
     (
         "node",
-        &["wire", "consent", "sound", "sip", "media", "vault", "export", "call", "lane", "catalogue", "control", "tls", "token"],
+        &[
+            "wire",
+            "consent",
+            "sound",
+            "sip",
+            "media",
+            "vault",
+            "export",
+            "call",
+            "lane",
+            "catalogue",
+            "control",
+            "tls",
+            "token",
+            "keyfolder",
+        ],
     ),
-    ("cli", &["control", "catalogue", "vault", "export", "tls", "token"]),
+    ("cli", &["control", "catalogue", "vault", "export", "tls", "token", "keyfolder"]),
     ("demo", &["sound", "control", "export"]),
     ("manual", &[]),
 ];
@@ -38,7 +54,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
 const FLOOR: [&str; 8] = ["time", "ids", "private", "limits", "digit", "codec", "network", "sabotage"];
 
 /// The rooms that may touch the outside. All others are told the time, given their chance, and have their bytes brought.
-const SHELLS: [&str; 4] = ["node", "cli", "demo", "token"];
+const SHELLS: [&str; 5] = ["node", "cli", "demo", "token", "keyfolder"];
 
 /// What no core may name, as the beginning of a path.
 const OUTSIDE: [&str; 10] = [

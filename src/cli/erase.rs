@@ -8,7 +8,6 @@ use serde_json::json;
 use crate::catalogue::{Access, Deed, Entry, Opening, Outcome, State, Store};
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
-use crate::cli::keyfolder::{KeyFolder, Undone};
 use crate::cli::list::seconds;
 use crate::cli::show::{erased, no_such};
 use crate::cli::site::Site;
@@ -16,6 +15,7 @@ use crate::cli::term::Term;
 use crate::cli::who;
 use crate::control::Trouble;
 use crate::ids::RecordingId;
+use crate::keyfolder::{KeyFolder, Undone};
 
 /// What is wanted.
 pub(super) struct Wanted {

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use crate::catalogue::{Entry, Opening, State, Store, StoreError};
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
-use crate::cli::keyfolder::KeyFolder;
 use crate::cli::keyname::KeyName;
 use crate::cli::list::{counted, seconds};
 use crate::cli::progress::Progress;
@@ -18,6 +17,7 @@ use crate::cli::table::{Align, Cell, Table};
 use crate::cli::term::{Style, Term};
 use crate::control::Trouble;
 use crate::ids::RecordingId;
+use crate::keyfolder::KeyFolder;
 use crate::time::Wall;
 use crate::vault::KeyFile;
 

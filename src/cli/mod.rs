@@ -25,7 +25,6 @@ mod exported;
 mod exposure;
 mod files;
 mod json;
-mod keyfolder;
 mod keyname;
 mod keys;
 mod list;

@@ -8,7 +8,6 @@ use serde_json::json;
 use crate::catalogue::{Deed, Opening, Outcome, State, Store};
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
-use crate::cli::keyfolder::{KeyFolder, Undone};
 use crate::cli::keyname::KeyName;
 use crate::cli::list::counted;
 use crate::cli::progress::Progress;
@@ -20,6 +19,7 @@ use crate::cli::verify::{Which, log, missing, unopened};
 use crate::cli::words::SecretKey;
 use crate::control::Trouble;
 use crate::ids::RecordingId;
+use crate::keyfolder::{KeyFolder, Undone};
 use crate::vault::{
     Entries, Fingerprint, KeyFile, Leave, NotRewrapped, OpenError, Recipient, RecipientSecret, Recording, UnwrapErr,
 };

@@ -2,6 +2,8 @@
 //!
 //! There is one on each disk. A recording that moved to the spare disk in mid-call has its keys on both, and what is done is done to both.
 
+#![expect(clippy::disallowed_methods, reason = "two rooms of the shell destroy and replace files by it")]
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -14,7 +16,7 @@ use crate::ids::RecordingId;
 use crate::vault::KeyFile;
 
 /// The folders, held so that no other command of ours changes them. The proxy only ever makes a file that was not there.
-pub(super) struct KeyFolder(Vec<Held>);
+pub(crate) struct KeyFolder(Vec<Held>);
 
 /// One of them.
 struct Held {
@@ -24,23 +26,23 @@ struct Held {
 }
 
 /// A key file that was read.
-pub(super) struct OldKeys {
+pub(crate) struct OldKeys {
     /// Where it lies, by the number of the folder, with its handle.
     files: Vec<(usize, File)>,
-    pub(super) bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// What could not be done to a file.
 #[derive(Debug)]
-pub(super) struct Undone {
-    pub(super) doing: &'static str,
-    pub(super) path: PathBuf,
-    pub(super) error: io::Error,
+pub(crate) struct Undone {
+    pub(crate) doing: &'static str,
+    pub(crate) path: PathBuf,
+    pub(crate) error: io::Error,
 }
 
 impl KeyFolder {
     /// Waits until it is alone. All folders must be there: keys in one that is not would be forgotten.
-    pub(super) fn alone(paths: &[PathBuf]) -> Result<Self, Undone> {
+    pub(crate) fn alone(paths: &[PathBuf]) -> Result<Self, Undone> {
         let held = paths.iter().map(|path| {
             let folder = File::open(path).map_err(failed("open", path))?;
             flock(&folder, FlockOperation::LockExclusive).map_err(|errno| failed("lock", path)(errno.into()))?;
@@ -50,14 +52,14 @@ impl KeyFolder {
     }
 
     /// Returns whether nothing that opens a recording is there.
-    pub(super) fn is_without(paths: &[PathBuf], id: RecordingId) -> bool {
+    pub(crate) fn is_without(paths: &[PathBuf], id: RecordingId) -> bool {
         let mut files = paths.iter().flat_map(|path| [key(path, id), beside(path, id)]);
         files.all(|path| path.symlink_metadata().is_err())
     }
 
     /// Returns a recording's keys; nothing where they are not there. A link in their place is not followed: what is behind it is somebody
     /// else's.
-    pub(super) fn read(&self, id: RecordingId) -> Result<Option<OldKeys>, Undone> {
+    pub(crate) fn read(&self, id: RecordingId) -> Result<Option<OldKeys>, Undone> {
         let (mut files, mut all) = (Vec::new(), Vec::new());
         for (number, held) in self.0.iter().enumerate() {
             let path = key(&held.path, id);
@@ -89,7 +91,7 @@ impl KeyFolder {
     /// The two change places, which fails where the old one is gone: a recording that was erased by whatever means stays so. Until the
     /// change is durable both are whole, so that a power cut leaves one of them under the name; what it leaves beside it is destroyed by
     /// whoever comes next.
-    pub(super) fn replace(&self, id: RecordingId, old: &OldKeys, bytes: &[u8]) -> Result<(), Undone> {
+    pub(crate) fn replace(&self, id: RecordingId, old: &OldKeys, bytes: &[u8]) -> Result<(), Undone> {
         for (number, file) in &old.files {
             if let Some(held) = self.0.get(*number) {
                 held.replace(id, file, bytes)?;
@@ -99,7 +101,7 @@ impl KeyFolder {
     }
 
     /// Destroys what opens a recording, whatever a kill has left of it; it may be gone already.
-    pub(super) fn destroy(&self, id: RecordingId) -> Result<(), Undone> {
+    pub(crate) fn destroy(&self, id: RecordingId) -> Result<(), Undone> {
         for held in &self.0 {
             destroy(&key(&held.path, id))?;
             held.tidy(id)?;
@@ -109,12 +111,12 @@ impl KeyFolder {
     }
 
     /// Destroys what a kill has left beside a key file.
-    pub(super) fn tidy(&self, id: RecordingId) -> Result<(), Undone> {
+    pub(crate) fn tidy(&self, id: RecordingId) -> Result<(), Undone> {
         self.0.iter().try_for_each(|held| held.tidy(id))
     }
 
     /// Returns the recordings that have a key file, or something beside one, in the order of their names.
-    pub(super) fn recordings(paths: &[PathBuf]) -> Result<Vec<RecordingId>, Undone> {
+    pub(crate) fn recordings(paths: &[PathBuf]) -> Result<Vec<RecordingId>, Undone> {
         let mut found = Vec::new();
         for path in paths {
             for entry in fs::read_dir(path).map_err(failed("read", path))? {
@@ -130,7 +132,7 @@ impl KeyFolder {
     }
 
     /// Returns what opens a recording, without waiting to be alone: its key file, and what a rewrap has beside it, which is marked.
-    pub(super) fn all_of(paths: &[PathBuf], id: RecordingId) -> Result<Vec<(Vec<u8>, bool)>, Undone> {
+    pub(crate) fn all_of(paths: &[PathBuf], id: RecordingId) -> Result<Vec<(Vec<u8>, bool)>, Undone> {
         let mut found = Vec::new();
         for (path, is_beside) in paths.iter().flat_map(|path| [(key(path, id), false), (beside(path, id), true)]) {
             let mut bytes = Vec::new();
