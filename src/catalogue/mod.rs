@@ -8,6 +8,7 @@ mod chain;
 mod entry;
 mod index;
 mod reason;
+mod retention;
 mod stamp;
 mod walk;
 
@@ -18,5 +19,8 @@ pub use index::{
     Access, Deed, Filter, Heard, KeptCall, NotInTheLog, Opening, Outcome, Seal, Store, StoreError, Which, Write, erasure,
 };
 pub use reason::{NotAReason, Reason};
+pub use retention::{
+    Bar, CATCH_UP, Cause, Limits, Order, Plan, Retention, Rules, Span, Stored, Used, due, locked_until, paced, plan,
+};
 pub use stamp::{NotStamped, Question, Stamp, Stamps, Subject, Told};
 pub use walk::{Break, Walk, Walked};

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::catalogue::{Limits, Span};
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::files::{self, Found};
+use crate::cli::list::size;
 use crate::cli::site;
 use crate::cli::table::{Align, Cell, Table, pairs};
 use crate::cli::term::{Colour, Style, Term};
@@ -21,6 +23,7 @@ pub(super) fn check(config: &Path, is_json: bool, doors: &Doors<'_>, term: &mut 
     let mut mistakes = report.mistakes;
     mistakes.extend(found.mistakes.iter().cloned());
     mistakes.extend(report.settings.iter().flat_map(|settings| settings.unheard(who::now())));
+    mistakes.extend(report.settings.iter().flat_map(Settings::unlimited));
     site::sort(&mut mistakes);
     let errors = if is_json { tell_json(&mistakes, config, term)? } else { site::tell(&mistakes, config, term)? };
     if errors > 0 {
@@ -70,6 +73,11 @@ fn meaning(settings: &Settings, found: &Found, colour: Colour) -> String {
         let (name, purposes, period) = (&recipient.name, recipient.purposes.join(" and "), recipient.in_words());
         ("listener", format!("{name}, for {purposes}{period}{}", named(&recipient.public_key)))
     }));
+    lines.extend(settings.retention.iter().map(|(purpose, limits)| ("keeps", format!("{purpose}, {}", kept(limits)))));
+    lines.extend(settings.policies.iter().filter_map(|policy| {
+        let quota = policy.terms.as_ref()?.quota_bytes?;
+        Some(("quota", format!("{}, {}", policy.name, size(quota))))
+    }));
     let mut text = pairs(lines, colour, 2);
     text.push_str("\nThe first policy that matches a call decides; a call that none matches is not recorded.\n\n");
     let mut table = Table::new([
@@ -85,6 +93,13 @@ fn meaning(settings: &Settings, found: &Found, colour: Colour) -> String {
     }
     text.push_str(&table.text(colour, 2));
     text
+}
+
+/// How long recordings for a purpose are kept, in words.
+pub(super) fn kept(Limits { shortest, longest }: Limits) -> String {
+    let locked = if shortest.is_zero() { String::new() } else { format!("locked for {}, ", Span(shortest)) };
+    let erased = longest.map_or_else(|| "kept for ever".into(), |longest| format!("erased after {}", Span(longest)));
+    locked + &erased
 }
 
 /// Our own ends.

@@ -232,6 +232,15 @@ pub(super) fn length(length: Duration) -> String {
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
+/// A size as people read it: `3.5 GiB`; below 1 KiB in bytes.
+pub(super) fn size(bytes: u64) -> String {
+    let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let fitting = units.into_iter().find(|&(_, shift)| bytes >> shift > 0);
+    let Some((unit, shift)) = fitting else { return counted(bytes, "byte") };
+    let tenths = (u128::from(bytes) * 10) >> shift;
+    if tenths.is_multiple_of(10) { format!("{} {unit}", tenths / 10) } else { format!("{}.{} {unit}", tenths / 10, tenths % 10) }
+}
+
 /// `1 call`, `2 calls`.
 pub(super) fn counted<N: fmt::Display + PartialEq + From<u8>>(count: N, of: &str) -> String {
     let plural = if count == N::from(1) { "" } else { "s" };
@@ -254,6 +263,7 @@ mod tests {
         assert_eq!(length(Duration::from_millis(63_999)), "1:03");
         assert_eq!(length(Duration::from_secs(3723)), "1:02:03");
         assert_eq!((counted(1_u32, "call"), counted(0_u64, "call")), ("1 call".into(), "0 calls".into()));
+        assert_eq!([0, 1023, 1536, 200 << 30].map(size), ["0 bytes", "1023 bytes", "1.5 KiB", "200 GiB"]);
         assert_eq!((are(1_u32, "chunk"), are(2_u32, "chunk")), ("1 chunk is".into(), "2 chunks are".into()));
     }
 }

@@ -24,6 +24,7 @@ HOME/site.toml is right.
   data       HOME/data
   signs      HOME/data/node.pem  FINGERPRINT
   listener   desk, for quality  FINGERPRINT
+  keeps      quality, erased after 90d
 
 The first policy that matches a call decides; a call that none matches is not recorded.
 

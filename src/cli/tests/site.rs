@@ -56,6 +56,9 @@ must_agree = ["remote"]
 key = "1"
 answer_s = 5
 announcement = { de = "HOME/a.wav" }
+[[retention]]
+purpose = "quality"
+longest = "90d"
 "#;
 
 pub(super) const COMPLETE: &[u8] = include_bytes!("../../../tests/vault/vectors/complete.rec");

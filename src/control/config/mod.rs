@@ -11,6 +11,7 @@ mod parse;
 mod peers;
 mod policies;
 mod policy;
+mod retention;
 mod section;
 mod settings;
 mod similar;

@@ -9,10 +9,12 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 use crate::call::{DeadMedia, End, Rate, Transport, WhenDead};
+use crate::catalogue::Retention;
 use crate::control::config::section::{Found, Notes, Section, printable};
 use crate::control::config::settings::NodeKeyFile;
 use crate::control::config::{
     Audit, Media, MediaIo, Mistake, Recipient, Settings, Sip, Strangers, TlsFiles, Weight, address, audit, peers, policies,
+    retention,
 };
 use crate::limits;
 use crate::time::Period;
@@ -32,10 +34,12 @@ pub struct Report {
     pub spare: Option<PathBuf>,
     /// The node's signing key, likewise.
     pub node_key: Option<NodeKeyFile>,
+    /// How long recordings are kept, likewise: whoever erases one must know whether it is locked.
+    pub retention: Option<Retention>,
 }
 
 /// The sections, and the settings of each.
-pub(super) const SECTIONS: [(&str, &[&str]); 13] = [
+pub(super) const SECTIONS: [(&str, &[&str]); 14] = [
     (
         "sip",
         &["listen", "strangers", "dscp", "emergency_numbers", "peer_messages_per_s", "stranger_answers_per_s", "ringing_of_peer"],
@@ -84,6 +88,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 13] = [
     ("data", &["directory", "spare_directory", "reserve_percent"]),
     ("keys", &["node"]),
     ("recipient", &["name", "purposes", "public_key", "from", "until"]),
+    ("retention", &["purpose", "longest", "shortest"]),
     ("policy", &policies::SETTINGS),
 ];
 
@@ -107,7 +112,14 @@ pub fn parse(text: &str) -> Report {
     if mistakes.iter().any(|mistake| mistake.weight == Weight::Error) {
         settings.whole = None;
     }
-    Report { settings: settings.whole, mistakes, data: settings.data, spare: settings.spare, node_key: settings.node_key }
+    Report {
+        settings: settings.whole,
+        mistakes,
+        data: settings.data,
+        spare: settings.spare,
+        node_key: settings.node_key,
+        retention: settings.retention,
+    }
 }
 
 struct Read {
@@ -115,6 +127,7 @@ struct Read {
     data: Option<PathBuf>,
     spare: Option<PathBuf>,
     node_key: Option<NodeKeyFile>,
+    retention: Option<Retention>,
 }
 
 fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
@@ -142,11 +155,13 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
         .map(|found| PathBuf::from(found.value));
     let node_key = node_key(document, data.as_ref(), notes);
     let recipients = recipients(document, notes);
+    let retention = retention::retention(document, notes);
     let names = trunks.iter().map(|trunk| trunk.0.clone()).collect::<Vec<_>>();
     let policies = policies::policies(document, &names, notes);
 
     policies::check_together(&policies, &recipients, notes);
     let policies = policies.right;
+    retention::check_together(document, &policies, notes);
     peers::settle(sip.as_ref(), pbx.as_mut(), &mut trunks, notes);
     check_ports(sip.as_ref(), media.as_ref(), notes);
     peers::check_media_as(pbx.as_ref(), &trunks, notes);
@@ -178,10 +193,11 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
             reserve_percent: reserve.map(|found| found.value),
             node_key: node_key.clone()?,
             recipients: recipients.into_iter().map(|found| found.value).collect(),
+            retention: retention.clone()?,
             policies: policies.into_iter().map(|found| found.value).collect(),
         })
     })();
-    Read { whole, data, spare, node_key }
+    Read { whole, data, spare, node_key, retention }
 }
 
 /// Where `/metrics` is served when nothing is said.

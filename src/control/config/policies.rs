@@ -9,14 +9,14 @@ use crate::codec::Coding;
 use crate::control::config::parse::{each, is_word, name, word};
 use crate::control::config::section::{Found, Notes, Section, printable};
 use crate::control::config::similar::similar;
-use crate::control::config::{Mode, Payloads, Policy, PolicyTerms, Recipient, WithoutConsent};
+use crate::control::config::{Mode, Payloads, Policy, PolicyTerms, Recipient, WithoutConsent, retention};
 use crate::digit::Digit;
 use crate::ids::{Direction, Leg, TrunkName};
 use crate::limits;
 use crate::time::Wall;
 
 /// The settings of a policy.
-pub(super) const SETTINGS: [&str; 19] = [
+pub(super) const SETTINGS: [&str; 20] = [
     "name",
     "trunk",
     "direction",
@@ -36,6 +36,7 @@ pub(super) const SETTINGS: [&str; 19] = [
     "longest_pause_s",
     "recording",
     "mandatory_grace_s",
+    "quota",
 ];
 
 /// What may be said of consent.
@@ -162,6 +163,7 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
     let longest_pause =
         section.number("longest_pause_s", 1..=86_400, "of seconds", notes).map_or(LONGEST_PAUSE_S, |found| found.value);
     let mandatory = mandatory(section, notes);
+    let quota = retention::size(section, "quota", "\"200 GiB\"", notes);
     Some(PolicyTerms {
         purpose: purpose?.value,
         legal_basis: legal_basis?.value,
@@ -180,6 +182,7 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
         without_consent,
         longest_pause: Duration::from_secs(longest_pause),
         mandatory,
+        quota_bytes: quota,
     })
 }
 

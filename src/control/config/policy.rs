@@ -58,6 +58,8 @@ pub struct PolicyTerms {
     pub longest_pause: Duration,
     /// Where no call may be without its recording: how long one goes on whose recording fails, before it is ended.
     pub mandatory: Option<Duration>,
+    /// How many bytes its recordings may take together, where they may not take any.
+    pub quota_bytes: Option<u64>,
 }
 
 impl PolicyTerms {
@@ -171,6 +173,9 @@ impl Policy {
         if let Some(grace) = terms.mandatory {
             line("recording", "mandatory");
             line("mandatory_grace_s", &grace.as_secs().to_string());
+        }
+        if let Some(bytes) = terms.quota_bytes {
+            line("quota_bytes", &bytes.to_string());
         }
         text
     }

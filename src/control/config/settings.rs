@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::call::{DeadMedia, End, EndId, MediaAs, Rate, Registrations, Spread, Transport};
-use crate::control::config::{Mistake, Network, Policy, in_force};
+use crate::catalogue::Retention;
+use crate::control::config::{Mistake, Network, Policy, in_force, retention};
 use crate::ids::{Leg, TrunkName};
 use crate::time::{Period, Wall};
 use crate::tls::Clients;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub node_key: NodeKeyFile,
     /// Who may listen.
     pub recipients: Vec<Recipient>,
+    /// How long recordings are kept, by purpose.
+    pub retention: Retention,
     /// What is recorded: the first policy that matches a call decides.
     pub policies: Vec<Policy>,
 }
@@ -60,6 +63,12 @@ impl Settings {
     #[must_use]
     pub fn unheard(&self, now: Wall) -> Vec<Mistake> {
         in_force::unheard(self, now)
+    }
+
+    /// Returns a warning for each purpose of which nothing says how long its recordings are kept.
+    #[must_use]
+    pub fn unlimited(&self) -> Vec<Mistake> {
+        retention::unlimited(self)
     }
 
     /// Returns every file that the configuration names and that must be there before the proxy can start.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::parse::SECTIONS;
 use super::*;
 use crate::call::{DeadMedia, MediaAs, Registrations, WhenDead};
+use crate::catalogue::Limits;
 use crate::ids::Leg;
 use crate::limits::{PEER_ADDRESSES, RECIPIENTS, SIP_ENDS};
 
@@ -53,6 +54,23 @@ fn the_files_that_are_shipped_are_right() {
         assert_eq!(report.mistakes, [], "{name}");
         assert!(report.settings.is_some(), "{name}");
     }
+}
+
+#[test]
+fn how_long_is_kept_is_said_by_purpose_and_how_much_by_policy() {
+    let settings = right(
+        &(BASE.replace("answer_s = 5", "answer_s = 5\nquota = \"2 GiB\"")
+            + "[[retention]]\npurpose = \"quality\"\nshortest = \"12h\"\nlongest = \"2w\"\n"),
+    );
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+
+    assert_eq!(settings.retention.of(Some("quality")), Limits { shortest: hours(12), longest: Some(hours(14 * 24)) });
+    assert_eq!(settings.retention.of(Some("other")), Limits { shortest: hours(0), longest: None });
+    assert_eq!(settings.policies[0].terms.as_ref().unwrap().quota_bytes, Some(2 << 30));
+    assert_eq!(settings.unlimited(), []);
+    let unsaid = right(BASE).unlimited();
+    assert_eq!(unsaid.len(), 1);
+    assert_eq!(unsaid[0].what, "nothing says how long recordings for `quality` are kept: they are kept for ever");
 }
 
 #[test]
@@ -211,8 +229,11 @@ fn srtp_keys_over_tls_need_no_leave() {
 #[test]
 fn the_sample_shows_every_setting() {
     for (section, settings) in SECTIONS {
-        let header =
-            if ["trunk", "recipient", "policy"].contains(&section) { format!("[[{section}]]") } else { format!("[{section}]") };
+        let header = if ["trunk", "recipient", "retention", "policy"].contains(&section) {
+            format!("[[{section}]]")
+        } else {
+            format!("[{section}]")
+        };
         let bodies = SAMPLE.split("\n[").map(|body| format!("[{body}"));
         let shown: Vec<String> = bodies.filter(|body| body.starts_with(&header)).collect();
         for setting in settings {
@@ -623,6 +644,37 @@ fn each_mistake_is_told_with_what_to_do() {
             "[[policy]]",
             "[[policy]]\nname = \"all\"\nmode = \"never\"\ntrunk = \"carrier\"\n[[policy]]",
             "23: there is another policy `all`, on line 19\n  give one of them another name",
+        ),
+        // retention
+        (
+            "[[recipient]]",
+            "[[retention]]\npurpose = \"quality\"\nlongest = \"90 days\"\nshortest = 30\n[[recipient]]",
+            "15: `longest` of retention 1 is no length of time: `90 days`\n  a whole number with s, min, h, d or w behind it, of at most 36500d: \"90d\"; five years have 1826 days, or 1827\n16: `shortest` of retention 1 is text, and here it is a number\n  for example: shortest = \"0d\"",
+        ),
+        (
+            "[[recipient]]",
+            "[[retention]]\npurpose = \"quality\"\nlongest = \"23h\"\nshortest = \"1d\"\n[[recipient]]",
+            "15: `longest` of retention 1 is 23h, and its `shortest` 1d\n  what is locked is not erased: let `longest` be as long as `shortest`, or longer",
+        ),
+        (
+            "[[recipient]]",
+            "[[retention]]\npurpose = \"quality\"\nlongest = \"0d\"\n[[retention]]\npurpose = \"quality\"\n[[recipient]]",
+            "15: `longest` of retention 1 is nothing: each recording would be erased as soon as it ends\n  a policy with mode = \"never\" records nothing; or leave it out, and they are kept for ever\n17: there is another [[retention]] for `quality`, on line 14\n  take one of them out: a purpose has one",
+        ),
+        (
+            "[[recipient]]",
+            "[[retention]]\nlongest = \"1d\"\n[[recipient]]",
+            "13: retention 1 says no `purpose`\n  for example: purpose = \"quality\"",
+        ),
+        (
+            "[[recipient]]",
+            "[[retention]]\npurpose = \"qualty\"\nlongest = \"1d\"\n[[recipient]]",
+            "warning 14: there is a [[retention]] for `qualty`, and no policy records for that\n  did you mean \"quality\"? what was recorded for `qualty` before is kept so",
+        ),
+        (
+            "answer_s = 5",
+            "answer_s = 5\nquota = \"200\"",
+            "26: `quota` of policy `all` is no size: `200`\n  a whole number with KiB, MiB, GiB or TiB behind it, or kB, MB, GB or TB: \"200 GiB\"",
         ),
         // text
         (
