@@ -62,6 +62,7 @@ fn what_is_not_understood_or_not_there_is_said_so() {
 #[test]
 fn calls_are_listed_their_recordings_verified_and_exported() {
     let site = Site::new(Policy { announcement_ms: 500, answer_s: 4, ..policy("opt-in") });
+    site.add("[[retention]]\npurpose = \"quality\"\nlongest = \"90d\"");
     let mut place = Place::of(&site);
     place.plays("calls-down");
     let _proxy = site.start();
@@ -107,6 +108,7 @@ fn calls_are_listed_their_recordings_verified_and_exported() {
     place.names(&[(&shown["accesses"][0]["who"], "WHO")]);
     place.plays("access-log");
     place.plays("audit");
+    place.plays("holds");
     place.plays("erase");
 }
 
@@ -164,10 +166,11 @@ fn live(site: &Site, is_so: impl Fn(&Value) -> bool) -> Option<Value> {
 
 /// What differs from run to run, and what stands for it: `#` is a digit, `%` are digits, `&` is a hexadecimal digit; the rest is as it is.
 /// A length has no brackets: so it is as wide as before, and columns stay what they are.
-const SHAPES: [(&str, &str); 37] = [
+const SHAPES: [(&str, &str); 38] = [
     ("####-##-##T##:##:##.######Z", "[TIME]"),
     ("####-##-##T##:##:##.###Z", "[TIME]"),
     ("####-##-## ##:##:##", "[TIME]"),
+    ("until ####-##-##", "until [DAY]"),
     ("#:##", "m:ss"),
     ("&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&", "[HASH]"),
     ("&&&&-&&&&-&&&&-&&&&", "[HASH]"),

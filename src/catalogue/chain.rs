@@ -129,7 +129,7 @@ pub enum Event {
         /// Who talked.
         parties: Option<Digest>,
     },
-    /// Somebody asked for what a recording holds.
+    /// Somebody asked for what a recording holds, or that it be erased or kept.
     Access {
         /// Which.
         recording: RecordingId,
@@ -162,8 +162,10 @@ impl Event {
             Self::Lost { .. } => "lost",
             Self::Found(_) => "found",
             Self::Row { .. } => "row",
-            // An erasure is looked for by its own word.
+            // An erasure, and what keeps from it, is looked for by its own word.
             Self::Access { deed: Deed::Erase, outcome: Outcome::Done, .. } => "erased",
+            Self::Access { deed: Deed::Hold, outcome: Outcome::Done, .. } => "held",
+            Self::Access { deed: Deed::Release, outcome: Outcome::Done, .. } => "released",
             Self::Access { .. } => "access",
             Self::Broken { .. } => "broken",
         }
@@ -232,7 +234,7 @@ impl Event {
             "lost" => Self::Lost { recording: recording()?, reason: reason()? },
             "found" => Self::Found(recording()?),
             "row" => Self::Row { call: text("call")?.parse().ok()?, row: digest("row")?, parties: digest("parties") },
-            "access" | "erased" => Self::Access {
+            "access" | "erased" | "held" | "released" => Self::Access {
                 recording: recording()?,
                 deed: text("deed")?.parse().ok()?,
                 outcome: text("outcome")?.parse().ok()?,
@@ -430,6 +432,9 @@ mod tests {
             access(Deed::Export, Outcome::OtherPurpose),
             access(Deed::Erase, Outcome::Granted),
             access(Deed::Erase, Outcome::Done),
+            access(Deed::Hold, Outcome::Done),
+            access(Deed::Release, Outcome::Done),
+            access(Deed::Release, Outcome::Holds),
             Event::Broken { at: 8 },
         ]
     }

@@ -6,15 +6,15 @@ use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::catalogue::{Chain, Entry, Event, Quality, Reason, Stamps, Totals};
+use crate::catalogue::{Chain, Entry, Event, Keeping, Quality, Reason, Stamps, Totals};
 use crate::ids::{CallId, RecordingId};
 use crate::private::Private;
 use crate::sabotage;
 use crate::time::Wall;
 use crate::vault::Digest;
 
-/// Keeps the ledger, the access log, the [`Chain`] of what happened, and its timestamps.
-pub trait Store: Chain + Stamps + Send {
+/// Keeps the ledger, the access log, the [`Chain`] of what happened, its timestamps, and what decides how long recordings are kept.
+pub trait Store: Chain + Stamps + Keeping + Send {
     /// Does all of this, or nothing of it: one transaction.
     ///
     /// A recording's state only goes forward: a [`Write::Put`] that comes after its [`Write::Sealed`] or [`Write::Torn`] leaves state and
@@ -246,7 +246,7 @@ pub fn erasure(accesses: &[Access]) -> Option<&Access> {
     accesses.iter().rev().find(|access| access.deed == Deed::Erase && access.outcome == Outcome::Done)
 }
 
-/// What may be asked of a recording's content.
+/// What may be asked of a recording.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Deed {
     /// Its sound, or what came, as a file.
@@ -261,9 +261,17 @@ pub enum Deed {
     Rewrap,
     /// All that it is verified by, with the recording as it lies there, still encrypted.
     Bundle,
+    /// That nobody erases it until it is released.
+    Hold,
+    /// That it is held no longer, by whomever it was.
+    Release,
 }
 
 impl Deed {
+    /// Every deed there is.
+    pub const ALL: [Self; 8] =
+        [Self::Export, Self::Play, Self::Verify, Self::Erase, Self::Rewrap, Self::Bundle, Self::Hold, Self::Release];
+
     /// Returns the operator's word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -274,6 +282,8 @@ impl Deed {
             Self::Erase => "erase",
             Self::Rewrap => "rewrap",
             Self::Bundle => "bundle",
+            Self::Hold => "hold",
+            Self::Release => "release",
         }
     }
 }
@@ -282,10 +292,7 @@ impl FromStr for Deed {
     type Err = NotInTheLog;
 
     fn from_str(text: &str) -> Result<Self, NotInTheLog> {
-        [Self::Export, Self::Play, Self::Verify, Self::Erase, Self::Rewrap, Self::Bundle]
-            .into_iter()
-            .find(|deed| deed.as_str() == text)
-            .ok_or(NotInTheLog)
+        Self::ALL.into_iter().find(|deed| deed.as_str() == text).ok_or(NotInTheLog)
     }
 }
 
@@ -306,9 +313,29 @@ pub enum Outcome {
     Unfinished,
     /// It was refused: the recording was erased.
     Erased,
+    /// It was refused: the recording is held.
+    Held,
+    /// It was refused: the recording is kept at least for a time that is not over.
+    Locked,
+    /// It was refused: the recording is not held, or more than one hold would be lifted.
+    Holds,
 }
 
 impl Outcome {
+    /// Every outcome there is.
+    pub const ALL: [Self; 10] = [
+        Self::Granted,
+        Self::Done,
+        Self::Failed,
+        Self::OtherPurpose,
+        Self::WrongKey,
+        Self::Unfinished,
+        Self::Erased,
+        Self::Held,
+        Self::Locked,
+        Self::Holds,
+    ];
+
     /// Returns the operator's word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -320,6 +347,9 @@ impl Outcome {
             Self::WrongKey => "refused-key",
             Self::Unfinished => "refused-unfinished",
             Self::Erased => "refused-erased",
+            Self::Held => "refused-held",
+            Self::Locked => "refused-locked",
+            Self::Holds => "refused-holds",
         }
     }
 }
@@ -328,8 +358,7 @@ impl FromStr for Outcome {
     type Err = NotInTheLog;
 
     fn from_str(text: &str) -> Result<Self, NotInTheLog> {
-        let all = [Self::Granted, Self::Done, Self::Failed, Self::OtherPurpose, Self::WrongKey, Self::Unfinished, Self::Erased];
-        all.into_iter().find(|outcome| outcome.as_str() == text).ok_or(NotInTheLog)
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text).ok_or(NotInTheLog)
     }
 }
 
@@ -481,18 +510,10 @@ mod tests {
 
     #[test]
     fn the_words_of_the_access_log_are_read_as_they_are_written() {
-        for deed in [Deed::Export, Deed::Play, Deed::Verify, Deed::Erase, Deed::Rewrap, Deed::Bundle] {
+        for deed in Deed::ALL {
             assert_eq!(deed.as_str().parse(), Ok(deed));
         }
-        for outcome in [
-            Outcome::Granted,
-            Outcome::Done,
-            Outcome::Failed,
-            Outcome::OtherPurpose,
-            Outcome::WrongKey,
-            Outcome::Unfinished,
-            Outcome::Erased,
-        ] {
+        for outcome in Outcome::ALL {
             assert_eq!(outcome.as_str().parse(), Ok(outcome));
         }
     }

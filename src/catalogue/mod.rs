@@ -20,7 +20,7 @@ pub use index::{
 };
 pub use reason::{NotAReason, Reason};
 pub use retention::{
-    Bar, CATCH_UP, Cause, Limits, Order, Plan, Retention, Rules, Span, Stored, Used, due, locked_until, paced, plan,
+    Bar, CATCH_UP, Cause, Keeping, Limits, Order, Plan, Retention, Rules, Span, Stored, Used, due, locked_until, paced, plan,
 };
 pub use stamp::{NotStamped, Question, Stamp, Stamps, Subject, Told};
 pub use walk::{Break, Walk, Walked};

@@ -5,9 +5,37 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::catalogue::State;
+use crate::catalogue::{Access, Entry, State, StoreError};
 use crate::ids::RecordingId;
 use crate::time::Wall;
+
+/// What decides how long recordings are kept, beside the rows that it is about.
+pub trait Keeping {
+    /// Returns the lines of the access log by which a recording is held, or every recording that is: those that came after its last release,
+    /// in the order in which they were written.
+    ///
+    /// # Errors
+    /// The disk.
+    fn holds(&self, recording: Option<RecordingId>) -> Result<Vec<Access>, StoreError>;
+
+    /// Returns every recording that is not erased, and those that were erased since then, where that is asked for; in no order.
+    ///
+    /// # Errors
+    /// The disk.
+    fn stored(&self, erased_since: Option<Wall>) -> Result<Vec<Stored>, StoreError>;
+
+    /// Returns the time that recordings were erased by last ([`paced`]); nothing where none ever was.
+    ///
+    /// # Errors
+    /// The disk.
+    fn pace(&self) -> Result<Option<Wall>, StoreError>;
+
+    /// Keeps the time that recordings are erased by.
+    ///
+    /// # Errors
+    /// As for [`Store::write`](crate::catalogue::Store::write).
+    fn set_pace(&mut self, at: Wall) -> Result<(), StoreError>;
+}
 
 /// How long recordings for a purpose are kept. Both count from the end of the call; where nobody knows that, because the proxy was killed,
 /// from its beginning.
@@ -82,6 +110,22 @@ pub enum Bar {
 }
 
 impl Stored {
+    /// Returns a row's recording, where it has one.
+    #[must_use]
+    pub fn of(entry: &Entry, is_held: bool) -> Option<Self> {
+        let Entry { began, ended, policy, purpose, state, recording, totals, .. } = entry;
+        Some(Self {
+            recording: (*recording)?,
+            from: ended.unwrap_or(*began),
+            policy: policy.as_deref().map(Into::into),
+            purpose: purpose.as_deref().map(Into::into),
+            state: *state,
+            size_bytes: totals.map(|totals| totals.size_bytes),
+            is_held,
+            erased_by: None,
+        })
+    }
+
     /// Returns until when it is locked, where it ever was.
     #[must_use]
     pub fn locked_until(&self, retention: &Retention) -> Option<Wall> {

@@ -14,8 +14,8 @@ use crate::cli::opened::Asked;
 use crate::cli::term::{Colour, Stream, Term};
 use crate::cli::words::{Audit, Calls, Keys, Recordings, SecretKey, Trunks, Verb, Words};
 use crate::cli::{
-    audit, bundle, bundled, calls, check, deed, demo, drain, erase, export, exposure, keys, list, play, rewrap, rotate, run,
-    show, timestamps, trunks, verify,
+    audit, bundle, bundled, calls, check, deed, demo, drain, erase, export, exposure, hold, keys, list, play, retention, rewrap,
+    rotate, run, show, timestamps, trunks, verify,
 };
 use crate::control::{Settings, Trouble};
 use crate::export::Channels;
@@ -153,6 +153,14 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
         Verb::Recordings(Recordings::Erase { id, reason, yes, site, form }) => {
             erase::erase(&site.config, &erase::Wanted { id, reason, is_meant: yes, json: form.json }, doors, term)
         }
+        Verb::Recordings(Recordings::Hold { id, reason, site, form }) => {
+            hold::hold(&site.config, &hold::Wanted { id, reason, all: false, json: form.json }, doors, term)
+        }
+        Verb::Recordings(Recordings::Release { id, reason, all, site, form }) => {
+            hold::release(&site.config, &hold::Wanted { id, reason, all, json: form.json }, doors, term)
+        }
+        Verb::Recordings(Recordings::Holds { site, form }) => hold::holds(&site.config, form.json, doors, term),
+        Verb::Recordings(Recordings::Retention { site, form }) => retention::retention(&site.config, form.json, doors, term),
         Verb::Audit(Audit::Head { site, form }) => audit::head(&site.config, form.json, doors, term),
         Verb::Audit(Audit::Verify { heads, nodes, site, form }) => {
             audit::verify(&site.config, &audit::Compared { heads, nodes, json: form.json }, doors, term)

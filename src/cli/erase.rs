@@ -5,9 +5,10 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::catalogue::{Access, Deed, Entry, Opening, Outcome, State, Store};
+use crate::catalogue::{Access, Bar, Deed, Entry, Opening, Outcome, Span, State, Store, Stored};
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
+use crate::cli::kept::hold_in_words;
 use crate::cli::list::seconds;
 use crate::cli::show::{erased, no_such};
 use crate::cli::site::Site;
@@ -47,11 +48,15 @@ pub(super) fn erase(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mu
         }
         State::Erased | State::None | State::Sealed | State::Torn | State::Salvaged => {}
     }
+    is_free(&site, store.as_mut(), wanted, &entry)?;
     if !wanted.is_meant {
         ask(wanted, &entry, term)?;
     }
+    let folder = KeyFolder::alone(&keys);
+    // Whoever holds it is alone as well: it was held until now, or is erased.
+    is_free(&site, store.as_mut(), wanted, &entry)?;
     log(store.as_mut(), wanted, Outcome::Granted)?;
-    let destroyed = KeyFolder::alone(&keys).and_then(|folder| folder.destroy(wanted.id));
+    let destroyed = folder.and_then(|folder| folder.destroy(wanted.id));
     log(store.as_mut(), wanted, if destroyed.is_ok() { Outcome::Done } else { Outcome::Failed })?;
     destroyed.map_err(|Undone { doing, path, error }| {
         Stop::cannot(
@@ -60,6 +65,39 @@ pub(super) fn erase(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mu
         )
     })?;
     say(wanted, false, &erased(&store.accesses(wanted.id)?), term)
+}
+
+/// Refuses what is held or locked, and says until when.
+fn is_free(site: &Site, store: &mut dyn Store, wanted: &Wanted, entry: &Entry) -> Result<(), Stop> {
+    let holds = store.holds(Some(wanted.id))?;
+    let Some(stored) = Stored::of(entry, !holds.is_empty()).filter(|stored| stored.state != State::Erased) else {
+        return Ok(());
+    };
+    let Some(retention) = site.retention() else { return Err(site.without_retention()) };
+    let id = wanted.id;
+    let (outcome, what, remedy) = match stored.bar(retention, who::now()) {
+        Some(Bar::Held) => {
+            let each = holds.iter().map(hold_in_words).collect::<Vec<_>>().join("; ");
+            let locked = stored.locked_until(retention).filter(|until| *until > who::now());
+            let from = locked.map(|until| format!(", from {} UTC on", seconds(until))).unwrap_or_default();
+            let remedy =
+                format!("`mitschnitt recordings release {id} --reason TEXT` lifts the hold; then it can be erased{from}");
+            (Outcome::Held, format!("recording {id} is held since {each}"), remedy)
+        }
+        Some(Bar::Locked(until)) => {
+            let (purpose, limits) = (entry.purpose.as_deref(), retention.of(entry.purpose.as_deref()));
+            let what = format!(
+                "recording {id} is locked until {} UTC: what is recorded for `{}` is kept for {} at least",
+                seconds(until),
+                purpose.unwrap_or("none"),
+                Span(limits.shortest)
+            );
+            (Outcome::Locked, what, "from then on it can be erased; the access log has it that this was asked for".into())
+        }
+        Some(Bar::Unfinished) | None => return Ok(()),
+    };
+    log(store, wanted, outcome)?;
+    Err(Stop::Trouble(Exit::Refused, Trouble::new(what, remedy)))
 }
 
 fn ask(wanted: &Wanted, entry: &Entry, term: &mut Term<'_>) -> Result<(), Stop> {
@@ -86,7 +124,10 @@ fn log(store: &mut dyn Store, wanted: &Wanted, outcome: Outcome) -> Result<(), S
             | Outcome::OtherPurpose
             | Outcome::WrongKey
             | Outcome::Unfinished
-            | Outcome::Erased => format!("nothing is erased that cannot be logged: {error}"),
+            | Outcome::Erased
+            | Outcome::Held
+            | Outcome::Locked
+            | Outcome::Holds => format!("nothing is erased that cannot be logged: {error}"),
         };
         Stop::cannot(what, error.remedy())
     })

@@ -8,6 +8,7 @@ use crate::catalogue::{Entry, Filter, Heard, Opening, Parties, Quality, Reason, 
 use crate::cli::doors::Doors;
 use crate::cli::exit::Stop;
 use crate::cli::json::{self, percent};
+use crate::cli::kept::Kept;
 use crate::cli::site::{Site, style};
 use crate::cli::table::{Align, Cell, Table};
 use crate::cli::term::{Style, Term};
@@ -28,15 +29,19 @@ pub(super) struct Wanted {
 
 /// Lists recordings, or all calls.
 pub(super) fn list(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
-    let store = Site::find(config, term)?.store(Opening::Read, doors)?;
+    let site = Site::find(config, term)?;
+    let store = site.store(Opening::Read, doors)?;
     let is_of_quality = wanted.heard != Heard::Any;
     // Most reasons are why a call was not recorded, and a call that sounds bad does so recorded or not.
     let is_all = wanted.all || wanted.reason.is_some() || is_of_quality;
     let which = if is_all { Which::All } else { Which::Recorded };
     let entries = store.list(&Filter { which, reason: wanted.reason, heard: wanted.heard, newest: wanted.last })?;
+    let kept = Kept::find(&site, store.as_ref())?;
     if wanted.json {
         for entry in &entries {
-            term.out.line(json::entry(entry, wanted.numbers))?;
+            let mut value = json::entry(entry, wanted.numbers);
+            kept.fill(&mut value, entry);
+            term.out.line(value)?;
         }
         return Ok(());
     }
@@ -46,7 +51,7 @@ pub(super) fn list(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mut
     let table = match (is_of_quality, is_all) {
         (true, _) => heard(&entries),
         (false, true) => all(&entries, wanted.numbers),
-        (false, false) => recorded(&entries, wanted.numbers),
+        (false, false) => recorded(&entries, &kept, wanted.numbers),
     };
     term.out.text(&table.text(term.out.colour(), 0))?;
     let recorded = entries.iter().filter(|entry| entry.recording.is_some()).count();
@@ -77,7 +82,7 @@ fn nothing(wanted: &Wanted, is_all: bool) -> String {
 }
 
 /// The id stands last: it is the longest, and what one copies.
-fn recorded(entries: &[Entry], is_in_full: bool) -> Table {
+fn recorded(entries: &[Entry], kept: &Kept<'_>, is_in_full: bool) -> Table {
     let mut table = Table::new([
         ("BEGAN (UTC)", Align::Left),
         ("LENGTH", Align::Right),
@@ -86,6 +91,7 @@ fn recorded(entries: &[Entry], is_in_full: bool) -> Table {
         ("TO", Align::Left),
         ("PURPOSE", Align::Left),
         ("STATE", Align::Left),
+        ("KEPT", Align::Left),
         ("RECORDING", Align::Left),
     ]);
     for entry in entries {
@@ -97,6 +103,7 @@ fn recorded(entries: &[Entry], is_in_full: bool) -> Table {
             Cell::new(number(entry, |parties| &parties.called, is_in_full)),
             Cell::new(entry.purpose.as_deref().unwrap_or_default()),
             Cell::styled(entry.state.as_str(), style(entry.state)),
+            Cell::new(kept.words(entry)),
             Cell::new(entry.recording.map(|id| id.to_string()).unwrap_or_default()),
         ]);
     }

@@ -11,6 +11,7 @@ use crate::catalogue::{Access, Entry, Opening, Quality, Reason, State, Store, er
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::json::{self, percent};
+use crate::cli::kept::Kept;
 use crate::cli::list::{counted, length, number, seconds};
 use crate::cli::named::Named;
 use crate::cli::site::{Site, style};
@@ -34,8 +35,11 @@ pub(super) fn show(
     let store = site.store(Opening::Read, doors)?;
     let entry = find(store.as_ref(), id)?;
     let accesses = entry.recording.map(|id| store.accesses(id)).transpose()?.unwrap_or_default();
+    let holds = entry.recording.map(|id| store.holds(Some(id))).transpose()?.unwrap_or_default();
+    let kept = Kept::find(&site, store.as_ref())?;
     if is_json {
         let mut value = json::entry(&entry, is_in_full);
+        kept.fill(&mut value, &entry);
         if let Value::Object(fields) = &mut value {
             fields.insert("why".into(), sentence(&entry, &accesses).into());
             fields.insert("accesses".into(), accesses.iter().map(json::access).collect());
@@ -48,7 +52,8 @@ pub(super) fn show(
         None => format!("call {}  not recorded\n", entry.call),
     };
     let mut text = head + &format!("  {}\n\n", sentence(&entry, &accesses));
-    text += &pairs(facts(&entry, is_in_full), term.out.colour(), 2);
+    let facts = facts(&entry, is_in_full).into_iter().chain(kept.facts(&entry, &holds));
+    text += &pairs(facts, term.out.colour(), 2);
     if let Some(recording) = entry.recording {
         text += "\n";
         text += &pairs(files(&site, recording, entry.state), term.out.colour(), 2);

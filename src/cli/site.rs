@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::catalogue::{Entry, Opening, Reason, State, Store};
+use crate::catalogue::{Entry, Opening, Reason, Retention, State, Store};
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::list::counted;
@@ -68,6 +68,7 @@ pub(super) struct Site {
     spare: Option<PathBuf>,
     node_public: Option<PathBuf>,
     node_private: Option<PathBuf>,
+    retention: Option<Retention>,
 }
 
 impl Site {
@@ -86,7 +87,24 @@ impl Site {
             term.note(&Trouble::new(what, format!("mitschnitt check --config {shown} tells {them}")))?;
         }
         let node_public = report.node_key.as_ref().map(config::NodeKeyFile::public);
-        Ok(Self { data, spare: report.spare, node_public, node_private: report.node_key.map(|key| key.path) })
+        Ok(Self {
+            data,
+            spare: report.spare,
+            node_public,
+            node_private: report.node_key.map(|key| key.path),
+            retention: report.retention,
+        })
+    }
+
+    /// Returns how long recordings are kept; nothing where the configuration does not say it in a way that can be read.
+    pub(super) const fn retention(&self) -> Option<&Retention> {
+        self.retention.as_ref()
+    }
+
+    /// Says that nobody knows what is locked.
+    pub(super) fn without_retention(&self) -> Stop {
+        let what = "the [[retention]] of the configuration cannot be read: nobody knows what is locked, and until when";
+        Stop::cannot(what, "`mitschnitt check` tells its mistakes")
     }
 
     /// Opens the ledger.

@@ -38,7 +38,7 @@ pub(super) enum Verb {
     /// Look at the addresses of the PBX and the trunks, and whether they are up
     #[command(subcommand)]
     Trunks(Trunks),
-    /// Look at recordings, verify, export, play and erase them
+    /// Look at recordings, verify, export, play, hold and erase them
     #[command(subcommand)]
     Recordings(Recordings),
     /// Look at the chain that the ledger is bound by: its head, its events, and whether all of it holds
@@ -396,6 +396,59 @@ pub(super) enum Recordings {
         /// Do not ask whether it is meant
         #[arg(long)]
         yes: bool,
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Hold a recording: nobody erases it until it is released, however old it is
+    #[command(long_about = "Hold a recording: nobody erases it until it is released, however old it is.\n\n\
+        That is for a case, a complaint, or somebody who wants it restricted (GDPR 18). The access\n\
+        log says who holds it and why, and so does the chain. It may be held more than once.")]
+    Hold {
+        /// The recording: 32 hexadecimal digits
+        #[arg(value_name = "ID")]
+        id: RecordingId,
+        /// Why, for the access log
+        #[arg(long, value_name = "TEXT", value_parser = sentence)]
+        reason: String,
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Release a recording that is held
+    #[command(long_about = "Release a recording that is held.\n\n\
+        From then on it is erased as any other: at once where its time was up.")]
+    Release {
+        /// The recording: 32 hexadecimal digits
+        #[arg(value_name = "ID")]
+        id: RecordingId,
+        /// Why, for the access log
+        #[arg(long, value_name = "TEXT", value_parser = sentence)]
+        reason: String,
+        /// Lift every hold, where there is more than one
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// List the recordings that are held, by whom and why
+    Holds {
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Tell for each purpose what is kept, what falls due, what is overdue and why, and what was erased
+    #[command(
+        long_about = "Tell for each purpose what is kept, what falls due, what is overdue and why, and what was erased.\n\n\
+        The running proxy erases by itself what is past the `longest` of its [[retention]]: its keys,\n\
+        then its file. It never erases what is held or locked."
+    )]
+    Retention {
         #[command(flatten)]
         site: Site,
         #[command(flatten)]

@@ -224,7 +224,9 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::catalogue::{Access, Bound, Chain, Entry, Event, Filter, KeptCall, Link, Reason, Stamp, Stamps, Subject};
+    use crate::catalogue::{
+        Access, Bound, Chain, Entry, Event, Filter, Keeping, KeptCall, Link, Reason, Stamp, Stamps, Stored, Subject,
+    };
     use crate::vault::{NodeKey, SignedHead};
 
     #[test]
@@ -333,6 +335,24 @@ mod tests {
         }
 
         fn bound(&self, _: &mut dyn FnMut(Bound)) -> Result<(), StoreError> {
+            Ok(())
+        }
+    }
+
+    impl Keeping for Slow {
+        fn holds(&self, _: Option<RecordingId>) -> Result<Vec<Access>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        fn stored(&self, _: Option<Wall>) -> Result<Vec<Stored>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        fn pace(&self) -> Result<Option<Wall>, StoreError> {
+            Ok(None)
+        }
+
+        fn set_pace(&mut self, _: Wall) -> Result<(), StoreError> {
             Ok(())
         }
     }

@@ -22,7 +22,7 @@ fn what_is_erased_has_no_keys_left_and_stays_in_the_ledger_with_who_and_why() {
     assert_eq!(fs::read(other_name).unwrap(), vec![0; usize::try_from(length).unwrap()], "overwritten before it was removed");
     assert_eq!(site.outcomes(), [(Deed::Erase, Outcome::Granted), (Deed::Erase, Outcome::Done)]);
     assert!(site.store.lock().unwrap().accesses.iter().all(|access| access.reason.as_deref() == Some("GDPR 17")));
-    assert!(site.says(&["recordings", "list"]).contains("quality  erased  ID\n"));
+    assert!(site.says(&["recordings", "list"]).contains("quality  erased  –                 ID\n"));
     let shown = site.says(&["recordings", "show", "ID"]);
     assert!(shown.starts_with("recording ID  erased\n  Its keys were destroyed on 20"), "{shown}");
     assert!(shown.contains("/ID.key, destroyed\n") && shown.contains("  erase  done     GDPR 17\n"), "{shown}");
@@ -103,11 +103,14 @@ fn what_could_not_be_destroyed_is_not_called_erased() {
         said.err
     );
     assert_eq!(site.outcomes(), [(Deed::Erase, Outcome::Granted), (Deed::Erase, Outcome::Failed)]);
-    assert!(site.says(&["recordings", "list"]).contains("quality  torn    OTHER\n"));
+    assert!(site.says(&["recordings", "list"]).contains("quality  torn    until 2027-02-22  OTHER\n"));
 
     fs::remove_dir(&keys).unwrap();
     site.says(&["recordings", "erase", "OTHER", "--reason", "GDPR 17", "--yes"]);
-    assert!(site.says(&["recordings", "list"]).contains("quality  erased  OTHER\n"), "keys that are gone already are destroyed");
+    assert!(
+        site.says(&["recordings", "list"]).contains("quality  erased  –                 OTHER\n"),
+        "keys that are gone already are destroyed"
+    );
 }
 
 #[test]

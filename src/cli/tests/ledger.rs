@@ -14,9 +14,9 @@ fn recordings_are_listed_with_the_parties_masked() {
     assert_eq!(
         site.says(&["recordings", "list"]),
         "\
-BEGAN (UTC)          LENGTH  WAY       FROM  TO  PURPOSE  STATE   RECORDING
-2026-11-24 09:30:00    1:02  inbound   …456  …0  quality  sealed  ID
-2026-11-24 09:40:00       –  outbound  …456  …0  quality  torn    OTHER
+BEGAN (UTC)          LENGTH  WAY       FROM  TO  PURPOSE  STATE   KEPT              RECORDING
+2026-11-24 09:30:00    1:02  inbound   …456  …0  quality  sealed  until 2027-02-22  ID
+2026-11-24 09:40:00       –  outbound  …456  …0  quality  torn    until 2027-02-22  OTHER
 
 2 recordings, 1:02 in all.
 "
@@ -96,6 +96,7 @@ recording ID  sealed
   talked    1:02
   packets   40 from the PBX, 39 from the trunk
   gaps      1, 2 packets known to be missing
+  kept      until 2027-02-22 09:31:04 UTC, 90d after the call, unless it is held
 
   file  HOME/data/recordings/ID.rec, SIZE bytes
   keys  HOME/data/keys/ID.key, for FINGERPRINT and FINGERPRINT

@@ -6,6 +6,7 @@ mod calls;
 mod check;
 mod erase;
 mod export;
+mod hold;
 mod keys;
 mod ledger;
 mod play;

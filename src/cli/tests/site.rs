@@ -11,8 +11,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::catalogue::{
-    Access, Bound, Chain, Deed, Entry, Event, Filter, Heard, KeptCall, Link, Opening, Outcome, Parties, Reason, Stamp, Stamps,
-    State, Store, StoreError, Subject, Totals, Which, Write,
+    Access, Bound, Chain, Deed, Entry, Event, Filter, Heard, Keeping, KeptCall, Link, Opening, Outcome, Parties, Reason, Stamp,
+    Stamps, State, Store, StoreError, Stored, Subject, Totals, Which, Write, erasure,
 };
 use crate::cli::doors::{Doors, exit};
 use crate::cli::exit::Exit;
@@ -372,6 +372,46 @@ impl Chain for Shared {
 
     fn bound(&self, _: &mut dyn FnMut(Bound)) -> Result<(), StoreError> {
         unreachable!("tests/audit.rs has a ledger with a chain")
+    }
+}
+
+impl Keeping for Shared {
+    fn holds(&self, recording: Option<RecordingId>) -> Result<Vec<Access>, StoreError> {
+        let mut held: Vec<Access> = Vec::new();
+        let memory = self.0.lock().unwrap();
+        for access in memory.accesses.iter().filter(|access| access.outcome == Outcome::Done) {
+            match access.deed {
+                Deed::Hold => held.push(access.clone()),
+                Deed::Release => held.retain(|hold| hold.recording != access.recording),
+                Deed::Export | Deed::Play | Deed::Verify | Deed::Erase | Deed::Rewrap | Deed::Bundle => {}
+            }
+        }
+        held.retain(|hold| recording.is_none_or(|recording| recording == hold.recording));
+        Ok(held)
+    }
+
+    fn stored(&self, erased_since: Option<Wall>) -> Result<Vec<Stored>, StoreError> {
+        let held = self.holds(None)?;
+        let memory = self.0.lock().unwrap();
+        let stored = memory.entries.iter().filter_map(|entry| {
+            let is_held = held.iter().any(|hold| Some(hold.recording) == entry.recording);
+            let of_it =
+                || memory.accesses.iter().filter(|access| Some(access.recording) == entry.recording).cloned().collect::<Vec<_>>();
+            let erased = erasure(&of_it()).cloned();
+            let is_wanted = erased.as_ref().is_none_or(|erased| erased_since.is_some_and(|since| since <= erased.at));
+            Stored::of(entry, is_held)
+                .map(|stored| Stored { erased_by: erased.map(|erased| erased.who.into()), ..stored })
+                .filter(|_| is_wanted)
+        });
+        Ok(stored.collect())
+    }
+
+    fn pace(&self) -> Result<Option<Wall>, StoreError> {
+        Ok(None)
+    }
+
+    fn set_pace(&mut self, _: Wall) -> Result<(), StoreError> {
+        unreachable!("the command line erases by the wall clock")
     }
 }
 

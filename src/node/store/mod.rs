@@ -1,6 +1,7 @@
 //! The ledger in SQLite: one row for each call, the parties in a table of their own so that they can be erased, and the access log.
 
 mod chain;
+mod keeping;
 mod rows;
 mod schema;
 mod sqlite;

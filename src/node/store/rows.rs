@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Type, ValueRef};
 use rusqlite::{OptionalExtension as _, Row, Statement, Transaction, named_params, params};
 
-use crate::catalogue::{Entry, Event, KeptCall, Parties, Quality, Reason, State, Totals, Write};
+use crate::catalogue::{Access, Entry, Event, KeptCall, Parties, Quality, Reason, State, Totals, Write};
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::node::store::chain::Writer;
 use crate::node::store::stamps;
@@ -256,13 +256,12 @@ fn put(transaction: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<()> {
 
 pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let wall = |column| row.get::<_, Option<i64>>(column).map(|us| us.map(Wall::from_unix_micros));
-    let count_if = |column| row.get::<_, Option<i64>>(column).map(|count| count.map(|count| u64::try_from(count).unwrap_or(0)));
-    let totals = match (count_if("pbx_packets")?, count_if("trunk_packets")?) {
+    let totals = match (count_if(row, "pbx_packets")?, count_if(row, "trunk_packets")?) {
         (Some(pbx), Some(trunk)) => Some(Totals {
             packets: [pbx, trunk],
-            gaps: count_if("gaps")?.unwrap_or(0),
-            lost: count_if("lost")?.unwrap_or(0),
-            size_bytes: count_if("size_bytes")?.unwrap_or(0),
+            gaps: count_if(row, "gaps")?.unwrap_or(0),
+            lost: count_if(row, "lost")?.unwrap_or(0),
+            size_bytes: count_if(row, "size_bytes")?.unwrap_or(0),
         }),
         _ => None,
     };
@@ -298,8 +297,21 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     })
 }
 
+/// A line of the access log.
+pub(super) fn access(row: &Row<'_>) -> rusqlite::Result<Access> {
+    Ok(Access {
+        at: Wall::from_unix_micros(row.get("at_us")?),
+        who: row.get("who")?,
+        deed: word(row, "deed")?,
+        recording: word(row, "recording")?,
+        purpose: row.get("purpose")?,
+        reason: row.get("reason")?,
+        outcome: word(row, "outcome")?,
+    })
+}
+
 /// Two states are not in the column: what the access log says is erased, and what was torn and has been closed since.
-fn state(row: &Row<'_>) -> rusqlite::Result<State> {
+pub(super) fn state(row: &Row<'_>) -> rusqlite::Result<State> {
     let state = word(row, "state")?;
     let is_salvaged = state == State::Torn && row.get::<_, Option<i64>>("salvaged_us")?.is_some();
     Ok(if row.get("is_erased")? {
@@ -341,6 +353,11 @@ pub(super) fn unknown(column: &str) -> rusqlite::Error {
 /// A number that counts; none is below 0.
 pub(super) fn count(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(|count| u64::try_from(count).unwrap_or(0))
+}
+
+/// The same of a column that may have none.
+pub(super) fn count_if(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<u64>> {
+    row.get::<_, Option<i64>>(column).map(|count| count.map(|count| u64::try_from(count).unwrap_or(0)))
 }
 
 /// SQLite counts up to 2^63 - 1, which no call reaches.

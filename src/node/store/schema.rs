@@ -4,7 +4,7 @@
 pub(super) const APPLICATION: i64 = 0x6d69_7473;
 
 /// What brings a ledger of version *n* to *n + 1*; a new one goes through all.
-pub(super) const STEPS: [&str; 6] = [
+pub(super) const STEPS: [&str; 7] = [
     "
     CREATE TABLE calls (
         call          TEXT PRIMARY KEY,
@@ -121,10 +121,18 @@ pub(super) const STEPS: [&str; 6] = [
     ALTER TABLE parties ADD COLUMN salt BLOB;
     ALTER TABLE accesses ADD COLUMN salt BLOB;
 ",
+    "
+    CREATE INDEX holds ON accesses (recording, number) WHERE deed = 'hold' AND outcome = 'done';
+    CREATE INDEX releases ON accesses (recording, number) WHERE deed = 'release' AND outcome = 'done';
+    CREATE TABLE pace (
+        one   INTEGER PRIMARY KEY CHECK (one = 1),
+        at_us INTEGER NOT NULL
+    ) STRICT;
+",
 ];
 
 /// The version that [`STEPS`] lead to.
-pub(super) const VERSION: i64 = 6;
+pub(super) const VERSION: i64 = 7;
 
 /// The version from which on there is a chain.
 pub(super) const CHAINED: usize = 6;

@@ -10,13 +10,13 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
 use crate::catalogue::{
-    Access, Bound, Chain, Entry, Event, Filter, Heard, KeptCall, Link, Opening, Reason, Stamp, Stamps, Store, StoreError,
-    Subject, Which, Write,
+    Access, Bound, Chain, Entry, Event, Filter, Heard, Keeping, KeptCall, Link, Opening, Reason, Stamp, Stamps, Store,
+    StoreError, Stored, Subject, Which, Write,
 };
 use crate::ids::{CallId, RecordingId};
-use crate::node::store::rows::{IS_MEASURED, KEPT, QUALITY, SELECT, TORN, count, do_write, entry, measured, word};
+use crate::node::store::rows::{IS_MEASURED, KEPT, QUALITY, SELECT, TORN, access, count, do_write, entry, measured, word};
 use crate::node::store::schema::{APPLICATION, CHAINED, STEPS, VERSION};
-use crate::node::store::{chain, stamps};
+use crate::node::store::{chain, keeping, stamps};
 use crate::private::Private;
 use crate::time::Wall;
 use crate::vault::{HeadKey, SignedHead};
@@ -276,17 +276,7 @@ impl Store for SqliteStore {
         let query =
             "SELECT at_us, who, deed, recording, purpose, reason, outcome FROM accesses WHERE recording = ?1 ORDER BY number";
         let rows = self.db.prepare(query).and_then(|mut statement| {
-            let rows = statement.query_map([recording.to_string()], |row| {
-                Ok(Access {
-                    at: Wall::from_unix_micros(row.get("at_us")?),
-                    who: row.get("who")?,
-                    deed: word(row, "deed")?,
-                    recording: word(row, "recording")?,
-                    purpose: row.get("purpose")?,
-                    reason: row.get("reason")?,
-                    outcome: word(row, "outcome")?,
-                })
-            })?;
+            let rows = statement.query_map([recording.to_string()], access)?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
         });
         rows.map_err(|error| failed(&self.path, error))
@@ -333,6 +323,24 @@ impl Chain for SqliteStore {
 
     fn bound(&self, each: &mut dyn FnMut(Bound)) -> Result<(), StoreError> {
         chain::bound(&self.db, each).map_err(|error| failed(&self.path, error))
+    }
+}
+
+impl Keeping for SqliteStore {
+    fn holds(&self, recording: Option<RecordingId>) -> Result<Vec<Access>, StoreError> {
+        keeping::holds(&self.db, recording).map_err(|error| failed(&self.path, error))
+    }
+
+    fn stored(&self, erased_since: Option<Wall>) -> Result<Vec<Stored>, StoreError> {
+        keeping::stored(&self.db, erased_since).map_err(|error| failed(&self.path, error))
+    }
+
+    fn pace(&self) -> Result<Option<Wall>, StoreError> {
+        keeping::pace(&self.db).map_err(|error| failed(&self.path, error))
+    }
+
+    fn set_pace(&mut self, at: Wall) -> Result<(), StoreError> {
+        self.transaction(|transaction, _| keeping::set_pace(transaction, at))
     }
 }
 

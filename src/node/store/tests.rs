@@ -375,7 +375,7 @@ fn a_newer_ledger_is_left_alone() {
 
     let error = open(&path, Opening::Keep).err().unwrap();
 
-    assert!(error.to_string().ends_with("is of version 9, and this program knows up to 6"), "{error}");
+    assert!(error.to_string().ends_with("is of version 9, and this program knows up to 7"), "{error}");
 }
 
 #[test]

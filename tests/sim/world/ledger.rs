@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mitschnitt::catalogue::{
-    Access, Audit, Bound, Break, Chain, End, Entry, Event, Fault, Filter, KeptCall, Link, Part, Reason, Stamp, Stamps, State,
-    Store, StoreError, Subject, Tip, Which, Write,
+    Access, Audit, Bound, Break, Chain, End, Entry, Event, Fault, Filter, Keeping, KeptCall, Link, Part, Reason, Stamp, Stamps,
+    State, Store, StoreError, Stored, Subject, Tip, Which, Write,
 };
 use mitschnitt::ids::{CallId, RecordingId};
 use mitschnitt::time::Wall;
@@ -286,6 +286,24 @@ fn alone(call: CallId, began: Wall) -> Entry {
 }
 
 /// No authority is in these worlds.
+impl Keeping for Rows {
+    fn holds(&self, _: Option<RecordingId>) -> Result<Vec<Access>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn stored(&self, _: Option<Wall>) -> Result<Vec<Stored>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn pace(&self) -> Result<Option<Wall>, StoreError> {
+        Ok(None)
+    }
+
+    fn set_pace(&mut self, _: Wall) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
 impl Stamps for Rows {
     fn wait(&mut self, _: &[Subject], _: u64) -> Result<u64, StoreError> {
         Ok(0)
