@@ -128,8 +128,12 @@ fn the_same_records_give_the_same_bytes_and_none_give_a_capture_of_nothing() {
 }
 
 fn pcapng(records: &[Record]) -> (HandedOver, Vec<u8>) {
-    let origin =
-        Origin { recording: RecordingId::from_bytes([7; 16]), purpose: "quality".into(), began: Wall::from_unix_micros(BEGAN) };
+    let origin = Origin {
+        recording: RecordingId::from_bytes([7; 16]),
+        purpose: "quality".into(),
+        began: Wall::from_unix_micros(BEGAN),
+        span: None,
+    };
     let mut bytes = Vec::new();
     let handed = export::pcapng(&origin, records.iter().cloned().map(Ok::<_, Infallible>), &mut bytes).unwrap();
     (handed, bytes)

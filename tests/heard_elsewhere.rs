@@ -120,14 +120,14 @@ impl Sound {
 }
 
 fn stereo_wav(records: &[Record]) -> Sound {
-    let survey = export::survey(reading(records)).unwrap();
+    let survey = export::survey(None, reading(records)).unwrap();
     let mut file = Cursor::new(Vec::new());
     let exported = export::wav(&survey, Channels::Stereo, reading(records), &mut file).unwrap();
     Sound::of(&file.into_inner()[44..], exported.rate, 2)
 }
 
 fn opus(records: &[Record], channels: Channels) -> (Exported, Vec<u8>) {
-    let survey = export::survey(reading(records)).unwrap();
+    let survey = export::survey(None, reading(records)).unwrap();
     let mut file = Vec::new();
     let id = RecordingId::from_bytes([7; 16]);
     let exported = export::opus(id, &survey, channels, reading(records), &mut file).unwrap();

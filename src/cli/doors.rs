@@ -140,13 +140,13 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
             let which = if all { verify::Which::All } else { verify::Which::These(ids) };
             verify::verify(&site.config, &verify::Wanted { which, key, node, json: form.json }, doors, term)
         }
-        Verb::Recordings(Recordings::Export { id, key, purpose, format, mono, out, picture, node, site, form }) => {
-            let asked = Asked { id, deed: Deed::Export, key, purpose, node };
+        Verb::Recordings(Recordings::Export { id, key, purpose, format, mono, out, picture, span, node, site, form }) => {
+            let asked = Asked { id, deed: Deed::Export, key, purpose, span, node };
             let wanted = export::Wanted { asked, format, channels: channels(mono), out, picture, json: form.json };
             export::export(&site.config, &wanted, doors, term)
         }
-        Verb::Recordings(Recordings::Play { id, key, purpose, mono, node, site, form }) => {
-            let asked = Asked { id, deed: Deed::Play, key, purpose, node };
+        Verb::Recordings(Recordings::Play { id, key, purpose, mono, span, node, site, form }) => {
+            let asked = Asked { id, deed: Deed::Play, key, purpose, span, node };
             let wanted = play::Wanted { asked, channels: channels(mono), json: form.json };
             play::play(&site.config, &wanted, doors, term)
         }

@@ -13,7 +13,7 @@ use crate::cli::term::Term;
 use crate::cli::verify::{Word, unopened};
 use crate::cli::words::Format;
 use crate::control::Trouble;
-use crate::export::{self, Channels, ExportError, Origin, PayloadFiles, Survey};
+use crate::export::{self, Channels, ExportError, Origin, Part as Selected, PayloadFiles, Survey};
 use crate::ids::RecordingId;
 use crate::vault::OpenError;
 
@@ -46,13 +46,14 @@ pub(super) fn export(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
     let (made, word) = opened(config, &wanted.asked, doors, term, ready, |opened| make(opened, wanted))?;
     made.iter().try_for_each(|made| say(config, wanted, made, term))?;
     // What came out is less than what was recorded.
-    if word == Word::Cut { Err(Stop::Said(Exit::NotSo)) } else { Ok(()) }
+    if word == Some(Word::Cut) { Err(Stop::Said(Exit::NotSo)) } else { Ok(()) }
 }
 
 /// Makes all that is wanted; only then has any of it a name.
 fn make(opened: &Opened<'_>, wanted: &Wanted) -> Result<Vec<Made>, Refused> {
     let Surveyed { survey, began } = opened.survey()?;
-    let origin = Origin { recording: wanted.asked.id, purpose: wanted.asked.purpose.clone(), began };
+    let span = survey.span();
+    let origin = Origin { recording: wanted.asked.id, purpose: wanted.asked.purpose.clone(), began, span };
     let mut written = Vec::new();
     if let Some(out) = wanted.out.as_deref() {
         written.push(match wanted.format {
@@ -127,7 +128,7 @@ fn one(
     out.flush().map_err(|error| disk(path, &error))?;
     drop(out);
     let files = vec![(path.to_owned(), output.hash()?)];
-    let made = Made { what, torn: input.torn, path: path.to_owned(), files };
+    let made = Made { what, torn: input.torn, part: opened.part(), path: path.to_owned(), files };
     Ok(Written { made, files: Files::One(output) })
 }
 
@@ -138,10 +139,11 @@ fn write_payloads(opened: &Opened<'_>, folder: &Path) -> Result<Written, Stop> {
     let [pbx, trunk, index] = outputs.each_ref().map(|output| BufWriter::with_capacity(64 * 1024, output.file()));
     let mut files = PayloadFiles { pbx, trunk, index };
     let mut input = opened.records("exporting")?;
-    let handed = export::payloads(input.by_ref(), &mut files).map_err(|error| failed(opened.id(), folder, &error))?;
+    let handed = export::payloads(Selected::of(opened.part().map(|part| part.span), &mut input), &mut files)
+        .map_err(|error| failed(opened.id(), folder, &error))?;
     drop(files);
     let files = outputs.iter().map(|output| Ok((output.path().to_owned(), output.hash()?))).collect::<Result<_, Stop>>()?;
-    let made = Made { what: What::Undecoded(handed), torn: input.torn, path: folder.to_owned(), files };
+    let made = Made { what: What::Undecoded(handed), torn: input.torn, part: opened.part(), path: folder.to_owned(), files };
     Ok(Written { made, files: Files::Folder(folder.to_owned(), outputs.into()) })
 }
 

@@ -42,6 +42,7 @@ mod run;
 mod secret;
 mod show;
 mod site;
+mod span;
 mod table;
 mod term;
 mod timestamps;

@@ -2,24 +2,27 @@
 //! before and after.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::catalogue::{Deed, Entry, Opening, Outcome, State};
+use crate::catalogue::{Deed, Entry, Opening, Outcome, State, Store};
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::progress::{Progress, Reading};
 use crate::cli::secret::read_secret;
 use crate::cli::show::{erased, no_such};
 use crate::cli::site::Site;
+use crate::cli::span;
 use crate::cli::term::Term;
-use crate::cli::verify::{Word, finding, log, missing, unopened};
+use crate::cli::verify::{Word, finding, log_part, missing, unopened};
 use crate::cli::words::SecretKey;
 use crate::control::Trouble;
-use crate::export::{self, Survey};
+use crate::export::{self, ExportError, Source, Span, Survey};
 use crate::ids::RecordingId;
 use crate::time::Wall;
-use crate::vault::{self, Cut, OpenError, OwnedRecords, RecipientSecret, Record, Recording, Verdict};
+use crate::vault::{self, Cut, NodePublic, OpenError, RecipientSecret, Record, Recording, Verdict};
 
 /// What is asked for.
 pub(super) struct Asked {
@@ -27,12 +30,14 @@ pub(super) struct Asked {
     pub(super) deed: Deed,
     pub(super) key: SecretKey,
     pub(super) purpose: String,
+    pub(super) span: span::Asked,
     pub(super) node: Option<PathBuf>,
 }
 
 /// Opens a recording for what is asked, and writes into the access log that it was, or why not.
 ///
-/// `ready` says what else must be so before it is opened. `work` does what is asked. Returns what came of it, and what the recording is.
+/// `ready` says what else must be so before it is opened. `work` does what is asked. Returns what came of it, and what the recording is; nothing
+/// where only a span of it was looked at, for then nobody knows.
 pub(super) fn opened<T>(
     config: &Path,
     asked: &Asked,
@@ -40,18 +45,19 @@ pub(super) fn opened<T>(
     term: &mut Term<'_>,
     ready: impl FnOnce() -> Result<(), Stop>,
     work: impl FnOnce(&Opened<'_>) -> Result<T, Refused>,
-) -> Result<(T, Word), Stop> {
+) -> Result<(T, Option<Word>), Stop> {
+    asked.span.check()?;
     let site = Site::find(config, term)?;
     let mut store = site.store(Opening::ReadAndLog, doors)?;
     let Some(entry) = store.recording(asked.id)?.map(|entry| site.as_it_is(entry)) else {
         return Err(no_such(&format!("recording {}", asked.id)));
     };
     if entry.state == State::Erased {
-        log(store.as_mut(), asked.id, Some(&asked.purpose), asked.deed, Outcome::Erased)?;
+        tell(store.as_mut(), asked, Outcome::Erased)?;
         let what = format!("recording {} was erased: {}", asked.id, erased(&store.accesses(asked.id)?).replacen("Its", "its", 1));
         return Err(Stop::Trouble(Exit::NotFound, Trouble::new(what, "nothing on this machine can open it any more")));
     }
-    let mut tell = |outcome| log(store.as_mut(), asked.id, Some(&asked.purpose), asked.deed, outcome);
+    let mut tell = |outcome| tell(store.as_mut(), asked, outcome);
     // Where the row does not know what it was made for, the evidence inside does, and decides all the same.
     if let Some(own) = entry.purpose.as_deref().filter(|own| *own != asked.purpose) {
         tell(Outcome::OtherPurpose)?;
@@ -59,9 +65,15 @@ pub(super) fn opened<T>(
     }
     let begin = read_secret(&asked.key).and_then(|secret| {
         ready()?;
-        Ok((secret, verified(&site, &entry, asked, term)?))
+        let node = site.node(asked.node.as_deref())?;
+        let word = if asked.span.is_all() { Some(verified(&site, &entry, asked, &node, term)?) } else { None };
+        // Where a span is asked for it is looked for when it is opened; that the file is there is known before.
+        if word.is_none() && site.open(asked.id)?.is_none() {
+            return Err(not_there(&site, &entry, asked)?);
+        }
+        Ok((secret, node, word))
     });
-    let (secret, word) = match begin {
+    let (secret, node, word) = match begin {
         Ok(begin) => begin,
         Err(stop) => {
             tell(Outcome::Failed)?;
@@ -69,7 +81,7 @@ pub(super) fn opened<T>(
         }
     };
     tell(Outcome::Granted)?;
-    let done = Opened::begin(&site, asked, secret).map_err(Refused::Stop).and_then(|opened| work(&opened));
+    let done = Opened::begin(&site, asked, secret, &node).map_err(Refused::Stop).and_then(|opened| work(&opened));
     tell(match &done {
         Ok(_) => Outcome::Done,
         Err(Refused::Purpose(_)) => Outcome::OtherPurpose,
@@ -81,6 +93,17 @@ pub(super) fn opened<T>(
         Err(Refused::Purpose(own)) => Err(other_purpose(asked, &own)),
         Err(Refused::Stop(stop)) => Err(stop),
     }
+}
+
+fn tell(store: &mut dyn Store, asked: &Asked, outcome: Outcome) -> Result<(), Stop> {
+    let part = (!asked.span.is_all()).then(|| asked.span.to_string());
+    log_part(store, asked.id, (Some(&asked.purpose), part), asked.deed, outcome)
+}
+
+fn not_there(site: &Site, entry: &Entry, asked: &Asked) -> Result<Stop, Stop> {
+    let missing = missing(site, asked.id, Some(entry))?;
+    let what = format!("recording {} is missing: {}", asked.id, missing.what());
+    Ok(Stop::Trouble(Exit::NotSo, Trouble::new(what, missing.remedy())))
 }
 
 /// Why nothing is given out.
@@ -105,16 +128,11 @@ fn other_purpose(asked: &Asked, own: &str) -> Stop {
 }
 
 /// Sound is given out of nothing that is not as it was written; of what is torn, what there is.
-fn verified(site: &Site, entry: &Entry, asked: &Asked, term: &mut Term<'_>) -> Result<Word, Stop> {
+fn verified(site: &Site, entry: &Entry, asked: &Asked, node: &NodePublic, term: &mut Term<'_>) -> Result<Word, Stop> {
     let done = if asked.deed == Deed::Export { "exported" } else { "played" };
-    let node = site.node(asked.node.as_deref())?;
-    let Some((file, length)) = site.open(asked.id)? else {
-        let missing = missing(site, asked.id, Some(entry))?;
-        let what = format!("recording {} is missing: {}", asked.id, missing.what());
-        return Err(Stop::Trouble(Exit::NotSo, Trouble::new(what, missing.remedy())));
-    };
+    let Some((file, length)) = site.open(asked.id)? else { return Err(not_there(site, entry, asked)?) };
     let input = Progress::begin("verifying", length).reading(BufReader::with_capacity(64 * 1024, file));
-    let verdict = vault::verify(input, &node).map_err(|error| unopened(asked.id, &error))?;
+    let verdict = vault::verify(input, node).map_err(|error| unopened(asked.id, &error))?;
     let found = finding(&verdict, length, Some(entry));
     match verdict {
         Verdict::Complete(_) => Ok(found.word),
@@ -146,6 +164,15 @@ pub(super) struct Opened<'o> {
     asked: &'o Asked,
     secret: RecipientSecret,
     key_file: Vec<u8>,
+    /// What of it is wanted; nothing where it is all.
+    span: Option<Part>,
+}
+
+/// A span of a recording, and how long all of it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub(super) span: Span,
+    pub(super) of: Duration,
 }
 
 /// What a first reading says.
@@ -156,8 +183,26 @@ pub(super) struct Surveyed {
 }
 
 impl<'o> Opened<'o> {
-    fn begin(site: &'o Site, asked: &'o Asked, secret: RecipientSecret) -> Result<Self, Stop> {
-        Ok(Self { site, asked, secret, key_file: site.wrapped(asked.id)? })
+    fn begin(site: &'o Site, asked: &'o Asked, secret: RecipientSecret, node: &NodePublic) -> Result<Self, Stop> {
+        let mut opened = Self { site, asked, secret, key_file: site.wrapped(asked.id)?, span: None };
+        if !asked.span.is_all() {
+            opened.span = Some(opened.find(node)?);
+        }
+        Ok(opened)
+    }
+
+    /// Finds the span that is asked for. That the recording is the node's is its own word here: the signature is over all of it.
+    fn find(&self, node: &NodePublic) -> Result<Part, Stop> {
+        let (file, _) = self.file()?;
+        let mut recording = self.recording(Input::Part(file))?;
+        let failed = |error: OpenError| unopened(self.asked.id, &error);
+        let (says, given) = (recording.header().node, node.fingerprint());
+        if says != given {
+            return Err(failed(OpenError::OtherNode(says, given)));
+        }
+        let index = recording.index().map_err(failed)?;
+        let of = recording.length(&index).map_err(failed)?;
+        Ok(Part { span: self.asked.span.of(of)?, of })
     }
 
     /// Returns which it is.
@@ -165,17 +210,20 @@ impl<'o> Opened<'o> {
         self.asked.id
     }
 
+    /// Returns what of it is wanted; nothing where it is all.
+    pub(super) const fn part(&self) -> Option<Part> {
+        self.span
+    }
+
     /// Reads it for what must be known before its sound is written, and for what it was made for.
     pub(super) fn survey(&self) -> Result<Surveyed, Refused> {
-        let mut input = self.records("reading")?;
-        let mut evidence = None;
-        let records = input.by_ref().inspect(|record| {
-            if let (None, Ok(Record::Evidence(json))) = (&evidence, record) {
-                evidence = Some(serde_json::from_slice(json).unwrap_or_default());
-            }
-        });
-        let survey = export::survey(records).map_err(|error| unopened(self.asked.id, &error))?;
-        let evidence = evidence.unwrap_or_default();
+        let mut records = self.records("reading")?;
+        let span = self.span.map(|part| part.span);
+        let survey = export::survey(span, &mut records).map_err(|error| match error {
+            ExportError::Recording(error) => unopened(self.asked.id, &error),
+            ExportError::Disk(_) | ExportError::TooLong { .. } => unreachable!("a survey writes nothing"),
+        })?;
+        let evidence = records.evidence.unwrap_or_default();
         let own = purpose_of(&evidence).unwrap_or_default();
         if own != self.asked.purpose {
             return Err(Refused::Purpose(own));
@@ -186,14 +234,24 @@ impl<'o> Opened<'o> {
 
     /// Begins to read its records; `doing` is what the progress bar says.
     pub(super) fn records(&self, doing: &'static str) -> Result<Records, Stop> {
-        let id = self.asked.id;
-        let (file, length) = self.site.open(id)?.ok_or_else(|| {
-            let path = self.site.recording(id);
+        let (file, length) = self.file()?;
+        let input = match self.span {
+            Some(_) => Input::Part(file),
+            None => Input::All(Progress::begin(doing, length).reading(BufReader::with_capacity(64 * 1024, file))),
+        };
+        let span = self.span.map(|part| part.span);
+        Ok(Records { recording: self.recording(input)?, span, evidence: None, torn: None })
+    }
+
+    fn recording(&self, input: Input) -> Result<Recording<Input>, Stop> {
+        Recording::open(input, &self.key_file, &self.secret).map_err(|error| unopened(self.asked.id, &error))
+    }
+
+    fn file(&self) -> Result<(File, u64), Stop> {
+        self.site.open(self.asked.id)?.ok_or_else(|| {
+            let path = self.site.recording(self.asked.id);
             Stop::cannot(format!("`{}` was taken away while it was read", path.display()), "try again once it is back")
-        })?;
-        let input = Progress::begin(doing, length).reading(BufReader::with_capacity(64 * 1024, file));
-        let recording = Recording::open(input, &self.key_file, &self.secret).map_err(|error| unopened(id, &error))?;
-        Ok(Records { records: recording.records(), torn: None })
+        })
     }
 }
 
@@ -207,23 +265,90 @@ fn began_of(evidence: &serde_json::Value) -> Option<Wall> {
     evidence.get("granted_at")?.as_str()?.parse().ok()
 }
 
-/// The records of a recording, up to where it is torn.
+/// A recording's file, as it is read.
+enum Input {
+    /// From its beginning to its end.
+    All(Reading<BufReader<File>>),
+    /// Here and there. Nothing is read ahead: between two frames lies what is not wanted.
+    Part(File),
+}
+
+impl Read for Input {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::All(input) => input.read(into),
+            Self::Part(file) => file.read(into),
+        }
+    }
+}
+
+impl Seek for Input {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        match self {
+            Self::All(input) => input.seek(to),
+            Self::Part(file) => file.seek(to),
+        }
+    }
+}
+
+/// The records of a recording, up to where it is torn; or its evidence, and those of a span, with what must be known from before and after it.
 pub(super) struct Records {
-    records: OwnedRecords<Reading<BufReader<File>>>,
-    /// Where it is torn, once that was reached.
+    recording: Recording<Input>,
+    span: Option<Span>,
+    /// The evidence, once it was read.
+    evidence: Option<serde_json::Value>,
+    /// Where all of it is torn, once that was reached.
     pub(super) torn: Option<Cut>,
 }
 
-impl Iterator for Records {
-    type Item = Result<Record, OpenError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        match self.records.next() {
-            Some(Err(OpenError::Cut(torn))) => {
-                self.torn = Some(torn);
-                None
+impl Records {
+    /// Goes to where the span can be understood, and gives the evidence before that.
+    fn go_to_span(&mut self, take: &mut impl FnMut(&Record<&[u8]>) -> io::Result<()>) -> Result<(), ExportError<OpenError>> {
+        let Some(span) = self.span else { return Ok(()) };
+        if let Some(chunk) = self.recording.next_chunk().map_err(ExportError::Recording)? {
+            for record in chunk.records().filter_map(Result::ok) {
+                note(&mut self.evidence, &record);
+                take(&record).map_err(ExportError::Disk)?;
             }
-            other => other,
         }
+        let index = self.recording.index().map_err(ExportError::Recording)?;
+        self.recording.seek(&index, span.from).map_err(ExportError::Recording)
+    }
+}
+
+impl Source for &mut Records {
+    type Error = OpenError;
+
+    fn each(self, mut take: impl FnMut(&Record<&[u8]>) -> io::Result<()>) -> Result<(), ExportError<OpenError>> {
+        self.go_to_span(&mut take)?;
+        let end = self.span.map(|span| span.to.saturating_add(Span::AFTER));
+        let evidence = &mut self.evidence;
+        let lent = self.recording.lend(|record| {
+            note(evidence, record);
+            if let (Record::Rtp { came, .. }, Some(end)) = (record, end)
+                && *came >= end
+            {
+                return ControlFlow::Break(Ok(()));
+            }
+            match take(record) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => ControlFlow::Break(Err(error)),
+            }
+        });
+        match lent {
+            Ok(None | Some(Ok(()))) => Ok(()),
+            Ok(Some(Err(error))) => Err(ExportError::Disk(error)),
+            Err(OpenError::Cut(torn)) => {
+                self.torn = self.span.is_none().then_some(torn);
+                Ok(())
+            }
+            Err(error) => Err(ExportError::Recording(error)),
+        }
+    }
+}
+
+fn note(evidence: &mut Option<serde_json::Value>, record: &Record<&[u8]>) {
+    if let (None, Record::Evidence(json)) = (&evidence, record) {
+        *evidence = Some(serde_json::from_slice(json).unwrap_or_default());
     }
 }

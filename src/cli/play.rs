@@ -12,9 +12,9 @@ use serde_json::json;
 
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
-use crate::cli::exported::{silent, undecoded};
+use crate::cli::exported::{in_words, silent, undecoded, with_part};
 use crate::cli::list::length;
-use crate::cli::opened::{Asked, Opened, Refused, opened};
+use crate::cli::opened::{Asked, Opened, Part, Refused, opened};
 use crate::cli::table::pairs;
 use crate::cli::term::Term;
 use crate::cli::verify::{Word, unopened};
@@ -53,18 +53,25 @@ pub(super) fn play(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mut
     let ready = || if found.is_some() { Ok(()) } else { Err(no_player()) };
     let (played, word) = opened(config, &wanted.asked, doors, term, ready, |opened| {
         let (player, program) = found.as_ref().ok_or_else(no_player)?;
-        let (sound, exported, is_torn) = decode(opened, wanted.channels)?;
+        let (sound, heard) = decode(opened, wanted.channels)?;
         run(player, program, sound)?;
-        Ok((player.program, exported, is_torn))
+        Ok((player.program, heard))
     })?;
-    let (player, exported, is_torn) = played;
-    say(wanted, player, &exported, is_torn, term)?;
+    let (player, heard) = played;
+    say(wanted, player, &heard, term)?;
     // What was heard is less than what was recorded.
-    if word == Word::Cut { Err(Stop::Said(Exit::NotSo)) } else { Ok(()) }
+    if word == Some(Word::Cut) { Err(Stop::Said(Exit::NotSo)) } else { Ok(()) }
+}
+
+/// What was decoded.
+struct Heard {
+    exported: Exported,
+    is_torn: bool,
+    part: Option<Part>,
 }
 
 /// Decodes a recording into a file in memory.
-fn decode(opened: &Opened<'_>, channels: Channels) -> Result<(File, Exported, bool), Refused> {
+fn decode(opened: &Opened<'_>, channels: Channels) -> Result<(File, Heard), Refused> {
     let survey = opened.survey()?.survey;
     let memory = |error: io::Error| {
         Stop::cannot(
@@ -75,7 +82,7 @@ fn decode(opened: &Opened<'_>, channels: Channels) -> Result<(File, Exported, bo
     let mut sound = File::from(rustix::fs::memfd_create("recording", MemfdFlags::CLOEXEC).map_err(|error| memory(error.into()))?);
     let mut input = opened.records("decoding")?;
     let mut out = BufWriter::with_capacity(256 * 1024, &sound);
-    let exported = export::wav(&survey, channels, input.by_ref(), &mut out).map_err(|error| match error {
+    let exported = export::wav(&survey, channels, &mut input, &mut out).map_err(|error| match error {
         ExportError::Recording(error) => unopened(opened.id(), &error),
         ExportError::Disk(error) => memory(error),
         ExportError::TooLong { .. } => Stop::cannot(format!("cannot {error}"), "export it: `--format opus` has no such bound"),
@@ -83,7 +90,7 @@ fn decode(opened: &Opened<'_>, channels: Channels) -> Result<(File, Exported, bo
     out.flush().map_err(memory)?;
     drop(out);
     sound.rewind().map_err(memory)?;
-    Ok((sound, exported, input.torn.is_some()))
+    Ok((sound, Heard { exported, is_torn: input.torn.is_some(), part: opened.part() }))
 }
 
 /// Plays it to its end.
@@ -118,17 +125,21 @@ fn program(name: &str, path: &OsStr) -> Option<PathBuf> {
     std::env::split_paths(path).filter(|folder| folder.is_absolute()).map(|folder| folder.join(name)).find(is_run)
 }
 
-fn say(wanted: &Wanted, player: &str, exported: &Exported, is_torn: bool, term: &mut Term<'_>) -> Result<(), Stop> {
+fn say(wanted: &Wanted, player: &str, heard: &Heard, term: &mut Term<'_>) -> Result<(), Stop> {
+    let Heard { exported, is_torn, part } = heard;
     if wanted.json {
-        return Ok(term.out.line(json!({
-            "recording": wanted.asked.id.to_string(),
-            "player": player,
-            "torn": is_torn,
-            "channels": wanted.channels.count(),
-            "rate": exported.rate,
-            "duration_s": exported.duration.as_secs_f64(),
-            "undecoded": undecoded(exported),
-        }))?);
+        return Ok(term.out.line(with_part(
+            *part,
+            json!({
+                "recording": wanted.asked.id.to_string(),
+                "player": player,
+                "torn": is_torn,
+                "channels": wanted.channels.count(),
+                "rate": exported.rate,
+                "duration_s": exported.duration.as_secs_f64(),
+                "undecoded": undecoded(exported),
+            }),
+        ))?);
     }
     let channels = match wanted.channels {
         Channels::Stereo => "PBX left, trunk right",
@@ -136,6 +147,7 @@ fn say(wanted: &Wanted, player: &str, exported: &Exported, is_torn: bool, term: 
     };
     let mut lines = vec![("played", format!("{}, {channels}, by {player}", length(exported.duration)))];
     lines.extend(silent(exported));
+    lines.extend(part.map(|part| in_words(wanted.asked.id, part)));
     Ok(term.out.text(&pairs(lines, term.out.colour(), 0))?)
 }
 

@@ -1,6 +1,6 @@
 //! A progress bar, for what takes longer than a second, on standard error and only where that is a terminal.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -65,6 +65,13 @@ impl<R: Read> Read for Reading<R> {
         self.read += read as u64;
         self.progress.done(self.read);
         Ok(read)
+    }
+}
+
+/// Whoever goes here and there is done when they are: nothing is noted of where.
+impl<R: Seek> Seek for Reading<R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.input.seek(to)
     }
 }
 

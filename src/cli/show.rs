@@ -75,7 +75,7 @@ pub(super) fn show(
                     Cell::new(&access.who),
                     Cell::new(access.deed.as_str()),
                     Cell::styled(access.outcome.as_str(), if is_refusal { Style::Bad } else { Style::Plain }),
-                    Cell::new(access.purpose.as_ref().or(access.reason.as_ref()).map(String::as_str).unwrap_or_default()),
+                    Cell::new([&access.purpose, &access.reason].into_iter().flatten().cloned().collect::<Vec<_>>().join(", ")),
                 ]);
             }
             text += &table.text(term.out.colour(), 2);

@@ -353,8 +353,19 @@ pub(super) fn log(
     deed: Deed,
     outcome: Outcome,
 ) -> Result<(), Stop> {
+    log_part(store, recording, (purpose, None), deed, outcome)
+}
+
+/// Writes a line to the access log: for what purpose, and what of the recording.
+pub(super) fn log_part(
+    store: &mut dyn Store,
+    recording: RecordingId,
+    (purpose, part): (Option<&str>, Option<String>),
+    deed: Deed,
+    outcome: Outcome,
+) -> Result<(), Stop> {
     let purpose = purpose.map(str::to_owned);
-    let access = Access { at: who::now(), who: who::who(), deed, recording, purpose, reason: None, outcome };
+    let access = Access { at: who::now(), who: who::who(), deed, recording, purpose, reason: part, outcome };
     store
         .record_access(&access)
         .map_err(|error| Stop::cannot(format!("nothing is opened that cannot be logged: {error}"), error.remedy()))

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::catalogue::Reason;
 use crate::cli::exit::Exit;
 use crate::cli::named::Named;
+use crate::cli::span;
 use crate::ids::{CallId, RecordingId};
 use crate::time::Wall;
 
@@ -323,7 +324,9 @@ pub(super) enum Recordings {
         export, and every refusal, is written to the access log. The same recording gives the\n\
         same bytes each time.\n\n\
         `wav` and `opus` decode G.711, G.722, Opus and L16; what else came is silence, and is named. `pcapng` and\n\
-        `payload` decode nothing and hold everything: for tshark, Wireshark, and other decoders."
+        `payload` decode nothing and hold everything: for tshark, Wireshark, and other decoders.\n\n\
+        With --from or --to only that span is read: each part of it must open under the recording's\n\
+        keys, but the recording as a whole is not verified by it; `recordings verify` does that."
     )]
     Export {
         /// The recording: 32 hexadecimal digits
@@ -346,6 +349,8 @@ pub(super) enum Recordings {
         /// Draw it, too, or only that: both sides' loudness over time, the consents, what is missing and why; as SVG
         #[arg(long, value_name = "FILE")]
         picture: Option<PathBuf>,
+        #[command(flatten)]
+        span: span::Asked,
         /// The node's public key [default: beside the configured private one, as *.pub.pem]
         #[arg(long, value_name = "FILE")]
         node: Option<PathBuf>,
@@ -371,6 +376,8 @@ pub(super) enum Recordings {
         /// Mix both sides into one channel
         #[arg(long)]
         mono: bool,
+        #[command(flatten)]
+        span: span::Asked,
         /// The node's public key [default: beside the configured private one, as *.pub.pem]
         #[arg(long, value_name = "FILE")]
         node: Option<PathBuf>,

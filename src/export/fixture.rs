@@ -53,6 +53,15 @@ pub(super) fn voice(seed: u32, packets: usize) -> Vec<u8> {
     std::iter::from_fn(next).take(packets * FRAME).collect()
 }
 
+/// Delays each packet by up to `most` microseconds, without order.
+pub(super) fn delay(sent: &mut [Sent], seed: u32, most: u64) {
+    let mut state = seed | 1;
+    for packet in sent {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        packet.came += u64::from(state >> 8) % most;
+    }
+}
+
 /// The records of a recording in which these came, in the order in which they came.
 pub(super) fn records(mut sent: Vec<Sent>) -> Vec<Record> {
     sent.sort_by_key(|packet| packet.came);
@@ -74,7 +83,7 @@ pub(super) struct Heard {
 
 pub(super) fn hear(records: Vec<Record>) -> Heard {
     let reading = || records.iter().cloned().map(Ok::<_, Infallible>);
-    let survey = export::survey(reading()).unwrap();
+    let survey = export::survey(None, reading()).unwrap();
     let mut file = Cursor::new(Vec::new());
     let exported = export::wav(&survey, Channels::Stereo, reading(), &mut file).unwrap();
     let bytes = file.into_inner();

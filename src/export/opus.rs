@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
+use crate::export::Source;
 use crate::export::sound::{self, Channels, Ear, ExportError, Exported, Survey};
 use crate::ids::RecordingId;
 use crate::sound::ogg::{About, OggOpus};
-use crate::vault::Record;
 
 /// Writes a recording as Opus in Ogg, from the recording's beginning to its end.
 ///
@@ -14,14 +14,15 @@ use crate::vault::Record;
 ///
 /// # Errors
 /// What the reader of the recording or the disk says; what was written by then is no whole file.
-pub fn opus<P: AsRef<[u8]>, E>(
+pub fn opus<S: Source>(
     recording: RecordingId,
     survey: &Survey,
     channels: Channels,
-    records: impl IntoIterator<Item = Result<Record<P>, E>>,
+    records: S,
     out: impl Write,
-) -> Result<Exported, ExportError<E>> {
-    let title = format!("Recording {recording}");
+) -> Result<Exported, ExportError<S::Error>> {
+    let part = survey.span().map_or_else(String::new, |span| format!(", {span}"));
+    let title = format!("Recording {recording}{part}");
     let [a, b, c, d, ..] = *recording.as_bytes();
     let sides = match channels {
         Channels::Stereo => "left: what the PBX sent; right: what the trunk sent",
@@ -32,7 +33,7 @@ pub fn opus<P: AsRef<[u8]>, E>(
     let about = About { serial: u32::from_be_bytes([a, b, c, d]), tags: &tags };
     let writer = OggOpus::begin(out, survey.rate(), channels.count(), &about).map_err(ExportError::Disk)?;
     let mut file = File { writer, channels, samples: Vec::new() };
-    let exported = sound::listen(survey, records, &mut file)?;
+    let exported = sound::listen(survey, records, &mut file, |_| ())?;
     file.writer.finish().map_err(ExportError::Disk)?;
     Ok(exported)
 }

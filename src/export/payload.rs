@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::export::coding::Formats;
 use crate::export::handed::Run;
-use crate::export::{ExportError, HandedOver};
+use crate::export::{ExportError, HandedOver, Source};
 use crate::ids::Leg;
 use crate::vault::Record;
 use crate::wire::rtp::{self, Rtp};
@@ -30,33 +30,31 @@ const NAMES: &str = "party,came_us,ssrc,sequence,timestamp,marker,payload_type,c
 ///
 /// # Errors
 /// What the reader of the recording or the disk says; what was written by then is no whole export.
-pub fn payloads<P: AsRef<[u8]>, E>(
-    records: impl IntoIterator<Item = Result<Record<P>, E>>,
-    files: &mut PayloadFiles<impl Write>,
-) -> Result<HandedOver, ExportError<E>> {
+pub fn payloads<S: Source>(records: S, files: &mut PayloadFiles<impl Write>) -> Result<HandedOver, ExportError<S::Error>> {
     let mut sides: [Side; 2] = Default::default();
     let mut handed = HandedOver::default();
     writeln!(files.index, "{NAMES}").map_err(ExportError::Disk)?;
-    for record in records {
-        match record.map_err(ExportError::Recording)? {
+    records.each(|record| {
+        match record {
             Record::Format(format) => {
                 let side = of(&mut sides, format.leg);
                 handed.count(format.leg, side.run.take());
-                side.formats.learn(&format);
+                side.formats.learn(format);
             }
             Record::Rtp { leg, came, packet } => {
-                let side = of(&mut sides, leg);
-                handed.duration = handed.duration.max(came);
-                let ended = Run::next(&mut side.run, &side.formats, packet.as_ref());
-                handed.count(leg, ended);
-                if !side.put(leg, came, packet.as_ref(), files).map_err(ExportError::Disk)? {
+                let side = of(&mut sides, *leg);
+                handed.duration = handed.duration.max(*came);
+                let ended = Run::next(&mut side.run, &side.formats, packet);
+                handed.count(*leg, ended);
+                if !side.put(*leg, *came, packet, files)? {
                     handed.ignored += 1;
                 }
             }
             Record::End(totals) => handed.duration = handed.duration.max(totals.ended),
             Record::Evidence(_) | Record::Gap(_) | Record::Quality(_) | Record::Other { .. } => {}
         }
-    }
+        Ok(())
+    })?;
     for leg in Leg::BOTH {
         handed.count(leg, of(&mut sides, leg).run.take());
     }

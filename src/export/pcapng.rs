@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::export::coding::Formats;
 use crate::export::handed::Run;
-use crate::export::{ExportError, HandedOver};
+use crate::export::{ExportError, HandedOver, Part, Source, Span};
 use crate::ids::{Leg, RecordingId};
 use crate::time::Wall;
 use crate::vault::{Gap, Record};
@@ -29,33 +29,32 @@ pub struct Origin {
     pub purpose: String,
     /// When the recording began.
     pub began: Wall,
+    /// What of it; nothing where it is all.
+    pub span: Option<Span>,
 }
 
 /// Writes a recording as pcapng, packet for packet. The same records give the same bytes.
 ///
 /// # Errors
 /// What the reader of the recording or the disk says; what was written by then is no whole file.
-pub fn pcapng<P: AsRef<[u8]>, E>(
-    origin: &Origin,
-    records: impl IntoIterator<Item = Result<Record<P>, E>>,
-    out: impl Write,
-) -> Result<HandedOver, ExportError<E>> {
+pub fn pcapng<S: Source>(origin: &Origin, records: S, out: impl Write) -> Result<HandedOver, ExportError<S::Error>> {
     let mut capture = Capture::begin(origin, out).map_err(ExportError::Disk)?;
-    for record in records {
-        match record.map_err(ExportError::Recording)? {
+    Part::of(origin.span, records).each(|record| {
+        match record {
             Record::Format(format) => {
                 let side = capture.side(format.leg);
                 side.is_said = false;
                 let ended = side.run.take();
-                side.formats.learn(&format);
+                side.formats.learn(format);
                 capture.handed.count(format.leg, ended);
             }
-            Record::Rtp { leg, came, packet } => capture.packet(leg, came, packet.as_ref()).map_err(ExportError::Disk)?,
-            Record::Gap(gap) => capture.gaps.push(gap),
+            Record::Rtp { leg, came, packet } => capture.packet(*leg, *came, packet)?,
+            Record::Gap(gap) => capture.gaps.push(*gap),
             Record::End(totals) => capture.handed.duration = capture.handed.duration.max(totals.ended),
             Record::Evidence(_) | Record::Quality(_) | Record::Other { .. } => {}
         }
-    }
+        Ok(())
+    })?;
     capture.finish().map_err(ExportError::Disk)
 }
 
@@ -80,9 +79,10 @@ struct Side {
 
 impl<W: Write> Capture<W> {
     fn begin(origin: &Origin, mut out: W) -> io::Result<Self> {
-        let Origin { recording, purpose, began } = origin;
+        let Origin { recording, purpose, began, span } = origin;
+        let part = span.map_or_else(String::new, |span| format!(" Of it only what came from {span}."));
         let comment = format!(
-            "Recording {recording}, made for `{purpose}`, begun {began}.\n\
+            "Recording {recording}, made for `{purpose}`, begun {began}.{part}\n\
              The RTP packets and their times are as they were recorded. Ethernet, IP and UDP headers are not: they were made by the export, \
              with addresses for documentation (RFC 5737); {PBX} is the PBX, {TRUNK} the trunk. The session announcements (SAP) were made by \
              it too, and say what the payload types mean. RTCP, pressed keys and what was said before the consent are in no recording.",

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::export::coding::{Coding, Codings};
 use crate::export::stream::{MS, Tick};
 use crate::export::timeline::{Rate, Tally, Timeline};
+use crate::export::{Part, Source, Span};
 use crate::ids::Leg;
 use crate::vault::Record;
 use crate::wire::rtp::{self, Rtp};
@@ -18,7 +20,9 @@ const PIECE: Tick = 1000 * MS;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Survey {
     rate: Rate,
-    /// When the recording ended; of a torn one, when its last packet came.
+    /// What of the recording is wanted; nothing where it is all.
+    span: Option<Span>,
+    /// When the recording ended; of a torn one, when its last packet came. Of a span, how long it is.
     pub duration: Duration,
     /// RTP packets in it.
     pub packets: u64,
@@ -30,27 +34,36 @@ impl Survey {
     pub const fn rate(&self) -> u32 {
         self.rate.hz()
     }
+
+    /// Returns what of the recording is wanted; nothing where it is all.
+    #[must_use]
+    pub const fn span(&self) -> Option<Span> {
+        self.span
+    }
 }
 
-/// Reads a recording for what must be known before its sound is written.
+/// Reads a recording, or a span of it, for what must be known before its sound is written.
 ///
 /// # Errors
 /// What the reader of the recording says.
-pub fn survey<P: AsRef<[u8]>, E>(records: impl IntoIterator<Item = Result<Record<P>, E>>) -> Result<Survey, E> {
+pub fn survey<S: Source>(span: Option<Span>, records: S) -> Result<Survey, ExportError<S::Error>> {
     let mut codings = [Codings::new(), Codings::new()];
-    let mut survey = Survey { rate: Rate::Narrow, duration: Duration::ZERO, packets: 0 };
-    for record in records {
-        match record? {
-            Record::Format(format) => of(&mut codings, format.leg).learn(&format),
+    let mut survey = Survey { rate: Rate::Narrow, span, duration: span.map_or(Duration::ZERO, Span::length), packets: 0 };
+    Part::of(span, records).each(|record| {
+        match record {
+            Record::Format(format) => of(&mut codings, format.leg).learn(format),
             Record::Rtp { leg, came, packet } => {
                 survey.packets += 1;
-                survey.duration = survey.duration.max(came);
-                survey.rate = survey.rate.max(rate(of(&mut codings, leg), packet.as_ref()));
+                if span.is_none() {
+                    survey.duration = survey.duration.max(*came);
+                }
+                survey.rate = survey.rate.max(rate(of(&mut codings, *leg), packet));
             }
             Record::End(totals) => survey.duration = survey.duration.max(totals.ended),
             Record::Evidence(_) | Record::Gap(_) | Record::Quality(_) | Record::Other { .. } => {}
         }
-    }
+        Ok(())
+    })?;
     Ok(survey)
 }
 
@@ -93,42 +106,53 @@ pub(super) trait Ear {
     fn hear(&mut self, pbx: &[i16], trunk: &[i16]) -> io::Result<()>;
 }
 
-/// Decodes a recording into an ear, from its beginning to its end.
+/// Decodes a recording into an ear, from its beginning to its end, or a span of it; `note` is told of each record.
 ///
-/// `records` are those that `survey` was made of, from the beginning again. The same records give the same samples.
-pub(super) fn listen<P: AsRef<[u8]>, E>(
+/// `records` are those that `survey` was made of, from the beginning again; of a span, more before and after it, by which its sound is put
+/// into its place. The same records give the same samples.
+pub(super) fn listen<S: Source>(
     survey: &Survey,
-    records: impl IntoIterator<Item = Result<Record<P>, E>>,
+    records: S,
     ear: &mut impl Ear,
-) -> Result<Exported, ExportError<E>> {
-    let mut listening = Listening { timeline: Timeline::new(survey.rate), ear, sound: [Vec::new(), Vec::new()], frames: 0 };
-    for record in records {
-        match record.map_err(ExportError::Recording)? {
-            Record::Format(format) => listening.timeline.learn(&format),
+    mut note: impl FnMut(&Record<&[u8]>),
+) -> Result<Exported, ExportError<S::Error>> {
+    let window = survey.span.map(|span| tick(span.from)..tick(span.to));
+    let mut listening = Listening::begin(survey.rate, window, ear);
+    records.each(|record| {
+        note(record);
+        match record {
+            Record::Format(format) => listening.timeline.learn(format),
             Record::Rtp { leg, came, packet } => {
-                listening.timeline.pass(tick(came));
-                listening.give_until(listening.timeline.settled()).map_err(ExportError::Disk)?;
-                listening.timeline.take(leg, tick(came), packet.as_ref());
+                listening.timeline.pass(tick(*came));
+                listening.give_until(listening.timeline.settled())?;
+                listening.timeline.take(*leg, tick(*came), packet);
             }
             Record::Evidence(_) | Record::Gap(_) | Record::Quality(_) | Record::End(_) | Record::Other { .. } => {}
         }
-    }
-    let end = listening.timeline.finish().max(tick(survey.duration)).max(listening.timeline.given());
-    listening.give_until(end).map_err(ExportError::Disk)?;
-    listening.finish(survey.rate(), end).map_err(ExportError::Disk)
+        Ok(())
+    })?;
+    listening.finish(survey).map_err(ExportError::Disk)
 }
 
 /// Sound on its way to an ear.
 struct Listening<'e, T> {
     timeline: Timeline,
+    /// What is wanted; nothing where it is all.
+    window: Option<Range<Tick>>,
     ear: &'e mut T,
     sound: [Vec<i16>; 2],
     frames: u64,
 }
 
-impl<T: Ear> Listening<'_, T> {
+impl<'e, T: Ear> Listening<'e, T> {
+    fn begin(rate: Rate, window: Option<Range<Tick>>, ear: &'e mut T) -> Self {
+        let timeline = Timeline::new(rate, window.clone());
+        Self { timeline, window, ear, sound: [Vec::new(), Vec::new()], frames: 0 }
+    }
+
     /// Gives what there is, once there is a piece of it.
     fn give_until(&mut self, settled: Tick) -> io::Result<()> {
+        let settled = self.window.as_ref().map_or(settled, |window| settled.min(window.end));
         while self.timeline.given() + PIECE <= settled {
             self.give_piece(self.timeline.given() + PIECE)?;
         }
@@ -136,16 +160,25 @@ impl<T: Ear> Listening<'_, T> {
     }
 
     fn give_piece(&mut self, until: Tick) -> io::Result<()> {
+        let before = self.window.as_ref().map_or(0, |window| self.timeline.lead(window.start));
         self.timeline.give(until, &mut self.sound);
-        let [pbx, trunk] = &self.sound;
+        let [pbx, trunk] = self.sound.each_ref().map(|side| side.get(before..).unwrap_or_default());
         self.frames += pbx.len() as u64;
         self.ear.hear(pbx, trunk)
     }
 
-    fn finish(mut self, rate: u32, end: Tick) -> io::Result<Exported> {
+    fn finish(mut self, survey: &Survey) -> io::Result<Exported> {
+        let (rate, last) = (survey.rate(), self.timeline.finish());
+        let end = match &self.window {
+            Some(window) => window.end,
+            None => last.max(tick(survey.duration)),
+        };
+        let end = end.max(self.timeline.given());
+        self.give_until(end)?;
         if self.timeline.given() < end {
             self.give_piece(end)?;
         }
+        let end = end - self.window.as_ref().map_or(0, |window| window.start);
         let [pbx, trunk] = self.timeline.tallies();
         let undecoded = [(Leg::Pbx, pbx), (Leg::Trunk, trunk)]
             .into_iter()
@@ -289,7 +322,7 @@ fn span(ticks: Tick) -> Duration {
 mod tests {
     use super::*;
     use crate::codec::Codec;
-    use crate::export::fixture::{FRAME, Sent, assert_same, hear, phone, records, trimmed, voice};
+    use crate::export::fixture::{FRAME, Sent, assert_same, delay, hear, phone, records, trimmed, voice};
     use crate::sound::{Encoded, Voice, encode_wav, g711, g722, melody};
     use crate::vault::Format;
     use crate::wire::rtp::Header;
@@ -310,6 +343,52 @@ mod tests {
         assert_eq!((packets, ignored, concealed, anchors), (60, 0, Duration::ZERO, 1));
         assert_eq!((sounding, silence), (Duration::from_millis(1200), Duration::from_micros(800_125)));
         assert_eq!((stretched, shortened), (Duration::ZERO, Duration::ZERO));
+    }
+
+    #[test]
+    fn a_span_of_it_is_sample_for_sample_what_the_whole_has_there() {
+        let song: Vec<i16> = (0..16_000 * 40).map(|at| melody(Voice::High, at)).collect();
+        let mut wide = Vec::new();
+        g722::Encoder::new().encode(&song, &mut wide);
+        let mut trunk = phone(Leg::Trunk, 70_000, &wide);
+        trunk.iter_mut().for_each(|packet| packet.header.payload_type = 9);
+        let mut sent = [phone(Leg::Pbx, 3_000_000, &voice(1, 1800)), trunk].concat();
+        delay(&mut sent, 11, 90_000);
+        let records = records(sent);
+        let whole = hear(records.clone());
+        let all = || records.iter().cloned().map(Ok::<_, std::convert::Infallible>);
+
+        for (from_us, to_us) in [(0, 1_000_000), (500_000, 700_000), (12_345_125, 31_000_250), (39_000_000, 40_000_000)] {
+            let span = Span { from: Duration::from_micros(from_us), to: Duration::from_micros(to_us) };
+            let survey = survey(Some(span), all()).unwrap();
+            let mut ear = Ears::default();
+            let exported = listen(&survey, all(), &mut ear, |_| ()).unwrap();
+
+            let [from, to] = [from_us, to_us].map(|at| usize::try_from(at * 16 / 1000).unwrap());
+            assert_eq!((exported.rate, exported.frames, exported.duration), (16_000, (to - from) as u64, span.length()));
+            assert_same(&ear.trunk, &whole.trunk[from..to], "the wide side");
+            assert_same(&ear.pbx, &whole.pbx[from..to], "the other side");
+            let came = records.iter().filter(|record| matches!(record, Record::Rtp { came, .. } if span.has(*came))).count();
+            assert_eq!(exported.pbx.packets + exported.trunk.packets, came as u64);
+            for leg in [exported.pbx, exported.trunk] {
+                assert!(leg.sounding + leg.silence <= span.length() + Duration::from_millis(1), "{leg:?}");
+            }
+        }
+    }
+
+    /// Keeps what it hears.
+    #[derive(Default)]
+    struct Ears {
+        pbx: Vec<i16>,
+        trunk: Vec<i16>,
+    }
+
+    impl Ear for Ears {
+        fn hear(&mut self, pbx: &[i16], trunk: &[i16]) -> io::Result<()> {
+            self.pbx.extend_from_slice(pbx);
+            self.trunk.extend_from_slice(trunk);
+            Ok(())
+        }
     }
 
     #[test]

@@ -463,7 +463,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use crate::export::fixture::{FRAME, FRAME_US, Heard, Sent, assert_same, hear, phone, records, trimmed, voice};
+    use crate::export::fixture::{FRAME, FRAME_US, Heard, Sent, assert_same, delay, hear, phone, records, trimmed, voice};
     use crate::ids::Leg;
     use crate::sound::g711;
     use crate::wire::rtp::Header;
@@ -750,15 +750,6 @@ mod tests {
     /// Where the beeps are, less the half packet before the first.
     fn beeps(sound: &[i16]) -> impl Iterator<Item = i64> {
         sound.iter().enumerate().filter(|&(_, &sample)| sample == 32_124).map(|(at, _)| at as i64 - 80)
-    }
-
-    /// Delays each packet by up to `most` microseconds, without order.
-    fn delay(sent: &mut [Sent], seed: u32, most: u64) {
-        let mut state = seed | 1;
-        for packet in sent {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            packet.came += u64::from(state >> 8) % most;
-        }
     }
 
     fn decoded(sound: &[u8]) -> Vec<i16> {

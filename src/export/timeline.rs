@@ -1,6 +1,7 @@
 //! Both legs on one timeline: takes packets as they came, gives stereo sound as it is settled, and holds no more than [`KEEP`] of it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::codec::Codec;
@@ -13,6 +14,9 @@ use crate::wire::rtp::{self, Rtp};
 
 /// How long sound may still be put into place: a packet is held, lies so long before it came, and its stream jumped no farther.
 pub(super) const KEEP: Tick = HOLD + LATEST + 1000 * MS;
+
+/// How long before a window sound is given, so that its resamplers know what came before it.
+const LEAD: Tick = 1000 * MS;
 
 /// Streams of one leg that are followed at once. More: the one that has been quiet the longest ends.
 const STREAMS: usize = 16;
@@ -66,8 +70,16 @@ pub(super) struct Timeline {
 }
 
 impl Timeline {
-    pub(super) fn new(rate: Rate) -> Self {
-        Self { legs: [Track::new(rate), Track::new(rate)], now: 0, given: 0 }
+    /// Of all of a recording, or of what lies in the window: that is given from a second before it on, and counted from its beginning on.
+    pub(super) fn new(rate: Rate, window: Option<Range<Tick>>) -> Self {
+        let given = window.as_ref().map_or(0, |window| (window.start - LEAD).max(0));
+        Self { legs: [(); 2].map(|()| Track::new(rate, given, window.clone())), now: 0, given }
+    }
+
+    /// Returns how many of the samples that are given next lie before there.
+    pub(super) fn lead(&self, start: Tick) -> usize {
+        let [track, _] = &self.legs;
+        usize::try_from(track.lines.rate.samples(start).saturating_sub(track.lines.given)).unwrap_or(usize::MAX)
     }
 
     /// Learns what a payload type means on a leg from here on.
@@ -150,32 +162,33 @@ struct Track {
 }
 
 impl Track {
-    fn new(rate: Rate) -> Self {
-        Self { codings: Codings::new(), streams: Vec::new(), lines: Lines::new(rate) }
+    fn new(rate: Rate, given: Tick, window: Option<Range<Tick>>) -> Self {
+        Self { codings: Codings::new(), streams: Vec::new(), lines: Lines::new(rate, given, window) }
     }
 
     fn take(&mut self, came: Tick, packet: &[u8]) {
+        let counts = u64::from(self.lines.counts(came));
         let tally = &mut self.lines.tally;
-        tally.packets += 1;
+        tally.packets += counts;
         let rtp = if rtp::is_rtcp(packet) { None } else { Rtp::parse(packet) };
         let Some(rtp) = rtp else {
-            tally.ignored += 1;
+            tally.ignored += counts;
             return;
         };
         let (coding, payload) = self.codings.of_packet(&rtp);
         match coding {
             Coding::Silence => {}
-            Coding::Redundant => tally.not_decoded("red".to_owned()),
+            Coding::Redundant => tally.not_decoded("red".to_owned(), counts),
             // The survey heard none of it, so that the rate has no room for it.
             Coding::Sound(codec) if Rate::above(codec.sample_rate()) > self.lines.rate => {
-                tally.not_decoded(codec.name().to_owned())
+                tally.not_decoded(codec.name().to_owned(), counts)
             }
-            Coding::Unknown(name) => tally.not_decoded(name),
+            Coding::Unknown(name) => tally.not_decoded(name, counts),
             Coding::Sound(codec) => {
                 let place = self.stream(&rtp, codec);
                 let stream = self.streams.get_mut(place);
                 if stream.map(|stream| stream.take(&rtp, payload, codec, came, &mut self.lines)) != Some(Taken::Held) {
-                    self.lines.tally.ignored += 1;
+                    self.lines.tally.ignored += counts;
                 }
             }
         }
@@ -221,6 +234,20 @@ struct Lines {
     /// Those of one sampling rate, by that rate.
     lanes: BTreeMap<u32, Lane>,
     tally: Tally,
+    /// What is counted; nothing where it is all.
+    window: Option<Range<Tick>>,
+    /// What was said of the packet that is put next.
+    said: Said,
+}
+
+/// What is said of a packet before it is put.
+#[derive(Debug, Default)]
+struct Said {
+    stretched: Duration,
+    shortened: Duration,
+    concealed: Duration,
+    ignored: u64,
+    anchors: u64,
 }
 
 /// Sound of one sampling rate, and how it becomes what is given.
@@ -232,8 +259,21 @@ struct Lane {
 }
 
 impl Lines {
-    fn new(rate: Rate) -> Self {
-        Self { rate, given: 0, lanes: BTreeMap::new(), tally: Tally::default() }
+    fn new(rate: Rate, given: Tick, window: Option<Range<Tick>>) -> Self {
+        let (given, said) = (rate.samples(given), Said::default());
+        Self { rate, given, lanes: BTreeMap::new(), tally: Tally::default(), window, said }
+    }
+
+    /// Returns whether what is there is counted.
+    fn counts(&self, at: Tick) -> bool {
+        self.window.as_ref().is_none_or(|window| window.contains(&at))
+    }
+
+    /// Returns how many of so many samples from there on are counted.
+    fn counted(&self, at: i64, samples: i64, rate: u32) -> i64 {
+        let Some(window) = &self.window else { return samples };
+        let [from, to] = [window.start, window.end].map(|edge| edge * i64::from(rate) / TICKS);
+        ((at + samples).min(to) - at.max(from)).max(0)
     }
 
     /// Appends the sound up to there.
@@ -277,35 +317,47 @@ impl Sink for Lines {
         let (rate, given) = (self.rate, self.given);
         let from = codec.sample_rate();
         let lane = self.lanes.entry(from).or_insert_with(|| Lane::new(from, rate, given));
-        let put = lane.line.put(at * width(per_step(codec)), samples);
-        self.tally.sounding += span(width(put), from);
-        if put == 0 && !samples.is_empty() {
-            self.tally.ignored += 1;
+        let place = at * width(per_step(codec));
+        let put = lane.line.put(place, samples);
+        // What was put is the end of it, where the beginning was too early.
+        let first = place + width(samples.len() - put);
+        self.tally.sounding += span(self.counted(first, width(put), from), from);
+        let Said { stretched, shortened, concealed, ignored, anchors } = std::mem::take(&mut self.said);
+        if self.counts(place * TICKS / i64::from(from)) {
+            let tally = &mut self.tally;
+            tally.stretched += stretched;
+            tally.shortened += shortened;
+            tally.concealed += concealed;
+            tally.anchors += anchors;
+            tally.ignored += ignored + u64::from(put == 0 && !samples.is_empty());
         }
     }
 
     fn moved(&mut self, by: Step, codec: Codec) {
-        self.tally.stretched += span(by.max(0), codec.clock());
-        self.tally.shortened += span((-by).max(0), codec.clock());
+        self.said.stretched += span(by.max(0), codec.clock());
+        self.said.shortened += span((-by).max(0), codec.clock());
     }
 
     fn concealed(&mut self, codec: Codec, samples: usize) {
-        self.tally.concealed += span(width(samples), codec.sample_rate());
+        self.said.concealed += span(width(samples), codec.sample_rate());
     }
 
     fn spoiled(&mut self) {
-        self.tally.ignored += 1;
+        self.said.ignored += 1;
     }
 
     fn anchored(&mut self) {
-        self.tally.anchors += 1;
+        self.said.anchors += 1;
     }
 }
 
 impl Tally {
-    fn not_decoded(&mut self, name: String) {
+    fn not_decoded(&mut self, name: String, packets: u64) {
+        if packets == 0 {
+            return;
+        }
         let is_known = self.undecoded.contains_key(&name) || self.undecoded.len() < NAMES;
-        *self.undecoded.entry(if is_known { name } else { "others".to_owned() }).or_default() += 1;
+        *self.undecoded.entry(if is_known { name } else { "others".to_owned() }).or_default() += packets;
     }
 }
 

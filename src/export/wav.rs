@@ -2,9 +2,9 @@
 
 use std::io::{self, Seek, Write};
 
+use crate::export::Source;
 use crate::export::sound::{self, Channels, Ear, ExportError, Exported, Survey};
 use crate::sound::wav::WavWriter;
-use crate::vault::Record;
 
 /// Writes a recording as WAV of 16 bits, from the recording's beginning to its end.
 ///
@@ -12,19 +12,19 @@ use crate::vault::Record;
 ///
 /// # Errors
 /// What the reader of the recording or the disk says; what was written by then is no whole file.
-pub fn wav<P: AsRef<[u8]>, E>(
+pub fn wav<S: Source>(
     survey: &Survey,
     channels: Channels,
-    records: impl IntoIterator<Item = Result<Record<P>, E>>,
+    records: S,
     out: impl Write + Seek,
-) -> Result<Exported, ExportError<E>> {
+) -> Result<Exported, ExportError<S::Error>> {
     let frames = survey.duration.as_secs().saturating_mul(u64::from(survey.rate()));
     if frames > WavWriter::<io::Empty>::most_frames(channels.count()) {
         return Err(ExportError::TooLong { duration: survey.duration });
     }
     let writer = WavWriter::begin(out, survey.rate(), channels.count()).map_err(ExportError::Disk)?;
     let mut file = File { writer, channels, samples: Vec::new() };
-    let exported = sound::listen(survey, records, &mut file)?;
+    let exported = sound::listen(survey, records, &mut file, |_| ())?;
     file.writer.finish().map_err(ExportError::Disk)?;
     Ok(exported)
 }
@@ -55,6 +55,7 @@ mod tests {
     use crate::export::survey;
     use crate::ids::Leg;
     use crate::sound::{MELODY_RATE, Voice, g711, melody};
+    use crate::vault::Record;
 
     #[test]
     fn the_same_recording_gives_the_same_bytes_for_ever() {
@@ -74,7 +75,7 @@ mod tests {
         let mut sent = phone(Leg::Pbx, 0, &voice(7, 2));
         sent[1].came = u64::MAX;
         let records = records(sent);
-        let survey = survey(records.iter().cloned().map(Ok::<_, Infallible>)).unwrap();
+        let survey = survey(None, records.iter().cloned().map(Ok::<_, Infallible>)).unwrap();
         let mut out = Cursor::new(Vec::new());
 
         let refused = wav(&survey, Channels::Stereo, records.into_iter().map(Ok::<_, Infallible>), &mut out);
@@ -85,7 +86,7 @@ mod tests {
 
     #[test]
     fn what_the_reader_or_the_disk_says_is_passed_on() {
-        let survey = survey(std::iter::empty::<Result<Record, Infallible>>()).unwrap();
+        let survey = survey(None, std::iter::empty::<Result<Record, Infallible>>()).unwrap();
         let torn = std::iter::once(Err::<Record, _>(fmt::Error));
 
         assert!(matches!(wav(&survey, Channels::Mono, torn, Cursor::new(Vec::new())), Err(ExportError::Recording(fmt::Error))));
@@ -100,7 +101,7 @@ mod tests {
         let mut sent = phone(Leg::Pbx, 0, &[loud(0x80, 2), loud(0x00, 2)].concat());
         sent.extend(phone(Leg::Trunk, 0, &loud(0x80, 3)));
         let records = records(sent);
-        let survey = survey(records.iter().cloned().map(Ok::<_, Infallible>)).unwrap();
+        let survey = survey(None, records.iter().cloned().map(Ok::<_, Infallible>)).unwrap();
         let mut file = Cursor::new(Vec::new());
 
         let exported = wav(&survey, Channels::Mono, records.into_iter().map(Ok::<_, Infallible>), &mut file).unwrap();

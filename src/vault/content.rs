@@ -41,6 +41,22 @@ pub enum Record<P = Vec<u8>> {
     },
 }
 
+impl<P: AsRef<[u8]>> Record<P> {
+    /// Returns the record with bytes that stay where they are.
+    #[must_use]
+    pub fn lent(&self) -> Record<&[u8]> {
+        match self {
+            Self::Evidence(json) => Record::Evidence(json.as_ref()),
+            Self::Format(format) => Record::Format(format.clone()),
+            Self::Rtp { leg, came, packet } => Record::Rtp { leg: *leg, came: *came, packet: packet.as_ref() },
+            Self::Gap(gap) => Record::Gap(*gap),
+            Self::Quality(quality) => Record::Quality(*quality),
+            Self::End(totals) => Record::End(*totals),
+            Self::Other { kind, body } => Record::Other { kind: *kind, body: body.as_ref() },
+        }
+    }
+}
+
 impl Record<&[u8]> {
     /// Returns the record with bytes of its own.
     #[must_use]

@@ -58,6 +58,7 @@ pub use recipient::{Recipient, RecipientSecret, Strength};
 pub use record::{LastChunk, PlainChunk, Recorder};
 pub use salvage::{Salvage, salvage};
 pub use seal::{Begun, SealError, Sealed, Sealer};
+pub use seek::Index;
 pub use signer::{NotSigned, Signer};
 pub use token::{BadTokenUri, TokenUri};
 pub use verify::{Complete, Salvaged, Verdict, verify, verify_content};

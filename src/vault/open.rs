@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::ControlFlow;
 
 use aes_gcm::aead::AeadInOut;
 use subtle::ConstantTimeEq;
@@ -107,6 +108,30 @@ impl<R: Read> Recording<R> {
         }
         self.is_over = false;
         Ok(Some(Chunk { index: frame.index, plain: self.walk.plain(), place: frame.place }))
+    }
+
+    /// Lends each record to `take`, chunk after chunk, until the recording ends or `take` breaks off; returns with what, if it did.
+    ///
+    /// # Errors
+    /// As [`Recording::next_chunk`], after all records before it were lent.
+    pub fn lend<B>(&mut self, mut take: impl FnMut(&Record<&[u8]>) -> ControlFlow<B>) -> Result<Option<B>, OpenError> {
+        while let Some(chunk) = self.next_chunk()? {
+            let mut unreadable = None;
+            for record in chunk.records() {
+                match record {
+                    Ok(record) => {
+                        if let ControlFlow::Break(with) = take(&record) {
+                            return Ok(Some(with));
+                        }
+                    }
+                    Err(Unreadable(what)) => unreadable = Some(what),
+                }
+            }
+            if let Some(what) = unreadable {
+                return Err(OpenError::Broken(self.walk.broken(Damage::Content(what))));
+            }
+        }
+        Ok(None)
     }
 
     /// Returns all records, in order; the last item is an error where the recording is torn or broken.
@@ -290,6 +315,27 @@ mod tests {
         assert_eq!(packets[0], (Leg::Pbx, Duration::ZERO, packet(Leg::Pbx, 0)));
         assert_eq!(packets[39], (Leg::Trunk, Duration::from_millis(19 * 20 + 7), packet(Leg::Trunk, 19)));
         assert!(matches!(records.last(), Some(Record::End(totals)) if totals.reason == EndReason::HungUp(Leg::Trunk)));
+    }
+
+    #[test]
+    fn what_is_lent_is_what_is_read_until_who_takes_it_has_enough() {
+        let made = make(1, 20);
+        let all = records(&made.rec, &made).unwrap();
+        let open = || Recording::open(made.rec.as_slice(), &made.key, &made.secret).unwrap();
+
+        let mut lent = Vec::new();
+        let ended = open().lend(|record| -> ControlFlow<()> {
+            lent.push(record.clone().into_owned());
+            ControlFlow::Continue(())
+        });
+        let mut count = 0;
+        let broken_off = open().lend(|_| {
+            count += 1;
+            if count == 7 { ControlFlow::Break("enough") } else { ControlFlow::Continue(()) }
+        });
+
+        assert!(matches!(ended, Ok(None)) && lent == all);
+        assert_eq!((broken_off.unwrap(), count), (Some("enough"), 7));
     }
 
     #[test]

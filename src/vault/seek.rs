@@ -5,7 +5,9 @@
 //!            frames alone     └ 60 s ┘               j: where every format has been said again (`manual/format.md`)
 //! ```
 
+use std::fmt;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::limits::FORMATS_AGAIN;
@@ -13,58 +15,116 @@ use crate::vault::format::{CHECK_BYTES, FRAME_BYTES, Frame, HEADER_BYTES, Place,
 use crate::vault::ratchet::Ratchet;
 use crate::vault::{OpenError, Record, Recording};
 
+/// Where the chunks of a recording begin, as far as frames follow one another, and the key of each.
+///
+/// It opens everything that its recording has, as that does.
+pub struct Index {
+    chunks: Vec<u64>,
+    /// The key of a chunk comes from the one before: forwards only, so that all are kept by whoever goes back.
+    keys: Vec<Ratchet>,
+}
+
+impl Index {
+    /// Returns how many chunks there are, that of the evidence included.
+    #[must_use]
+    pub const fn chunks(&self) -> usize {
+        self.chunks.len()
+    }
+}
+
+/// Prints no key.
+impl fmt::Debug for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Index({} chunks)", self.chunks.len())
+    }
+}
+
 impl<R: Read + Seek> Recording<R> {
-    /// Moves to a chunk from which on all is given that came from this time of the recording on, and before it every format that was in force:
-    /// [`Recording::next_chunk`] goes on from there. What came somewhat earlier is given too.
-    ///
-    /// Of what is passed over only the frames are read, and some twenty chunks are opened. Each chunk that is given is checked and opened as
-    /// ever; the recording as a whole is not verified by it. A recording of version 0, whose chunks are not checked alone, begins at its beginning.
+    /// Finds where the chunks begin. Of each only the frame is read; what is wrong in one is found by whoever reads it.
     ///
     /// # Errors
-    /// As [`Recording::next_chunk`], for the chunks that are looked at; it is over then.
-    pub fn seek(&mut self, from: Duration) -> Result<(), OpenError> {
-        if self.version() != Version::One {
-            return self.stand_at(0, wide(HEADER_BYTES), self.begin_again()).map_err(OpenError::Disk);
-        }
-        let ratchet = self.begin_again();
+    /// Where the disk does not give it.
+    pub fn index(&mut self) -> Result<Index, OpenError> {
         let chunks = self.frames().map_err(OpenError::Disk)?;
-        // The key of a chunk comes from the one before: forwards only, so that those of all are kept while it is searched.
         let mut keys = Vec::with_capacity(chunks.len());
-        let mut next = Some(ratchet);
+        let mut next = Some(self.begin_again());
         while let (Some(ratchet), true) = (next.take(), keys.len() < chunks.len()) {
             next = ratchet.after();
             keys.push(ratchet);
         }
-        let from = from.saturating_sub(FORMATS_AGAIN);
-        // Chunk 0 is the evidence. The last chunk after it that begins no later than that, or else the first.
-        let (mut low, mut high) = (1, chunks.len());
+        Ok(Index { chunks, keys })
+    }
+
+    /// Moves to a chunk from which on all is given that came from this time of the recording on, and before it every format that was in force:
+    /// [`Recording::next_chunk`] goes on from there. What came somewhat earlier is given too.
+    ///
+    /// Some twenty chunks are opened. Each chunk that is given is checked and opened as ever; the recording as a whole is not verified by it. A
+    /// recording of version 0, whose chunks are not checked alone, begins at its beginning.
+    ///
+    /// # Errors
+    /// As [`Recording::next_chunk`], for the chunks that are looked at; it is over then.
+    pub fn seek(&mut self, index: &Index, from: Duration) -> Result<(), OpenError> {
+        let chunk = match self.version() {
+            Version::Zero => 0,
+            Version::One => self.last_before(index, from.saturating_sub(FORMATS_AGAIN))?.min(index.chunks().saturating_sub(1)),
+        };
+        self.go_to(index, chunk).map_err(OpenError::Disk)
+    }
+
+    /// Returns when the recording ends: by its end record; where it has none, when its last packet came.
+    ///
+    /// # Errors
+    /// As [`Recording::next_chunk`], for the chunks that are looked at; it is over then.
+    pub fn length(&mut self, index: &Index) -> Result<Duration, OpenError> {
+        let mut length = Duration::ZERO;
+        for chunk in (0..index.chunks()).rev() {
+            let first = if self.version() == Version::Zero { 0 } else { chunk };
+            self.go_to(index, first).map_err(OpenError::Disk)?;
+            for _ in first..=chunk {
+                let Some(opened) = self.next_chunk()? else { break };
+                length = opened.records().filter_map(Result::ok).filter_map(|record| ends(&record)).fold(length, Duration::max);
+            }
+            if !length.is_zero() || first == 0 {
+                break;
+            }
+        }
+        Ok(length)
+    }
+
+    /// Returns the chunks that have all which came from the one time on and before the other, whole as they are, and without that of the
+    /// evidence; none of version 0, of whose chunks no span can be proven.
+    ///
+    /// # Errors
+    /// As [`Recording::next_chunk`], for the chunks that are looked at; it is over then.
+    pub fn chunks_of(&mut self, index: &Index, span: Range<Duration>) -> Result<Range<u32>, OpenError> {
+        if self.version() == Version::Zero || index.chunks() < 2 {
+            return Ok(0..0);
+        }
+        let first = self.last_before(index, span.start)?;
+        let last = self.last_before(index, span.end.saturating_sub(Duration::from_micros(1)))?;
+        let number = |chunk: usize| u32::try_from(chunk).unwrap_or(u32::MAX);
+        Ok(number(first)..number(last + 1))
+    }
+
+    /// Returns the last chunk that begins no later than this; or else the first after chunk 0, which is the evidence.
+    fn last_before(&mut self, index: &Index, at: Duration) -> Result<usize, OpenError> {
+        let (mut low, mut high) = (1, index.chunks());
         while low + 1 < high {
             let middle = low.midpoint(high);
-            match self.begins(&chunks, &keys, middle, high)? {
-                Some(begins) if begins <= from => low = middle,
+            match self.begins(index, middle, high)? {
+                Some(begins) if begins <= at => low = middle,
                 Some(_) | None => high = middle,
             }
         }
-        self.go_to(&chunks, &keys, low).map_err(OpenError::Disk)
+        Ok(low)
     }
 
     /// Returns when the chunk begins: the arrival of its first packet, or of the first in a chunk after it, below `end`.
-    fn begins(&mut self, chunks: &[u64], keys: &[Ratchet], chunk: usize, end: usize) -> Result<Option<Duration>, OpenError> {
-        self.go_to(chunks, keys, chunk).map_err(OpenError::Disk)?;
+    fn begins(&mut self, index: &Index, chunk: usize, end: usize) -> Result<Option<Duration>, OpenError> {
+        self.go_to(index, chunk).map_err(OpenError::Disk)?;
         for _ in chunk..end {
             let Some(opened) = self.next_chunk()? else { break };
-            let arrival = opened.records().find_map(|record| match record {
-                Ok(Record::Rtp { came, .. }) => Some(came),
-                Ok(
-                    Record::Evidence(_)
-                    | Record::Format(_)
-                    | Record::Gap(_)
-                    | Record::Quality(_)
-                    | Record::End(_)
-                    | Record::Other { .. },
-                )
-                | Err(_) => None,
-            });
+            let arrival = opened.records().filter_map(Result::ok).find_map(|record| arrived(&record));
             if arrival.is_some() {
                 return Ok(arrival);
             }
@@ -72,10 +132,11 @@ impl<R: Read + Seek> Recording<R> {
         Ok(None)
     }
 
-    fn go_to(&mut self, chunks: &[u64], keys: &[Ratchet], chunk: usize) -> io::Result<()> {
-        let (Some(&at), Some(key)) = (chunks.get(chunk), keys.get(chunk)) else { return Ok(()) };
-        let index = u32::try_from(chunk).unwrap_or(u32::MAX);
-        self.stand_at(index, at, key.copy())
+    fn go_to(&mut self, index: &Index, chunk: usize) -> io::Result<()> {
+        match (index.chunks.get(chunk), index.keys.get(chunk)) {
+            (Some(&at), Some(key)) => self.stand_at(u32::try_from(chunk).unwrap_or(u32::MAX), at, key.copy()),
+            (_, _) => self.stand_at(0, wide(HEADER_BYTES), self.begin_again()),
+        }
     }
 
     /// Returns where each chunk begins, as far as frames follow one another; what is wrong behind is found by whoever reads on.
@@ -107,8 +168,31 @@ impl<R: Read + Seek> Recording<R> {
     }
 }
 
+/// When a packet came.
+const fn arrived<P>(record: &Record<P>) -> Option<Duration> {
+    match record {
+        Record::Rtp { came, .. } => Some(*came),
+        Record::Evidence(_) | Record::Format(_) | Record::Gap(_) | Record::Quality(_) | Record::End(_) | Record::Other { .. } => {
+            None
+        }
+    }
+}
+
+/// How long the recording goes on at least, by this record.
+const fn ends<P>(record: &Record<P>) -> Option<Duration> {
+    match record {
+        Record::End(totals) => Some(totals.ended),
+        Record::Rtp { .. }
+        | Record::Evidence(_)
+        | Record::Format(_)
+        | Record::Gap(_)
+        | Record::Quality(_)
+        | Record::Other { .. } => arrived(record),
+    }
+}
+
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "a test may panic")]
 mod tests {
     use std::io::Cursor;
 
@@ -159,7 +243,8 @@ mod tests {
         let all = packets(&mut open(&made)).0;
 
         let mut recording = open(&made);
-        recording.seek(Duration::from_secs(7140)).unwrap();
+        let index = recording.index().unwrap();
+        recording.seek(&index, Duration::from_secs(7140)).unwrap();
         let read = recording.walk_mut().input().1;
         let (tail, formats) = packets(&mut recording);
 
@@ -170,15 +255,42 @@ mod tests {
         assert!(read < most, "{read} bytes of {} were read to get there, frames alone", made.rec.len());
     }
 
+    /// Half an hour of a call as calls are: 20 ms of A-law a packet, 16 KiB a chunk.
+    #[test]
+    fn a_minute_of_a_call_costs_that_minute_and_the_one_before_it() {
+        let made = crate::vault::fixture::made_by(1, |permit, keep| {
+            let mut recorder = Recorder::begin(permit, &Buffers::new());
+            for number in 0..90_000_u64 {
+                let packet = packet(Leg::Pbx, (number & 0xffff) as u16);
+                keep(recorder.append(permit.cover(Leg::Pbx, at(number * 20), &packet).unwrap()));
+            }
+            recorder.end(EndReason::HungUp(Leg::Trunk), [0, 0], at(1_800_000))
+        });
+
+        let mut recording = open(&made);
+        let index = recording.index().unwrap();
+        let frames = recording.walk_mut().input().1;
+        recording.seek(&index, Duration::from_secs(1740)).unwrap();
+        let sought = recording.walk_mut().input().1;
+        let (tail, _) = packets(&mut recording);
+        let read = recording.walk_mut().input().1;
+
+        let whole = wide(made.rec.len());
+        assert_eq!(frames, wide(HEADER_BYTES) + 10 * wide(index.chunks()), "nothing but the frames");
+        assert!(sought - frames < 20 * 17_000, "{sought} of {whole}");
+        assert!(tail.len() >= 3000 && read < whole * 2 / 30 + whole / 50, "{read} of {whole}");
+    }
+
     #[test]
     fn every_second_of_it_is_found_and_nothing_is_missing_from_there_on() {
         let made = long(300);
         let all = packets(&mut open(&made)).0;
 
         let mut recording = open(&made);
+        let index = recording.index().unwrap();
         for second in [0, 1, 59, 60, 61, 119, 120, 121, 150, 239, 240, 241, 299, 300, 100_000, 7] {
             let from = Duration::from_secs(second);
-            recording.seek(from).unwrap();
+            recording.seek(&index, from).unwrap();
             let (tail, formats) = packets(&mut recording);
             let wanted = all.iter().filter(|came| **came >= from).count();
             assert!(
@@ -196,7 +308,8 @@ mod tests {
         let cut = &made.rec[..made.rec.len() * 3 / 4];
         let mut recording = Recording::open(Counting(Cursor::new(cut), 0), &made.key, &made.secret).unwrap();
 
-        recording.seek(Duration::from_secs(140)).unwrap();
+        let index = recording.index().unwrap();
+        recording.seek(&index, Duration::from_secs(140)).unwrap();
 
         let mut came = Vec::new();
         let end = loop {
@@ -218,9 +331,49 @@ mod tests {
         let made = make(3, 0);
         let mut recording = open(&made);
 
-        recording.seek(Duration::from_secs(5)).unwrap();
+        let index = recording.index().unwrap();
+        recording.seek(&index, Duration::from_secs(5)).unwrap();
 
         assert!(recording.next_chunk().unwrap().is_some_and(|chunk| chunk.index == 1));
+    }
+
+    #[test]
+    fn it_is_known_how_long_a_recording_is_by_its_end_or_its_last_packet() {
+        let made = long(100);
+        let cut = &made.rec[..made.rec.len() * 3 / 4];
+        let empty = make(3, 0);
+        let lengths = [made.rec.as_slice(), cut].map(|rec| {
+            let mut recording = Recording::open(Counting(Cursor::new(rec), 0), &made.key, &made.secret).unwrap();
+            let index = recording.index().unwrap();
+            recording.length(&index).unwrap()
+        });
+        let mut recording = open(&empty);
+        let index = recording.index().unwrap();
+
+        assert_eq!(lengths[0], Duration::from_secs(100));
+        assert!((70..80).contains(&lengths[1].as_secs()) && lengths[1].subsec_micros() == 0, "{lengths:?}");
+        assert_eq!(recording.length(&index).unwrap(), Duration::from_millis(50), "by its end record alone");
+    }
+
+    #[test]
+    fn the_chunks_of_a_span_have_all_of_it_and_less_than_a_chunk_more_at_either_end() {
+        let made = long(300);
+        let mut recording = open(&made);
+        let index = recording.index().unwrap();
+        for (from, to) in [(0, 1), (0, 300), (17, 18), (100, 160), (299, 300), (250, 1000)] {
+            let chunks = recording.chunks_of(&index, Duration::from_secs(from)..Duration::from_secs(to)).unwrap();
+
+            recording.go_to(&index, chunks.start as usize).unwrap();
+            let mut came = Vec::new();
+            for _ in chunks.clone() {
+                let chunk = recording.next_chunk().unwrap().unwrap();
+                came.extend(chunk.records().filter_map(|record| arrived(&record.unwrap())).map(|came| came.as_secs()));
+            }
+            came.dedup();
+            let (first, last) = (came[0], came[came.len() - 1]);
+            assert!(first <= from && first + 2 > from && chunks.start >= 1, "{from}–{to}: {came:?}");
+            assert!(last + 1 >= to.min(300) && last <= to, "{from}–{to}: {came:?}");
+        }
     }
 
     /// A recording of so many seconds, with a packet of each leg in each.

@@ -144,8 +144,11 @@ impl<R: Read> Walk<R> {
         &self.header_hash
     }
 
-    /// Goes on with this chunk, which begins there. What the chunks before come to is not known any more.
-    pub(super) const fn stand_at(&mut self, chunk: u32, at: u64) {
+    /// Goes on with this chunk, which begins there. What the chunks before come to is not known any more, unless there is none.
+    pub(super) fn stand_at(&mut self, chunk: u32, at: u64) {
+        if chunk == 0 {
+            self.sum = Sum::new(self.header.version, self.header_hash);
+        }
         (self.chunks, self.at, self.before) = (chunk, at, at);
         (self.last_seen, self.is_tail) = (false, false);
     }

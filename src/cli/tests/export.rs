@@ -233,3 +233,88 @@ fn no_file_is_overwritten() {
     assert_eq!(fs::read(site.home().join("one.wav")).unwrap(), b"mine");
     assert_eq!(site.outcomes(), [(Deed::Export, Outcome::Failed)]);
 }
+
+#[test]
+fn a_span_is_exported_in_every_form_and_the_log_says_which() {
+    let site = Site::with_recordings();
+    let span = ["--from", "0.1", "--to", "0:00.3"];
+    let as_format = |format: &'static str, out: &'static str, more: &[&'static str]| {
+        let mut words = site.export("quality", "one.wav");
+        (words[8], words[10]) = (format, out);
+        site.says(&[&words[..], &span, more].concat())
+    };
+
+    let said = as_format("wav", "HOME/one.wav", &["--picture", "HOME/one.svg"]);
+    as_format("wav", "HOME/two.wav", &["--picture", "HOME/two.svg"]);
+    as_format("opus", "HOME/one.opus", &[]);
+    let packets = as_format("pcapng", "HOME/one.pcapng", &[]);
+    let json = as_format("payload", "HOME/one", &["--json"]);
+    site.says(
+        &site
+            .export("quality", "two.wav")
+            .iter()
+            .map(|word| word.replace("two", "all"))
+            .collect::<Vec<_>>()
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>(),
+    );
+
+    let read = |name: &str| fs::read(site.home().join(name)).unwrap();
+    let whole = read("all.wav");
+    // 8 kHz, two channels of 16 bits.
+    assert_eq!(read("one.wav")[44..], whole[44 + 3200..44 + 9600]);
+    assert!(read("one.wav") == read("two.wav") && read("one.svg") == read("two.svg"));
+    assert!(said.contains("  span    0:00:00.1 to 0:00:00.3 of 0:00:0"), "{said}");
+    assert!(said.contains("the whole was not verified: `mitschnitt recordings verify ID` does that"), "{said}");
+    assert!(packets.contains("from     PBX: 10 packets; trunk: 10 packets"), "{packets}");
+    assert!(String::from_utf8_lossy(&read("one.pcapng")).contains("Of it only what came from 0:00:00.1 to 0:00:00.3."));
+    assert!(String::from_utf8_lossy(&read("one.opus")).contains(", 0:00:00.1 to 0:00:00.3"));
+    assert!(String::from_utf8_lossy(&read("one.svg")).contains("0:00:00.1 to 0:00:00.3 of it"));
+    assert!(json.contains("\"from_s\":0.1,\"of_s\":") && json.contains("\"to_s\":0.3,\"verified\":\"span\""), "{json}");
+    let index = String::from_utf8(read("one/index.csv")).unwrap();
+    let came: Vec<u64> = index.lines().skip(1).map(|line| line.split(',').nth(1).unwrap().parse().unwrap()).collect();
+    assert!(came.len() == 20 && came.iter().all(|came| (100_000..300_000).contains(came)), "{index}");
+    let log = site.says(&["recordings", "show", "ID"]);
+    assert_eq!(log.matches("quality, 0:00:00.1 to 0:00:00.3\n").count(), 10, "{log}");
+}
+
+#[test]
+fn what_is_wrong_with_a_span_is_said_and_nothing_is_exported() {
+    let site = Site::with_recordings();
+    let with = |span: &[&'static str]| site.run(&[&site.export("quality", "one.wav")[..], span].concat());
+
+    let backwards = with(&["--from", "2", "--to", "1"]);
+    let beyond = with(&["--from", "1:00:00"]);
+    let no_offset = with(&["--from", "noon"]);
+
+    assert_eq!(
+        backwards.err,
+        "error: --to (0:00:01) lies before --from (0:00:02)\n  both count from the recording's beginning\n"
+    );
+    assert!(
+        beyond.err.starts_with("error: the recording ends at 0:00:0") && beyond.err.contains("and --from is 1:00:00\n"),
+        "{}",
+        beyond.err
+    );
+    assert!(no_offset.err.contains("an offset is seconds (90, 90.5), minutes (1:30) or hours (1:30:00)"), "{}", no_offset.err);
+    assert_eq!([backwards.exit, beyond.exit, no_offset.exit], [Exit::Usage, Exit::Cannot, Exit::Usage]);
+    assert_eq!(site.outcomes(), [(Deed::Export, Outcome::Granted), (Deed::Export, Outcome::Failed)]);
+    assert!(!site.home().join("one.wav").exists());
+}
+
+#[test]
+fn nothing_of_a_span_is_exported_where_a_part_of_it_was_changed() {
+    let site = Site::with_recordings();
+    let path = site.home().join(format!("data/recordings/{}.rec", id()));
+    let mut changed = fs::read(&path).unwrap();
+    // Within the last chunk, before the closing.
+    let at = changed.len() - 70 - 40;
+    changed[at] ^= 1;
+    fs::write(&path, &changed).unwrap();
+
+    let said = site.run(&[&site.export("quality", "one.wav")[..], &["--from", "0.1"]].concat());
+
+    assert_eq!(said.exit, Exit::NotSo, "{}{}", said.out, said.err);
+    assert!(!site.home().join("one.wav").exists());
+}

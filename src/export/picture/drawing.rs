@@ -43,7 +43,8 @@ pub(super) fn draw(origin: &Origin, exported: &Exported, envelope: &Envelope, ma
     let lines = lines(exported, marks, &gaps);
     let list = TOP + 2.0 * STEP + 52.0;
     let height = list + LINE * (lines.len() as f64 + 1.0);
-    let mut drawing = Drawing { svg: String::new(), length: exported.duration.as_secs_f64().max(0.001) };
+    let length = exported.duration.as_secs_f64().max(0.001);
+    let mut drawing = Drawing { svg: String::new(), from: marks.from(), length };
     drawing.begin(origin, exported, height);
     drawing.axis(marks.began);
     drawing.lanes(envelope);
@@ -57,13 +58,15 @@ pub(super) fn draw(origin: &Origin, exported: &Exported, envelope: &Envelope, ma
 
 struct Drawing {
     svg: String,
+    /// Where the left edge is in the recording.
+    from: Duration,
     /// Seconds.
     length: f64,
 }
 
 impl Drawing {
     fn begin(&mut self, origin: &Origin, exported: &Exported, height: f64) {
-        let Origin { recording, purpose, began } = origin;
+        let Origin { recording, purpose, began, span } = origin;
         let begun =
             if began.unix_micros() == 0 { String::new() } else { format!("begun {} {} UTC · ", day(*began), clock(*began)) };
         let head = format!(
@@ -76,15 +79,18 @@ impl Drawing {
         );
         self.svg.push_str(&head);
         self.text(LEFT, 34.0, "font-size=\"20\" font-weight=\"bold\"", &format!("Recording {recording}"));
-        let line = format!("{begun}{} long · for `{purpose}`", minutes(exported.duration));
+        let part = span.map_or_else(String::new, |span| format!("{span} of it · "));
+        let line = format!("{begun}{part}{} long · for `{purpose}`", minutes(exported.duration));
         self.text(LEFT, 58.0, "fill=\"#333\"", &line);
     }
 
     /// Lines of the time since the beginning, and of the time of day.
     fn axis(&mut self, began: Wall) {
         let (bottom, step) = (TOP + 2.0 * STEP - 12.0, self.step());
-        let mut at = Duration::ZERO;
-        while at.as_secs_f64() <= self.length {
+        // The first line is the first multiple of their distance.
+        let mut at =
+            step.saturating_mul(u32::try_from(self.from.as_nanos().div_ceil(step.as_nanos().max(1))).unwrap_or(u32::MAX));
+        while at.saturating_sub(self.from).as_secs_f64() <= self.length {
             let x = self.x(at);
             self.put(&format!("<path d=\"M{x:.1} {TOP}V{:.0}\" stroke=\"#ccc\" stroke-width=\"1\"/>", bottom + 6.0));
             let anchor = "text-anchor=\"middle\"";
@@ -188,6 +194,9 @@ impl Drawing {
     fn flags(&mut self, marks: &Marks, gaps: &[&Gap]) {
         let mut flags: Vec<(f64, String)> = Vec::new();
         for (consent, name) in marks.consents.iter().zip('A'..) {
+            if marks.span.is_some_and(|span| !span.has(since(marks.began, consent.at))) {
+                continue;
+            }
             let x = self.x(since(marks.began, consent.at));
             let [from, to] = match consent.leg {
                 Some(leg) => [top(leg), top(leg) + HEIGHT],
@@ -251,7 +260,7 @@ impl Drawing {
     }
 
     fn x(&self, at: Duration) -> f64 {
-        LEFT + LANE * (at.as_secs_f64() / self.length).min(1.0)
+        LEFT + LANE * (at.saturating_sub(self.from).as_secs_f64() / self.length).min(1.0)
     }
 
     /// The time between two lines of the axis: at most a dozen of them.
@@ -289,7 +298,7 @@ fn lines(exported: &Exported, marks: &Marks, gaps: &[&Gap]) -> Vec<(String, Stri
         let line = format!("{packets} of {side} {are} {}, which is not decoded here: nothing is drawn of them", undecoded.name);
         lines.push(("!".into(), line));
     }
-    if !marks.has_end {
+    if !marks.has_end && marks.span.is_none() {
         let line = format!("the recording has no end: what came after {} is missing", minutes(exported.duration));
         lines.push(("!".into(), line));
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::export::Span;
 use crate::ids::Leg;
 use crate::time::Wall;
 use crate::vault::{Gap, GapReason, Record};
@@ -33,20 +34,27 @@ pub(super) struct Marks {
     pub(super) gaps: Vec<Gap>,
     /// Whether the recording was ended in order.
     pub(super) has_end: bool,
+    /// What of it is drawn; nothing where it is all.
+    pub(super) span: Option<Span>,
 }
 
 impl Marks {
-    pub(super) const fn new(began: Wall) -> Self {
-        Self { began, consents: Vec::new(), gaps: Vec::new(), has_end: false }
+    pub(super) const fn new(began: Wall, span: Option<Span>) -> Self {
+        Self { began, consents: Vec::new(), gaps: Vec::new(), has_end: false, span }
+    }
+
+    /// Returns where what is drawn begins.
+    pub(super) fn from(&self) -> Duration {
+        self.span.map_or(Duration::ZERO, |span| span.from)
     }
 
     /// Takes note of a record.
     pub(super) fn note<P: AsRef<[u8]>>(&mut self, record: &Record<P>) {
         match record {
             Record::Evidence(json) => self.consents = consents(json.as_ref()),
-            Record::Gap(gap) => self.gap(*gap),
+            Record::Gap(gap) if self.span.is_none_or(|span| span.touches(gap.from, gap.to)) => self.gap(*gap),
             Record::End(_) => self.has_end = true,
-            Record::Format(_) | Record::Rtp { .. } | Record::Quality(_) | Record::Other { .. } => {}
+            Record::Gap(_) | Record::Format(_) | Record::Rtp { .. } | Record::Quality(_) | Record::Other { .. } => {}
         }
     }
 

@@ -11,11 +11,10 @@ mod marks;
 
 use std::io::Write;
 
-use crate::export::Origin;
 use crate::export::picture::envelope::Envelope;
 use crate::export::picture::marks::Marks;
 use crate::export::sound::{self, ExportError, Exported, Survey};
-use crate::vault::Record;
+use crate::export::{Origin, Source};
 
 /// Draws a recording as SVG: a lane for each party, one scale of loudness for both, the time since the beginning and the time of day.
 ///
@@ -24,19 +23,14 @@ use crate::vault::Record;
 ///
 /// # Errors
 /// What the reader of the recording or the disk says; what was written by then is no whole picture.
-pub fn picture<P: AsRef<[u8]>, E>(
+pub fn picture<S: Source>(
     origin: &Origin,
     survey: &Survey,
-    records: impl IntoIterator<Item = Result<Record<P>, E>>,
+    records: S,
     mut out: impl Write,
-) -> Result<Exported, ExportError<E>> {
-    let (mut marks, mut envelope) = (Marks::new(origin.began), Envelope::new(survey.rate()));
-    let records = records.into_iter().inspect(|record| {
-        if let Ok(record) = record {
-            marks.note(record);
-        }
-    });
-    let exported = sound::listen(survey, records, &mut envelope)?;
+) -> Result<Exported, ExportError<S::Error>> {
+    let (mut marks, mut envelope) = (Marks::new(origin.began, survey.span()), Envelope::new(survey.rate()));
+    let exported = sound::listen(survey, records, &mut envelope, |record| marks.note(record))?;
     let drawn = drawing::draw(origin, &exported, &envelope, &marks);
     out.write_all(drawn.as_bytes()).and_then(|()| out.flush()).map_err(ExportError::Disk)?;
     Ok(exported)
@@ -53,7 +47,7 @@ mod tests {
     use crate::export::survey;
     use crate::ids::{Leg, RecordingId};
     use crate::time::Wall;
-    use crate::vault::{EndReason, Format, Gap, GapReason, LegTotals, Totals};
+    use crate::vault::{EndReason, Format, Gap, GapReason, LegTotals, Record, Totals};
 
     #[test]
     fn a_picture_says_what_it_is_of_and_when_it_was() {
@@ -168,9 +162,10 @@ mod tests {
             recording: RecordingId::from_bytes([7; 16]),
             purpose: "training & <quality>".into(),
             began: Wall::from_unix_micros(1_795_512_600_250_000),
+            span: None,
         };
         let reading = || records.iter().cloned().map(Ok::<_, Infallible>);
-        let survey = survey(reading()).unwrap();
+        let survey = survey(None, reading()).unwrap();
         let [first, second] = [(); 2].map(|()| {
             let mut svg = Vec::new();
             picture(&origin, &survey, reading(), &mut svg).unwrap();
