@@ -166,10 +166,11 @@ fn live(site: &Site, is_so: impl Fn(&Value) -> bool) -> Option<Value> {
 
 /// What differs from run to run, and what stands for it: `#` is a digit, `%` are digits, `&` is a hexadecimal digit; the rest is as it is.
 /// A length has no brackets: so it is as wide as before, and columns stay what they are.
-const SHAPES: [(&str, &str); 42] = [
+const SHAPES: [(&str, &str); 43] = [
     ("####-##-##T##:##:##.######Z", "[TIME]"),
     ("####-##-##T##:##:##.###Z", "[TIME]"),
     ("####-##-## ##:##:##", "[TIME]"),
+    ("until ####-##-## ##:##:##", "until [TIME]"),
     ("until ####-##-##", "until [DAY]"),
     ("of #:##:##.%", "of h:mm:ss"),
     ("ends at #:##:##.%", "ends at h:mm:ss"),
