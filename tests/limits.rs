@@ -164,7 +164,10 @@ const SHOWN: &[(&str, &[(&str, &str)])] = &[
     ("CHUNK_BYTES", &[("src/vault/record.rs", "a_full_chunk_is_handed_out_and_its_buffer_has_not_grown")]),
     ("CHUNK_AGE", &[("src/vault/record.rs", "a_chunk_is_handed_out_at_half_a_second_and_not_before")]),
     ("FORMATS_AGAIN", &[("src/vault/record.rs", "within_a_minute_every_format_is_said_again")]),
-    ("CHUNKS_HELD_PER_RECORDING", &[("src/vault/writer/tests.rs", "what_comes_while_it_fails_for_long_is_dropped_and_becomes_a_gap")]),
+    (
+        "CHUNKS_HELD_PER_RECORDING",
+        &[("src/vault/writer/tests.rs", "what_comes_while_it_fails_for_long_is_dropped_and_becomes_a_gap")],
+    ),
     ("CHUNKS_HELD", &[("src/vault/writer/tests.rs", "so_many_chunks_are_held_and_no_more")]),
     (
         "CHUNKS_WAITING",

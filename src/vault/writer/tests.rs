@@ -415,6 +415,40 @@ fn one_that_stays_in_two_pieces_is_written_to_its_end_and_is_called_torn() {
 }
 
 #[test]
+fn what_waits_for_its_beginning_is_asked_after_twice_a_second_and_is_not_torn_by_a_later_failure() {
+    let mut scene = Scene::with_spare([1, 2]);
+    scene.sync();
+    scene.work([chunk(1), end(1)]);
+    scene.volume.fails.push("sync");
+    scene.sync();
+    scene.told();
+    // The other is over as well, and nothing is open any more.
+    scene.work([end(2)]);
+    scene.now = at(700);
+    scene.sync();
+    assert_eq!(scene.told(), ["closed 2"]);
+    assert_eq!(scene.writer.deadline(), Some(at(1200)), "not at once, though nothing is open");
+    scene.volume.joins(2);
+    scene.now = at(1200);
+    scene.done();
+    scene.sync();
+    assert_eq!(scene.told(), ["sealed 2"]);
+    assert_eq!(scene.done(), [""; 0], "what is durable there is not synced again");
+
+    scene.work([begin(3)]);
+    scene.work([chunk(3)]);
+    scene.volume.fails.extend(["append 3", "spare sync"]);
+    scene.work([chunk(3)]);
+    scene.sync();
+    assert_eq!(scene.told(), ["begun 3", "written 3", "moved 3", "written 3", "spare sync failed", "torn 3"]);
+    scene.volume.joins(1);
+    scene.sync();
+
+    assert_eq!(scene.told(), ["sealed 1"]);
+    assert_eq!(scene.verdict(1), "complete");
+}
+
+#[test]
 fn what_is_kept_for_the_spare_disk_is_forgotten_once_it_is_durable() {
     let kept = |scene: &Scene| {
         scene.writer.open.values().filter_map(|open| open.kept.as_ref()).map(|kept| kept.unsynced()).sum::<usize>()
