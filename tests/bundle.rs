@@ -64,38 +64,125 @@ fn it_verifies_with_nothing_but_itself_and_what_was_changed_is_seen() {
 #[test]
 fn openssl_and_the_second_reader_verify_it_as_its_readme_says() {
     let scene = Scene::new();
-    let folder = scene.unpacked();
-    let readme = fs::read_to_string(folder.join("README.txt")).unwrap();
-    let secret = scene.site.recipient_secret();
-    fs::copy(secret, folder.join("SECRET.pem")).unwrap();
 
-    let commands: Vec<&str> = readme.lines().filter_map(|line| line.strip_prefix("       ")).collect();
-    let commands: Vec<&str> =
-        commands.into_iter().filter(|line| ["openssl", "python3", "tail"].iter().any(|word| line.starts_with(word))).collect();
-    assert_eq!(commands.len(), 9, "{readme}");
-    let said: Vec<String> = commands
-        .iter()
-        .map(|command| {
-            let output = Command::new("sh").args(["-c", command]).current_dir(&folder).output().unwrap();
-            let said = String::from_utf8_lossy(&output.stdout).into_owned();
-            assert!(output.status.success(), "{command}\n{said}{}", String::from_utf8_lossy(&output.stderr));
-            said
-        })
-        .collect();
+    let (said, root) = scene.does_as_the_readme_says(&scene.bundle);
 
-    let hashes: Vec<&str> = readme.lines().map(str::trim).filter(|line| line.len() == 64 && !line.contains(' ')).collect();
-    let [node, root, head] = hashes[..] else { panic!("three values to compare with: {hashes:?}") };
-    assert!(said[0].starts_with(node), "the fingerprint");
-    assert!(said[1].contains("Signature Verified Successfully"), "{}", said[1]);
-    assert_eq!(said[2].trim(), root);
-    assert!(said[3].starts_with("complete"), "{}", said[3]);
-    assert!(said[4].contains("Signature Verified Successfully"), "{}", said[4]);
-    assert_eq!(said[5].trim(), head);
-    assert!(said[6].contains(head), "the last event is the one that was signed: {}", said[6]);
-    assert!(said[7].starts_with("complete"), "{}", said[7]);
+    assert!(said[3].starts_with("complete") && said[7].starts_with("complete"), "{} {}", said[3], said[7]);
     assert!(said[8].lines().count() > 100 && said[8].contains("\"record\":\"evidence\""));
-    let ledger = fs::read_to_string(folder.join("ledger.jsonl")).unwrap();
-    assert!(ledger.contains(root), "the ledger has it sealed with this root");
+    let ledger = fs::read_to_string(scene.folder().join("ledger.jsonl")).unwrap();
+    assert!(ledger.contains(&root), "the ledger has it sealed with this root");
+}
+
+#[test]
+fn a_span_is_handed_over_without_the_rest_and_is_proven_to_be_of_it() {
+    let scene = Scene::new();
+    let key = scene.site.recipient_secret();
+    let key = key.to_str().unwrap();
+    let (span, again) = (scene.home().join("span.tar"), scene.home().join("span-again.tar"));
+    for out in [&span, &again] {
+        scene.make_with(out, &["--from", "0.3", "--to", "0:00.6", "--key", key]);
+    }
+
+    assert!(fs::read(&span).unwrap() == fs::read(&again).unwrap(), "the same bytes");
+    let said = scene.verify(&span, &[]);
+    assert_eq!((&said["verdict"], &said["ledger"]), (&"proven".into(), &"bound".into()), "{said}");
+    assert!(
+        said["text"]
+            .as_str()
+            .unwrap()
+            .contains("of the recording that the node has signed as complete; the rest of it is not here")
+    );
+    let said = scene.verify(&span, &["--key", key]);
+    assert!(said["text"].as_str().unwrap().contains("each opens: "), "{said}");
+
+    // Of what is left out there is nothing in it.
+    let (archive, rec) = (fs::read(&span).unwrap(), scene.site.path().join(format!("data/recordings/{}.rec", scene.id)));
+    let rec = fs::read(rec).unwrap();
+    let is_in = |bytes: &[u8]| archive.windows(bytes.len()).any(|window| window == bytes);
+    let last = &rec[rec.len() - 70 - 200..rec.len() - 70 - 100];
+    assert!(is_in(&rec[..144]) && is_in(&rec[rec.len() - 70..]) && !is_in(last), "header and closing, and no other chunk");
+    let log = scene.site.cli(&["recordings", "show", &scene.id]).must_succeed();
+    assert!(log.out.contains("for the court, 0:00:00.3 to 0:00:00.6"), "{}", log.out);
+
+    for (name, change, verdict) in [
+        (format!("{}.span", scene.id), Change::Flip, "broken"),
+        ("proof.json".into(), Change::Digit, "none"),
+        ("ledger.jsonl".into(), Change::Digit, "proven"),
+    ] {
+        let changed = scene.changed_of(&span, &name, change);
+        let ended = scene.run(&changed, &[]);
+        let said: Value = serde_json::from_slice(&ended.stdout).unwrap_or_default();
+        let found = said["verdict"].as_str().unwrap_or("none");
+        assert!(found == verdict || name == "proof.json" && found == "broken", "{name}: {said}");
+        assert_ne!(ended.status.code(), Some(0), "{name}");
+    }
+
+    let (said, _) = scene.does_as_the_readme_says(&span);
+    assert!(said[3].starts_with("proven") && said[7].starts_with("proven"), "{} {}", said[3], said[7]);
+    let records: Vec<Value> = said[8].lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let came: Vec<u64> = records.iter().filter_map(|record| record["came_us"].as_u64()).collect();
+    assert_eq!(records[0]["record"], "evidence");
+    assert!(came.len() > 20 && came.iter().any(|came| (300_000..600_000).contains(came)), "{came:?}");
+    let (first, last) = (came.iter().min().unwrap(), came.iter().max().unwrap());
+    assert!(*first <= 300_000 && *last >= 560_000 && *last < 1_700_000, "whole chunks: {first} to {last}");
+}
+
+#[test]
+fn a_span_takes_a_key_and_all_of_it_takes_none() {
+    let scene = Scene::new();
+    let key = scene.site.recipient_secret();
+    let out = scene.home().join("no.tar");
+    let run = |more: &[&str]| {
+        let words = [&["recordings", "bundle", &scene.id, "--out", out.to_str().unwrap(), "--reason", "why"], more].concat();
+        let ended = scene.site.cli(&words);
+        (ended.status.code(), ended.err)
+    };
+
+    let (code, said) = run(&["--from", "1"]);
+    assert!(code == Some(2) && said.starts_with("error: a span is found with a key"), "{said}");
+    let (code, said) = run(&["--key", key.to_str().unwrap()]);
+    assert!(code == Some(2) && said.starts_with("error: all of a recording is bundled without a key"), "{said}");
+    let (code, said) = run(&["--from", "9:00", "--key", key.to_str().unwrap()]);
+    assert!(code == Some(3) && said.contains("and --from is 0:09:00"), "{said}");
+    assert!(!out.exists());
+}
+
+impl Scene {
+    /// Returns what the README's commands say, and the root that it gives.
+    fn does_as_the_readme_says(&self, bundle: &Path) -> (Vec<String>, String) {
+        let folder = self.unpacked(bundle);
+        let scene = self;
+        let readme = fs::read_to_string(folder.join("README.txt")).unwrap();
+        let secret = scene.site.recipient_secret();
+        fs::copy(secret, folder.join("SECRET.pem")).unwrap();
+
+        let commands: Vec<&str> = readme.lines().filter_map(|line| line.strip_prefix("       ")).collect();
+        let commands: Vec<&str> = commands
+            .into_iter()
+            .filter(|line| ["openssl", "python3", "tail"].iter().any(|word| line.starts_with(word)))
+            .collect();
+        assert_eq!(commands.len(), 9, "{readme}");
+        let said: Vec<String> = commands
+            .iter()
+            .map(|command| {
+                let output = Command::new("sh").args(["-c", command]).current_dir(&folder).output().unwrap();
+                let said = String::from_utf8_lossy(&output.stdout).into_owned();
+                assert!(output.status.success(), "{command}\n{said}{}", String::from_utf8_lossy(&output.stderr));
+                said
+            })
+            .collect();
+
+        let hashes: Vec<&str> = readme.lines().map(str::trim).filter(|line| line.len() == 64 && !line.contains(' ')).collect();
+        let [node, root, head] = hashes[..] else { panic!("three values to compare with: {hashes:?}") };
+        assert!(said[0].starts_with(node), "the fingerprint");
+        assert!(said[1].contains("Signature Verified Successfully"), "{}", said[1]);
+        assert_eq!(said[2].trim(), root);
+        assert!(said[4].contains("Signature Verified Successfully"), "{}", said[4]);
+        assert_eq!(said[5].trim(), head);
+        assert!(said[6].contains(head), "the last event is the one that was signed: {}", said[6]);
+        let root = root.to_owned();
+        (said, root)
+    }
 }
 
 /// What is done to a file of an archive.
@@ -138,8 +225,13 @@ impl Scene {
     }
 
     fn make(&self, out: &Path) {
+        self.make_with(out, &[]);
+    }
+
+    fn make_with(&self, out: &Path, more: &[&str]) {
         let out = out.to_str().unwrap();
-        self.site.cli(&["recordings", "bundle", &self.id, "--out", out, "--reason", "for the court"]).must_succeed();
+        let words = ["recordings", "bundle", &self.id, "--out", out, "--reason", "for the court"];
+        self.site.cli(&[&words, more].concat()).must_succeed();
     }
 
     /// Runs the program where there is neither configuration nor ledger.
@@ -161,15 +253,23 @@ impl Scene {
         said
     }
 
-    fn unpacked(&self) -> PathBuf {
-        tar::Archive::new(fs::File::open(&self.bundle).unwrap()).unpack(self.home()).unwrap();
+    fn unpacked(&self, bundle: &Path) -> PathBuf {
+        tar::Archive::new(fs::File::open(bundle).unwrap()).unpack(self.home()).unwrap();
+        self.folder()
+    }
+
+    fn folder(&self) -> PathBuf {
         self.home().join(format!("mitschnitt-{}", self.id))
     }
 
     /// The archive with one of its files changed.
     fn changed(&self, name: &str, change: Change) -> PathBuf {
+        self.changed_of(&self.bundle, name, change)
+    }
+
+    fn changed_of(&self, bundle: &Path, name: &str, change: Change) -> PathBuf {
         let path = self.home().join(format!("changed-{name}-{}.tar", change as u8));
-        let mut from = tar::Archive::new(fs::File::open(&self.bundle).unwrap());
+        let mut from = tar::Archive::new(fs::File::open(bundle).unwrap());
         let mut into = tar::Builder::new(fs::File::create(&path).unwrap());
         let mut found = false;
         for entry in from.entries().unwrap() {

@@ -10,6 +10,8 @@
 //!                   <id>.key <id>.rec
 //! ```
 //!
+//! Of a span, `<id>.span` and `proof.json` take the place of the recording: some of its chunks, and what proves them to be of it.
+//!
 //! The recording comes last, so that whoever reads the archive once has all that it is verified by before it.
 
 use std::fs::File;
@@ -22,6 +24,7 @@ use crate::catalogue::{Access, Deed, Link, Opening, Outcome, State, Store, Tip};
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::output::{Output, not_written};
+use crate::cli::part::{self, Part};
 use crate::cli::show::no_such;
 use crate::cli::site::Site;
 use crate::cli::term::Term;
@@ -29,7 +32,7 @@ use crate::cli::verify::unopened;
 use crate::cli::who;
 use crate::control::Trouble;
 use crate::ids::RecordingId;
-use crate::vault::{SignedClosing, SignedHead};
+use crate::vault::{NodePublic, SignedClosing, SignedHead};
 
 /// The second reader and the specifications, as of this version.
 const READER: &str = include_str!("../../tests/vault/read.py");
@@ -41,6 +44,8 @@ pub(super) struct Wanted {
     pub(super) id: RecordingId,
     pub(super) out: PathBuf,
     pub(super) reason: String,
+    /// What of it; nothing where it is all.
+    pub(super) part: Option<part::Asked>,
     pub(super) node: Option<PathBuf>,
     pub(super) json: bool,
 }
@@ -73,16 +78,25 @@ pub(super) fn bundle(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
         site.open(id)?.ok_or_else(|| Stop::cannot(format!("the file of recording {id} is not there"), "take it from a backup"))
     };
     let (file, _) = opened()?;
-    let closing = SignedClosing::read(BufReader::with_capacity(256 * 1024, file)).map_err(|error| unopened(id, &error))?;
+    let closing = SignedClosing::read(BufReader::with_capacity(256 * 1024, &file)).map_err(|error| unopened(id, &error))?;
     let proof = proof(store.as_ref(), id)?;
     let keys = (entry.state != State::Erased).then(|| site.wrapped(id)).transpose()?;
 
     log(store.as_mut(), wanted, Outcome::Granted)?;
+    let part = match find(wanted, &file, keys.as_deref(), &node) {
+        Ok(part) => part,
+        Err(stop) => {
+            log(store.as_mut(), wanted, Outcome::Failed)?;
+            return Err(stop);
+        }
+    };
     let out = Output::create(&wanted.out)?;
     let written = (|| -> Result<(), Stop> {
         let failed = |error: std::io::Error| not_written(&wanted.out, &error);
         let mut archive = Archive::begin(out.file(), id, entry.began.unix_micros());
-        archive.put("README.txt", readme(id, &closing, proof.as_ref(), keys.is_some()).as_bytes()).map_err(failed)?;
+        archive
+            .put("README.txt", readme(id, &closing, proof.as_ref(), keys.is_some(), part.as_ref()).as_bytes())
+            .map_err(failed)?;
         archive.put("node.pub.pem", node.to_pem().as_bytes()).map_err(failed)?;
         archive.put("closing.msg", &closing.message).map_err(failed)?;
         archive.put("closing.sig", &closing.signature).map_err(failed)?;
@@ -98,27 +112,64 @@ pub(super) fn bundle(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
         if let Some(keys) = &keys {
             archive.put(&format!("{id}.key"), keys).map_err(failed)?;
         }
-        let (file, length) = opened()?;
-        archive.put_file(&format!("{id}.rec"), file, length).map_err(failed)?;
+        match &part {
+            Some(part) => {
+                archive.put("proof.json", part.to_json(id).as_bytes()).map_err(failed)?;
+                archive.append(&format!("{id}.span"), part.bytes(), part.reader(&file)).map_err(failed)?;
+            }
+            None => {
+                let (file, length) = opened()?;
+                archive.put_file(&format!("{id}.rec"), file, length).map_err(failed)?;
+            }
+        }
         archive.end().map_err(failed)
     })();
     let done = written.and_then(|()| out.hash()).and_then(|hash| out.publish().map(|()| hash));
     log(store.as_mut(), wanted, if done.is_ok() { Outcome::Done } else { Outcome::Failed })?;
-    tell(wanted, &closing, proof.as_ref(), &done?, term)
+    tell(wanted, &Told { closing: &closing, proof: proof.as_ref(), part: part.as_ref(), hash: &done? }, term)
 }
 
-fn tell(wanted: &Wanted, closing: &SignedClosing, proof: Option<&Proof>, hash: &str, term: &mut Term<'_>) -> Result<(), Stop> {
+fn find(wanted: &Wanted, file: &File, keys: Option<&[u8]>, node: &NodePublic) -> Result<Option<Part>, Stop> {
+    let Some(asked) = &wanted.part else { return Ok(None) };
+    let Some(keys) = keys else {
+        let what = format!("no span of recording {} can be found: its keys were destroyed", wanted.id);
+        return Err(Stop::Trouble(Exit::Refused, Trouble::new(what, "all of it can be bundled, without --from and --to")));
+    };
+    asked.find(wanted.id, file, keys, node).map(Some)
+}
+
+/// What is said of an archive.
+struct Told<'b> {
+    closing: &'b SignedClosing,
+    proof: Option<&'b Proof>,
+    part: Option<&'b Part>,
+    hash: &'b str,
+}
+
+fn tell(wanted: &Wanted, told: &Told<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
+    let Told { closing, proof, part, hash } = told;
     let word = if closing.is_complete { "complete" } else { "salvaged" };
     if wanted.json {
         let events = proof.map(|proof| proof.links.len());
-        let value = json!({
+        let mut value = json!({
             "recording": wanted.id.to_string(), "file": wanted.out.display().to_string(), "sha256": hash, "node": closing.node.to_string(),
             "closed": word, "events": events,
         });
+        if let (Some(part), Value::Object(fields)) = (part, &mut value) {
+            let (span, chunks) = (part.span, part.chunks());
+            let said =
+                json!({ "from_s": span.from.as_secs_f64(), "to_s": span.to.as_secs_f64(), "chunks": [chunks.start, chunks.end] });
+            fields.insert("span".into(), said);
+        }
         return Ok(term.out.line(value)?);
     }
     term.out.line(format_args!("{}", wanted.out.display()))?;
     term.out.line(format_args!("  recording {}, {word}, {} chunks", wanted.id, closing.chunks))?;
+    if let Some(part) = part {
+        let chunks = part.chunks();
+        let chunks = format!("chunks {} to {}, and that of the evidence", chunks.start, chunks.end.saturating_sub(1));
+        term.out.line(format_args!("  of it {}: {chunks}", part.in_words()))?;
+    }
     match proof {
         Some(proof) => {
             let events = proof.links.len();
@@ -187,7 +238,8 @@ pub(super) fn read_lines(text: &str) -> Option<(Tip, Vec<Link>)> {
 }
 
 fn log(store: &mut dyn Store, wanted: &Wanted, outcome: Outcome) -> Result<(), Stop> {
-    let reason = Some(wanted.reason.clone());
+    let part = wanted.part.as_ref().map_or_else(String::new, |part| format!(", {}", part.span));
+    let reason = Some(format!("{}{part}", wanted.reason));
     let (recording, deed) = (wanted.id, Deed::Bundle);
     let access = Access { at: who::now(), who: who::who(), deed, recording, purpose: None, reason, outcome };
     store
@@ -231,18 +283,38 @@ impl<'f> Archive<'f> {
     }
 }
 
-fn readme(id: RecordingId, closing: &SignedClosing, proof: Option<&Proof>, has_keys: bool) -> String {
+fn readme(id: RecordingId, closing: &SignedClosing, proof: Option<&Proof>, has_keys: bool, part: Option<&Part>) -> String {
     let closed = if closing.is_complete {
         "The recorder came to its end and signed it: it is complete."
     } else {
         "The recorder did not come to its end; a later start of it closed the recording after the last part that was whole, and signed that."
     };
+    let (file, is_here) = match part {
+        None => (
+            format!("{id}.rec"),
+            "That the recording here is the one that was signed. The second reader computes that root from the recording, and checks the signature:",
+        ),
+        Some(_) => (
+            format!("{id}.span --proof proof.json"),
+            "That the span here is of the recording that was signed. The second reader computes that root from the span and from the hashes of\n   \
+             what is left out (format.md, «A span apart»), and checks the signature:",
+        ),
+    };
+    let of_it = part.map_or_else(String::new, |part| {
+        let chunks = part.chunks();
+        format!(
+            "Of it, here is only what came from {}: chunks {} to {} of {}, whole as they are, so that up to a second\n\
+             more is at either end; and chunk 0, the evidence of consent. Of the rest only hashes are here (proof.json; what that says of times and\n\
+             formats is the word of whoever made this archive). The wrapped keys are those of the whole recording, as everywhere: they open what is here.\n\n",
+            part.in_words(), chunks.start, chunks.end.saturating_sub(1), part.cut.proof.chunks()
+        )
+    });
     let mut text = format!(
         "A recording by mitschnitt, and what it is verified by\n\
          =====================================================\n\n\
          Recording {id}\n\
          Node      {node}\n\n\
-         {closed}\n\n\
+         {closed}\n\n{of_it}\
          Nothing here can be heard without a recipient's private key, and nothing here but that is needed to verify it. All commands are for\n\
          this folder, on any machine with openssl 3 and, for steps 3 and 5, Python 3.9 with the package `cryptography`.\n\n\
          1. Whose signature it is. This prints the fingerprint of the node's public key. Compare it with one that you have from elsewhere, for\n   \
@@ -254,8 +326,8 @@ fn readme(id: RecordingId, closing: &SignedClosing, proof: Option<&Proof>, has_k
             openssl pkeyutl -verify -pubin -inkey node.pub.pem -rawin -in closing.msg -sigfile closing.sig\n       \
             tail -c 32 closing.msg | od -An -v -tx1 | tr -d ' \\n'; echo\n       \
             {root}\n\n\
-         3. That the recording here is the one that was signed. The second reader computes that root from the recording, and checks the signature:\n\n       \
-            python3 read.py verify {id}.rec --node node.pub.pem\n\n",
+         3. {is_here}\n\n       \
+            python3 read.py verify {file} --node node.pub.pem\n\n",
         node = closing.node,
         root = closing.root.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
     );
@@ -275,12 +347,13 @@ fn readme(id: RecordingId, closing: &SignedClosing, proof: Option<&Proof>, has_k
             "4. The ledger's word for it is not here: the recording is older than the ledger's chain.\n\n",
         ),
     }
+    let totals = if part.is_none() { ", and the totals must be those of the packets" } else { "" };
     if has_keys {
         text.push_str(&format!(
-            "5. What is in it, for whoever has a recipient's private key (SECRET.pem): every part must open, and the totals must be those of the\n   \
-                packets. The second command prints every packet, and the evidence of consent as the first record:\n\n       \
-                python3 read.py verify {id}.rec --node node.pub.pem --keys {id}.key --key SECRET.pem\n       \
-                python3 read.py open {id}.rec --keys {id}.key --key SECRET.pem --json\n\n"
+            "5. What is in it, for whoever has a recipient's private key (SECRET.pem): every part must open{totals}. The\n   \
+                second command prints every packet, and the evidence of consent as the first record:\n\n       \
+                python3 read.py verify {file} --node node.pub.pem --keys {id}.key --key SECRET.pem\n       \
+                python3 read.py open {file} --keys {id}.key --key SECRET.pem --json\n\n"
         ));
     } else {
         text.push_str("5. Its keys were destroyed: nobody opens it any more. Steps 1 to 4 hold all the same.\n\n");

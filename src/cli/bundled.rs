@@ -10,6 +10,7 @@ use crate::catalogue::{Event, Link, Tip};
 use crate::cli::bundle::read_lines;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::list::counted;
+use crate::cli::part;
 use crate::cli::progress::Progress;
 use crate::cli::secret::read_secret;
 use crate::cli::site::{bad_key, read_file};
@@ -18,7 +19,7 @@ use crate::cli::verify::{Finding, Word, finding, unopened};
 use crate::cli::words::SecretKey;
 use crate::control::Trouble;
 use crate::ids::RecordingId;
-use crate::vault::{self, Digest, Fingerprint, NodePublic, RecipientSecret, SignedHead, Verdict};
+use crate::vault::{self, Digest, Fingerprint, NodePublic, OpenError, Proof, RecipientSecret, SignedHead, Verdict};
 
 /// What is wanted.
 pub(super) struct Wanted {
@@ -55,6 +56,7 @@ struct Beside {
     node: Option<NodePublic>,
     keys: Option<Vec<u8>>,
     ledger: Option<String>,
+    proof: Option<String>,
     head: Option<String>,
 }
 
@@ -63,7 +65,8 @@ pub(super) fn verify(wanted: &Wanted, term: &mut Term<'_>) -> Result<(), Stop> {
     let secret = wanted.key.as_ref().map(read_secret).transpose()?;
     let node = wanted.node.as_deref().map(node).transpose()?;
     let found = read(&wanted.bundle, node, secret.as_ref())?;
-    let is_good = matches!(found.recording.word, Word::Complete | Word::Salvaged) && !matches!(found.ledger, Ledger::Wrong(_));
+    let is_good = matches!(found.recording.word, Word::Complete | Word::Salvaged | Word::Proven)
+        && !matches!(found.ledger, Ledger::Wrong(_));
     tell(wanted, &found, term)?;
     if is_good { Ok(()) } else { Err(Stop::Said(Exit::NotSo)) }
 }
@@ -87,13 +90,20 @@ fn read(bundle: &Path, known: Option<NodePublic>, secret: Option<&RecipientSecre
         let mut entry = entry.map_err(torn)?;
         let path = entry.path().map_err(torn)?.into_owned();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        if let Some(id) = name.strip_suffix(".span") {
+            let id = id.parse().map_err(|_| none_of_ours(format!("its span is named `{}`", name.escape_debug())))?;
+            let node = known.or(beside.node).ok_or_else(|| none_of_ours("it has no public key of a node".into()))?;
+            let proof = beside.proof.as_deref().and_then(part::read_proof);
+            let proof = proof.ok_or_else(|| none_of_ours("it has a span, and no proof that this is of a recording".into()))?;
+            return judge_part(id, entry, &proof, &beside, &node, secret);
+        }
         if let Some(id) = name.strip_suffix(".rec") {
             let id = id.parse().map_err(|_| none_of_ours(format!("its recording is named `{}`", name.escape_debug())))?;
             let length = entry.size();
             let node = known.or(beside.node).ok_or_else(|| none_of_ours("it has no public key of a node".into()))?;
             return judge(id, (entry, length), &beside, &node, secret);
         }
-        if !matches!(name.as_str(), "node.pub.pem" | "ledger.jsonl" | "head.txt") && !name.ends_with(".key") {
+        if !matches!(name.as_str(), "node.pub.pem" | "ledger.jsonl" | "head.txt" | "proof.json") && !name.ends_with(".key") {
             continue;
         }
         if entry.size() > BESIDE_BYTES {
@@ -104,6 +114,7 @@ fn read(bundle: &Path, known: Option<NodePublic>, secret: Option<&RecipientSecre
         match name.as_str() {
             "node.pub.pem" => beside.node = Some(NodePublic::from_pem(&bytes).map_err(|error| bad_key(&path, &error))?),
             "ledger.jsonl" => beside.ledger = Some(String::from_utf8_lossy(&bytes).into_owned()),
+            "proof.json" => beside.proof = Some(String::from_utf8_lossy(&bytes).into_owned()),
             "head.txt" => beside.head = Some(String::from_utf8_lossy(&bytes).into_owned()),
             _ => beside.keys = Some(bytes),
         }
@@ -128,19 +139,84 @@ fn judge(
         }
     };
     let verdict = verdict.map_err(|error| unopened(id, &error))?;
-    let ledger = ledger(id, &verdict, beside, node);
+    let ledger = ledger(id, Signed::of(&verdict), beside, node);
     Ok(Found { id, node: node.fingerprint(), recording: finding(&verdict, length, None), ledger })
 }
 
+/// The same of a span: what is there is proven or not, and of the rest nothing is known.
+fn judge_part(
+    id: RecordingId,
+    span: impl Read,
+    proof: &Proof,
+    beside: &Beside,
+    node: &NodePublic,
+    secret: Option<&RecipientSecret>,
+) -> Result<Found, Stop> {
+    let key = match (secret, &beside.keys) {
+        (None, _) => None,
+        (Some(secret), Some(keys)) => Some((keys.as_slice(), secret)),
+        (Some(_), None) => {
+            return Err(Stop::Trouble(Exit::Refused, Trouble::new("the bundle has no keys", "verify it without --key")));
+        }
+    };
+    let found = |word, text| Finding { word, text };
+    let (recording, signed) = match vault::verify_part(BufReader::with_capacity(64 * 1024, span), proof, node, key) {
+        Ok(proven) => {
+            let word = if proven.is_complete { "sealed" } else { "salvaged" };
+            let root = Digest::from_bytes(proven.root);
+            let signed = Signed { word, root, chunks: proof.chunks().into(), bytes: None };
+            (found(Word::Proven, part::in_words(proof, &proven)), Some(signed))
+        }
+        Err(OpenError::Broken(broken)) => (found(Word::Broken, broken.to_string()), None),
+        Err(OpenError::Cut(cut)) => {
+            (found(Word::Cut, format!("the span's file ends at byte {}, before its end", cut.bytes)), None)
+        }
+        Err(error) => return Err(unopened(id, &error)),
+    };
+    Ok(Found { id, node: node.fingerprint(), recording, ledger: ledger(id, signed, beside, node) })
+}
+
+/// What the node has signed of a recording, as it was found.
+struct Signed {
+    /// The kind of event that says so.
+    word: &'static str,
+    root: Digest,
+    chunks: u64,
+    /// How long its file is; nothing where the file is not there.
+    bytes: Option<u64>,
+}
+
+impl Signed {
+    fn of(verdict: &Verdict) -> Option<Self> {
+        match verdict {
+            Verdict::Complete(it) => {
+                Some(Self { word: "sealed", root: Digest::from_bytes(it.root), chunks: it.chunks.into(), bytes: Some(it.bytes) })
+            }
+            Verdict::Salvaged(it) => Some(Self {
+                word: "salvaged",
+                root: Digest::from_bytes(it.root),
+                chunks: it.chunks.into(),
+                bytes: Some(it.bytes),
+            }),
+            Verdict::Cut(_) | Verdict::Broken(_) => None,
+        }
+    }
+
+    /// Returns whether an event says the same.
+    fn is(&self, (word, root, chunks, bytes): (&str, Digest, u64, u64)) -> bool {
+        (self.word, self.root, self.chunks) == (word, root, chunks) && self.bytes.is_none_or(|own| own == bytes)
+    }
+}
+
 /// Holds what the archive has of the ledger against the recording.
-fn ledger(id: RecordingId, verdict: &Verdict, beside: &Beside, node: &NodePublic) -> Ledger {
+fn ledger(id: RecordingId, signed: Option<Signed>, beside: &Beside, node: &NodePublic) -> Ledger {
     let Some(text) = &beside.ledger else { return Ledger::Absent };
     let Some((before, links)) = read_lines(text) else {
         return Ledger::Wrong("what is said to be of the ledger cannot be read".into());
     };
     let head = beside.head.as_deref().and_then(|head| head.parse::<SignedHead>().ok());
     let Some(head) = head else { return Ledger::Wrong("there is no head that the node has signed".into()) };
-    match bound(id, verdict, before, &links, &head, node) {
+    match bound(id, signed, before, &links, &head, node) {
         Ok(seq) => Ledger::Bound { seq, events: links.len(), head },
         Err(why) => Ledger::Wrong(why),
     }
@@ -148,7 +224,7 @@ fn ledger(id: RecordingId, verdict: &Verdict, beside: &Beside, node: &NodePublic
 
 fn bound(
     id: RecordingId,
-    verdict: &Verdict,
+    signed: Option<Signed>,
     before: Tip,
     links: &[Link],
     head: &SignedHead,
@@ -186,15 +262,7 @@ fn bound(
         | Event::Broken { .. } => None,
     });
     let Some((seq, word, root, chunks, bytes)) = closed else { return Err("the ledger does not say that it was closed".into()) };
-    let is_so = match verdict {
-        Verdict::Complete(it) => {
-            word == "sealed" && (Digest::from_bytes(it.root), it.chunks.into(), it.bytes) == (root, chunks, bytes)
-        }
-        Verdict::Salvaged(it) => {
-            word == "salvaged" && (Digest::from_bytes(it.root), it.chunks.into(), it.bytes) == (root, chunks, bytes)
-        }
-        Verdict::Cut(_) | Verdict::Broken(_) => false,
-    };
+    let is_so = signed.is_some_and(|signed| signed.is((word, root, chunks, bytes)));
     if is_so {
         Ok(seq)
     } else {
@@ -229,7 +297,7 @@ fn tell(wanted: &Wanted, found: &Found, term: &mut Term<'_>) -> Result<(), Stop>
         return Ok(term.out.line(value)?);
     }
     let style = match recording.word {
-        Word::Complete => Style::Good,
+        Word::Complete | Word::Proven => Style::Good,
         Word::Salvaged => Style::Care,
         Word::Unfinished | Word::Cut | Word::Torn | Word::Broken | Word::Missing | Word::Erased | Word::Restored => Style::Bad,
     };

@@ -14,8 +14,8 @@ use crate::cli::opened::Asked;
 use crate::cli::term::{Colour, Stream, Term};
 use crate::cli::words::{Audit, Calls, Keys, Recordings, SecretKey, Trunks, Verb, Words};
 use crate::cli::{
-    audit, bundle, bundled, calls, check, deed, demo, drain, erase, export, exposure, hold, keys, list, play, retention, rewrap,
-    rotate, run, show, timestamps, trunks, verify,
+    audit, bundle, bundled, calls, check, deed, demo, drain, erase, export, exposure, hold, keys, list, part, play, retention,
+    rewrap, rotate, run, show, timestamps, trunks, verify,
 };
 use crate::control::{Settings, Trouble};
 use crate::export::Channels;
@@ -128,8 +128,9 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
         Verb::Recordings(Recordings::Show { id, site, form, numbers }) => {
             show::show(&site.config, id, form.json, numbers.numbers, doors, term)
         }
-        Verb::Recordings(Recordings::Bundle { id, out, reason, node, site, form }) => {
-            bundle::bundle(&site.config, &bundle::Wanted { id, out, reason, node, json: form.json }, doors, term)
+        Verb::Recordings(Recordings::Bundle { id, out, reason, span, key, passphrase, node, site, form }) => {
+            let part = part::asked(span, key.map(|key| SecretKey { key, passphrase }))?;
+            bundle::bundle(&site.config, &bundle::Wanted { id, out, reason, part, node, json: form.json }, doors, term)
         }
         Verb::Recordings(Recordings::Verify { bundle: Some(bundle), key, passphrase, node, form, .. }) => {
             let key = key.map(|key| SecretKey { key, passphrase });

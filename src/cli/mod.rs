@@ -33,6 +33,7 @@ mod list;
 mod named;
 mod opened;
 mod output;
+mod part;
 mod play;
 mod progress;
 mod retention;

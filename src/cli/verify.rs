@@ -44,6 +44,8 @@ pub(super) struct Finding {
 pub(super) enum Word {
     /// All of it is there, as the node signed it.
     Complete,
+    /// A span of it is there, and is of what the node signed.
+    Proven,
     /// It is being written.
     Unfinished,
     /// The recorder did not come to its end; a later start closed it, and signed that.
@@ -67,6 +69,7 @@ impl Word {
         match self {
             Self::Complete => "complete",
             Self::Salvaged => "salvaged",
+            Self::Proven => "proven",
             Self::Unfinished => "unfinished",
             Self::Cut => "cut",
             Self::Torn => "torn",
@@ -136,7 +139,7 @@ pub(super) fn verify(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
                     found = of_erased(&site, id, found, &store.accesses(id)?);
                 }
                 match found.word {
-                    Word::Complete => complete += 1,
+                    Word::Complete | Word::Proven => complete += 1,
                     Word::Salvaged => salvaged += 1,
                     Word::Erased => erased += 1,
                     Word::Unfinished | Word::Cut | Word::Torn | Word::Broken | Word::Missing | Word::Restored => bad += 1,
@@ -178,7 +181,7 @@ fn tell(id: RecordingId, found: &Finding, is_json: bool, term: &mut Term<'_>) ->
         return Ok(term.out.line(value)?);
     }
     let style = match found.word {
-        Word::Complete => Style::Good,
+        Word::Complete | Word::Proven => Style::Good,
         Word::Unfinished | Word::Salvaged => Style::Care,
         Word::Erased => Style::Quiet,
         Word::Cut | Word::Torn | Word::Broken | Word::Missing | Word::Restored => Style::Bad,

@@ -298,7 +298,10 @@ pub(super) enum Recordings {
         signed of it; the ledger's events about it up to a head that the node has signed; the\n\
         specifications, a second reader, and a README that says how to verify all of it with\n\
         openssl. It takes no private key, and whoever has none hears nothing. It is written to the\n\
-        access log.")]
+        access log.\n\n\
+        With --from or --to it has only that span, in whole parts of at most a second, and the evidence\n\
+        of consent; of the rest only hashes, by which the span is proven to be of the recording that\n\
+        the node has signed. To find the span takes a recipient's secret key; it is not put in.")]
     Bundle {
         /// The recording: 32 hexadecimal digits
         #[arg(value_name = "ID")]
@@ -309,6 +312,13 @@ pub(super) enum Recordings {
         /// For whom, or why: a sentence for the access log
         #[arg(long, value_name = "TEXT", value_parser = sentence)]
         reason: String,
+        #[command(flatten)]
+        span: span::Asked,
+        /// A recipient's secret key, by which the span is found
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        #[command(flatten)]
+        passphrase: Passphrase,
         /// The node's public key [default: beside the configured private one, as *.pub.pem]
         #[arg(long, value_name = "FILE")]
         node: Option<PathBuf>,

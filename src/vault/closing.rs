@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use crate::ids::RecordingId;
-use crate::vault::format::Word;
+use crate::vault::format::{Closing, Word};
 use crate::vault::walk::{Step, Stop, Walk};
 use crate::vault::{Fingerprint, OpenError};
 
@@ -39,9 +39,14 @@ impl SignedClosing {
                 Step::Closing(closing) => break closing,
             }
         };
+        Ok(Self::of(&walk, &closing))
+    }
+
+    /// Returns that of a recording that was walked to it.
+    pub(super) fn of<R: Read>(walk: &Walk<R>, closing: &Closing) -> Self {
         let (root, message) = walk.to_sign(closing.word);
         let header = walk.header();
-        Ok(Self {
+        Self {
             recording: header.recording,
             node: header.node,
             root,
@@ -49,7 +54,7 @@ impl SignedClosing {
             is_complete: closing.word == Word::Complete,
             message,
             signature: closing.signature,
-        })
+        }
     }
 }
 

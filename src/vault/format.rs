@@ -380,6 +380,8 @@ pub enum Damage {
     Signature,
     /// Bytes follow the closing.
     AfterClosing,
+    /// The hashes that should prove a span to be of it are not as many as that takes.
+    Proof,
 }
 
 impl fmt::Display for Damage {
@@ -402,6 +404,7 @@ impl fmt::Display for Damage {
             Self::Count(chunks) => write!(f, "the closing counts {chunks} chunks"),
             Self::Signature => f.write_str("the signature is not the node's over this file"),
             Self::AfterClosing => f.write_str("bytes follow the closing"),
+            Self::Proof => f.write_str("the proof has not the hashes that it takes"),
         }
     }
 }

@@ -164,7 +164,16 @@ impl<R: Read> Recording<R> {
         Ok(())
     }
 
-    #[cfg(test)]
+    /// Goes on with a later chunk where it stands: those between are not there.
+    pub(super) fn go_on_with(&mut self, chunk: u32) {
+        let skipped = |ratchet: &Ratchet| ratchet.index() < chunk;
+        while let Some(ratchet) = self.ratchet.take_if(|ratchet| skipped(ratchet)) {
+            self.ratchet = ratchet.step(|_, _| ()).1;
+        }
+        self.walk.go_on_with(chunk);
+        self.is_over = false;
+    }
+
     pub(super) const fn walk_mut(&mut self) -> &mut Walk<R> {
         &mut self.walk
     }

@@ -8,7 +8,10 @@
 //!
 //! A file of version 0 has a chain in its place: each value is a hash over the one before and a chunk.
 
-use crate::vault::format::{Hash, Version, sha256};
+use std::ops::Range;
+
+pub(super) use crate::vault::format::Hash;
+use crate::vault::format::{Version, sha256};
 
 const LEAF: &[u8] = &[0];
 const NODE: &[u8] = &[1];
@@ -83,6 +86,51 @@ impl Tree {
     }
 }
 
+/// Returns what proves some of the leaves to be of the tree over all of them: from the left, the hash of every largest subtree that has none of them.
+pub(super) fn prove(leaves: &[Hash], spans: &[Range<u32>]) -> Vec<Hash> {
+    let mut hashes = Vec::new();
+    let count = u32::try_from(leaves.len()).unwrap_or(u32::MAX);
+    let mut left_out = |whole: Range<u32>| {
+        let mut tree = Tree { peaks: Vec::new(), leaves: 0 };
+        let at = |edge: u32| usize::try_from(edge).unwrap_or(usize::MAX);
+        leaves.get(at(whole.start)..at(whole.end)).unwrap_or_default().iter().for_each(|leaf| tree.push(*leaf));
+        let root = tree.root();
+        hashes.push(root);
+        Some(root)
+    };
+    descend(0..count, spans, &mut left_out, &mut |leaf| leaves.get(usize::try_from(leaf).ok()?).copied());
+    hashes
+}
+
+/// Returns the root over so many leaves of which only those of the spans are there, given in their order, and the hashes of the rest; nothing where
+/// there are not exactly as many of both as that takes.
+pub(super) fn proven(count: u32, spans: &[Range<u32>], leaves: Vec<Hash>, hashes: &[Hash]) -> Option<Hash> {
+    let (mut leaves, mut hashes) = (leaves.into_iter(), hashes.iter().copied());
+    let root = descend(0..count, spans, &mut |_| hashes.next(), &mut |_| leaves.next())?;
+    (leaves.next().is_none() && hashes.next().is_none()).then_some(root)
+}
+
+/// The root over a part of the tree: `left_out` gives that of a subtree without a leaf of the spans, `leaf` a leaf of them.
+fn descend(
+    part: Range<u32>,
+    spans: &[Range<u32>],
+    left_out: &mut impl FnMut(Range<u32>) -> Option<Hash>,
+    leaf: &mut impl FnMut(u32) -> Option<Hash>,
+) -> Option<Hash> {
+    if !spans.iter().any(|span| span.start < part.end && part.start < span.end) {
+        return left_out(part);
+    }
+    let count = part.end.saturating_sub(part.start);
+    if count <= 1 {
+        return leaf(part.start);
+    }
+    // The largest power of two below the count.
+    let middle = part.start + (1 << (count - 1).ilog2());
+    let left = descend(part.start..middle, spans, left_out, leaf)?;
+    let right = descend(middle..part.end, spans, left_out, leaf)?;
+    Some(sha256(&[NODE, &left, &right]))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 mod tests {
@@ -132,6 +180,37 @@ mod tests {
         let root: String = tree.root().iter().map(|byte| format!("{byte:02x}")).collect();
 
         assert_eq!(root, "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328");
+    }
+
+    #[test]
+    #[expect(clippy::single_range_in_vec_init, reason = "one span of leaves, and not the numbers in it")]
+    fn what_is_proven_of_a_part_is_the_root_over_all_and_of_no_other_part() {
+        let leaves: Vec<Hash> = (0..21_u8).map(|nth| sha256(&[LEAF, &[nth]])).collect();
+        let number = |length: usize| u32::try_from(length).unwrap();
+        for count in 1..=leaves.len() {
+            let all = &leaves[..count];
+            for first in 0..count {
+                for end in first + 1..=count {
+                    let spans = [number(first)..number(end)];
+                    let hashes = prove(all, &spans);
+                    let own = all[first..end].to_vec();
+
+                    assert_eq!(
+                        proven(number(count), &spans, own.clone(), &hashes),
+                        Some(defined(all)),
+                        "{first}..{end} of {count}"
+                    );
+                    let fewer = hashes.get(1..).unwrap_or_default();
+                    assert!(hashes.is_empty() || proven(number(count), &spans, own.clone(), fewer).is_none());
+                    let more = [hashes.as_slice(), &[leaves[0]]].concat();
+                    assert_eq!(proven(number(count), &spans, own.clone(), &more), None);
+                    assert_eq!(proven(number(count), &spans, own[1..].to_vec(), &hashes), None);
+                }
+            }
+        }
+        let two = [0..1, 5..7];
+        let own = [&leaves[..1], &leaves[5..7]].concat();
+        assert_eq!(proven(21, &two, own, &prove(&leaves, &two)), Some(defined(&leaves)));
     }
 
     #[test]

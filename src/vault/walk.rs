@@ -90,6 +90,8 @@ pub(super) struct Walk<R> {
     header: Header,
     header_hash: Hash,
     sum: Sum,
+    /// The hash of the last chunk.
+    leaf: Hash,
     chunks: u32,
     /// Where the frame begins that the next step reads.
     at: u64,
@@ -119,6 +121,7 @@ impl<R: Read> Walk<R> {
             header,
             header_hash,
             sum: Sum::new(header.version, header_hash),
+            leaf: header_hash,
             chunks: 0,
             at,
             before: 0,
@@ -132,8 +135,8 @@ impl<R: Read> Walk<R> {
     #[cfg(test)]
     pub(super) fn over<'b>(&self, input: &'b [u8]) -> Walk<&'b [u8]> {
         let (sum, buffer) = (self.sum.clone(), Zeroizing::default());
-        let Self { header, header_hash, chunks, at, before, last_seen, is_tail, .. } = *self;
-        Walk { input, header, header_hash, sum, chunks, at, before, last_seen, is_tail, buffer }
+        let Self { header, header_hash, leaf, chunks, at, before, last_seen, is_tail, .. } = *self;
+        Walk { input, header, header_hash, sum, leaf, chunks, at, before, last_seen, is_tail, buffer }
     }
 
     pub(super) const fn header(&self) -> &Header {
@@ -153,6 +156,11 @@ impl<R: Read> Walk<R> {
         (self.last_seen, self.is_tail) = (false, false);
     }
 
+    /// Goes on with this chunk where it stands: those between are not there.
+    pub(super) fn go_on_with(&mut self, chunk: u32) {
+        self.stand_at(chunk, self.at);
+    }
+
     pub(super) const fn input(&mut self) -> &mut R {
         &mut self.input
     }
@@ -160,8 +168,17 @@ impl<R: Read> Walk<R> {
     /// Returns what a node signs that closes the file after what was walked: the root over it, and the message with this word.
     pub(super) fn to_sign(&self, word: Word) -> (Hash, Vec<u8>) {
         let root = self.sum.root();
-        let signed = Signed { header: &self.header, header_hash: &self.header_hash, chunks: self.chunks, root: &root };
-        (root, signed.message(word))
+        (root, self.message(self.chunks, &root, word))
+    }
+
+    /// Returns what a node signs of a file with this header, so many chunks and this root over them.
+    pub(super) fn message(&self, chunks: u32, root: &Hash, word: Word) -> Vec<u8> {
+        Signed { header: &self.header, header_hash: &self.header_hash, chunks, root }.message(word)
+    }
+
+    /// Returns the hash of the last chunk: its leaf of the tree.
+    pub(super) const fn leaf(&self) -> &Hash {
+        &self.leaf
     }
 
     pub(super) const fn chunks(&self) -> u32 {
@@ -239,6 +256,7 @@ impl<R: Read> Walk<R> {
             return Err(self.damaged(Damage::Check));
         }
         self.sum.take(hash);
+        self.leaf = hash;
         self.chunks = self.chunks.checked_add(1).ok_or_else(|| self.broken_here(Damage::Order(frame.index)))?;
         self.last_seen = frame.place == Place::Last;
         self.before = self.at;

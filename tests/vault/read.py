@@ -3,9 +3,10 @@
 
     read.py verify FILE.rec --node node.pub.pem [--keys FILE.key --key secret.pem]
     read.py open FILE.rec --keys FILE.key --key secret.pem --json
+    read.py verify|open FILE.span --proof proof.json …              the same of a span that was handed over apart
     read.py vectors FOLDER
 
-Needs Python 3.9 and the package `cryptography`. Exit codes: 0 complete, 1 cut, 2 broken,
+Needs Python 3.9 and the package `cryptography`. Exit codes: 0 complete (or a span proven), 1 cut, 2 broken,
 3 no verdict (wrong key, other node), 4 salvaged.
 `open` prints one record a line and, when all is printed, its verdict to stderr; it does not check the signature.
 """
@@ -31,7 +32,7 @@ KEY_MAGIC = bytes.fromhex("8d6d7363686e4b0a")
 SUITE = 1
 HEADER, FRAME, TAG, CHECK, CLOSING, SALVAGED = 144, 10, 16, 8, 70, 86
 MAX_PLAIN = 1_048_576
-CODES = {"complete": 0, "cut": 1, "broken": 2, "wrong-key": 3, "other-node": 3, "salvaged": 4}
+CODES = {"complete": 0, "proven": 0, "cut": 1, "broken": 2, "wrong-key": 3, "other-node": 3, "salvaged": 4}
 
 
 class Stop(Exception):
@@ -75,6 +76,29 @@ def tree(leaves):
     while left * 2 < len(leaves):
         left *= 2
     return sha256(b"\x01", tree(leaves[:left]), tree(leaves[left:]))
+
+
+def proven(count, spans, leaves, hashes):
+    """The root over `count` leaves of which only those of the spans are there, and of the rest the hashes of the largest subtrees."""
+    leaves, hashes = iter(leaves), iter(hashes)
+
+    def root(begin, end):
+        if not any(first < end and begin < last for first, last in spans):
+            return next(hashes)
+        if end - begin == 1:
+            return next(leaves)
+        middle = 1
+        while middle * 2 < end - begin:
+            middle *= 2
+        return sha256(b"\x01", root(begin, begin + middle), root(begin + middle, end))
+
+    try:
+        whole = root(0, count)
+    except StopIteration:
+        raise Stop("broken", "the proof has not the hashes that it takes") from None
+    if next(leaves, None) is not None or next(hashes, None) is not None:
+        raise Stop("broken", "the proof has more hashes than it takes")
+    return whole
 
 
 # ── ML-KEM-768, FIPS 203: what it takes to open. The numbers are those of the algorithms there; nothing here runs in constant time ──
@@ -416,8 +440,8 @@ class Recording:
         self.header = read_header(stream.read(HEADER))
         self.version = self.header["version"]
         self.chain, self.leaves = self.header["hash"], []
-        self.count = 0
-        self.closing = None
+        self.count = self.at = 0
+        self.closing = self.root = None
 
     def chunks(self, state=None):
         """Yields index, flags and plaintext (nothing without a state) of each chunk."""
@@ -445,6 +469,36 @@ class Recording:
                 return
             else:
                 raise Stop("broken", f"no frame belongs after {self.count} chunks that begins with {kind.hex()}")
+
+    def span(self, proof, state=None):
+        """The same of chunks that were handed over without the rest; then `closing` is there, and `root`."""
+        for first, last in proof["spans"]:
+            while state is not None and self.at < first:
+                state, self.at = hkdf_expand(state, label(self.version, "chunk") + struct.pack(">I", self.at), 76)[44:], self.at + 1
+            self.count = first
+            for index in range(first, last):
+                kind = self.read(1)
+                if kind != b"\xc5":
+                    raise Stop("broken", f"chunk {index} does not begin here")
+                frame, sealed = self.chunk(kind)
+                plain = None
+                if state is not None:
+                    okm = hkdf_expand(state, label(self.version, "chunk") + frame[2:6], 76)
+                    state, self.at = okm[44:], index + 1
+                    try:
+                        plain = AESGCM(okm[:32]).decrypt(okm[32:44], sealed, self.header["hash"] + frame)
+                    except InvalidTag as error:
+                        raise Stop("broken", f"chunk {index} does not open") from error
+                yield index, plain
+        closing = self.stream.read()
+        if len(closing) < CLOSING:
+            raise Stop("cut", "the span has no closing")
+        if closing[0] != 0xC6 or len(closing) != {1: CLOSING, 2: SALVAGED}.get(closing[1]):
+            raise Stop("broken", "what follows the span is no closing")
+        if struct.unpack(">I", closing[2:6])[0] != proof["chunks"]:
+            raise Stop("broken", "the closing counts other chunks than the proof")
+        self.closing = closing
+        self.root = proven(proof["chunks"], proof["spans"], self.leaves, proof["hashes"])
 
     def is_zeros(self):
         while block := self.stream.read(65536):
@@ -507,7 +561,7 @@ class Recording:
     def check_signature(self, node):
         message = label(self.version, "closing\0") + self.header["recording"] + struct.pack(">I", self.header["segment"])
         message += self.closing[1:-64]
-        message += self.chain if self.version == 0 else self.header["hash"] + tree(self.leaves)
+        message += self.chain if self.version == 0 else self.header["hash"] + (self.root or tree(self.leaves))
         try:
             node.verify(self.closing[-64:], message)
         except InvalidSignature as error:
@@ -646,8 +700,62 @@ def lines(path, key_file, secret):
         raise Stop(word, f"{recording.count} chunks; the signature was not checked")
 
 
-def show(path, key_file, secret, is_json):
-    for line in lines(path, key_file, secret):
+def read_proof(path):
+    """Returns what proves a span: how many chunks there are, which are handed over, and the hashes of the rest."""
+    with open(path, "rb") as stream:
+        proof = json.load(stream)
+    spans, end = [(first, last) for first, last in proof["spans"]], 0
+    for first, last in spans:
+        if not end <= first < last <= proof["chunks"]:
+            raise Stop("broken", "the proof's spans are none")
+        end = last
+    if proof["proof"] != 1 or end == 0:
+        raise Stop("broken", "the proof is of a kind that is not known here")
+    return {"chunks": proof["chunks"], "spans": spans, "hashes": [bytes.fromhex(one) for one in proof["hashes"]]}
+
+
+def span_records(recording, proof, state):
+    for index, plain in recording.span(proof, state):
+        try:
+            for record in read_records(plain):
+                if (record["record"] == "evidence") != (index == 0):
+                    raise ValueError("evidence is the one record of chunk 0")
+                yield record
+        except ValueError as error:
+            raise Stop("broken", f"chunk {index}: {error}") from error
+
+
+def verify_span(path, proof, node, key_file, secret):
+    with open(path, "rb") as stream:
+        recording = Recording(stream)
+        if recording.version == 0:
+            raise Stop("broken", "version 0 has no tree")
+        packets = 0
+        if secret is None:
+            recording.check_node(node)
+            for _ in recording.span(proof):
+                pass
+        else:
+            state = unwrap(recording.header, key_file, secret)
+            recording.check_node(node)
+            packets = sum(record["record"] == "rtp" for record in span_records(recording, proof, state))
+        recording.check_signature(node)
+        spans = ", ".join(str(first) if last - first == 1 else f"{first} to {last - 1}" for first, last in proof["spans"])
+        word = "complete" if recording.closing[1] == 1 else "salvaged"
+        opened = f"; {packets} packets in them" if secret else ""
+        raise Stop("proven", f"chunks {spans} of {proof['chunks']} are of what the node signed as {word}{opened}")
+
+
+def span_lines(path, proof, key_file, secret):
+    with open(path, "rb") as stream:
+        recording = Recording(stream)
+        for record in span_records(recording, proof, unwrap(recording.header, key_file, secret)):
+            yield json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        raise Stop("proven", "the signature was not checked")
+
+
+def show(found, is_json):
+    for line in found:
         record = json.loads(line)
         if is_json:
             print(line)
@@ -725,6 +833,7 @@ def main():
     parser.add_argument("--node", help="the node's public key (PEM)")
     parser.add_argument("--keys", help="the key file")
     parser.add_argument("--key", help="a recipient's private key (PEM)")
+    parser.add_argument("--proof", help="what proves a span to be of a recording")
     parser.add_argument("--json", action="store_true", help="print records as JSON")
     arguments = parser.parse_args()
     if arguments.verb == "vectors":
@@ -735,14 +844,19 @@ def main():
     if arguments.keys and arguments.key:
         key_file, secret = read_keys(arguments.keys, arguments.key)
     try:
+        proof = read_proof(arguments.proof) if arguments.proof else None
         if arguments.verb == "verify":
             if not arguments.node:
                 parser.error("verify needs --node")
             node = load(arguments.node, serialization.load_pem_public_key, Ed25519PublicKey)
+            if proof:
+                verify_span(arguments.file, proof, node, key_file, secret)
             verify(arguments.file, node, key_file, secret)
         elif secret is None:
             parser.error("open needs --keys and --key")
-        show(arguments.file, key_file, secret, arguments.json)
+        if proof:
+            show(span_lines(arguments.file, proof, key_file, secret), arguments.json)
+        show(lines(arguments.file, key_file, secret), arguments.json)
     except Stop as stop:
         sys.stdout.flush()
         print(stop, file=sys.stdout if arguments.verb == "verify" else sys.stderr)
