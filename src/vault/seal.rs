@@ -280,7 +280,7 @@ mod tests {
     use super::*;
     use crate::ids::Leg;
     use crate::vault::fixture::{Chance, at, make, packet, permit, permit_under};
-    use crate::vault::{Buffers, EndReason, RecipientSecret, Recorder, Strength};
+    use crate::vault::{Buffers, Damage, EndReason, RecipientSecret, Recorder, Recording, Strength, Verdict, verify};
 
     fn begin(recording: u8) -> Begun {
         let node = NodeKey::generate(&mut Chance::from(1));
@@ -399,6 +399,39 @@ mod tests {
 
         let same = first.iter().zip(&second).skip(10).filter(|(a, b)| a == b).count();
         assert!(same < 16, "{same} of {} bytes are equal; 1 in 256 is chance", first.len());
+    }
+
+    #[test]
+    fn a_recipient_who_seals_a_chunk_anew_is_found_out_by_the_nodes_signature() {
+        let made = make(1, 20);
+        let (from, to) = (made.ends[1], made.ends[2]);
+        let secret = KeyFile::parse(&made.key).unwrap().unwrap(&made.secret).unwrap();
+        let (_, ratchet) = Ratchet::begin(Version::WRITTEN, &secret, RecordingId::from_bytes([1; 16]), 0);
+        let header_hash = sha256(&[&made.rec[..made.ends[0]]]);
+        let mut rec = made.rec.clone();
+
+        // Chunk 1 opened, changed, sealed under its own key and nonce, and its check made to fit.
+        let (frame, sealed) = rec[from..to].split_at_mut(crate::vault::format::FRAME_BYTES);
+        let (sealed, tail) = sealed.split_at_mut(sealed.len() - 24);
+        let (tag, sum) = tail.split_at_mut(16);
+        let aad = aad(&header_hash, frame);
+        ratchet.after().unwrap().step(|cipher, nonce| {
+            let given: &[u8; 16] = (&*tag).try_into().unwrap();
+            cipher.decrypt_inout_detached(nonce, &aad, (&mut *sealed).into(), given.into()).unwrap();
+            *sealed.last_mut().unwrap() ^= 1;
+            tag.copy_from_slice(&cipher.encrypt_inout_detached(nonce, &aad, (&mut *sealed).into()).unwrap());
+        });
+        sum.copy_from_slice(&check(&Sum::new(Version::WRITTEN, header_hash).hash_of(frame, sealed, tag)));
+
+        let records = |rec: &[u8]| {
+            let opened = Recording::open(rec, &made.key, &made.secret).unwrap();
+            opened.records().filter_map(Result::ok).collect::<Vec<_>>()
+        };
+        assert_eq!(records(&rec).len(), records(&made.rec).len(), "it opens, and says something else");
+        assert_ne!(records(&rec), records(&made.rec));
+        assert!(
+            matches!(verify(rec.as_slice(), made.node.public()), Ok(Verdict::Broken(broken)) if broken.what == Damage::Signature)
+        );
     }
 
     #[test]
