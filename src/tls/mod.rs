@@ -2,6 +2,8 @@
 //!
 //! It reads no file and opens no connection; the shell does.
 
+mod witness;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,6 +13,8 @@ use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+pub use witness::{SignatureHash, Witness};
 
 /// The file of those whose certificates are believed where none is named: the one that Debian keeps.
 pub const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
