@@ -93,6 +93,44 @@ fn an_authority_that_lies_refuses_or_is_away_costs_nothing_and_what_waits_outliv
     assert_eq!(site.cli(&["audit", "verify"]).status.code(), Some(0));
 }
 
+#[test]
+fn what_the_named_certificate_has_not_signed_is_no_timestamp() {
+    for (key, hash) in [
+        ("ec -pkeyopt ec_paramgen_curve:P-256", "sha256"),
+        ("ec -pkeyopt ec_paramgen_curve:P-384", "sha384"),
+        ("rsa:2048", "sha512"),
+    ] {
+        let [own, other] = [(); 2].map(|()| Authority::signing(key, hash));
+        let certificate = |of: &Authority| format!("certificate = \"{}\"", of.folder.path().join("tsa.pem").display());
+        let site = site_with(&own, &certificate(&other));
+        site.cli(&["check"]).must_succeed();
+
+        let proxy = site.start();
+        until("it to be asked in vain", A_WHILE, || {
+            site.metrics().contains("mitschnitt_timestamps_failures_total 1").then_some(())
+        });
+        let ended = stopped(proxy);
+        assert!(ended.err.contains("is not signed by the certificate that is named"), "{key}: {}", ended.err);
+        assert_eq!(stamped(&site).len(), 0, "{key}");
+
+        site.set("[timestamps]", &certificate(&own));
+        let proxy = site.start();
+        until("all that waited to be stamped", A_WHILE, || waiting(&site).is_empty().then_some(()));
+        stopped(proxy);
+        assert!(!stamped(&site).is_empty(), "{key}");
+    }
+}
+
+#[test]
+fn a_certificate_that_is_none_is_told_before_anything_is_stamped() {
+    let site = site_with(&Authority::opens(), "certificate = \"mitschnitt.toml\"");
+
+    let checked = site.cli(&["check"]);
+
+    assert!(!checked.status.success());
+    assert!(checked.err.contains("the certificate of the authority for timestamps"), "{}{}", checked.out, checked.err);
+}
+
 /// How the authority behaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Way {
@@ -130,11 +168,20 @@ struct Authority {
 
 impl Authority {
     fn opens() -> Self {
+        Self::signing("ec -pkeyopt ec_paramgen_curve:P-256", "sha256")
+    }
+
+    /// With a key of this kind, and by this hash.
+    fn signing(key: &str, hash: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("mitschnitt-tsa-").tempdir().unwrap();
-        std::fs::write(folder.path().join("tsa.cnf"), CONFIGURATION).unwrap();
+        std::fs::write(
+            folder.path().join("tsa.cnf"),
+            CONFIGURATION.replace("signer_digest = sha256", &format!("signer_digest = {hash}")),
+        )
+        .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let authority = Self { address: listener.local_addr().unwrap(), folder, way: Arc::new(Mutex::new(Way::Answers)) };
-        let made = authority.shell(MADE);
+        let made = authority.shell(&MADE.replace("KEY", key));
         assert!(made.status.success(), "{}", made.err);
         let (folder, way) = (authority.folder.path().to_owned(), Arc::clone(&authority.way));
         // It ends with the test's process.
@@ -236,7 +283,7 @@ fn stopped(proxy: Running) -> Ended {
 /// Makes its root and its own certificate.
 const MADE: &str = "
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -subj '/CN=root' -days 2 &&
-    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout tsa.key -out tsa.csr -subj '/CN=authority' &&
+    openssl req -newkey KEY -nodes -keyout tsa.key -out tsa.csr -subj '/CN=authority' &&
     openssl x509 -req -in tsa.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile tsa.cnf -extensions tsa_cert -out tsa.pem &&
     echo 01 > serial";
 

@@ -129,7 +129,7 @@ impl Question {
 
     /// Reads the authority's answer, a `TimeStampResp` (RFC 3161 §2.4.2): it must be about this digest, and answer this question.
     ///
-    /// Whether the signature in it is that of somebody who is believed is not looked at: `openssl ts -verify` is for that.
+    /// Whose signature is in it is not looked at: [`StampSignature`](crate::catalogue::StampSignature) and `openssl ts -verify` are for that.
     ///
     /// # Errors
     /// It is a refusal, or no answer to this.
@@ -168,7 +168,7 @@ impl Told {
             [other @ 2..=5] => return Err(NotStamped::Refused(*other)),
             _ => return Err(NotStamped::Garbled),
         }
-        let info = info(token.ok_or(NotStamped::Garbled)?)?;
+        let info = content(inside(token.ok_or(NotStamped::Garbled)?)?)?;
         // version, policy, messageImprint, serialNumber, genTime, and what may be there
         let mut members = members(only(info, Tag::Sequence)?)?.into_iter();
         let imprint = members.nth(2).ok_or(NotStamped::Garbled)?;
@@ -179,11 +179,21 @@ impl Told {
     }
 }
 
-/// The `TSTInfo` within the token, a `ContentInfo` of `SignedData` (RFC 5652 §5).
-fn info(token: AnyRef<'_>) -> Result<&[u8], NotStamped> {
+/// The inside of the `SignedData` in an answer (RFC 5652 §5.1).
+pub(super) fn signed_data(answer: &[u8]) -> Result<&[u8], NotStamped> {
+    let [_, token] = parts(only(answer, Tag::Sequence)?)?;
+    inside(token.ok_or(NotStamped::Garbled)?)
+}
+
+/// The inside of the `SignedData` that the token is, a `ContentInfo`.
+fn inside(token: AnyRef<'_>) -> Result<&[u8], NotStamped> {
     let [kind, content] = parts(token.value())?;
     is(kind, SIGNED_DATA)?;
-    let signed = only(content.ok_or(NotStamped::Garbled)?.value(), Tag::Sequence)?;
+    only(content.ok_or(NotStamped::Garbled)?.value(), Tag::Sequence)
+}
+
+/// The `TSTInfo` within that.
+pub(super) fn content(signed: &[u8]) -> Result<&[u8], NotStamped> {
     // version, digestAlgorithms, encapContentInfo
     let [_, _, inside] = parts(signed)?;
     let [kind, content] = parts(inside.ok_or(NotStamped::Garbled)?.value())?;
@@ -200,24 +210,24 @@ fn digest(imprint: AnyRef<'_>) -> Result<Digest, NotStamped> {
     digest.try_into().map(Digest::from_bytes).map_err(|_| NotStamped::OtherDigest)
 }
 
-fn is(name: Option<AnyRef<'_>>, wanted: &[u8]) -> Result<(), NotStamped> {
+pub(super) fn is(name: Option<AnyRef<'_>>, wanted: &[u8]) -> Result<(), NotStamped> {
     let is_it = name.is_some_and(|name| name.tag() == Tag::ObjectIdentifier && name.value() == wanted);
     if is_it { Ok(()) } else { Err(NotStamped::Garbled) }
 }
 
 /// The inside of the one value that the bytes are.
-fn only(bytes: &[u8], tag: Tag) -> Result<&[u8], NotStamped> {
+pub(super) fn only(bytes: &[u8], tag: Tag) -> Result<&[u8], NotStamped> {
     let value = AnyRef::from_der(bytes).map_err(|_| NotStamped::Garbled)?;
     if value.tag() == tag { Ok(value.value()) } else { Err(NotStamped::Garbled) }
 }
 
 /// The first values of those that stand one after the other.
-fn parts<const N: usize>(bytes: &[u8]) -> Result<[Option<AnyRef<'_>>; N], NotStamped> {
+pub(super) fn parts<const N: usize>(bytes: &[u8]) -> Result<[Option<AnyRef<'_>>; N], NotStamped> {
     let mut members = members(bytes)?.into_iter();
     Ok([(); N].map(|()| members.next()))
 }
 
-fn members(bytes: &[u8]) -> Result<Vec<AnyRef<'_>>, NotStamped> {
+pub(super) fn members(bytes: &[u8]) -> Result<Vec<AnyRef<'_>>, NotStamped> {
     let mut reader = SliceReader::new(bytes).map_err(|_| NotStamped::Garbled)?;
     let mut members = Vec::new();
     while !reader.is_finished() {
@@ -233,7 +243,7 @@ const SHA_256: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01];
 const SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
 
 /// 1.2.840.113549.1.9.16.1.4 (RFC 3161 §2.4.2).
-const TST_INFO: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x01, 0x04];
+pub(super) const TST_INFO: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x01, 0x04];
 
 /// The authority has given no timestamp.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -244,6 +254,8 @@ pub enum NotStamped {
     OtherDigest,
     /// Its answer is to another question.
     OtherNonce,
+    /// Its signature is not that of who was named, or is over something else.
+    OtherSigner,
     /// Its answer cannot be read.
     Garbled,
     /// It cannot be reached, or what came back is no answer.
@@ -256,6 +268,7 @@ impl fmt::Display for NotStamped {
             Self::Refused(status) => write!(f, "the authority refuses (status {status})"),
             Self::OtherDigest => f.write_str("the authority's answer is of another digest"),
             Self::OtherNonce => f.write_str("the authority's answer is to another question"),
+            Self::OtherSigner => f.write_str("the authority's answer is not signed by the certificate that is named"),
             Self::Garbled => f.write_str("the authority's answer cannot be read"),
             Self::Away(what) => f.write_str(what),
         }

@@ -14,7 +14,7 @@ use crate::cli::site;
 use crate::cli::who;
 use crate::control::config::{FileUse, Mistake, NamedFile, NodeKeyFile, TlsFiles, Weight};
 use crate::control::{Settings, Trouble};
-use crate::tls::{Bad, Files, Tls};
+use crate::tls::{Bad, Files, Tls, Witness};
 use crate::vault::{BadKey, NodeKey, NodePublic, Recipient, Strength, TokenUri};
 
 /// What was found.
@@ -64,6 +64,9 @@ fn look(file: &NamedFile, config: &Path, doors: &Doors<'_>, found: &mut Found) -
             "the file of the authorities for TLS".to_owned(),
             "install ca-certificates, or name your own authority's file".to_owned(),
         ),
+        FileUse::TimestampCertificate => {
+            ("the certificate of the authority for timestamps".to_owned(), "the authority publishes it".to_owned())
+        }
         FileUse::Payloads { policy, coding, .. } => {
             let make =
                 "record one RTP stream of the announcement, and let Wireshark export it as rtpdump; see \"Codecs\" in the manual";
@@ -93,6 +96,15 @@ fn look(file: &NamedFile, config: &Path, doors: &Doors<'_>, found: &mut Found) -
             found.mistakes.extend(readable_by_others(file, &what));
         }
         FileUse::CertificateKey => found.mistakes.extend(readable_by_others(file, &what)),
+        FileUse::TimestampCertificate => {
+            let none = || {
+                (
+                    format!("{what}, `{}`, cannot be used: it is none", path.display()),
+                    "it is a PEM file that begins with it".into(),
+                )
+            };
+            Witness::from_pem(&bytes).ok_or_else(none)?;
+        }
         // Whether they go together is seen once all three are there.
         FileUse::Certificate | FileUse::Authorities => {}
         FileUse::PublicKey { .. } => {

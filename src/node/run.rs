@@ -80,6 +80,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         listeners,
         publish_heads_every,
         timestamps,
+        witness,
         store,
     } = setup;
     raise_file_limit(ports.len() / 2);
@@ -115,8 +116,8 @@ async fn serve(setup: Setup) -> Result<(), String> {
         ledger::start(store, &folders, signing, Arc::clone(&metrics), Alive::new("ledger", ended.clone()))
             .map_err(|error| format!("the ledger cannot be opened: {error}"))?;
     let to_ledger = ledger.clone();
-    let stamper =
-        timestamps.map(|wanted| tokio::spawn(stamper::stamp(wanted.authority, orders, move |write| to_ledger.send(write))));
+    let stamper = timestamps
+        .map(|wanted| tokio::spawn(stamper::stamp(wanted.authority, witness, orders, move |write| to_ledger.send(write))));
     // Bounded by what tells: each recording fails at most once, and has at most one gap of the disk's a minute.
     let (failed, mut failures) = mpsc::unbounded_channel();
     let salvaging = salvage::start(torn, folders.clone(), patient, ledger.clone(), Arc::clone(&metrics))

@@ -29,7 +29,7 @@ use crate::node::wires::Names;
 use crate::private::Private;
 use crate::sip::{End, EndId, Flow};
 use crate::time::{Moment, Wall};
-use crate::tls::PeerName;
+use crate::tls::{PeerName, Witness};
 use crate::token::{Token, TokenError};
 use crate::vault::{HeadKey, Listener, NodeKey, Recipient, TokenUri};
 
@@ -65,6 +65,8 @@ pub(super) struct Setup {
     /// How often the head of the ledger's chain is published.
     pub(super) publish_heads_every: Duration,
     pub(super) timestamps: Option<config::Timestamps>,
+    /// Who signs those.
+    pub(super) witness: Option<Witness>,
     pub(super) store: Box<dyn Store>,
 }
 
@@ -97,6 +99,12 @@ impl Setup {
             let key = Recipient::from_pem(&read(path, "the recipient's public key")?).map_err(|error| bad_key(path, &error))?;
             listeners.push(Listener { purposes: recipient.purposes.clone(), key, period: recipient.period });
         }
+        let named = settings.timestamps.as_ref().and_then(|timestamps| timestamps.certificate.as_ref());
+        let witness = named.map(|(path, _)| {
+            let text = read(path, "the certificate of the authority for timestamps")?;
+            Witness::from_pem(&text).ok_or_else(|| bad_witness(path))
+        });
+        let witness = witness.transpose()?;
         let policies = settings.policies.iter().map(|policy| self::policy(policy).map(Arc::new)).collect::<Result<_, _>>()?;
         let threads = match settings.media.threads {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
@@ -150,6 +158,7 @@ impl Setup {
             listeners,
             publish_heads_every: settings.audit.publish_every,
             timestamps: settings.timestamps.clone(),
+            witness,
             store,
         })
     }
@@ -186,6 +195,11 @@ const REGISTERED_CONTACTS: &str = "registered contacts";
 
 /// What the key of call handles is made for: another text, and calls of before a restart are not known again.
 const CALL_HANDLES: &str = "call handles";
+
+fn bad_witness(path: &Path) -> Trouble {
+    let what = format!("cannot use the certificate of the authority for timestamps, `{}`: it is none", path.display());
+    Trouble::new(what, "it is a PEM file that begins with the certificate by which the authority signs")
+}
 
 fn bad_key(path: &Path, error: &dyn std::fmt::Display) -> Trouble {
     Trouble::new(

@@ -12,10 +12,11 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use crate::catalogue::{NotStamped, Question, Write};
+use crate::catalogue::{NotStamped, Question, StampHash, StampSignature, Write};
 use crate::control::config::Authority;
 use crate::limits::STAMP_BYTES;
 use crate::node::entropy;
+use crate::tls::{SignatureHash, Witness};
 use crate::vault::Digest;
 
 /// What is to be stamped.
@@ -33,11 +34,18 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const PAUSES: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(1800)];
 
 /// Has everything stamped that is ordered, until nobody is left to order. `tell` takes what came of each.
-pub(super) async fn stamp(authority: Authority, mut orders: mpsc::Receiver<Order>, tell: impl Fn(Write)) {
+///
+/// Where a certificate is named an answer must be signed by it.
+pub(super) async fn stamp(
+    authority: Authority,
+    witness: Option<Witness>,
+    mut orders: mpsc::Receiver<Order>,
+    tell: impl Fn(Write),
+) {
     let [first, longest] = PAUSES;
     let mut pause = first;
     while let Some(Order { number, digest }) = orders.recv().await {
-        match ask(&authority, digest).await {
+        match ask(&authority, witness.as_ref(), digest).await {
             Ok(answer) => {
                 pause = first;
                 tell(Write::Stamped { number, answer });
@@ -53,13 +61,26 @@ pub(super) async fn stamp(authority: Authority, mut orders: mpsc::Receiver<Order
 }
 
 /// Asks once.
-async fn ask(authority: &Authority, digest: Digest) -> Result<Vec<u8>, NotStamped> {
+async fn ask(authority: &Authority, witness: Option<&Witness>, digest: Digest) -> Result<Vec<u8>, NotStamped> {
     let chance = entropy::seed().map_err(|error| away("the system gives no randomness", &error))?;
     let question = Question::about(digest, chance);
     let asked = timeout(PATIENCE, post(authority, question.to_der())).await;
     let answer = asked.map_err(|_| NotStamped::Away(format!("no answer within {} s", PATIENCE.as_secs())))??;
     question.read(&answer)?;
-    Ok(answer)
+    match witness {
+        Some(witness) if !is_signed_by(witness, &answer)? => Err(NotStamped::OtherSigner),
+        Some(_) | None => Ok(answer),
+    }
+}
+
+fn is_signed_by(witness: &Witness, answer: &[u8]) -> Result<bool, NotStamped> {
+    let StampSignature { message, hash, signature } = StampSignature::read(answer)?;
+    let hash = match hash {
+        StampHash::Sha256 => SignatureHash::Sha256,
+        StampHash::Sha384 => SignatureHash::Sha384,
+        StampHash::Sha512 => SignatureHash::Sha512,
+    };
+    Ok(witness.has_signed(&message, hash, &signature))
 }
 
 async fn post(authority: &Authority, question: Vec<u8>) -> Result<Vec<u8>, NotStamped> {
@@ -138,7 +159,7 @@ mod tests {
         let authority = at(&listener);
         drop(listener);
 
-        let error = ask(&authority, Digest::of(b"x")).await.unwrap_err();
+        let error = ask(&authority, None, Digest::of(b"x")).await.unwrap_err();
 
         assert!(error.to_string().starts_with("it cannot be connected to: "), "{error}");
     }
@@ -153,7 +174,7 @@ mod tests {
             heard(&mut stream).await
         });
 
-        ask(&authority, Digest::of(b"x")).await.unwrap_err();
+        ask(&authority, None, Digest::of(b"x")).await.unwrap_err();
 
         let heard = server.await.unwrap();
         let (head, body) = heard.split_at(heard.len() - 69);
@@ -174,7 +195,7 @@ mod tests {
             // Who has heard enough may close.
             drop(stream.write_all(&answer).await);
         });
-        let answered = ask(&authority, Digest::of(b"x")).await;
+        let answered = ask(&authority, None, Digest::of(b"x")).await;
         server.await.unwrap();
         answered
     }

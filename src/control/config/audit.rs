@@ -40,7 +40,14 @@ pub(super) fn timestamps(section: &Section<'_>, notes: &mut Notes) -> Option<Opt
         );
         notes.error(found.line, what, remedy);
     }
-    Some(Some(Timestamps { authority: authority?, each_recording }))
+    let certificate = match section.line_of("certificate", notes) {
+        None => None,
+        Some(_) => {
+            let found = section.text("certificate", "\"/etc/mitschnitt/authority.pem\"", notes)?;
+            Some((found.value.into(), found.line))
+        }
+    };
+    Some(Some(Timestamps { authority: authority?, each_recording, certificate }))
 }
 
 const EXAMPLE: &str = "\"http://timestamp.example.com/tsa\"";

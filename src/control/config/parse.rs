@@ -84,7 +84,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 14] = [
     ("media", &["address", "pbx_address", "trunk_address", "ports", "threads", "io", "dscp", "dead_after_s", "when_dead"]),
     ("metrics", &["listen"]),
     ("audit", &["publish_head_every_s"]),
-    ("timestamps", &["url", "each_recording"]),
+    ("timestamps", &["url", "each_recording", "certificate"]),
     ("data", &["directory", "spare_directory", "reserve_percent"]),
     ("keys", &["node"]),
     ("recipient", &["name", "purposes", "public_key", "from", "until"]),

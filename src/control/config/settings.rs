@@ -96,6 +96,12 @@ impl Settings {
                 file(&files.authorities, FileUse::Authorities),
             ]
         });
+        let stamps = self.timestamps.as_ref().and_then(|timestamps| timestamps.certificate.as_ref());
+        let stamps = stamps.map(|(path, line)| NamedFile {
+            path: path.clone(),
+            line: Some(*line),
+            file_use: FileUse::TimestampCertificate,
+        });
         let payloads = self.policies.iter().flat_map(|policy| {
             policy.terms.iter().flat_map(|terms| &terms.payloads).map(|(coding, payloads)| NamedFile {
                 path: payloads.path.clone(),
@@ -107,7 +113,7 @@ impl Settings {
                 },
             })
         });
-        node.into_iter().chain(tls).chain(recipients).chain(announcements).chain(payloads).collect()
+        node.into_iter().chain(tls).chain(stamps).chain(recipients).chain(announcements).chain(payloads).collect()
     }
 }
 
@@ -282,6 +288,8 @@ pub struct Timestamps {
     pub authority: Authority,
     /// Whether each recording's root gets one of its own, beside each published head.
     pub each_recording: bool,
+    /// The file of the certificate by which it signs, and where the configuration names it, where it does.
+    pub certificate: Option<(PathBuf, usize)>,
 }
 
 /// An authority, over HTTP.
@@ -390,6 +398,8 @@ pub enum FileUse {
     CertificateKey,
     /// Those whose certificates are believed.
     Authorities,
+    /// The certificate by which the authority for timestamps signs.
+    TimestampCertificate,
     /// An announcement.
     Announcement {
         /// Which policy plays it.
