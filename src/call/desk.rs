@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hasher as _};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -31,6 +32,8 @@ pub(super) struct Desk {
     pub(super) guard: Guard,
     /// The vault takes no new recordings ([`Load::vault_is_shut`](super::Load::vault_is_shut)).
     pub(super) vault_is_shut: bool,
+    /// The policies of which no further recording begins ([`Input::Full`](super::Input::Full)).
+    pub(super) full: Vec<Arc<str>>,
     seed: u64,
     drawn: u64,
 }
@@ -48,7 +51,7 @@ impl Desk {
     pub(super) fn new(config: Config, stack: Stack, seed: u64, now: Moment) -> Self {
         let (ways, guard) = (Ways::of(&config.peers, now), Guard::new(config.guarding, seed, now));
         let (stock, out, tallies) = ([Vec::new(), Vec::new()], VecDeque::new(), Tallies::default());
-        Self { config, stack, ways, stock, out, tallies, guard, vault_is_shut: false, seed, drawn: 0 }
+        Self { config, stack, ways, stock, out, tallies, guard, vault_is_shut: false, full: Vec::new(), seed, drawn: 0 }
     }
 
     pub(super) fn out(&mut self, output: Output) {

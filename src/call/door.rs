@@ -160,6 +160,8 @@ pub enum Input {
     Ports(Vec<PortPair>),
     /// How busy the machine is: once a second.
     Load(Load),
+    /// The recordings of these policies take all the room that they may: no further one begins.
+    Full(Vec<Arc<str>>),
     /// The clocks were read again.
     Clocks(Moment, Wall),
 }

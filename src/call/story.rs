@@ -51,6 +51,8 @@ pub enum Reason {
     MediaEncrypted,
     /// The recording could not be begun or went on no longer: keys, disk or directory.
     VaultUnavailable,
+    /// The recordings of its policy take all the room that they may.
+    Quota,
     /// No port pair was free: refused with 503.
     PortsExhausted,
     /// Too many calls at once: refused with 503.
@@ -95,6 +97,7 @@ impl Reason {
         Self::NoAudio,
         Self::MediaEncrypted,
         Self::VaultUnavailable,
+        Self::Quota,
         Self::PortsExhausted,
         Self::Overload,
         Self::Draining,
@@ -131,6 +134,7 @@ impl Reason {
             Self::NoAudio => "no-audio",
             Self::MediaEncrypted => "media-encrypted",
             Self::VaultUnavailable => "vault-unavailable",
+            Self::Quota => "quota",
             Self::PortsExhausted => "ports-exhausted",
             Self::Overload => "overload",
             Self::Draining => "draining",

@@ -179,6 +179,7 @@ impl Table {
                 self.desk.vault_is_shut = load.vault_is_shut;
                 self.desk.guard.overload.told(&load, self.desk.in_stock());
             }
+            Input::Full(policies) => self.desk.full = policies,
             Input::Clocks(moment, wall) => {
                 self.desk.config.clocks = (moment, wall);
                 self.forget_former();
@@ -411,7 +412,7 @@ impl Table {
             belongs_to_a_call: self.replaces(request),
             is_recorded: call.policy.as_ref().is_some_and(|policy| policy.terms.is_some()),
         };
-        let is_unrecordable = self.desk.vault_is_shut && call.is_mandatory();
+        let unrecordable = call.unrecordable(&self.desk).filter(|_| call.is_mandatory());
         let story = Output::Story(Box::new(call.story(None)));
         self.takes_its_seat(call);
         self.desk.out(story);
@@ -422,9 +423,9 @@ impl Table {
             return self.refuse(server, slot, 503, None, Reason::Overload, now);
         }
 
-        if is_unrecordable {
+        if let Some(reason) = unrecordable {
             let why = ("Reason", UNRECORDABLE.to_owned());
-            return self.refuse(server, slot, 503, Some(why), Reason::VaultUnavailable, now);
+            return self.refuse(server, slot, 503, Some(why), reason, now);
         }
         if is_nowhere && !is_emergency {
             return self.refuse(server, slot, 480, Some(no_sips()), Reason::of_status(480), now);
@@ -978,7 +979,8 @@ impl Table {
         } else if call.is_given_up(now) {
             self.end_call(slot, Reason::Failed, EndReason::CallFailed, now);
         } else if call.may_not_go_on(now) {
-            self.hang_up(slot, Reason::VaultUnavailable, EndReason::Mandatory, now);
+            let reason = if call.reason() == Reason::Quota { Reason::Quota } else { Reason::VaultUnavailable };
+            self.hang_up(slot, reason, EndReason::Mandatory, now);
         } else if after.is_refused && !before.is_refused && hangs_up {
             self.hang_up(slot, Reason::EndedBeforeConsent, EndReason::Stopped, now);
         }

@@ -85,6 +85,8 @@ reasons! {
     MediaEncrypted = "media-encrypted", "The parties encrypt the audio between themselves (SRTP); it passes, unrecorded.";
     /// The recording could not be begun, or went on no longer.
     VaultUnavailable = "vault-unavailable", "The recording could not be written: keys, disk or data directory; the proxy's log says which.";
+    /// The recordings of its policy take all the room that they may.
+    Quota = "quota", "The recordings of its policy take all the room of its quota, and none of them may be erased yet.";
     /// No port pair was free.
     PortsExhausted = "ports-exhausted", "No media port was free: the call was refused with 503.";
     /// Too many calls at once.

@@ -189,6 +189,7 @@ fn weight(reason: Reason) -> Style {
         Reason::Torn
         | Reason::Found
         | Reason::VaultUnavailable
+        | Reason::Quota
         | Reason::PortsExhausted
         | Reason::Overload
         | Reason::Interrupted => Style::Bad,

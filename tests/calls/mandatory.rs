@@ -138,3 +138,41 @@ fn a_gap_that_the_disk_made_ends_a_call_that_must_be_recorded_and_no_other() {
         assert_eq!(ends, left == 0, "its recording says why it ends");
     }
 }
+
+#[test]
+fn a_policy_whose_quota_is_taken_up_records_no_more_until_there_is_room() {
+    let full = |policies: &[&str]| Input::Full(policies.iter().map(|policy| (*policy).into()).collect());
+    let sdp = offer("192.0.2.10", 4000, "0 101");
+    let name = mandatory().first().map(|policy| policy.name.to_string()).expect("there is a policy");
+    let mut world = World::new(mandatory());
+    world.input(full(&["another", &name]));
+
+    assert!(!world.pbx_call_number(1, &sdp));
+
+    world.to_pbx_any("503");
+    assert_eq!((world.last_story().reason, world.table.count()), (Reason::Quota, 0));
+    world.input(full(&["another"]));
+    assert!(world.pbx_call_number(2, &sdp), "it has room again");
+
+    let mut world = World::new(best_effort());
+    world.input(full(&[&name]));
+    world.call_is_up();
+    world.passes(GRACE * 2);
+    assert_eq!((world.announced(), world.recording()), (vec![], vec![]));
+    assert_eq!((world.last_story().reason, world.table.count()), (Reason::Quota, 1));
+}
+
+#[test]
+fn a_quota_that_was_taken_up_between_invite_and_answer_ends_such_a_call_too() {
+    let mut world = World::new(mandatory());
+    let name = Arc::clone(&mandatory().first().expect("there is a policy").name);
+    world.pbx_calls(&offer("192.0.2.10", 4000, "0 101"));
+    world.input(Input::Full(vec![name]));
+
+    world.trunk_answers(200, "b", &offer("198.51.100.20", 6000, "0 101"));
+    world.pbx_acks("b");
+    world.passes(GRACE);
+
+    world.to_pbx("BYE");
+    assert_eq!((world.last_story().reason, world.table.count()), (Reason::Quota, 0));
+}

@@ -407,9 +407,9 @@ impl Call {
             });
             return self.settle(if is_secure { Reason::MediaEncrypted } else { Reason::NoAudio }, None, desk);
         }
-        if desk.vault_is_shut {
+        if let Some(reason) = self.unrecordable(desk) {
             // Nobody is told of a recording that there will not be.
-            return self.is_unrecordable(desk, now);
+            return self.is_unrecordable(reason, desk, now);
         }
         let facts = Facts {
             call: self.id,
@@ -736,7 +736,7 @@ impl Call {
         if self.is_recording {
             self.end_recording(EndReason::CallFailed, desk);
         }
-        self.is_unrecordable(desk, now);
+        self.is_unrecordable(Reason::VaultUnavailable, desk, now);
     }
 
     /// A part of the recording will be missing, and the rest goes on.
@@ -751,10 +751,20 @@ impl Call {
         }
     }
 
+    /// Returns why no recording of the call could begin now, where none could.
+    pub(super) fn unrecordable(&self, desk: &Desk) -> Option<Reason> {
+        let is_of_it = |policy: &Arc<Policy>| desk.full.iter().any(|full| *full == policy.name);
+        match (desk.vault_is_shut, &self.policy) {
+            (true, _) => Some(Reason::VaultUnavailable),
+            (false, Some(policy)) if is_of_it(policy) => Some(Reason::Quota),
+            (false, _) => None,
+        }
+    }
+
     /// The call goes on without a recording, and where that may not be, for a while.
-    fn is_unrecordable(&mut self, desk: &mut Desk, now: Moment) {
-        self.settle(Reason::VaultUnavailable, None, desk);
-        if self.reason == Reason::VaultUnavailable {
+    fn is_unrecordable(&mut self, reason: Reason, desk: &mut Desk, now: Moment) {
+        self.settle(reason, None, desk);
+        if self.reason == reason {
             self.must_end(now);
         }
     }
