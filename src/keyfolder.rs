@@ -51,6 +51,20 @@ impl KeyFolder {
         held.collect::<Result<_, _>>().map(Self)
     }
 
+    /// The same, where nobody else has one of them; nothing where somebody has.
+    pub(crate) fn alone_at_once(paths: &[PathBuf]) -> Result<Option<Self>, Undone> {
+        let mut all = Vec::new();
+        for path in paths {
+            let folder = File::open(path).map_err(failed("open", path))?;
+            match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => all.push(Held { path: path.clone(), folder }),
+                Err(Errno::WOULDBLOCK) => return Ok(None),
+                Err(errno) => return Err(failed("lock", path)(errno.into())),
+            }
+        }
+        Ok(Some(Self(all)))
+    }
+
     /// Returns whether nothing that opens a recording is there.
     pub(crate) fn is_without(paths: &[PathBuf], id: RecordingId) -> bool {
         let mut files = paths.iter().flat_map(|path| [key(path, id), beside(path, id)]);

@@ -173,6 +173,14 @@ pub struct Rules {
     pub quotas: BTreeMap<Arc<str>, u64>,
 }
 
+impl Rules {
+    /// Returns whether anything is ever erased by them.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        !self.quotas.is_empty() || self.retention.iter().any(|(_, limits)| limits.longest.is_some())
+    }
+}
+
 /// What is to be done now.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Plan {

@@ -27,6 +27,7 @@ mod load;
 mod metrics;
 mod queue;
 mod restored;
+mod retention;
 mod ring;
 mod ringed;
 mod room;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::call::{self, Input, Kept, KeySource, Live, Output, Silence, Story, Table, Watermark};
-use crate::catalogue::KeptCall;
+use crate::catalogue::{KeptCall, Opening};
 use crate::control::{Reply, Request, log_reached, log_silence, log_story};
 use crate::ids::{CallId, Leg, TrunkName};
 use crate::lane::{Down as ToLane, Up};
@@ -29,15 +29,18 @@ use crate::node::ledger::{self, Ledger};
 use crate::node::load::Watch;
 use crate::node::metrics::Metrics;
 use crate::node::restored;
+use crate::node::retention::{self, Keeper, Known};
 use crate::node::room;
 use crate::node::salvage;
 use crate::node::scrape;
 use crate::node::setup::{self, Asks, Setup};
 use crate::node::sockets::Sockets;
 use crate::node::stamper;
+use crate::node::store;
 use crate::node::wires::{Arrived, Knock, Names, Outcome, Wires, address_remedy};
 use crate::sip::{End, Flow, Transport};
 use crate::time::Moment;
+use crate::vault::HeadKey;
 
 /// Runs the proxy until it is told to stop.
 ///
@@ -82,6 +85,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         timestamps,
         witness,
         store,
+        rules,
     } = setup;
     raise_file_limit(ports.len() / 2);
     leave_no_core();
@@ -123,6 +127,18 @@ async fn serve(setup: Setup) -> Result<(), String> {
     let salvaging = salvage::start(torn, folders.clone(), patient, ledger.clone(), Arc::clone(&metrics))
         .map_err(|error| format!("the salvage thread cannot start: {error}"))?;
     let unsigned = salvaging.unsigned();
+    let quotas: Vec<Arc<str>> = rules.quotas.keys().cloned().collect();
+    let retaining = if rules.has_work() {
+        let mut store = store::open(&data.join("ledger.db"), Opening::ReadAndLog)
+            .map_err(|error| format!("the ledger cannot be opened again: {error}"))?;
+        store.sign_with(HeadKey::of(recordings_key.clone()));
+        let (folders, metrics, is_salvaged) = (folders.clone(), Arc::clone(&metrics), salvaging.is_through());
+        let keeper = Keeper { store, folders, rules, metrics, is_salvaged, state: Known::default() };
+        let started = retention::start(keeper, clock);
+        Some(started.map_err(|error| format!("the retention thread cannot start: {error}"))?)
+    } else {
+        None
+    };
     let (room, choice) =
         room::watch(&folders, reserve_percent, &metrics).map_err(|error| format!("the disk cannot be watched: {error}"))?;
     let place = disk::Place { folders, room: choice, node: recordings_key, listeners };
@@ -227,6 +243,8 @@ async fn serve(setup: Setup) -> Result<(), String> {
         metrics: Arc::clone(&metrics),
         tallied: call::Tallies::default(),
         watch: Watch::new(clock.now()),
+        quotas,
+        full: Vec::new(),
         asked: VecDeque::new(),
         drained_by: None,
         empty_since: None,
@@ -270,6 +288,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
     faults.extend(joined(disk_thread, "disk").err());
     drop(room);
     faults.extend(joined(salvaging.stop(), "salvage").err());
+    faults.extend(retaining.and_then(|retaining| joined(retaining.stop(), "retention").err()));
     drop(ledger);
     faults.extend(joined(ledger_thread, "ledger").err());
     drop(std::fs::remove_file(&control));
@@ -303,6 +322,9 @@ struct Shell {
     metrics: Arc<Metrics>,
     tallied: call::Tallies,
     watch: Watch,
+    /// The policies that have a quota, and those of them that are full.
+    quotas: Vec<Arc<str>>,
+    full: Vec<Arc<str>>,
     /// Operators whose deeds the table has not answered yet, in order.
     asked: VecDeque<oneshot::Sender<Reply>>,
     /// When to end although there are calls, because an operator wants no new ones.
@@ -402,9 +424,20 @@ impl Shell {
         let load = self.watch.load(&self.metrics, ports, moment);
         self.metrics.overload_lag.set(load.lag.as_secs_f64());
         self.table.handle(Input::Load(load), moment);
+        self.tell_full(moment);
         self.gauge();
         self.tell_overload();
         self.renew_certificates();
+    }
+
+    /// Tells the table which policies have no room left, where that has changed.
+    fn tell_full(&mut self, now: Moment) {
+        let is_full = |policy: &&Arc<str>| self.metrics.quota_full.with_label_values(&[&***policy]).get() != 0;
+        let full: Vec<Arc<str>> = self.quotas.iter().filter(is_full).cloned().collect();
+        if full != self.full {
+            self.full.clone_from(&full);
+            self.table.handle(Input::Full(full), now);
+        }
     }
 
     /// Does what an operator asks for.

@@ -6,6 +6,7 @@ use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use crate::vault::{Digest, NodeKey, NotSigned, Salvage, Verdict, salvage};
 pub(super) struct Salvaging {
     thread: JoinHandle<()>,
     told: Sender<Told>,
+    is_through: Arc<AtomicBool>,
 }
 
 /// What the thread is told.
@@ -60,6 +62,11 @@ impl Salvaging {
     pub(super) fn unsigned(&self) -> Unsigned {
         Unsigned(self.told.clone())
     }
+
+    /// Returns what becomes true once everything was closed that could be.
+    pub(super) fn is_through(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_through)
+    }
 }
 
 /// Starts the thread; these were torn when the process began, so that nobody writes to them.
@@ -78,9 +85,10 @@ pub(super) fn start(
     metrics: Arc<Metrics>,
 ) -> io::Result<Salvaging> {
     let (told, hears) = mpsc::channel();
-    let salvager = Salvager { folders, node, ledger, metrics };
+    let is_through = Arc::new(AtomicBool::new(false));
+    let salvager = Salvager { folders, node, ledger, metrics, is_through: Arc::clone(&is_through) };
     let thread = std::thread::Builder::new().name("salvage".into()).spawn(move || salvager.run(torn, &hears))?;
-    Ok(Salvaging { thread, told })
+    Ok(Salvaging { thread, told, is_through })
 }
 
 /// How long after a recording was not signed the next try is.
@@ -91,6 +99,7 @@ struct Salvager {
     node: NodeKey,
     ledger: Ledger,
     metrics: Arc<Metrics>,
+    is_through: Arc<AtomicBool>,
 }
 
 impl Salvager {
@@ -102,8 +111,13 @@ impl Salvager {
             return;
         }
         let mut parted = join::join_all(&self.folders);
+        let mut untried = torn.len();
         let mut left = VecDeque::from(torn);
         loop {
+            if untried == 0 {
+                self.is_through.store(true, Ordering::Relaxed);
+            }
+            untried = untried.saturating_sub(1);
             let told = match left.pop_front() {
                 None => hears.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(recording) => {

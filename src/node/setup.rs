@@ -11,7 +11,7 @@ use crate::call::{
     self, Codecs, ContactKey, DeadMedia, Deed, Guarding, HandleKey, Live, Peer, Peers, Policy, Reached, Registering, Routing,
     Selector, Strangers, Table,
 };
-use crate::catalogue::Store;
+use crate::catalogue::{Rules, Store};
 use crate::consent::{Mode, Standing, Terms, WithoutConsent};
 use crate::control::{self, config};
 use crate::control::{
@@ -68,6 +68,8 @@ pub(super) struct Setup {
     /// Who signs those.
     pub(super) witness: Option<Witness>,
     pub(super) store: Box<dyn Store>,
+    /// How long recordings are kept, and how much of them.
+    pub(super) rules: Rules,
 }
 
 impl Setup {
@@ -160,6 +162,7 @@ impl Setup {
             timestamps: settings.timestamps.clone(),
             witness,
             store,
+            rules: rules(settings),
         })
     }
 }
@@ -199,6 +202,14 @@ const CALL_HANDLES: &str = "call handles";
 fn bad_witness(path: &Path) -> Trouble {
     let what = format!("cannot use the certificate of the authority for timestamps, `{}`: it is none", path.display());
     Trouble::new(what, "it is a PEM file that begins with the certificate by which the authority signs")
+}
+
+fn rules(settings: &Settings) -> Rules {
+    let quotas = settings.policies.iter().filter_map(|policy| {
+        let quota = policy.terms.as_ref()?.quota_bytes?;
+        Some((policy.name.as_str().into(), quota))
+    });
+    Rules { retention: settings.retention.clone(), quotas: quotas.collect() }
 }
 
 fn bad_key(path: &Path, error: &dyn std::fmt::Display) -> Trouble {
