@@ -40,7 +40,6 @@ use crate::node::store;
 use crate::node::wires::{Arrived, Knock, Names, Outcome, Wires, address_remedy};
 use crate::sip::{End, Flow, Transport};
 use crate::time::Moment;
-use crate::vault::HeadKey;
 
 /// Runs the proxy until it is told to stop.
 ///
@@ -129,9 +128,8 @@ async fn serve(setup: Setup) -> Result<(), String> {
     let unsigned = salvaging.unsigned();
     let quotas: Vec<Arc<str>> = rules.quotas.keys().cloned().collect();
     let retaining = if rules.has_work() {
-        let mut store = store::open(&data.join("ledger.db"), Opening::ReadAndLog)
+        let store = store::open(&data.join("ledger.db"), Opening::ReadAndLog)
             .map_err(|error| format!("the ledger cannot be opened again: {error}"))?;
-        store.sign_with(HeadKey::of(recordings_key.clone()));
         let (folders, metrics, is_salvaged) = (folders.clone(), Arc::clone(&metrics), salvaging.is_through());
         let keeper = Keeper { store, folders, rules, metrics, is_salvaged, state: Known::default() };
         let started = retention::start(keeper, clock);

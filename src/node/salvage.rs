@@ -58,14 +58,14 @@ impl Salvaging {
         self.thread
     }
 
+    /// Returns what says whether nothing is left to be closed of which the thread knows.
+    pub(super) fn is_through(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_through)
+    }
+
     /// Returns the way to it.
     pub(super) fn unsigned(&self) -> Unsigned {
         Unsigned(self.told.clone())
-    }
-
-    /// Returns what becomes true once everything was closed that could be.
-    pub(super) fn is_through(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.is_through)
     }
 }
 
@@ -111,13 +111,9 @@ impl Salvager {
             return;
         }
         let mut parted = join::join_all(&self.folders);
-        let mut untried = torn.len();
         let mut left = VecDeque::from(torn);
         loop {
-            if untried == 0 {
-                self.is_through.store(true, Ordering::Relaxed);
-            }
-            untried = untried.saturating_sub(1);
+            self.is_through.store(left.is_empty(), Ordering::Relaxed);
             let told = match left.pop_front() {
                 None => hears.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(recording) => {
