@@ -67,6 +67,9 @@ pub(crate) struct Mark {
 /// A party speaks every 20 ms, a quarter of them at a time.
 const TICK: Duration = Duration::from_millis(5);
 
+/// So many of them are 500 ms.
+const TICKS_OF_T1: usize = 100;
+
 impl Crowd {
     pub(crate) fn new(site: &Site) -> Self {
         let (pbx, trunk) = (site.ports.pbx(), site.ports.trunk());
@@ -116,6 +119,15 @@ impl Crowd {
             .for_each(|number| self.hangs_up(number));
     }
 
+    /// What is not answered is said again (RFC 3261 §17.1.2.2): of 200 BYEs at once some find no room in a socket.
+    fn hang_up_again(&self) {
+        for number in self.in_stage(Stage::Leaving) {
+            if let Some(call) = &self.calls[number].call {
+                self.phones[0].send(self.phones[0].in_dialog(call, "BYE", 2).as_bytes());
+            }
+        }
+    }
+
     pub(crate) fn in_stage(&self, stage: Stage) -> impl Iterator<Item = usize> {
         self.calls.iter().enumerate().skip(self.first).filter(move |(_, spoken)| spoken.stage == stage).map(|(number, _)| number)
     }
@@ -153,6 +165,9 @@ impl Crowd {
 
     fn speak(&mut self) {
         self.ticks += 1;
+        if self.ticks % TICKS_OF_T1 == 0 {
+            self.hang_up_again();
+        }
         for number in self.first..self.calls.len() {
             if number % 4 != self.ticks % 4 || self.calls[number].stage != Stage::Up {
                 continue;
