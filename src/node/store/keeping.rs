@@ -3,20 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction};
 
 use crate::catalogue::{Access, Stored};
 use crate::ids::RecordingId;
 use crate::node::store::rows::{access, count_if, state, word};
 use crate::time::Wall;
 
-/// Those lines that no release came after. Each search is one of an index that has nothing else.
+/// Those lines that no release came after. By an index that has nothing else: the order by number would have SQLite read the whole log.
 const HOLDS: &str = "
-    SELECT at_us, who, deed, recording, purpose, reason, outcome FROM accesses AS a
-    WHERE a.deed = 'hold' AND a.outcome = 'done' AND (?1 IS NULL OR a.recording = ?1)
+    SELECT at_us, who, deed, recording, purpose, reason, outcome FROM accesses AS a INDEXED BY holds
+    WHERE a.deed = 'hold' AND a.outcome = 'done'
       AND NOT EXISTS (SELECT 1 FROM accesses AS b
-                      WHERE b.recording = a.recording AND b.number > a.number AND b.deed = 'release' AND b.outcome = 'done')
-    ORDER BY a.number";
+                      WHERE b.recording = a.recording AND b.number > a.number AND b.deed = 'release' AND b.outcome = 'done')";
 
 const STORED: &str = "
     SELECT calls.recording, began_us, ended_us, policy, calls.purpose, state, salvaged_us, size_bytes, e.who AS erased_by,
@@ -36,8 +35,13 @@ const PACE: &str = "SELECT at_us FROM pace";
 const SET_PACE: &str = "INSERT INTO pace (one, at_us) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET at_us = excluded.at_us";
 
 pub(super) fn holds(db: &Connection, recording: Option<RecordingId>) -> rusqlite::Result<Vec<Access>> {
-    let recording = recording.map(|recording| recording.to_string());
-    db.prepare_cached(HOLDS)?.query_map(params![recording], access)?.collect()
+    match recording {
+        Some(recording) => {
+            let mut statement = db.prepare_cached(&format!("{HOLDS} AND a.recording = ?1 ORDER BY a.number"))?;
+            statement.query_map([recording.to_string()], access)?.collect()
+        }
+        None => db.prepare_cached(&format!("{HOLDS} ORDER BY a.number"))?.query_map([], access)?.collect(),
+    }
 }
 
 pub(super) fn stored(db: &Connection, erased_since: Option<Wall>) -> rusqlite::Result<Vec<Stored>> {
@@ -174,6 +178,24 @@ mod tests {
         store.write(&[put(&entry(1))]).unwrap();
         store.record_access(&line(1, Deed::Hold, Outcome::Done)).unwrap();
         assert_eq!(store.holds(Some(id(1))).unwrap(), [line(1, Deed::Hold, Outcome::Done)]);
+    }
+
+    #[test]
+    fn neither_a_hold_nor_what_is_stored_is_looked_for_in_the_whole_log() {
+        let (home, _store) = kept();
+        let db = Connection::open(home.path().join("ledger.db")).unwrap();
+
+        for query in [
+            format!("{HOLDS} ORDER BY a.number"),
+            format!("{HOLDS} AND a.recording = '' ORDER BY a.number"),
+            STORED.replace("?1", "0"),
+        ] {
+            let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
+            let steps = statement.query_map([], |row| row.get::<_, String>("detail")).unwrap();
+            let steps: Vec<String> = steps.collect::<rusqlite::Result<_>>().unwrap();
+            let is_by_index = |step: &String| !step.contains("SCAN a") || step.contains("USING INDEX holds");
+            assert!(!steps.is_empty() && steps.iter().all(is_by_index), "{steps:#?}");
+        }
     }
 
     fn kinds(store: &dyn Store) -> Vec<&'static str> {
