@@ -166,7 +166,7 @@ fn live(site: &Site, is_so: impl Fn(&Value) -> bool) -> Option<Value> {
 
 /// What differs from run to run, and what stands for it: `#` is a digit, `%` are digits, `&` is a hexadecimal digit; the rest is as it is.
 /// A length has no brackets: so it is as wide as before, and columns stay what they are.
-const SHAPES: [(&str, &str); 43] = [
+const SHAPES: [(&str, &str); 44] = [
     ("####-##-##T##:##:##.######Z", "[TIME]"),
     ("####-##-##T##:##:##.###Z", "[TIME]"),
     ("####-##-## ##:##:##", "[TIME]"),
@@ -185,6 +185,7 @@ const SHAPES: [(&str, &str); 43] = [
     ("\"signed\":%", "\"signed\":[N]"),
     ("\"events\":%", "\"events\":[N]"),
     ("% events, signed up to event %", "[N] events, signed up to event [N]"),
+    ("event % of the ledger's chain", "event [N] of the ledger's chain"),
     ("% bytes", "[SIZE] bytes"),
     ("byte %", "byte [N]"),
     ("% chunks", "[N] chunks"),

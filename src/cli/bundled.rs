@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::catalogue::{Event, Link, Tip};
+use crate::catalogue::{Link, Tip};
 use crate::cli::bundle::read_lines;
+use crate::cli::closed::{Closed, Signed};
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::list::counted;
 use crate::cli::part;
@@ -19,7 +20,7 @@ use crate::cli::verify::{Finding, Word, finding, unopened};
 use crate::cli::words::SecretKey;
 use crate::control::Trouble;
 use crate::ids::RecordingId;
-use crate::vault::{self, Digest, Fingerprint, NodePublic, OpenError, Proof, RecipientSecret, SignedHead, Verdict};
+use crate::vault::{self, Fingerprint, NodePublic, OpenError, Proof, RecipientSecret, SignedHead};
 
 /// What is wanted.
 pub(super) struct Wanted {
@@ -159,12 +160,10 @@ fn judge_part(
             return Err(Stop::Trouble(Exit::Refused, Trouble::new("the bundle has no keys", "verify it without --key")));
         }
     };
-    let found = |word, text| Finding { word, text };
+    let found = |word, text| Finding { word, text, chained: None };
     let (recording, signed) = match vault::verify_part(BufReader::with_capacity(64 * 1024, span), proof, node, key) {
         Ok(proven) => {
-            let word = if proven.is_complete { "sealed" } else { "salvaged" };
-            let root = Digest::from_bytes(proven.root);
-            let signed = Signed { word, root, chunks: proof.chunks().into(), bytes: None };
+            let signed = Signed::of_span(&proven, proof.chunks());
             (found(Word::Proven, part::in_words(proof, &proven)), Some(signed))
         }
         Err(OpenError::Broken(broken)) => (found(Word::Broken, broken.to_string()), None),
@@ -174,38 +173,6 @@ fn judge_part(
         Err(error) => return Err(unopened(id, &error)),
     };
     Ok(Found { id, node: node.fingerprint(), recording, ledger: ledger(id, signed, beside, node) })
-}
-
-/// What the node has signed of a recording, as it was found.
-struct Signed {
-    /// The kind of event that says so.
-    word: &'static str,
-    root: Digest,
-    chunks: u64,
-    /// How long its file is; nothing where the file is not there.
-    bytes: Option<u64>,
-}
-
-impl Signed {
-    fn of(verdict: &Verdict) -> Option<Self> {
-        match verdict {
-            Verdict::Complete(it) => {
-                Some(Self { word: "sealed", root: Digest::from_bytes(it.root), chunks: it.chunks.into(), bytes: Some(it.bytes) })
-            }
-            Verdict::Salvaged(it) => Some(Self {
-                word: "salvaged",
-                root: Digest::from_bytes(it.root),
-                chunks: it.chunks.into(),
-                bytes: Some(it.bytes),
-            }),
-            Verdict::Cut(_) | Verdict::Broken(_) => None,
-        }
-    }
-
-    /// Returns whether an event says the same.
-    fn is(&self, (word, root, chunks, bytes): (&str, Digest, u64, u64)) -> bool {
-        (self.word, self.root, self.chunks) == (word, root, chunks) && self.bytes.is_none_or(|own| own == bytes)
-    }
 }
 
 /// Holds what the archive has of the ledger against the recording.
@@ -243,26 +210,10 @@ fn bound(
     if !node.has_signed_head(head) {
         return Err("the node has not signed the head".into());
     }
-    let closed = links.iter().rev().find_map(|link| match link.event()? {
-        Event::Sealed { recording, root, chunks, bytes } if recording == id => Some((link.seq, "sealed", root, chunks, bytes)),
-        Event::Salvaged { recording, root, chunks, bytes } if recording == id => {
-            Some((link.seq, "salvaged", root, chunks, bytes))
-        }
-        Event::Chained { .. }
-        | Event::Started { .. }
-        | Event::Stopped
-        | Event::Begun(_)
-        | Event::Sealed { .. }
-        | Event::Torn { .. }
-        | Event::Salvaged { .. }
-        | Event::Lost { .. }
-        | Event::Found(_)
-        | Event::Row { .. }
-        | Event::Access { .. }
-        | Event::Broken { .. } => None,
-    });
-    let Some((seq, word, root, chunks, bytes)) = closed else { return Err("the ledger does not say that it was closed".into()) };
-    let is_so = signed.is_some_and(|signed| signed.is((word, root, chunks, bytes)));
+    let closed = links.iter().rev().filter_map(Closed::of).find(|(recording, _)| *recording == id);
+    let Some((_, closed)) = closed else { return Err("the ledger does not say that it was closed".into()) };
+    let Closed { seq, bytes, .. } = closed;
+    let is_so = signed.is_some_and(|signed| signed.is(&closed));
     if is_so {
         Ok(seq)
     } else {
@@ -299,7 +250,14 @@ fn tell(wanted: &Wanted, found: &Found, term: &mut Term<'_>) -> Result<(), Stop>
     let style = match recording.word {
         Word::Complete | Word::Proven => Style::Good,
         Word::Salvaged => Style::Care,
-        Word::Unfinished | Word::Cut | Word::Torn | Word::Broken | Word::Missing | Word::Erased | Word::Restored => Style::Bad,
+        Word::Unfinished
+        | Word::Disputed
+        | Word::Cut
+        | Word::Torn
+        | Word::Broken
+        | Word::Missing
+        | Word::Erased
+        | Word::Restored => Style::Bad,
     };
     let verdict = term.out.styled(style, recording.word.as_str());
     term.out.line(format_args!("{id}  {verdict}  {}", recording.text))?;

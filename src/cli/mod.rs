@@ -14,6 +14,7 @@ mod bundle;
 mod bundled;
 mod calls;
 mod check;
+mod closed;
 mod deed;
 mod demo;
 mod doors;

@@ -1,10 +1,12 @@
 //! `recordings verify`: whether recordings are whole, and the node's.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use crate::catalogue::{Access, Deed, Entry, Filter, Opening, Outcome, State, Store, StoreError};
+use crate::cli::closed::{Chained, Closed, Signed};
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::list::{are, counted};
@@ -37,6 +39,8 @@ pub(super) enum Which {
 pub(super) struct Finding {
     pub(super) word: Word,
     pub(super) text: String,
+    /// What the ledger's chain says of it, where that was asked.
+    pub(super) chained: Option<Chained>,
 }
 
 /// What a recording is, by its file and by the ledger.
@@ -46,6 +50,8 @@ pub(super) enum Word {
     Complete,
     /// A span of it is there, and is of what the node signed.
     Proven,
+    /// It is whole and signed, and the ledger's chain has another in its place.
+    Disputed,
     /// It is being written.
     Unfinished,
     /// The recorder did not come to its end; a later start closed it, and signed that.
@@ -70,6 +76,7 @@ impl Word {
             Self::Complete => "complete",
             Self::Salvaged => "salvaged",
             Self::Proven => "proven",
+            Self::Disputed => "disputed",
             Self::Unfinished => "unfinished",
             Self::Cut => "cut",
             Self::Torn => "torn",
@@ -114,6 +121,7 @@ pub(super) fn verify(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
             ids
         }
     };
+    let closed = store.as_deref().map(Closed::all).transpose()?;
     let (mut complete, mut salvaged, mut erased, mut bad) = (0_u64, 0_u64, 0_u64, 0_u64);
     let mut worst = None;
     for &id in &ids {
@@ -124,7 +132,7 @@ pub(super) fn verify(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
         if let (Some(store), Some(_)) = (&mut store, secret) {
             log(store.as_mut(), id, None, Deed::Verify, Outcome::Granted)?;
         }
-        let found = one(&site, id, entry.as_ref(), &node, secret);
+        let found = one(&site, id, entry.as_ref(), &node, secret, closed.as_ref());
         if let (Some(store), Some(_)) = (&mut store, secret) {
             let outcome = match &found {
                 Ok(_) => Outcome::Done,
@@ -142,7 +150,13 @@ pub(super) fn verify(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
                     Word::Complete | Word::Proven => complete += 1,
                     Word::Salvaged => salvaged += 1,
                     Word::Erased => erased += 1,
-                    Word::Unfinished | Word::Cut | Word::Torn | Word::Broken | Word::Missing | Word::Restored => bad += 1,
+                    Word::Disputed
+                    | Word::Unfinished
+                    | Word::Cut
+                    | Word::Torn
+                    | Word::Broken
+                    | Word::Missing
+                    | Word::Restored => bad += 1,
                 }
                 tell(id, &found, wanted.json, term)?;
             }
@@ -177,14 +191,17 @@ fn finished(site: &Site, store: Option<&dyn Store>) -> Result<(Vec<RecordingId>,
 fn tell(id: RecordingId, found: &Finding, is_json: bool, term: &mut Term<'_>) -> Result<(), Stop> {
     if is_json {
         let (verdict, is_complete) = (found.word.as_str(), found.word == Word::Complete);
-        let value = json!({ "recording": id.to_string(), "verdict": verdict, "complete": is_complete, "text": found.text });
+        let ledger = found.chained.map(Chained::as_str);
+        let text = &found.text;
+        let value =
+            json!({ "recording": id.to_string(), "verdict": verdict, "complete": is_complete, "text": text, "ledger": ledger });
         return Ok(term.out.line(value)?);
     }
     let style = match found.word {
         Word::Complete | Word::Proven => Style::Good,
         Word::Unfinished | Word::Salvaged => Style::Care,
         Word::Erased => Style::Quiet,
-        Word::Cut | Word::Torn | Word::Broken | Word::Missing | Word::Restored => Style::Bad,
+        Word::Disputed | Word::Cut | Word::Torn | Word::Broken | Word::Missing | Word::Restored => Style::Bad,
     };
     let word = term.out.styled(style, found.word.as_str());
     Ok(term.out.line(format_args!("{id}  {word}  {}", found.text))?)
@@ -196,10 +213,11 @@ fn of_erased(site: &Site, id: RecordingId, found: Finding, accesses: &[Access]) 
     if keys.symlink_metadata().is_ok() {
         let text =
             format!("{}, and are there again, in `{}`: erase it once more", uncapitalized(&erased(accesses)), keys.display());
-        return Finding { word: Word::Restored, text };
+        return Finding { word: Word::Restored, text, chained: found.chained };
     }
-    let word = if found.word == Word::Broken { Word::Broken } else { Word::Erased };
-    Finding { word, text: format!("{}; {}", found.text, uncapitalized(&erased(accesses))) }
+    let word = if matches!(found.word, Word::Broken | Word::Disputed) { found.word } else { Word::Erased };
+    let Finding { text, chained, .. } = found;
+    Finding { word, chained, text: format!("{text}; {}", uncapitalized(&erased(accesses))) }
 }
 
 fn uncapitalized(sentence: &str) -> String {
@@ -212,10 +230,12 @@ fn one(
     entry: Option<&Entry>,
     node: &NodePublic,
     secret: Option<&RecipientSecret>,
+    closed: Option<&BTreeMap<RecordingId, Closed>>,
 ) -> Result<Finding, Stop> {
     let Some((file, length)) = site.open(id)? else {
         let missing = missing(site, id, entry)?;
-        return Ok(Finding { word: Word::Missing, text: format!("{}; {}", missing.what(), missing.remedy()) });
+        let text = format!("{}; {}", missing.what(), missing.remedy());
+        return Ok(Finding { word: Word::Missing, text, chained: None });
     };
     let input = Progress::begin("verifying", length).reading(std::io::BufReader::with_capacity(64 * 1024, file));
     let verdict = match secret {
@@ -223,7 +243,20 @@ fn one(
         Some(secret) => vault::verify_content(input, &site.wrapped(id)?, secret, node),
     };
     let verdict = verdict.map_err(|error| unopened(id, &error))?;
-    Ok(finding(&verdict, length, entry))
+    let found = finding(&verdict, length, entry);
+    Ok(match (closed, Signed::of(&verdict)) {
+        (Some(closed), Some(signed)) => held_against(found, Chained::of(&signed, closed.get(&id))),
+        (_, _) => found,
+    })
+}
+
+/// Adds what the ledger's chain says of a recording that verifies: it is not the one that was made here where that has another.
+fn held_against(found: Finding, chained: Chained) -> Finding {
+    let word = match (found.word, chained) {
+        (Word::Complete | Word::Salvaged, Chained::Other(_)) => Word::Disputed,
+        (word, _) => word,
+    };
+    Finding { word, text: format!("{}; {}", found.text, chained.in_words()), chained: Some(chained) }
 }
 
 /// Says what the ledger knows of a recording whose file is not there, and what to do.
@@ -251,7 +284,7 @@ pub(super) fn missing(site: &Site, id: RecordingId, entry: Option<&Entry>) -> Re
 
 /// Weighs the verdict on the file against what the ledger knows, which is what tells a crash from a cut.
 pub(super) fn finding(verdict: &Verdict, length: u64, entry: Option<&Entry>) -> Finding {
-    let finding = |word, text| Finding { word, text };
+    let finding = |word, text| Finding { word, text, chained: None };
     let sealed = entry.filter(|entry| entry.state == State::Sealed);
     match verdict {
         Verdict::Complete(complete) => {

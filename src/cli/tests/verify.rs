@@ -3,9 +3,10 @@
 use std::fs;
 use std::os::unix::net::UnixListener;
 
-use crate::catalogue::{Deed, Outcome, State};
+use crate::catalogue::{Deed, Event, Link, Outcome, State, Tip};
 use crate::cli::exit::Exit;
-use crate::cli::tests::site::{Site, id, other};
+use crate::cli::tests::site::{COMPLETE, Site, id, other, wall};
+use crate::vault::{self, Digest, NodePublic, Verdict};
 
 #[test]
 fn a_recording_is_verified_without_a_key_and_with_one() {
@@ -13,7 +14,10 @@ fn a_recording_is_verified_without_a_key_and_with_one() {
 
     let said = site.says(&["recordings", "verify", "ID"]);
     assert!(said.starts_with("ID  complete  "), "{said}");
-    assert!(said.ends_with(" chunks, SIZE bytes; signature and hashes are good\n"), "{said}");
+    assert!(
+        said.ends_with(" chunks, SIZE bytes; signature and hashes are good; the ledger's chain has nothing of it\n"),
+        "{said}"
+    );
     assert_eq!(site.outcomes(), []);
 
     let said = site.says(&["recordings", "verify", "ID", "--key", "HOME/recipient.pem"]);
@@ -60,7 +64,7 @@ fn a_recording_that_a_later_start_has_closed_is_salvaged_and_nothing_is_wrong_wi
     assert_eq!((one.exit, all.exit), (Exit::Well, Exit::Well));
     assert!(one.out.starts_with("OTHER  salvaged  its recorder did not come to its end; 2 chunks are whole, "), "{}", one.out);
     assert!(
-        one.out.ends_with(", closed and signed 2026-11-24T10:30:00.000Z; 40 bytes of a torn chunk were taken off\n"),
+        one.out.ends_with(", closed and signed 2026-11-24T10:30:00.000Z; 40 bytes of a torn chunk were taken off; the ledger's chain has nothing of it\n"),
         "{}",
         one.out
     );
@@ -150,4 +154,34 @@ fn a_key_that_does_not_open_a_recording_is_no_verdict_on_it() {
         "error: recording ID: this key does not open it: FINGERPRINT is none of its recipients\n  `mitschnitt recordings show` names the keys that do\n"
     );
     assert_eq!(site.outcomes(), [(Deed::Verify, Outcome::Granted), (Deed::Verify, Outcome::WrongKey)]);
+}
+
+#[test]
+fn a_recording_that_is_not_the_one_of_the_ledgers_chain_is_disputed() {
+    let site = Site::with_recordings();
+    let node = NodePublic::from_pem(include_bytes!("../../../tests/vault/vectors/node.pub.pem")).unwrap();
+    let Ok(Verdict::Complete(found)) = vault::verify(COMPLETE, &node) else { panic!("it is complete") };
+    let says = |root: [u8; 32], words: &[&str]| {
+        let sealed =
+            Event::Sealed { recording: id(), root: Digest::from_bytes(root), chunks: found.chunks.into(), bytes: found.bytes };
+        let first = Link::behind(Tip::EMPTY, wall(0), &Event::Begun(id()));
+        let second = Link::behind(first.tip(), wall(1), &sealed);
+        site.store.lock().unwrap().links = vec![first, second];
+        site.run(words)
+    };
+
+    let same = says(found.root, &["recordings", "verify", "ID"]);
+    let other = says([7; 32], &["recordings", "verify", "ID"]);
+    let all = says([7; 32], &["recordings", "verify", "--all", "--json"]);
+
+    assert_eq!(same.exit, Exit::Well);
+    assert!(same.out.ends_with("hashes are good; event 2 of the ledger's chain has the same root\n"), "{}", same.out);
+    assert_eq!((other.exit, all.exit), (Exit::NotSo, Exit::NotSo));
+    assert!(other.out.starts_with("ID  disputed  "), "{}", other.out);
+    assert!(
+        other.out.contains("; but event 2 of the ledger's chain has another recording under this name, sealed of SIZE bytes: "),
+        "{}",
+        other.out
+    );
+    assert!(all.out.contains("\"ledger\":\"other\"") && all.out.contains("\"verdict\":\"disputed\""), "{}", all.out);
 }
