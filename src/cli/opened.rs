@@ -244,7 +244,12 @@ impl<'o> Opened<'o> {
     }
 
     fn recording(&self, input: Input) -> Result<Recording<Input>, Stop> {
-        Recording::open(input, &self.key_file, &self.secret).map_err(|error| unopened(self.asked.id, &error))
+        // All of it was verified before; of a span nothing was.
+        let opened = match input {
+            Input::All(_) => Recording::open_verified(input, &self.key_file, &self.secret),
+            Input::Part(_) => Recording::open(input, &self.key_file, &self.secret),
+        };
+        opened.map_err(|error| unopened(self.asked.id, &error))
     }
 
     fn file(&self) -> Result<(File, u64), Stop> {

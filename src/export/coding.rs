@@ -48,6 +48,11 @@ impl Codings {
         }
     }
 
+    /// Returns whether a packet may have several payloads of other types in it.
+    pub(super) fn is_redundant(&self, packet: &[u8]) -> bool {
+        Formats::payload_type(packet).is_some_and(|payload_type| self.of(payload_type) == Coding::Redundant)
+    }
+
     /// Returns what this payload type means.
     pub(super) fn of(&self, payload_type: u8) -> Coding {
         let known = self.0.get(usize::from(payload_type)).and_then(Option::as_ref);

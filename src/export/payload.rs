@@ -110,18 +110,34 @@ fn cell(letter: char) -> u8 {
     if is_plain { u8::try_from(letter).unwrap_or(b'?') } else { b'?' }
 }
 
-/// Puts a comma and a number. `write!` takes five times as long, and there are eight of them in a line.
+/// Puts a comma and a number, two digits at a time. `write!` takes many times as long, and there are eight of them in a line.
 fn put_number(line: &mut Vec<u8>, number: u64) {
-    let (mut digits, mut count, mut left) = ([b'0'; 20], 0, number);
-    for digit in digits.iter_mut().rev() {
-        *digit += u8::try_from(left % 10).unwrap_or(0);
-        (count, left) = (count + 1, left / 10);
-        if left == 0 {
-            break;
-        }
+    let (mut digits, mut at, mut left) = ([b','; 22], 22, number);
+    while left >= 100 {
+        at -= 2;
+        put_pair(&mut digits, at, left % 100);
+        left /= 100;
     }
-    line.push(b',');
-    line.extend_from_slice(digits.get(digits.len() - count..).unwrap_or_default());
+    if left >= 10 {
+        at -= 2;
+        put_pair(&mut digits, at, left);
+    } else {
+        at -= 1;
+        put_digit(&mut digits, at, left);
+    }
+    // What stands before the digits is a comma.
+    line.extend_from_slice(digits.get(at - 1..).unwrap_or_default());
+}
+
+fn put_pair(digits: &mut [u8; 22], at: usize, pair: u64) {
+    put_digit(digits, at, pair / 10);
+    put_digit(digits, at + 1, pair % 10);
+}
+
+fn put_digit(digits: &mut [u8; 22], at: usize, digit: u64) {
+    if let Some(place) = digits.get_mut(at) {
+        *place = b'0' + u8::try_from(digit).unwrap_or(0);
+    }
 }
 
 fn of(sides: &mut [Side; 2], leg: Leg) -> &mut Side {

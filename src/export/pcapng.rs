@@ -66,6 +66,8 @@ struct Capture<W> {
     /// Those that no packet has told of.
     gaps: Vec<Gap>,
     handed: HandedOver,
+    /// The block that is being made.
+    block: Vec<u8>,
 }
 
 /// One party.
@@ -104,7 +106,14 @@ impl<W: Write> Capture<W> {
             end_options(&mut body);
             put_block(&mut out, INTERFACE, &body)?;
         }
-        Ok(Self { out, began: *began, sides: Default::default(), gaps: Vec::new(), handed: HandedOver::default() })
+        Ok(Self {
+            out,
+            began: *began,
+            sides: Default::default(),
+            gaps: Vec::new(),
+            handed: HandedOver::default(),
+            block: Vec::new(),
+        })
     }
 
     fn packet(&mut self, leg: Leg, came: Duration, packet: &[u8]) -> io::Result<()> {
@@ -112,39 +121,59 @@ impl<W: Write> Capture<W> {
         if !side.is_said {
             side.is_said = true;
             let announcement = announcement(leg, &side.formats);
-            let frame = frame(leg, GROUP, SAP, &announcement).unwrap_or_default();
-            self.put(leg, came, &frame, Some("made by the export: what the payload types of this party mean"))?;
+            self.put(
+                leg,
+                came,
+                (GROUP, SAP),
+                &announcement,
+                Some("made by the export: what the payload types of this party mean"),
+            )?;
         }
-        let comment = std::mem::take(&mut self.gaps).iter().map(missing).collect::<Vec<_>>().join("; ");
-        let comment = (!comment.is_empty()).then_some(comment.as_str());
-        match frame(leg, place(leg.other()), RTP, packet) {
-            Some(frame) => self.put(leg, came, &frame, comment)?,
-            None => self.handed.ignored += 1,
+        let comment = if self.gaps.is_empty() {
+            None
+        } else {
+            Some(std::mem::take(&mut self.gaps).iter().map(missing).collect::<Vec<_>>().join("; "))
+        };
+        if !self.put(leg, came, (place(leg.other()), RTP), packet, comment.as_deref())? {
+            self.handed.ignored += 1;
         }
         let side = self.side(leg);
-        let ended = Run::next(&mut side.run, &side.formats, packet);
-        self.handed.count(leg, ended);
+        if let Some(ended) = Run::next(&mut side.run, &side.formats, packet) {
+            self.handed.count(leg, Some(ended));
+        }
         self.handed.duration = self.handed.duration.max(came);
         Ok(())
     }
 
-    fn put(&mut self, leg: Leg, came: Duration, frame: &[u8], comment: Option<&str>) -> io::Result<()> {
+    /// Puts what a party sent; returns whether a datagram can be so long.
+    fn put(&mut self, leg: Leg, came: Duration, to: (Ipv4Addr, u16), payload: &[u8], comment: Option<&str>) -> io::Result<bool> {
+        let Some(head) = head(leg, to, payload.len()) else { return Ok(false) };
         let came = i64::try_from(came.as_micros()).unwrap_or(i64::MAX);
         let at = u64::try_from(self.began.unix_micros().saturating_add(came)).unwrap_or(0);
-        let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-        let mut body = Vec::with_capacity(frame.len() + 64);
-        body.extend_from_slice(&[u8::from(leg == Leg::Trunk), 0, 0, 0]);
-        body.extend_from_slice(&at.to_le_bytes()[4..]);
-        body.extend_from_slice(&at.to_le_bytes()[..4]);
-        body.extend_from_slice(&length.to_le_bytes());
-        body.extend_from_slice(&length.to_le_bytes());
-        body.extend_from_slice(frame);
-        pad(&mut body);
+        let length = u32::try_from(head.len() + payload.len()).unwrap_or(u32::MAX);
+        let block = &mut self.block;
+        block.clear();
+        block.extend_from_slice(&PACKET.to_le_bytes());
+        block.extend_from_slice(&[0; 4]);
+        block.extend_from_slice(&[u8::from(leg == Leg::Trunk), 0, 0, 0]);
+        block.extend_from_slice(&at.to_le_bytes()[4..]);
+        block.extend_from_slice(&at.to_le_bytes()[..4]);
+        block.extend_from_slice(&length.to_le_bytes());
+        block.extend_from_slice(&length.to_le_bytes());
+        block.extend_from_slice(&head);
+        block.extend_from_slice(payload);
+        pad(block);
         if let Some(comment) = comment {
-            put_option(&mut body, COMMENT, comment.as_bytes());
-            end_options(&mut body);
+            put_option(block, COMMENT, comment.as_bytes());
+            end_options(block);
         }
-        put_block(&mut self.out, PACKET, &body)
+        let whole = u32::try_from(block.len() + 4).map_err(|_| io::ErrorKind::FileTooLarge)?.to_le_bytes();
+        if let Some(field) = block.get_mut(4..8) {
+            field.copy_from_slice(&whole);
+        }
+        block.extend_from_slice(&whole);
+        self.out.write_all(block)?;
+        Ok(true)
     }
 
     /// Says for each side how many packets there were, and what is missing at the end.
@@ -240,9 +269,9 @@ fn token(name: &str) -> &str {
     if is_token { name } else { "unknown" }
 }
 
-/// An Ethernet frame with a UDP datagram; nothing where no datagram is so long.
-fn frame(from: Leg, to: Ipv4Addr, port: u16, payload: &[u8]) -> Option<Vec<u8>> {
-    let udp = u16::try_from(8 + payload.len()).ok()?;
+/// What stands before the payload in an Ethernet frame with a UDP datagram; nothing where no datagram is so long.
+fn head(from: Leg, (to, port): (Ipv4Addr, u16), payload: usize) -> Option<[u8; 42]> {
+    let udp = u16::try_from(8 + payload).ok()?;
     let ip = udp.checked_add(20)?;
     let mut header = [0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     header[2..4].copy_from_slice(&ip.to_be_bytes());
@@ -253,19 +282,17 @@ fn frame(from: Leg, to: Ipv4Addr, port: u16, payload: &[u8]) -> Option<Vec<u8>> 
     let checksum = !u16::try_from((folded & 0xffff) + (folded >> 16)).unwrap_or(0);
     header[10..12].copy_from_slice(&checksum.to_be_bytes());
     // Ethernet addresses of nobody: the second bit of the first byte says «given locally».
-    let [here, there] = [u8::from(from == Leg::Trunk), u8::from(from == Leg::Pbx)].map(|last| [2, 0, 0, 0, 0, last]);
-    let mut frame = Vec::with_capacity(42 + payload.len());
-    frame.extend_from_slice(&there);
-    frame.extend_from_slice(&here);
-    frame.extend_from_slice(&[8, 0]);
-    frame.extend_from_slice(&header);
-    frame.extend_from_slice(&port.to_be_bytes());
-    frame.extend_from_slice(&port.to_be_bytes());
-    frame.extend_from_slice(&udp.to_be_bytes());
-    // No checksum, which UDP over IPv4 may do without.
-    frame.extend_from_slice(&[0, 0]);
-    frame.extend_from_slice(payload);
-    Some(frame)
+    let [here, there] = [u8::from(from == Leg::Trunk), u8::from(from == Leg::Pbx)];
+    let mut head = [
+        2, 0, 0, 0, 0, there, 2, 0, 0, 0, 0, here, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0,
+    ];
+    head[14..34].copy_from_slice(&header);
+    head[34..36].copy_from_slice(&port.to_be_bytes());
+    head[36..38].copy_from_slice(&port.to_be_bytes());
+    // The last two bytes are no checksum, which UDP over IPv4 may do without.
+    head[38..40].copy_from_slice(&udp.to_be_bytes());
+    Some(head)
 }
 
 // Blocks and options, as draft-ietf-opsawg-pcapng §4 numbers them.

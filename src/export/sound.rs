@@ -48,16 +48,29 @@ impl Survey {
 /// What the reader of the recording says.
 pub fn survey<S: Source>(span: Option<Span>, records: S) -> Result<Survey, ExportError<S::Error>> {
     let mut codings = [Codings::new(), Codings::new()];
+    // Of each leg, the payload type that was looked at last: one of the same needs no more.
+    let mut known: [Option<u8>; 2] = [None, None];
     let mut survey = Survey { rate: Rate::Narrow, span, duration: span.map_or(Duration::ZERO, Span::length), packets: 0 };
     Part::of(span, records).each(|record| {
         match record {
-            Record::Format(format) => of(&mut codings, format.leg).learn(format),
+            Record::Format(format) => {
+                of(&mut codings, format.leg).learn(format);
+                known = [None, None];
+            }
             Record::Rtp { leg, came, packet } => {
                 survey.packets += 1;
                 if span.is_none() {
                     survey.duration = survey.duration.max(*came);
                 }
-                survey.rate = survey.rate.max(rate(of(&mut codings, *leg), packet));
+                let known = known.get_mut(leg.index());
+                let payload_type = plain_type(packet);
+                if payload_type.is_none() || known.as_deref() != Some(&payload_type) {
+                    let rate = rate(of(&mut codings, *leg), packet);
+                    survey.rate = survey.rate.max(rate);
+                    if let Some(known) = known {
+                        *known = payload_type.filter(|_| !of(&mut codings, *leg).is_redundant(packet));
+                    }
+                }
             }
             Record::End(totals) => survey.duration = survey.duration.max(totals.ended),
             Record::Evidence(_) | Record::Gap(_) | Record::Quality(_) | Record::Other { .. } => {}
@@ -294,6 +307,14 @@ fn of(codings: &mut [Codings; 2], leg: Leg) -> &mut Codings {
     match leg {
         Leg::Pbx => pbx,
         Leg::Trunk => trunk,
+    }
+}
+
+/// The payload type of what may be RTP, without a look at the rest; nothing where it is none.
+fn plain_type(packet: &[u8]) -> Option<u8> {
+    match packet {
+        [first, second, ..] if packet.len() >= 12 && first & 0b1101_1111 == 0x80 && !rtp::is_rtcp(packet) => Some(second & 0x7f),
+        _ => None,
     }
 }
 

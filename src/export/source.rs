@@ -1,9 +1,10 @@
 //! Where records come from: each is lent, so that none is copied on its way to a file.
 
-use std::io;
+use std::io::{self, Read};
+use std::ops::ControlFlow;
 
 use crate::export::{ExportError, Span};
-use crate::vault::Record;
+use crate::vault::{OpenError, Record, Recording};
 
 /// The records of a recording, in order. Whatever gives them one after the other is one, and so is who only lends them.
 pub trait Source {
@@ -22,6 +23,23 @@ impl<P: AsRef<[u8]>, E, I: IntoIterator<Item = Result<Record<P>, E>>> Source for
 
     fn each(self, mut take: impl FnMut(&Record<&[u8]>) -> io::Result<()>) -> Result<(), ExportError<E>> {
         self.into_iter().try_for_each(|record| take(&record.map_err(ExportError::Recording)?.lent()).map_err(ExportError::Disk))
+    }
+}
+
+/// All of a recording. What is torn ends with an error, so that nobody takes a cut for the end unawares.
+impl<R: Read> Source for &mut Recording<R> {
+    type Error = OpenError;
+
+    fn each(self, mut take: impl FnMut(&Record<&[u8]>) -> io::Result<()>) -> Result<(), ExportError<OpenError>> {
+        let lent = self.lend(|record| match take(record) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        });
+        match lent {
+            Ok(None) => Ok(()),
+            Ok(Some(error)) => Err(ExportError::Disk(error)),
+            Err(error) => Err(ExportError::Recording(error)),
+        }
     }
 }
 

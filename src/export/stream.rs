@@ -15,7 +15,7 @@
 //!                                                            by more than SLACK in quiet or DRIFT anyhow, a little nearer
 //! ```
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::codec::Codec;
 use crate::sound::Decoder;
@@ -84,12 +84,17 @@ pub(super) struct Stream {
     heard: Tick,
     /// Sequence number and timestamp of the packet with the highest sequence number, both without wrap.
     top: (i64, i64),
-    held: BTreeMap<i64, Packet>,
+    /// Those that are held, by their sequence numbers, in order.
+    held: VecDeque<(i64, Packet)>,
     /// When each came, in that order.
     arrivals: VecDeque<(Tick, i64)>,
     last: Option<Last>,
     clock: Clock,
     decoder: Option<Decoder>,
+    /// Buffers of payloads that were placed, for those that come.
+    spare: Vec<Vec<u8>>,
+    /// The samples of the packet that is placed, kept for the next.
+    samples: Vec<i16>,
 }
 
 #[derive(Debug)]
@@ -148,11 +153,13 @@ impl Stream {
             rate: Step::from(codec.clock()),
             heard: 0,
             top: (i64::from(rtp.sequence()), i64::from(rtp.timestamp())),
-            held: BTreeMap::new(),
+            held: VecDeque::new(),
             arrivals: VecDeque::new(),
             last: None,
             clock: Clock::new(Step::from(codec.clock())),
             decoder: None,
+            spare: Vec::new(),
+            samples: Vec::new(),
         }
     }
 
@@ -182,12 +189,17 @@ impl Stream {
         if sequence >= highest {
             self.top = (sequence, timestamp);
         }
-        if self.held.contains_key(&sequence) || self.last.is_some_and(|last| sequence <= last.sequence) {
+        let is_next = self.held.back().is_none_or(|(last, _)| *last < sequence);
+        let place = if is_next { self.held.len() } else { self.held.partition_point(|(held, _)| *held < sequence) };
+        let is_held = self.held.get(place).is_some_and(|(held, _)| *held == sequence);
+        if is_held || self.last.is_some_and(|last| sequence <= last.sequence) {
             return Taken::Ignored;
         }
         let steps = came * self.rate / TICKS;
-        let packet = Packet { came: steps, timestamp, marker: rtp.marker(), codec, payload: payload.to_vec() };
-        self.held.insert(sequence, packet);
+        let mut own = self.spare.pop().unwrap_or_default();
+        own.extend_from_slice(payload);
+        let packet = Packet { came: steps, timestamp, marker: rtp.marker(), codec, payload: own };
+        self.held.insert(place, (sequence, packet));
         self.arrivals.push_back((came, sequence));
         while self.held.len() > HELD {
             self.release_first(sink);
@@ -201,15 +213,20 @@ impl Stream {
             && came <= due
         {
             self.arrivals.pop_front();
-            while self.held.first_key_value().is_some_and(|(&first, _)| first <= sequence) {
+            while self.held.front().is_some_and(|&(first, _)| first <= sequence) {
                 self.release_first(sink);
             }
         }
     }
 
     fn release_first(&mut self, sink: &mut impl Sink) {
-        if let Some((sequence, packet)) = self.held.pop_first() {
+        if let Some((sequence, packet)) = self.held.pop_front() {
             self.place(sequence, &packet, sink);
+            let mut payload = packet.payload;
+            payload.clear();
+            if self.spare.len() < HELD {
+                self.spare.push(payload);
+            }
         }
     }
 
@@ -266,6 +283,7 @@ impl Stream {
         let end = self.last.map_or(end, |last| last.end.max(end));
         let sample = samples.last().copied().unwrap_or(0);
         self.last = Some(Last { sequence, came: packet.came, end, sample, offset });
+        self.samples = samples;
     }
 
     /// The offset of a stream that begins, or begins anew: by arrival, less what the first packet was later than those after it.
@@ -304,7 +322,7 @@ impl Stream {
 
     /// The smallest transit of a packet and those held behind it, leaving out those that jumped to below `floor`.
     fn least_transit(&self, packet: &Packet, floor: Step) -> Step {
-        let behind = self.held.values().map(Packet::transit).filter(|&transit| transit >= floor);
+        let behind = self.held.iter().map(|(_, packet)| packet.transit()).filter(|&transit| transit >= floor);
         behind.fold(packet.transit(), Step::min)
     }
 
@@ -328,7 +346,8 @@ impl Stream {
     }
 
     fn decode(&mut self, packet: &Packet, sink: &mut impl Sink) -> Vec<i16> {
-        let mut samples = Vec::new();
+        let mut samples = std::mem::take(&mut self.samples);
+        samples.clear();
         if self.decoder(packet.codec).decode(&packet.payload, &mut samples).is_err() {
             sink.spoiled();
         }

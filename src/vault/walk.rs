@@ -85,11 +85,21 @@ pub(super) enum Step {
     Closing(Closing),
 }
 
+/// Whether the chunks are hashed on the way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Hashing {
+    /// Each is held against its check.
+    Each,
+    /// That was done before, and whoever walks opens each chunk, whose tag shows what was changed since.
+    Done,
+}
+
 pub(super) struct Walk<R> {
     input: R,
     header: Header,
     header_hash: Hash,
     sum: Sum,
+    hashing: Hashing,
     /// The hash of the last chunk.
     leaf: Hash,
     chunks: u32,
@@ -121,6 +131,7 @@ impl<R: Read> Walk<R> {
             header,
             header_hash,
             sum: Sum::new(header.version, header_hash),
+            hashing: Hashing::Each,
             leaf: header_hash,
             chunks: 0,
             at,
@@ -135,8 +146,8 @@ impl<R: Read> Walk<R> {
     #[cfg(test)]
     pub(super) fn over<'b>(&self, input: &'b [u8]) -> Walk<&'b [u8]> {
         let (sum, buffer) = (self.sum.clone(), Zeroizing::default());
-        let Self { header, header_hash, leaf, chunks, at, before, last_seen, is_tail, .. } = *self;
-        Walk { input, header, header_hash, sum, leaf, chunks, at, before, last_seen, is_tail, buffer }
+        let Self { header, header_hash, hashing, leaf, chunks, at, before, last_seen, is_tail, .. } = *self;
+        Walk { input, header, header_hash, sum, hashing, leaf, chunks, at, before, last_seen, is_tail, buffer }
     }
 
     pub(super) const fn header(&self) -> &Header {
@@ -159,6 +170,11 @@ impl<R: Read> Walk<R> {
     /// Goes on with this chunk where it stands: those between are not there.
     pub(super) fn go_on_with(&mut self, chunk: u32) {
         self.stand_at(chunk, self.at);
+    }
+
+    /// Hashes no more chunks. What they come to is not known then: there is no root, and nothing to be signed.
+    pub(super) const fn hash_no_more(&mut self) {
+        self.hashing = Hashing::Done;
     }
 
     pub(super) const fn input(&mut self) -> &mut R {
@@ -251,12 +267,17 @@ impl<R: Read> Walk<R> {
             return Err(self.torn(Tail::InFrame));
         }
         let (sealed, found) = buffer.split_at(length + TAG_BYTES);
-        let hash = self.sum.hash_of(&bytes, sealed, &[]);
-        if check(&hash).as_slice() != found {
-            return Err(self.damaged(Damage::Check));
+        match self.hashing {
+            Hashing::Each => {
+                let hash = self.sum.hash_of(&bytes, sealed, &[]);
+                if check(&hash).as_slice() != found {
+                    return Err(self.damaged(Damage::Check));
+                }
+                self.sum.take(hash);
+                self.leaf = hash;
+            }
+            Hashing::Done => {}
         }
-        self.sum.take(hash);
-        self.leaf = hash;
         self.chunks = self.chunks.checked_add(1).ok_or_else(|| self.broken_here(Damage::Order(frame.index)))?;
         self.last_seen = frame.place == Place::Last;
         self.before = self.at;
