@@ -165,7 +165,7 @@ impl Crowd {
 
     fn speak(&mut self) {
         self.ticks += 1;
-        if self.ticks % TICKS_OF_T1 == 0 {
+        if self.ticks.is_multiple_of(TICKS_OF_T1) {
             self.hang_up_again();
         }
         for number in self.first..self.calls.len() {
