@@ -84,6 +84,8 @@ pub mod manual {
     pub mod chain {}
     #[doc = include_str!("manual/threats.md")]
     pub mod threats {}
+    #[doc = include_str!("manual/duties.md")]
+    pub mod duties {}
     #[doc = include_str!("manual/media.md")]
     pub mod media {}
     #[doc = include_str!("manual/promises.md")]
