@@ -117,7 +117,21 @@ fn what_the_named_certificate_has_not_signed_is_no_timestamp() {
         let proxy = site.start();
         until("all that waited to be stamped", A_WHILE, || waiting(&site).is_empty().then_some(()));
         stopped(proxy);
-        assert!(!stamped(&site).is_empty(), "{key}");
+        let given = stamped(&site).len();
+        assert!(given > 0, "{key}");
+        let verified = |by: &Authority| {
+            let certificate = by.folder.path().join("tsa.pem");
+            site.cli(&["audit", "timestamps", "--certificate", certificate.to_str().unwrap()])
+        };
+        let said = verified(&own).must_succeed().out;
+        assert!(
+            said.contains(", all signed by the certificate; 0 waiting.") && said.matches("  yes  ").count() == given,
+            "{said}"
+        );
+        let said = verified(&other);
+        assert_eq!(said.status.code(), Some(1), "{}", said.err);
+        assert!(said.out.contains(&format!(", {given} of them not signed by the certificate")), "{}", said.out);
+        assert_eq!(said.out.matches("no: another signer").count(), given, "{}", said.out);
     }
 }
 

@@ -166,8 +166,8 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
         Verb::Audit(Audit::Verify { heads, nodes, site, form }) => {
             audit::verify(&site.config, &audit::Compared { heads, nodes, json: form.json }, doors, term)
         }
-        Verb::Audit(Audit::Timestamps { out, site, form }) => {
-            timestamps::timestamps(&site.config, out.as_deref(), form.json, doors, term)
+        Verb::Audit(Audit::Timestamps { certificate, out, site, form }) => {
+            timestamps::timestamps(&site.config, &timestamps::Wanted { certificate, out, json: form.json }, doors, term)
         }
         Verb::Audit(Audit::Show { recording, kind, since, until, last, site, form }) => {
             let wanted = audit::Wanted { recording, kind, since, until, last, json: form.json };

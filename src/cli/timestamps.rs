@@ -1,27 +1,34 @@
 //! `audit timestamps`: what an authority has signed, and what waits for it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::catalogue::{Opening, Stamp, Subject, Told};
+use crate::catalogue::{NotStamped, Opening, Stamp, Subject, Told};
 use crate::cli::doors::Doors;
-use crate::cli::exit::Stop;
+use crate::cli::exit::{Exit, Stop};
 use crate::cli::list::{counted, seconds};
-use crate::cli::site::Site;
+use crate::cli::site::{Site, read_file};
 use crate::cli::table::{Align, Cell, Table};
 use crate::cli::term::{Style, Term};
+use crate::control::witnessed;
+use crate::tls::Witness;
 
-/// Lists timestamps; with a folder, writes them there.
-pub(super) fn timestamps(
-    config: &Path,
-    out: Option<&Path>,
-    is_json: bool,
-    doors: &Doors<'_>,
-    term: &mut Term<'_>,
-) -> Result<(), Stop> {
+/// What is wanted.
+pub(super) struct Wanted {
+    /// The authority's certificate, to verify them by.
+    pub(super) certificate: Option<PathBuf>,
+    /// The folder to write them to.
+    pub(super) out: Option<PathBuf>,
+    pub(super) json: bool,
+}
+
+/// Lists timestamps; with a certificate, verifies them, and with a folder, writes them there.
+pub(super) fn timestamps(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
     let store = Site::find(config, term)?.store(Opening::Read, doors)?;
+    let witness = wanted.certificate.as_deref().map(witness).transpose()?;
+    let out = wanted.out.as_deref();
     let mut stamps = Vec::new();
     store.stamps(&mut |stamp| stamps.push(stamp))?;
     if let Some(folder) = out {
@@ -30,7 +37,12 @@ pub(super) fn timestamps(
             write(stamp, folder)?;
         }
     }
-    if is_json {
+    let judged = |stamp: &Stamp| {
+        let answer = stamp.answer.as_deref()?;
+        witness.as_ref().map(|witness| witnessed(witness, answer, &stamp.subject.digest()))
+    };
+    let bad = stamps.iter().filter(|stamp| judged(stamp).is_some_and(|judged| judged.is_err())).count();
+    if wanted.json {
         for stamp in &stamps {
             term.out.line(json!({
                 "of": stamp.subject.kind(),
@@ -40,34 +52,47 @@ pub(super) fn timestamps(
                 "since": stamp.since.to_string(),
                 "tries": stamp.tries,
                 "time": time(stamp),
+                "verified": judged(stamp).map(|judged| judged.is_ok()),
                 "file": out.zip(stamp.answer.as_ref()).map(|_| name(stamp) + ".tsr"),
             }))?;
         }
-        return Ok(());
-    }
-    if stamps.is_empty() {
-        return Ok(term.out.line(
-            "There are no timestamps, and nothing waits for one; [timestamps] in the configuration names an authority.",
-        )?);
-    }
-    term.out.text(&table(&stamps).text(term.out.colour(), 0))?;
-    let (given, waiting): (Vec<_>, Vec<_>) = stamps.iter().partition(|stamp| stamp.answer.is_some());
-    term.out.line(format_args!("\n{}; {} waiting.", counted(given.len() as u64, "timestamp"), waiting.len()))?;
-    if let Some(folder) = out {
-        term.out.line("What checks them, with the certificates that are believed in ca.pem:")?;
-        for stamp in given {
-            term.out.line(format_args!("  {}", check(stamp, folder)))?;
+    } else if stamps.is_empty() {
+        term.out
+            .line("There are no timestamps, and nothing waits for one; [timestamps] in the configuration names an authority.")?;
+    } else {
+        term.out.text(&table(&stamps, &judged).text(term.out.colour(), 0))?;
+        let (given, waiting): (Vec<_>, Vec<_>) = stamps.iter().partition(|stamp| stamp.answer.is_some());
+        let verified = match (&witness, bad) {
+            (None, _) => String::new(),
+            (Some(_), 0) => ", all signed by the certificate".to_owned(),
+            (Some(_), bad) => format!(", {bad} of them not signed by the certificate"),
+        };
+        term.out.line(format_args!("\n{}{verified}; {} waiting.", counted(given.len() as u64, "timestamp"), waiting.len()))?;
+        if let Some(folder) = out {
+            term.out.line("What checks them, with the certificates that are believed in ca.pem:")?;
+            for stamp in given {
+                term.out.line(format_args!("  {}", check(stamp, folder)))?;
+            }
         }
     }
-    Ok(())
+    if bad == 0 { Ok(()) } else { Err(Stop::Said(Exit::NotSo)) }
 }
 
-fn table(stamps: &[Stamp]) -> Table {
+fn witness(path: &Path) -> Result<Witness, Stop> {
+    let text = read_file(path, "the authority's certificate", "its authority publishes it, as PEM")?;
+    Witness::from_pem(&text).ok_or_else(|| {
+        let what = format!("cannot use the certificate `{}`: it is none", path.display());
+        Stop::cannot(what, "it is a PEM file that begins with the certificate by which the authority signs")
+    })
+}
+
+fn table(stamps: &[Stamp], judged: &impl Fn(&Stamp) -> Option<Result<(), NotStamped>>) -> Table {
     let mut table = Table::new([
         ("WAITS SINCE (UTC)", Align::Left),
         ("OF", Align::Left),
         ("TIME", Align::Left),
         ("TRIED IN VAIN", Align::Right),
+        ("VERIFIED", Align::Left),
         ("DIGEST", Align::Left),
     ]);
     for stamp in stamps {
@@ -82,6 +107,15 @@ fn table(stamps: &[Stamp]) -> Table {
             Cell::new(of),
             Cell::styled(time.as_deref().unwrap_or("waiting"), style),
             Cell::new(stamp.tries.to_string()),
+            match judged(stamp) {
+                None => Cell::new("–"),
+                Some(Ok(())) => Cell::styled("yes", Style::Good),
+                Some(Err(NotStamped::OtherDigest)) => Cell::styled("no: another digest", Style::Bad),
+                Some(Err(NotStamped::OtherSigner)) => Cell::styled("no: another signer", Style::Bad),
+                Some(Err(NotStamped::Refused(_) | NotStamped::OtherNonce | NotStamped::Garbled | NotStamped::Away(_))) => {
+                    Cell::styled("no: it cannot be read", Style::Bad)
+                }
+            },
             Cell::new(stamp.subject.digest().to_string()),
         ]);
     }

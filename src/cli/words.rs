@@ -510,8 +510,13 @@ pub(super) enum Audit {
     #[command(long_about = "List the timestamps of heads and recordings, and what waits for one; or write them out.\n\n\
         An authority (`[timestamps]`) has signed that a head, or the root of a recording, was there\n\
         at that time (RFC 3161). With --out each is written to a file *.tsr, and the head that it\n\
-        is of beside it as *.txt; what checks them with openssl is said for each.")]
+        is of beside it as *.txt; what checks them with openssl is said for each.\n\n\
+        With --certificate each is verified here: that it is of this digest, and signed by the\n\
+        authority's certificate. Whether that is to be believed openssl says, with --out.")]
     Timestamps {
+        /// Verify each by this certificate of the authority (PEM)
+        #[arg(long, value_name = "FILE")]
+        certificate: Option<PathBuf>,
         /// The folder to write them to; made where it is not there
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,

@@ -7,6 +7,7 @@ mod reply;
 mod request;
 pub mod row;
 mod trouble;
+mod witnessed;
 
 pub use config::{Mistake, Settings};
 pub use log::{log_reached, log_silence, log_story};
@@ -14,3 +15,4 @@ pub use masked::masked;
 pub use reply::{Consent, Done, LiveCall, LiveState, NotDone, Reply, Standing, Status, TrunkAddress};
 pub use request::{NotUnderstood, Request};
 pub use trouble::Trouble;
+pub use witnessed::witnessed;

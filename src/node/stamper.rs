@@ -12,11 +12,12 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use crate::catalogue::{NotStamped, Question, StampHash, StampSignature, Write};
+use crate::catalogue::{NotStamped, Question, Write};
 use crate::control::config::Authority;
+use crate::control::witnessed;
 use crate::limits::STAMP_BYTES;
 use crate::node::entropy;
-use crate::tls::{SignatureHash, Witness};
+use crate::tls::Witness;
 use crate::vault::Digest;
 
 /// What is to be stamped.
@@ -67,20 +68,8 @@ async fn ask(authority: &Authority, witness: Option<&Witness>, digest: Digest) -
     let asked = timeout(PATIENCE, post(authority, question.to_der())).await;
     let answer = asked.map_err(|_| NotStamped::Away(format!("no answer within {} s", PATIENCE.as_secs())))??;
     question.read(&answer)?;
-    match witness {
-        Some(witness) if !is_signed_by(witness, &answer)? => Err(NotStamped::OtherSigner),
-        Some(_) | None => Ok(answer),
-    }
-}
-
-fn is_signed_by(witness: &Witness, answer: &[u8]) -> Result<bool, NotStamped> {
-    let StampSignature { message, hash, signature } = StampSignature::read(answer)?;
-    let hash = match hash {
-        StampHash::Sha256 => SignatureHash::Sha256,
-        StampHash::Sha384 => SignatureHash::Sha384,
-        StampHash::Sha512 => SignatureHash::Sha512,
-    };
-    Ok(witness.has_signed(&message, hash, &signature))
+    witness.map_or(Ok(()), |witness| witnessed(witness, &answer, &digest))?;
+    Ok(answer)
 }
 
 async fn post(authority: &Authority, question: Vec<u8>) -> Result<Vec<u8>, NotStamped> {
