@@ -266,16 +266,15 @@ impl Keeper {
         let recording = order.recording;
         // Whoever holds one has the folder to themselves for it: it was held until now, or is erased.
         let is_held = !self.store.holds(Some(recording))?.is_empty();
-        let is_there = self.store.recording(recording)?.is_some_and(|entry| entry.state != State::Erased);
-        if is_held || !is_there {
+        let state = self.store.recording(recording)?.map_or(State::Erased, |entry| entry.state);
+        if is_held || state == State::Erased {
             return Err(NotErased::Meanwhile);
         }
         let reason = stored.iter().find(|one| one.recording == recording).map(|one| self.reason(one, order.cause));
         self.log(recording, reason.clone(), Outcome::Granted, wall)?;
-        let done = folder
-            .destroy(recording)
-            .map_err(|undone| in_words(&undone))
-            .and_then(|()| self.remove_files(recording).map_err(|error| format!("its file cannot be removed: {error}")));
+        let done = folder.destroy(recording).map_err(|undone| in_words(&undone)).and_then(|()| {
+            self.remove_files(recording, state == State::Torn).map_err(|error| format!("its file cannot be removed: {error}"))
+        });
         self.log(recording, reason, if done.is_ok() { Outcome::Done } else { Outcome::Failed }, wall)?;
         done.map_err(NotErased::Disk)
     }
@@ -300,10 +299,14 @@ impl Keeper {
         }
     }
 
-    /// Removes what there is of it on each disk, durably. Without keys nobody opens it.
-    fn remove_files(&self, recording: RecordingId) -> io::Result<()> {
+    /// Removes what there is of it on each disk, durably: without keys nobody opens it. One that is torn may lie on two in two pieces.
+    fn remove_files(&self, recording: RecordingId, is_torn: bool) -> io::Result<()> {
         for folder in self.folders.all() {
             remove(&folder.recording(recording))?;
+            let parts = if is_torn { folder.parts()? } else { Vec::new() };
+            for (_, from) in parts.into_iter().filter(|(part, _)| *part == recording) {
+                remove(&folder.part(recording, from))?;
+            }
             File::open(folder.recordings())?.sync_all()?;
         }
         Ok(())

@@ -86,6 +86,23 @@ fn what_cannot_be_destroyed_is_not_called_erased_and_is_tried_again_ever_less_of
 }
 
 #[test]
+fn what_lies_in_two_pieces_is_removed_from_both_disks() {
+    let mut scene = Scene::new(rules(0, Some(DAY), None));
+    let spare = crate::node::folders::Folder::of(&scene.home.path().join("spare"));
+    spare.make().unwrap();
+    scene.keeper.folders.spare = Some(spare.clone());
+    scene.is_written(Entry { state: State::Torn, totals: None, ..entry(1, 0) });
+    fs::write(spare.part(id(1), 5), b"the rest").unwrap();
+    fs::write(spare.part(id(2), 5), b"of another").unwrap();
+    fs::write(spare.key(id(1)), b"wraps").unwrap();
+
+    scene.pass(2 * DAY);
+
+    assert!(!scene.has(1) && !spare.key(id(1)).exists());
+    assert_eq!(spare.parts().unwrap(), [(id(2), 5)]);
+}
+
+#[test]
 fn an_erasure_that_a_kill_cut_short_is_done_to_its_end() {
     let mut scene = Scene::new(rules(0, Some(DAY), None));
     scene.recorded(1, 0);
