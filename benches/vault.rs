@@ -13,6 +13,7 @@ mod codec;
 mod consent;
 #[path = "../src/digit.rs"]
 mod digit;
+mod granted;
 #[path = "../src/ids.rs"]
 mod ids;
 #[path = "../src/limits.rs"]
@@ -32,13 +33,12 @@ use std::time::Duration;
 
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use hpke::rand_core::{TryCryptoRng, TryRng};
 use mitschnitt::export::{self, Channels, Origin, PayloadFiles};
 
-use consent::{Clip, Consent, Fact, Facts, Mode, Output, Parties, Permit, Player, SentAs, Terms, WithoutConsent};
-use ids::{CallId, Direction, Leg, RecordingId, TrunkName};
-use private::Private;
-use time::{Moment, Wall};
+use consent::Permit;
+use granted::{Zeros, permit};
+use ids::Leg;
+use time::Moment;
 use vault::{Begun, Buffers, EndReason, NodeKey, PlainChunk, RecipientSecret, Recorder, Sealer};
 
 /// Half an hour of both legs: 90,000 packets of 20 ms each.
@@ -154,67 +154,6 @@ fn call() -> Call {
 fn begun(permit: &Permit, node: &NodeKey, secret: &RecipientSecret) -> Begun {
     Sealer::begin(permit.evidence(), node.public(), &[*secret.public()], &mut Zeros).unwrap()
 }
-
-fn permit() -> Permit {
-    let terms = Terms {
-        policy: "all".into(),
-        policy_hash: [0; 32],
-        purpose: "quality".into(),
-        legal_basis: "consent".into(),
-        mode: Mode::Announce,
-        must_agree: [false, true],
-        key: digit::Digit::from_char('1').unwrap(),
-        answer: Duration::from_secs(5),
-        language: "de".into(),
-        without_consent: WithoutConsent::GoOn,
-        longest_pause: Duration::from_secs(60),
-    };
-    let facts = Facts {
-        call: CallId::from_u64(1),
-        recording: RecordingId::from_bytes([1; 16]),
-        direction: Direction::Inbound,
-        trunk: TrunkName::new("carrier"),
-        parties: Parties {
-            calling: Private::new("1".into()),
-            called: Private::new("2".into()),
-            call_id: Private::new("3".into()),
-        },
-        clocks: (Moment::START, Wall::from_unix_micros(0)),
-    };
-    let mut consent = Consent::new(terms, facts);
-    let mut output = None;
-    for leg in Leg::BOTH {
-        let clip = Clip::new(codec::Codec::Pcma, &[1; 160], [0; 32], "de").unwrap();
-        let played = Player::new(leg, clip, 20).sent(SentAs { ssrc: 5, sequence: 6, timestamp: 7 }, Moment::START).unwrap();
-        output = consent.handle(Fact::Played(played), Moment::START);
-    }
-    match output {
-        Some(Output::Begin(permit)) => permit,
-        Some(Output::Refuse(_) | Output::End(_)) | None => unreachable!("both were told"),
-    }
-}
-
-/// No chance at all: good enough to measure with.
-struct Zeros;
-
-impl TryRng for Zeros {
-    type Error = std::convert::Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
-        Ok(1)
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
-        Ok(1)
-    }
-
-    fn try_fill_bytes(&mut self, dst: &mut [u8]) -> Result<(), Self::Error> {
-        dst.fill(1);
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Zeros {}
 
 criterion_group!(benches, measure);
 criterion_main!(benches);
