@@ -449,6 +449,21 @@ fn what_waits_for_its_beginning_is_asked_after_twice_a_second_and_is_not_torn_by
 }
 
 #[test]
+fn a_sync_of_one_disk_says_nothing_of_the_other() {
+    let mut scene = Scene::with_spare([1]);
+    scene.work([chunk(1), end(1)]);
+    scene.volume.is_full = true;
+    scene.work([begin(2)]);
+    assert_eq!(scene.done(), ["append 1", "append 1", "close 1", "spare keys 2", "spare sync", "spare head 2"]);
+    assert_eq!(scene.told(), ["written 1", "closed 1", "begun 2"]);
+
+    scene.sync();
+
+    assert_eq!(scene.done(), ["sync", "spare sync"]);
+    assert_eq!(scene.told(), ["sealed 1"]);
+}
+
+#[test]
 fn what_is_kept_for_the_spare_disk_is_forgotten_once_it_is_durable() {
     let kept = |scene: &Scene| {
         scene.writer.open.values().filter_map(|open| open.kept.as_ref()).map(|kept| kept.unsynced()).sum::<usize>()
