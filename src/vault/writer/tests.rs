@@ -212,7 +212,8 @@ fn so_many_chunks_are_held_and_no_more() {
 fn an_end_that_cannot_be_written_for_a_minute_leaves_the_recording_torn() {
     let mut scene = Scene::with([1, 2]);
     scene.volume.is_full = true;
-    scene.work([chunk(1), end(1), end(2)]);
+    scene.work([chunk(1), chunk(1), end(1), end(2)]);
+    assert_eq!(scene.writer.held, 1);
     assert_eq!(scene.told(), ["stuck 1: it is full", "stuck 2: it is full"]);
 
     scene.sync();
