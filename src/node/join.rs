@@ -100,14 +100,20 @@ fn remove_from(main: &Folder, recording: RecordingId) {
     }
 }
 
-/// Joins what an earlier run has left in two pieces, as far as it can, and returns those of which the beginning is not to be had.
-pub(super) fn join_all(folders: &Folders) -> HashMap<RecordingId, io::Error> {
+/// Returns what an earlier run has left in two pieces. To be called before this one may leave any: those its [`Joiner`] joins.
+pub(super) fn left_parted(folders: &Folders) -> Vec<(RecordingId, u64)> {
+    folders.spare.as_ref().map_or_else(Vec::new, |spare| {
+        spare.parts().unwrap_or_else(|error| {
+            tracing::error!(%error, "spare_disk_not_read");
+            Vec::new()
+        })
+    })
+}
+
+/// Joins these, as far as it can, and returns those of which the beginning is not to be had.
+pub(super) fn join_all(folders: &Folders, parts: Vec<(RecordingId, u64)>) -> HashMap<RecordingId, io::Error> {
     let mut parted = HashMap::new();
     let Some(spare) = &folders.spare else { return parted };
-    let parts = spare.parts().unwrap_or_else(|error| {
-        tracing::error!(%error, "spare_disk_not_read");
-        Vec::new()
-    });
     for (recording, from) in parts {
         match join(&folders.main, spare, recording, from) {
             Ok(()) => tracing::info!(%recording, "recording_joined"),
@@ -147,7 +153,7 @@ mod tests {
     fn what_a_part_is_without_is_copied_and_what_was_left_behind_removed() {
         let (_home, folders, whole) = two();
 
-        assert!(join_all(&folders).is_empty());
+        assert!(join_all(&folders, left_parted(&folders)).is_empty());
 
         assert_eq!(fs::read(folders.of(ID).recording(ID)).unwrap(), whole);
         assert!(folders.main.recording(ID).exists(), "until it is sealed");
@@ -162,7 +168,7 @@ mod tests {
         let (_home, folders, whole) = two();
         File::options().write(true).open(folders.main.recording(ID)).unwrap().set_len(10).unwrap();
 
-        let parted = join_all(&folders);
+        let parted = join_all(&folders, left_parted(&folders));
 
         assert_eq!(parted[&ID].kind(), io::ErrorKind::UnexpectedEof);
         let spare = folders.spare.as_ref().unwrap();
@@ -170,8 +176,23 @@ mod tests {
         // Where only the spare disk has something of it, nothing of the other is removed.
         tidy(&folders, ID);
         fs::write(folders.main.recording(ID), &whole).unwrap();
-        assert!(join_all(&folders).is_empty());
+        assert!(join_all(&folders, left_parted(&folders)).is_empty());
         assert_eq!(fs::read(spare.recording(ID)).unwrap(), whole);
+    }
+
+    #[test]
+    fn a_part_of_this_run_is_left_to_the_thread_that_joins_those() {
+        let (_home, folders, _) = two();
+        let spare = folders.spare.clone().unwrap();
+        let part = spare.part(ID, COPIED_BYTES as u64 + 100);
+        let aside = part.with_extension("aside");
+        fs::rename(&part, &aside).unwrap();
+        let left = left_parted(&folders);
+        fs::rename(&aside, &part).unwrap();
+
+        assert!(join_all(&folders, left).is_empty());
+
+        assert_eq!(spare.parts().unwrap(), [(ID, COPIED_BYTES as u64 + 100)]);
     }
 
     #[test]

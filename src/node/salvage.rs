@@ -86,8 +86,10 @@ pub(super) fn start(
 ) -> io::Result<Salvaging> {
     let (told, hears) = mpsc::channel();
     let is_through = Arc::new(AtomicBool::new(false));
+    // Here, and not in the thread: the disk's is not started yet.
+    let parts = join::left_parted(&folders);
     let salvager = Salvager { folders, node, ledger, metrics, is_through: Arc::clone(&is_through) };
-    let thread = std::thread::Builder::new().name("salvage".into()).spawn(move || salvager.run(torn, &hears))?;
+    let thread = std::thread::Builder::new().name("salvage".into()).spawn(move || salvager.run(torn, parts, &hears))?;
     Ok(Salvaging { thread, told, is_through })
 }
 
@@ -103,14 +105,14 @@ struct Salvager {
 }
 
 impl Salvager {
-    fn run(&self, torn: Vec<RecordingId>, hears: &Receiver<Told>) {
+    fn run(&self, torn: Vec<RecordingId>, parts: Vec<(RecordingId, u64)>, hears: &Receiver<Told>) {
         if self.folders.is_spare_missing {
             if !torn.is_empty() {
                 tracing::error!(torn = torn.len(), "torn_recordings_wait_for_the_spare_disk");
             }
             return;
         }
-        let mut parted = join::join_all(&self.folders);
+        let mut parted = join::join_all(&self.folders, parts);
         let mut left = VecDeque::from(torn);
         loop {
             self.is_through.store(left.is_empty(), Ordering::Relaxed);
