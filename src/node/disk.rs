@@ -156,10 +156,11 @@ impl Disk {
                     tracing::error!(?shelf, %error, "sync_failed");
                 }
                 Outcome::Sealed { recording, .. } => {
-                    self.files.is_sealed(*recording);
+                    self.files.is_over(*recording, true);
                     (self.outcome)(outcome);
                 }
                 Outcome::Failed { recording, left_a_file, error, .. } => {
+                    self.files.is_over(*recording, false);
                     match (error, left_a_file) {
                         (Some(error), true) => tracing::error!(%recording, %error, "recording_ends_torn"),
                         (Some(error), false) => tracing::error!(%recording, %error, "recording_not_begun"),

@@ -36,7 +36,7 @@ struct Spare {
     folder: Folder,
     filesystems: Vec<File>,
     joiner: Joiner,
-    /// What went there from the main disk and is not sealed yet.
+    /// What went there from the main disk and is not over yet.
     moved: HashSet<RecordingId>,
 }
 
@@ -55,10 +55,10 @@ impl Files {
         Ok(Self { folders, main, spare, open: HashMap::new(), written: VecDeque::new(), clock, room, metrics })
     }
 
-    /// A recording is sealed, durably: one that was moved has left something behind.
-    pub(super) fn is_sealed(&mut self, recording: RecordingId) {
-        if let Some(spare) = self.spare.as_mut().filter(|spare| spare.moved.contains(&recording)) {
-            spare.moved.remove(&recording);
+    /// A recording is over. One that was moved has left something behind, which goes once the rest is sealed, durably.
+    pub(super) fn is_over(&mut self, recording: RecordingId, is_sealed: bool) {
+        let Some(spare) = &mut self.spare else { return };
+        if spare.moved.remove(&recording) && is_sealed {
             spare.joiner.tidy(recording);
         }
     }
