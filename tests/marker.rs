@@ -12,13 +12,12 @@
 
 #[allow(dead_code, reason = "each file of tests uses its part")]
 mod support;
-use std::fs::File;
 use std::net::SocketAddr;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use memchr::memmem::Finder;
+use support::image::Image;
 use support::phone::{Call, Mouth, Phone, call, every_20_ms, hang_up};
 use support::site::{Policy, Site, files_under, policy};
 use support::sound::{alaw, noise};
@@ -156,27 +155,9 @@ impl Marker {
 
     /// Searches all memory of a process that can be read; returns the lines of its map where the marker is.
     fn regions_with_it(&self, pid: u32) -> Vec<String> {
-        let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("the process lives");
-        let memory = File::open(format!("/proc/{pid}/mem")).expect("whoever started a process may read its memory");
-        let mut searched = 0;
-        let found = maps
-            .lines()
-            .filter(|line| {
-                let mut words = line.split_whitespace();
-                let (range, rights) = (words.next().expect("a range"), words.next().expect("rights"));
-                let (begin, end) = range.split_once('-').expect("a range");
-                let [begin, end] = [begin, end].map(|at| u64::from_str_radix(at, 16).expect("hexadecimal"));
-                if !rights.starts_with('r') || line.ends_with("[vvar]") || line.ends_with("[vsyscall]") {
-                    return false;
-                }
-                let bytes = read_region(&memory, begin, end);
-                searched += bytes.len();
-                self.is_in(&bytes)
-            })
-            .map(str::to_owned)
-            .collect();
-        assert!(searched > 1 << 20, "a process has more than a megabyte: {searched} bytes were searched");
-        found
+        let image = Image::running(pid);
+        assert!(image.bytes() > 1 << 20, "a process has more than a megabyte: {} bytes were searched", image.bytes());
+        image.regions_with(|bytes| self.is_in(bytes))
     }
 
     /// How often it is in decoded sound, whole.
@@ -185,17 +166,4 @@ impl Marker {
         let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
         Finder::new(&spoken).find_iter(&bytes).count()
     }
-}
-
-/// Reads a region; pages that cannot be read are left as zeros.
-fn read_region(memory: &File, begin: u64, end: u64) -> Vec<u8> {
-    let mut bytes = vec![0; usize::try_from(end - begin).expect("it fits in memory")];
-    let mut at = 0;
-    while at < bytes.len() {
-        match memory.read_at(&mut bytes[at..], begin + at as u64) {
-            Ok(len @ 1..) => at += len,
-            _ => at = (at / 4096 + 1) * 4096,
-        }
-    }
-    bytes
 }

@@ -54,6 +54,16 @@ impl Image {
         (Self { regions }, told)
     }
 
+    /// Reads all memory of a process as it runs.
+    pub(crate) fn running(pid: u32) -> Self {
+        Self { regions: read(pid) }
+    }
+
+    /// Returns the lines of the process's map whose memory has it.
+    pub(crate) fn regions_with(&self, is_in: impl Fn(&[u8]) -> bool) -> Vec<String> {
+        self.regions.iter().filter(|(_, bytes)| is_in(bytes)).map(|(name, _)| name.clone()).collect()
+    }
+
     /// Returns the names of those that are in it, and where.
     pub(crate) fn holds(&self, needles: &[Needle]) -> Vec<String> {
         // By their first eight bytes, of which a bit set says at once that most places have none.
