@@ -107,8 +107,9 @@ async fn serve(setup: Setup) -> Result<(), String> {
         format!("cannot listen on tcp {metrics_listen} (metrics.listen): {error}\n  {}", address_remedy(&error))
     })?;
 
-    let folders =
-        Folders::make(&data, spare.as_deref()).map_err(|error| format!("the recordings' folders cannot be written: {error}"))?;
+    let folders = Folders::make(&data, spare.as_deref()).map_err(|error| {
+        format!("cannot write below `{}` (data.directory): {error}\n  give the service's user write access to it", data.display())
+    })?;
     let kept = store.kept().map_err(|error| format!("the ledger cannot be read: {error}"))?;
     let (ended, mut ends) = mpsc::channel(threads + 2);
     // One at a time is asked for.
@@ -174,9 +175,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         },
         Alive::new("disk", ended.clone()),
     )
-    .map_err(|error| {
-        format!("cannot write below `{}` (data.directory): {error}\n  give the service's user write access to it", data.display())
-    })?;
+    .map_err(|error| format!("the disk's thread cannot start: {error}"))?;
 
     let (up, mut events) = mpsc::channel(EVENTS);
     let mut lanes = Vec::new();
