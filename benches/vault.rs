@@ -18,6 +18,8 @@ mod granted;
 mod ids;
 #[path = "../src/limits.rs"]
 mod limits;
+#[path = "../src/number.rs"]
+mod number;
 #[path = "../src/private.rs"]
 mod private;
 #[path = "../src/sabotage.rs"]

@@ -21,7 +21,7 @@
 //!            |
 //!           wire                    bytes ⇄ values: SIP, SDP, RTP, RTCP
 //!      ───────────────────────────────────────────────────────────────
-//!      floor:  time  ids  private  limits  digit  codec  network  sabotage   (files, not rooms; import nothing)
+//!      floor:  time  ids  private  limits  digit  number  codec  network  sabotage   (files, not rooms; import nothing)
 //! ```
 //!
 //! `keyfolder`, whose files both `node` and `cli` destroy, touches the disk as they do, and is named by nobody else.
@@ -66,6 +66,7 @@ pub mod limits;
 pub mod media;
 pub mod network;
 pub mod node;
+pub mod number;
 pub mod private;
 mod sabotage;
 pub mod sip;

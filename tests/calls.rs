@@ -16,6 +16,8 @@ mod handles;
 mod mandatory;
 #[path = "calls/offers.rs"]
 mod offers;
+#[path = "calls/registered.rs"]
+mod registered;
 #[path = "calls/registrations.rs"]
 mod registrations;
 #[path = "calls/restart.rs"]

@@ -14,7 +14,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use mitschnitt::codec::{Codec, Foreign};
-use mitschnitt::consent::{Clip, Consent, Cut, Fact, Facts, How, Mode, Output, Parties, Permit, Terms, WithoutConsent};
+use mitschnitt::consent::{
+    Clip, Consent, Cut, Fact, Facts, How, Mode, Output, Parties, Permit, PriorTerms, Terms, WithoutConsent,
+};
 use mitschnitt::digit::Digit;
 use mitschnitt::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use mitschnitt::limits::{BRIDGES_PER_PORT, MEDIA_CLOCKS, MEDIA_SOCKETS};
@@ -1589,6 +1591,7 @@ fn permit(played: Vec<mitschnitt::consent::Played>, now: Moment) -> Permit {
         language: "de".into(),
         without_consent: WithoutConsent::GoOn,
         longest_pause: Duration::from_secs(60),
+        prior: PriorTerms::default(),
     };
     let facts = Facts {
         call: ID.call,

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use hpke::rand_core::{TryCryptoRng, TryRng};
 
-use crate::consent::{Clip, Consent, Fact, Facts, Mode, Output, Parties, Permit, Player, SentAs, Terms, WithoutConsent};
+use crate::consent::{
+    Clip, Consent, Fact, Facts, Mode, Output, Parties, Permit, Player, PriorTerms, SentAs, Terms, WithoutConsent,
+};
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::private::Private;
 use crate::time::{Moment, Wall};
@@ -24,6 +26,7 @@ pub fn permit() -> Permit {
         language: "de".into(),
         without_consent: WithoutConsent::GoOn,
         longest_pause: Duration::from_secs(60),
+        prior: PriorTerms::default(),
     };
     let facts = Facts {
         call: CallId::from_u64(1),

@@ -20,9 +20,15 @@ pub(super) struct Telling {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Told {
-    Waiting { restarts: u32 },
-    Playing { restarts: u32 },
+    Waiting {
+        restarts: u32,
+    },
+    Playing {
+        restarts: u32,
+    },
     Yes,
+    /// It is told nothing: it has agreed before the call.
+    Knows,
     GivenUp,
 }
 
@@ -50,6 +56,18 @@ impl Telling {
         self.set(leg, Told::Yes);
     }
 
+    /// The party on this leg has agreed before the call, and is told nothing.
+    pub(super) fn needs_none(&mut self, leg: Leg) {
+        self.set(leg, Told::Knows);
+    }
+
+    /// What the party on this leg had agreed to stands no more: where it was to be told nothing, it is told as anybody is.
+    pub(super) fn needs_one(&mut self, leg: Leg) {
+        if self.of(leg) == Told::Knows {
+            self.set(leg, Told::default());
+        }
+    }
+
     /// The party on this leg is another, or elsewhere: it is to be told again, and whether it still can be.
     pub(super) fn moved(&mut self, leg: Leg) -> bool {
         let is_told = self.of(leg) == Told::Yes;
@@ -62,7 +80,7 @@ impl Telling {
     /// Another party is on this leg: it is to be told from the beginning, whatever the one before it heard; and whether it still can be.
     pub(super) fn replaced(&mut self, leg: Leg) -> bool {
         match self.of(leg) {
-            Told::Playing { .. } | Told::Yes => {
+            Told::Playing { .. } | Told::Yes | Told::Knows => {
                 self.set(leg, Told::default());
                 true
             }
@@ -91,7 +109,7 @@ impl Telling {
                 self.set(leg, Told::GivenUp);
                 Some(cut)
             }
-            (Told::Yes | Told::GivenUp, _) => None,
+            (Told::Yes | Told::Knows | Told::GivenUp, _) => None,
         }
     }
 

@@ -13,6 +13,7 @@ use super::handle::Forged;
 use super::keys::MediaAs;
 use super::peers::{Peer, Source};
 use super::ways::Ways;
+use crate::consent::Register;
 use crate::ids::{CallId, Direction, Leg, RecordingId};
 use crate::limits::PEER_ADDRESSES;
 use crate::media::{Latching, Order};
@@ -34,6 +35,8 @@ pub(super) struct Desk {
     pub(super) vault_is_shut: bool,
     /// The policies of which no further recording begins ([`Input::Full`](super::Input::Full)).
     pub(super) full: Vec<Arc<str>>,
+    /// Who has agreed before any call, and who is never recorded ([`Input::Register`](super::Input::Register)).
+    pub(super) register: Arc<Register>,
     seed: u64,
     drawn: u64,
 }
@@ -51,7 +54,9 @@ impl Desk {
     pub(super) fn new(config: Config, stack: Stack, seed: u64, now: Moment) -> Self {
         let (ways, guard) = (Ways::of(&config.peers, now), Guard::new(config.guarding, seed, now));
         let (stock, out, tallies) = ([Vec::new(), Vec::new()], VecDeque::new(), Tallies::default());
-        Self { config, stack, ways, stock, out, tallies, guard, vault_is_shut: false, full: Vec::new(), seed, drawn: 0 }
+        let register = Arc::default();
+        let (vault_is_shut, full, drawn) = (false, Vec::new(), 0);
+        Self { config, stack, ways, stock, out, tallies, guard, vault_is_shut, full, register, seed, drawn }
     }
 
     pub(super) fn out(&mut self, output: Output) {
@@ -72,6 +77,13 @@ impl Desk {
 
     pub(super) const fn clocks(&self) -> (Moment, Wall) {
         self.config.clocks
+    }
+
+    /// Returns the time of day of a moment, by the clocks as they were read last.
+    pub(super) fn wall(&self, now: Moment) -> Wall {
+        let (then, wall) = self.config.clocks;
+        let since = i64::try_from(now.since(then).as_micros()).unwrap_or(i64::MAX);
+        Wall::from_unix_micros(wall.unix_micros().saturating_add(since))
     }
 
     pub(super) const fn media_ip(&self, leg: Leg) -> IpAddr {

@@ -15,7 +15,7 @@ use super::peers::Peers;
 use super::policy::Policy;
 use super::registration::Registering;
 use super::story::{Reason, Story};
-use crate::consent::{Parties, Permit, Standing};
+use crate::consent::{Parties, Permit, Register, Standing};
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::media::{self, BridgeId, Order, PairIds};
 use crate::sip::{self, Flow, Transport};
@@ -162,6 +162,8 @@ pub enum Input {
     Load(Load),
     /// The recordings of these policies take all the room that they may: no further one begins.
     Full(Vec<Arc<str>>),
+    /// Who has agreed before any call, and who is never recorded, is this from here on; also in the calls that there are.
+    Register(Arc<Register>),
     /// The clocks were read again.
     Clocks(Moment, Wall),
 }

@@ -17,10 +17,14 @@ pub enum Reason {
     Withdrawn,
     /// An operator refused or withdrew for a party.
     WithdrawnByOperator,
+    /// A consent from before the call, on which it was recorded, was revoked in the register meanwhile.
+    WithdrawnInRegister,
     /// No policy matches it.
     NoPolicy,
     /// The policy says that it is not to be recorded.
     PolicyNever,
+    /// One of its parties is never recorded, as the register says.
+    Exempt,
     /// It went to an emergency number: such a call is never recorded, and never refused.
     Emergency,
     /// It was given up before it was answered.
@@ -80,8 +84,10 @@ impl Reason {
         Self::Recorded,
         Self::Withdrawn,
         Self::WithdrawnByOperator,
+        Self::WithdrawnInRegister,
         Self::NoPolicy,
         Self::PolicyNever,
+        Self::Exempt,
         Self::Emergency,
         Self::NotAnswered,
         Self::Busy,
@@ -117,8 +123,10 @@ impl Reason {
             Self::Recorded => "recorded",
             Self::Withdrawn => "withdrawn",
             Self::WithdrawnByOperator => "withdrawn-by-operator",
+            Self::WithdrawnInRegister => "withdrawn-in-register",
             Self::NoPolicy => "no-policy",
             Self::PolicyNever => "policy-never",
+            Self::Exempt => "exempt",
             Self::Emergency => "emergency",
             Self::NotAnswered => "not-answered",
             Self::Busy => "busy",
@@ -157,6 +165,7 @@ impl Reason {
             Refusal::Cut(_, Cut::Held) => Self::AnnouncementHeld,
             Refusal::Cut(_, Cut::Moved) => Self::AnnouncementInterrupted,
             Refusal::Cut(_, Cut::NotSent) => Self::AnnouncementNotSent,
+            Refusal::Exempt(_) => Self::Exempt,
             Refusal::Operator => Self::WithdrawnByOperator,
             Refusal::Ended => Self::EndedBeforeConsent,
         }

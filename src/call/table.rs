@@ -180,6 +180,12 @@ impl Table {
                 self.desk.guard.overload.told(&load, self.desk.in_stock());
             }
             Input::Full(policies) => self.desk.full = policies,
+            Input::Register(register) => {
+                self.desk.register = register;
+                for slot in 0..u32::try_from(self.calls.len()).expect("limits::CALLS is far below 2^32") {
+                    self.with_slot(slot, now, |call, desk| call.register_changed(desk, now));
+                }
+            }
             Input::Clocks(moment, wall) => {
                 self.desk.config.clocks = (moment, wall);
                 self.forget_former();
@@ -412,7 +418,7 @@ impl Table {
             belongs_to_a_call: self.replaces(request),
             is_recorded: call.policy.as_ref().is_some_and(|policy| policy.terms.is_some()),
         };
-        let unrecordable = call.unrecordable(&self.desk).filter(|_| call.is_mandatory());
+        let unrecordable = call.unrecordable(&self.desk).filter(|_| call.is_mandatory() && call.exempt(&self.desk).is_none());
         let story = Output::Story(Box::new(call.story(None)));
         self.takes_its_seat(call);
         self.desk.out(story);

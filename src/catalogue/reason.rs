@@ -46,6 +46,9 @@ reasons! {
     /// An operator refused or withdrew for a party.
     WithdrawnByOperator = "withdrawn-by-operator",
         "An operator refused or withdrew consent for a party; what was recorded until then, if anything, was kept.";
+    /// A consent in the register was revoked.
+    WithdrawnInRegister = "withdrawn-in-register",
+        "A consent from before the call was revoked in the register; recording ended there, and what was recorded until then was kept.";
     /// The proxy was killed while it recorded.
     Torn = "torn", "The proxy was killed, or lost power, while it recorded; what was sealed until then opens and verifies.";
     /// A recording was on the disk, and no row named it.
@@ -55,6 +58,8 @@ reasons! {
     NoPolicy = "no-policy", "No policy matches the call.";
     /// The policy says that it is not to be recorded.
     PolicyNever = "policy-never", "The policy says that such calls are not recorded.";
+    /// One of its parties is never recorded.
+    Exempt = "exempt", "One of its parties is never recorded: the register says so.";
     /// It went to an emergency number.
     Emergency = "emergency", "The call went to an emergency number: it passes whatever else is, and is never recorded.";
     /// It was given up before it was answered.

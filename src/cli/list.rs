@@ -208,8 +208,10 @@ fn weight(reason: Reason) -> Style {
         | Reason::Recorded
         | Reason::Withdrawn
         | Reason::WithdrawnByOperator
+        | Reason::WithdrawnInRegister
         | Reason::NoPolicy
         | Reason::PolicyNever
+        | Reason::Exempt
         | Reason::Emergency
         | Reason::NotAnswered
         | Reason::Busy

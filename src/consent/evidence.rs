@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::consent::{Mode, Played, Terms};
+use crate::consent::{Mode, Played, Prior, Terms};
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::private::Private;
 use crate::time::{Moment, Wall};
@@ -44,6 +44,8 @@ pub enum How {
     Stayed,
     /// Did not press the refusing key within the time.
     DidNotRefuse,
+    /// Agreed before the call, as the register has it.
+    Registered,
     /// Pressed the key, as an RFC 4733 telephone-event.
     KeyByRtp,
     /// Pressed the key, as SIP INFO.
@@ -59,6 +61,7 @@ impl How {
         match self {
             Self::Stayed => "stayed",
             Self::DidNotRefuse => "did-not-refuse",
+            Self::Registered => "registered",
             Self::KeyByRtp => "key-rfc4733",
             Self::KeyByInfo => "key-sip-info",
             Self::KeyBySound => "key-in-band",
@@ -73,14 +76,16 @@ pub struct AnnouncementPlayed {
 }
 
 /// One party's consent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ConsentGiven {
     /// Whose.
     pub leg: Leg,
     /// How.
     pub how: How,
-    /// When.
+    /// When; where it stands from before the call, when the call came to it.
     pub at: Moment,
+    /// What stands in the register, where that is how.
+    pub prior: Option<Arc<Prior>>,
 }
 
 /// The evidence on which a permit stands.
@@ -189,7 +194,17 @@ impl Evidence {
             consents: self
                 .consents
                 .iter()
-                .map(|given| JsonConsent { of: given.leg.as_str(), how: given.how.as_str(), at: at(given.at) })
+                .map(|given| JsonConsent {
+                    of: given.leg.as_str(),
+                    how: given.how.as_str(),
+                    at: at(given.at),
+                    registered: given.prior.as_deref().map(|prior| JsonPrior {
+                        line: prior.line,
+                        since: prior.since.to_string(),
+                        version: prior.version.as_deref(),
+                        reference: prior.reference.as_deref(),
+                    }),
+                })
                 .collect(),
         };
         serde_json::to_vec(&json).expect("a tree of strings and integers is always JSON")
@@ -209,7 +224,7 @@ struct Json<'e> {
     granted_at: String,
     policy: JsonPolicy<'e>,
     announcements: Vec<JsonAnnouncement<'e>>,
-    consents: Vec<JsonConsent>,
+    consents: Vec<JsonConsent<'e>>,
 }
 
 #[derive(Serialize)]
@@ -242,10 +257,20 @@ struct JsonAnnouncement<'e> {
 }
 
 #[derive(Serialize)]
-struct JsonConsent {
+struct JsonConsent<'e> {
     of: &'static str,
     how: &'static str,
     at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registered: Option<JsonPrior<'e>>,
+}
+
+#[derive(Serialize)]
+struct JsonPrior<'e> {
+    line: u64,
+    since: String,
+    version: Option<&'e str>,
+    reference: Option<&'e str>,
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -258,7 +283,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::codec::Codec;
-    use crate::consent::{Clip, Player, SentAs, WithoutConsent};
+    use crate::consent::{Clip, Player, PriorTerms, SentAs, WithoutConsent};
     use crate::digit::Digit;
 
     pub(in crate::consent) fn terms(mode: Mode) -> Terms {
@@ -274,6 +299,7 @@ pub(super) mod tests {
             language: "de".into(),
             without_consent: WithoutConsent::GoOn,
             longest_pause: Duration::from_secs(60),
+            prior: PriorTerms::default(),
         }
     }
 
@@ -299,7 +325,7 @@ pub(super) mod tests {
 
     pub(in crate::consent) fn evidence() -> Evidence {
         let now = Moment::from_millis(3000);
-        let given = ConsentGiven { leg: Leg::Trunk, how: How::KeyByRtp, at: now };
+        let given = ConsentGiven { leg: Leg::Trunk, how: How::KeyByRtp, at: now, prior: None };
         Evidence::new(facts(), terms(Mode::OptIn), [Arc::new(played(Leg::Trunk, now))], vec![given], now)
     }
 
@@ -329,13 +355,15 @@ pub(super) mod tests {
 
     #[test]
     fn each_way_to_agree_has_its_word_in_the_evidence() {
-        let words = [How::Stayed, How::DidNotRefuse, How::KeyByRtp, How::KeyByInfo, How::KeyBySound].map(|how| {
-            let given = ConsentGiven { leg: Leg::Trunk, how, at: Moment::START };
-            let evidence = Evidence::new(facts(), terms(Mode::OptIn), [], vec![given], Moment::START);
-            serde_json::from_slice::<serde_json::Value>(&evidence.to_json()).expect("it is JSON")["consents"][0]["how"].clone()
-        });
+        let words =
+            [How::Stayed, How::DidNotRefuse, How::Registered, How::KeyByRtp, How::KeyByInfo, How::KeyBySound].map(|how| {
+                let given = ConsentGiven { leg: Leg::Trunk, how, at: Moment::START, prior: None };
+                let evidence = Evidence::new(facts(), terms(Mode::OptIn), [], vec![given], Moment::START);
+                serde_json::from_slice::<serde_json::Value>(&evidence.to_json()).expect("it is JSON")["consents"][0]["how"]
+                    .clone()
+            });
 
-        assert_eq!(words, ["stayed", "did-not-refuse", "key-rfc4733", "key-sip-info", "key-in-band"]);
+        assert_eq!(words, ["stayed", "did-not-refuse", "registered", "key-rfc4733", "key-sip-info", "key-in-band"]);
     }
 
     #[test]

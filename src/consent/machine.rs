@@ -3,7 +3,7 @@
 use std::mem;
 use std::sync::Arc;
 
-use crate::consent::{ConsentGiven, Cut, Evidence, Facts, How, Mode, Permit, Played, Terms};
+use crate::consent::{ConsentGiven, Cut, Evidence, Facts, How, Mode, Permit, Played, Prior, Registered, Terms};
 use crate::digit::Digit;
 use crate::ids::Leg;
 use crate::sabotage;
@@ -21,6 +21,14 @@ pub enum Fact {
     Cut(Leg, Cut),
     /// A party pressed a key.
     Pressed(Leg, Digit, How),
+    /// The party on this leg has agreed before the call.
+    Stands(Leg, Arc<Prior>),
+    /// What the party on this leg had agreed to before the call stands no more: it was revoked, or its time is over.
+    StandsNoMore(Leg),
+    /// Another party is on this leg: what the one before it heard, pressed or had agreed to counts no more.
+    Another(Leg),
+    /// The party on this leg is one that is never recorded.
+    Exempt(Leg),
     /// An operator says no, or takes a yes back, for a party.
     OperatorWithdrew,
     /// The deadline was reached.
@@ -45,6 +53,8 @@ pub enum Output {
 pub enum By {
     /// The party on this leg.
     Party(Leg),
+    /// The party on this leg, in the register.
+    Register(Leg),
     /// An operator, for a party.
     Operator,
 }
@@ -58,6 +68,8 @@ pub enum Refusal {
     Silence(Leg),
     /// The announcement to this leg did not reach its end.
     Cut(Leg, Cut),
+    /// The party on this leg is never recorded.
+    Exempt(Leg),
     /// An operator refused for a party.
     Operator,
     /// The call ended before consent was complete.
@@ -117,6 +129,7 @@ struct Asking {
     facts: Facts,
     played: [Option<Arc<Played>>; 2],
     agreed: [Option<ConsentGiven>; 2],
+    stands: [Option<Arc<Prior>>; 2],
     /// When to stop waiting for the key: set once both legs were told.
     until: Option<Moment>,
 }
@@ -157,7 +170,7 @@ impl Consent {
     /// Begins to ask.
     #[must_use]
     pub fn new(terms: Terms, facts: Facts) -> Self {
-        let asking = Asking { facts, played: [None, None], agreed: [None, None], until: None };
+        let asking = Asking { facts, played: [None, None], agreed: [None, None], stands: [None, None], until: None };
         Self { terms, state: State::Asking(Box::new(asking)) }
     }
 
@@ -182,7 +195,7 @@ impl Consent {
             State::Refused(_) | State::Withdrawn(_) => return None,
         };
         let played = Arc::clone(of(played, leg).as_ref()?);
-        Some(Heard { terms: self.terms.clone(), played, agreed: *of(agreed, leg) })
+        Some(Heard { terms: self.terms.clone(), played, agreed: of(agreed, leg).clone() })
     }
 
     /// Returns where the question stands.
@@ -220,14 +233,26 @@ impl Consent {
             }
             (State::Asking(asking), Fact::Played(played)) => {
                 asking.tell(played);
-                if asking.all_told() && asking.until.is_none() {
-                    asking.until = Some(match self.terms.mode {
-                        Mode::Announce => now,
-                        Mode::OptOut | Mode::OptIn => now + self.terms.answer,
-                    });
-                }
                 self.decide(now)
             }
+            (State::Asking(asking), Fact::Stands(leg, prior)) => {
+                if self.terms.registered(leg) == Registered::Asked {
+                    return None;
+                }
+                *of_mut(&mut asking.stands, leg) = Some(prior);
+                self.decide(now)
+            }
+            (State::Asking(asking), Fact::StandsNoMore(leg)) => {
+                *of_mut(&mut asking.stands, leg) = None;
+                asking.until = None;
+                self.decide(now)
+            }
+            (State::Asking(asking), Fact::Another(leg)) => {
+                *of_mut(&mut asking.stands, leg) = None;
+                asking.begin(leg);
+                None
+            }
+            (State::Asking(_), Fact::Exempt(leg)) => self.refuse(Refusal::Exempt(leg)),
             (State::Asking(_), Fact::Cut(leg, cut)) => self.refuse(Refusal::Cut(leg, cut)),
             (State::Asking(_), Fact::OperatorWithdrew) => self.refuse(Refusal::Operator),
             (State::Asking(_), Fact::Ended) => self.refuse(Refusal::Ended),
@@ -243,7 +268,7 @@ impl Consent {
                         // need not wait to press, but nobody's key stands for a text that was cut. After the last moment to agree it
                         // counts no more, even where nobody has told yet that the time came.
                         if asking.until.is_none_or(|until| now <= until) {
-                            asking.agree(ConsentGiven { leg, how, at: now });
+                            asking.agree(ConsentGiven { leg, how, at: now, prior: None });
                         }
                         self.decide(now)
                     }
@@ -255,14 +280,32 @@ impl Consent {
                 if withdraws { self.withdraw(By::Party(leg)) } else { None }
             }
             (State::Granted(..), Fact::OperatorWithdrew) => self.withdraw(By::Operator),
+            (State::Granted(_, settled), Fact::StandsNoMore(leg)) => {
+                let stood = of(&settled.agreed, leg).as_ref().is_some_and(|given| given.prior.is_some());
+                if stood { self.withdraw(By::Register(leg)) } else { None }
+            }
+            (State::Granted(..), Fact::Exempt(leg)) => self.withdraw(By::Register(leg)),
             // A late witness, a key that means nothing any more, and the end of a call change no decision.
-            (State::Granted(..), Fact::Begun(_) | Fact::Played(_) | Fact::Cut(..) | Fact::TimeCame | Fact::Ended)
+            (
+                State::Granted(..),
+                Fact::Begun(_)
+                | Fact::Played(_)
+                | Fact::Cut(..)
+                | Fact::Stands(..)
+                | Fact::Another(_)
+                | Fact::TimeCame
+                | Fact::Ended,
+            )
             | (
                 State::Refused(_) | State::Withdrawn(_),
                 Fact::Begun(_)
                 | Fact::Played(_)
                 | Fact::Cut(..)
                 | Fact::Pressed(..)
+                | Fact::Stands(..)
+                | Fact::StandsNoMore(_)
+                | Fact::Another(_)
+                | Fact::Exempt(_)
                 | Fact::OperatorWithdrew
                 | Fact::TimeCame
                 | Fact::Ended,
@@ -272,14 +315,28 @@ impl Consent {
 
     fn decide(&mut self, now: Moment) -> Option<Output> {
         let State::Asking(asking) = &mut self.state else { return None };
-        if !asking.all_told() && !sabotage::is("store-early") {
+        let is_told = |leg| {
+            of(&asking.played, leg).is_some()
+                || (self.terms.registered(leg) == Registered::Untold && of(&asking.stands, leg).is_some())
+        };
+        let all_told = Leg::BOTH.into_iter().all(is_told);
+        if !all_told && !sabotage::is("store-early") {
             return None;
         }
+        if all_told {
+            asking.until.get_or_insert(match self.terms.mode {
+                Mode::Announce => now,
+                Mode::OptOut | Mode::OptIn => now + self.terms.answer,
+            });
+        }
         let time_came = asking.until.is_some_and(|until| now >= until);
-        let silent = Leg::BOTH.into_iter().find(|&leg| self.terms.asks(leg) && asking.agreed(leg).is_none());
+        let silent =
+            |leg: &Leg| self.terms.asks(*leg) && of(&asking.agreed, *leg).is_none() && of(&asking.stands, *leg).is_none();
+        let silent = Leg::BOTH.into_iter().find(silent);
         match self.terms.mode {
             Mode::Announce => self.grant(How::Stayed, now),
-            Mode::OptOut if time_came => self.grant(How::DidNotRefuse, now),
+            // Nobody is waited for whose word stands.
+            Mode::OptOut if time_came || silent.is_none() => self.grant(How::DidNotRefuse, now),
             Mode::OptOut => None,
             Mode::OptIn => match silent {
                 None => self.grant(How::Stayed, now),
@@ -295,12 +352,14 @@ impl Consent {
         let State::Asking(asking) = mem::replace(&mut self.state, State::Granted(now, nothing)) else {
             unreachable!("only `decide` grants, and it does so while asking")
         };
-        let Asking { facts, played, mut agreed, until: _ } = *asking;
-        for (leg, given) in Leg::BOTH.into_iter().zip(&mut agreed) {
-            *given = self.terms.asks(leg).then(|| given.unwrap_or(ConsentGiven { leg, how, at: now }));
+        let Asking { facts, played, mut agreed, stands, until: _ } = *asking;
+        for ((leg, given), prior) in Leg::BOTH.into_iter().zip(&mut agreed).zip(stands) {
+            let how = if prior.is_some() { How::Registered } else { how };
+            let given_so = ConsentGiven { leg, how, at: now, prior };
+            *given = self.terms.asks(leg).then(|| given.take().unwrap_or(given_so));
         }
         let call = facts.call;
-        let consents = agreed.into_iter().flatten().collect();
+        let consents = agreed.iter().flatten().cloned().collect();
         let evidence = Evidence::new(facts, self.terms.clone(), played.iter().flatten().cloned(), consents, now);
         if let State::Granted(_, settled) = &mut self.state {
             **settled = Settled { played, agreed };
@@ -321,11 +380,8 @@ impl Consent {
 
 impl Asking {
     fn tell(&mut self, played: Played) {
-        let ([played_pbx, played_trunk], [agreed_pbx, agreed_trunk]) = (&mut self.played, &mut self.agreed);
-        let (place, agreed) = match played.leg() {
-            Leg::Pbx => (played_pbx, agreed_pbx),
-            Leg::Trunk => (played_trunk, agreed_trunk),
-        };
+        let leg = played.leg();
+        let (place, agreed) = (of_mut(&mut self.played, leg), of_mut(&mut self.agreed, leg));
         // The announcement was ordered before its first frame went out: a key in between stands for no text.
         agreed.take_if(|given| given.at < played.range().began);
         *place = Some(Arc::new(played));
@@ -333,47 +389,31 @@ impl Asking {
 
     /// Takes over what a party heard and agreed to before.
     fn take_over(&mut self, heard: Heard) {
-        let ([played_pbx, played_trunk], [agreed_pbx, agreed_trunk]) = (&mut self.played, &mut self.agreed);
-        match heard.leg() {
-            Leg::Pbx => (*played_pbx, *agreed_pbx) = (Some(heard.played), heard.agreed),
-            Leg::Trunk => (*played_trunk, *agreed_trunk) = (Some(heard.played), heard.agreed),
-        }
+        let leg = heard.leg();
+        (*of_mut(&mut self.played, leg), *of_mut(&mut self.agreed, leg)) = (Some(heard.played), heard.agreed);
     }
 
     /// Forgets what a party heard and pressed; a key from before its announcement began is forgotten with it.
     fn begin(&mut self, leg: Leg) {
-        let ([played_pbx, played_trunk], [agreed_pbx, agreed_trunk]) = (&mut self.played, &mut self.agreed);
-        match leg {
-            Leg::Pbx => (*played_pbx, *agreed_pbx) = (None, None),
-            Leg::Trunk => (*played_trunk, *agreed_trunk) = (None, None),
-        }
+        (*of_mut(&mut self.played, leg), *of_mut(&mut self.agreed, leg)) = (None, None);
         self.until = None;
     }
 
     fn agree(&mut self, given: ConsentGiven) {
-        let [pbx, trunk] = &mut self.agreed;
-        let place = match given.leg {
-            Leg::Pbx => pbx,
-            Leg::Trunk => trunk,
-        };
         // The newest: an earlier one may turn out to have come before the announcement.
-        *place = Some(given);
-    }
-
-    const fn agreed(&self, leg: Leg) -> Option<ConsentGiven> {
-        let [pbx, trunk] = self.agreed;
-        match leg {
-            Leg::Pbx => pbx,
-            Leg::Trunk => trunk,
-        }
-    }
-
-    const fn all_told(&self) -> bool {
-        matches!(self.played, [Some(_), Some(_)])
+        let leg = given.leg;
+        *of_mut(&mut self.agreed, leg) = Some(given);
     }
 }
 
 const fn of<T>([pbx, trunk]: &[T; 2], leg: Leg) -> &T {
+    match leg {
+        Leg::Pbx => pbx,
+        Leg::Trunk => trunk,
+    }
+}
+
+const fn of_mut<T>([pbx, trunk]: &mut [T; 2], leg: Leg) -> &mut T {
     match leg {
         Leg::Pbx => pbx,
         Leg::Trunk => trunk,
@@ -385,7 +425,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::consent::PriorTerms;
     use crate::consent::evidence::tests::{facts, played, terms};
+    use crate::time::Wall;
 
     const ONE: fn() -> Digit = || Digit::from_char('1').expect("a key");
     const T: Moment = Moment::from_millis(2000);
@@ -676,5 +718,109 @@ mod tests {
         let mut consent = asked(Mode::OptIn);
 
         assert!(matches!(consent.handle(Fact::Ended, T), Some(Output::Refuse(Refusal::Ended))));
+    }
+
+    fn prior() -> Arc<Prior> {
+        Arc::new(Prior { line: 7, since: Wall::from_unix_micros(0), version: None, reference: Some("HR-17".into()) })
+    }
+
+    /// Both must agree, and the consent of the PBX's party is worth this.
+    fn on(mode: Mode, worth: Registered) -> Terms {
+        let prior = PriorTerms { registered: [worth, Registered::Asked], version: None };
+        Terms { must_agree: [true, true], prior, ..terms(mode) }
+    }
+
+    fn hear(consent: &mut Consent, leg: Leg) -> Option<Output> {
+        consent.handle(Fact::Begun(leg), T).or_else(|| consent.handle(Fact::Played(played(leg, T)), T))
+    }
+
+    #[test]
+    fn whose_consent_stands_need_not_press_and_the_evidence_says_so() {
+        let mut consent = Consent::new(on(Mode::OptIn, Registered::Told), facts());
+        assert!(consent.handle(Fact::Stands(Leg::Pbx, prior()), T).is_none());
+        assert!(hear(&mut consent, Leg::Trunk).is_none());
+        assert!(press(&mut consent, Leg::Trunk, T).is_none(), "the other is to be told still");
+
+        let Some(Output::Begin(permit)) = hear(&mut consent, Leg::Pbx) else { panic!("both have agreed") };
+
+        let json: serde_json::Value = serde_json::from_slice(&permit.evidence().to_json()).expect("it is JSON");
+        assert_eq!(json["consents"][0]["how"], "registered");
+        assert_eq!(json["consents"][0]["registered"]["reference"], "HR-17");
+        assert_eq!(json["consents"][1]["how"], "key-rfc4733");
+        assert_eq!(json["consents"][1].get("registered"), None);
+    }
+
+    #[test]
+    fn who_is_told_nothing_waits_for_nobody() {
+        for mode in [Mode::Announce, Mode::OptOut, Mode::OptIn] {
+            let mut consent = Consent::new(
+                Terms {
+                    prior: PriorTerms { registered: [Registered::Untold; 2], version: None },
+                    ..on(mode, Registered::Untold)
+                },
+                facts(),
+            );
+            assert!(consent.handle(Fact::Stands(Leg::Pbx, prior()), T).is_none(), "{mode:?}");
+            assert!(matches!(consent.handle(Fact::Stands(Leg::Trunk, prior()), T), Some(Output::Begin(_))), "{mode:?}");
+        }
+    }
+
+    #[test]
+    fn a_consent_counts_for_its_own_party_and_only_where_the_policy_says_so() {
+        let mut consent = Consent::new(on(Mode::OptIn, Registered::Untold), facts());
+        consent.handle(Fact::Stands(Leg::Pbx, prior()), T);
+        assert!(hear(&mut consent, Leg::Trunk).is_none(), "the other has not pressed");
+        assert!(matches!(
+            consent.handle(Fact::TimeCame, T + terms(Mode::OptIn).answer),
+            Some(Output::Refuse(Refusal::Silence(Leg::Trunk)))
+        ));
+
+        let mut consent = Consent::new(on(Mode::OptIn, Registered::Asked), facts());
+        consent.handle(Fact::Stands(Leg::Pbx, prior()), T);
+        assert!(Leg::BOTH.into_iter().all(|leg| hear(&mut consent, leg).is_none()));
+        assert!(press(&mut consent, Leg::Trunk, T).is_none(), "it counts for nothing under this policy");
+    }
+
+    #[test]
+    fn another_party_on_the_leg_has_not_agreed_to_what_the_one_before_had() {
+        for gone in [Fact::Another(Leg::Pbx), Fact::StandsNoMore(Leg::Pbx)] {
+            let mut consent = Consent::new(on(Mode::OptIn, Registered::Untold), facts());
+            consent.handle(Fact::Stands(Leg::Pbx, prior()), T);
+            consent.handle(gone, T);
+
+            assert!(hear(&mut consent, Leg::Trunk).is_none());
+            assert!(press(&mut consent, Leg::Trunk, T).is_none(), "the one on the other leg is to be told and asked");
+            assert!(hear(&mut consent, Leg::Pbx).is_none());
+            assert!(matches!(press(&mut consent, Leg::Pbx, T), Some(Output::Begin(_))));
+        }
+    }
+
+    #[test]
+    fn a_revoked_consent_ends_what_stood_on_it_and_nothing_else() {
+        let granted = |by_key: bool| {
+            let mut consent = Consent::new(on(Mode::OptIn, Registered::Told), facts());
+            consent.handle(Fact::Stands(Leg::Pbx, prior()), T);
+            for leg in Leg::BOTH {
+                hear(&mut consent, leg);
+                if by_key || leg == Leg::Trunk {
+                    press(&mut consent, leg, T);
+                }
+            }
+            assert!(matches!(consent.standing(), Standing::Granted(_)));
+            consent
+        };
+
+        assert!(matches!(granted(false).handle(Fact::StandsNoMore(Leg::Pbx), T), Some(Output::End(By::Register(Leg::Pbx)))));
+        assert!(granted(false).handle(Fact::StandsNoMore(Leg::Trunk), T).is_none());
+    }
+
+    #[test]
+    fn who_is_never_recorded_is_not_from_the_moment_that_it_is_known() {
+        let mut consent = asked(Mode::OptIn);
+        assert!(matches!(consent.handle(Fact::Exempt(Leg::Pbx), T), Some(Output::Refuse(Refusal::Exempt(Leg::Pbx)))));
+
+        let (mut consent, _) = told(Mode::Announce);
+        assert!(matches!(consent.handle(Fact::Exempt(Leg::Pbx), T), Some(Output::End(By::Register(Leg::Pbx)))));
+        assert!(consent.handle(Fact::Exempt(Leg::Pbx), T).is_none());
     }
 }

@@ -8,10 +8,12 @@ mod announcement;
 mod evidence;
 mod machine;
 mod permit;
+mod register;
 mod terms;
 
 pub use announcement::{Clip, Cut, EmptyClip, Frame, OwnRange, Played, Player, SentAs};
 pub use evidence::{AnnouncementPlayed, ConsentGiven, Evidence, Facts, How, Parties};
 pub use machine::{By, Consent, Fact, Heard, Output, Refusal, Standing};
 pub use permit::{Covered, Permit};
-pub use terms::{Mode, Terms, WithoutConsent};
+pub use register::{Prior, Register, Stands};
+pub use terms::{Mode, PriorTerms, Registered, Terms, WithoutConsent};

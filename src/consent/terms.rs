@@ -38,6 +38,39 @@ pub enum WithoutConsent {
     HangUp,
 }
 
+/// What a consent that stands from before the call is worth ([`Register`](crate::consent::Register)).
+#[derive(Clone, Copy, PartialEq, Eq, Default, Hash, Debug)]
+pub enum Registered {
+    /// Nothing: whoever has it is told and asked as anybody is.
+    #[default]
+    Asked,
+    /// It agrees; its party is told all the same, for the other is recorded with it.
+    Told,
+    /// It agrees, and its party is told nothing: it knows.
+    Untold,
+}
+
+impl Registered {
+    /// Returns the operator's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::Told => "told",
+            Self::Untold => "untold",
+        }
+    }
+}
+
+/// What consents that stand from before the call are worth: nothing, by default.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct PriorTerms {
+    /// Of each leg's party ([`Leg::index`]).
+    pub registered: [Registered; 2],
+    /// Which version of the text they must be to; any where nothing is said.
+    pub version: Option<Arc<str>>,
+}
+
 /// The terms of one policy, as they stood when the call began.
 #[derive(Clone, Debug)]
 pub struct Terms {
@@ -53,7 +86,7 @@ pub struct Terms {
     pub mode: Mode,
     /// Whether the party on the PBX's side, and the one on the trunk's side, must agree ([`Leg::index`]).
     ///
-    /// Both are always told. A key counts only from a party that must agree.
+    /// Both are told, but for those of [`Registered::Untold`]. A key counts only from a party that must agree.
     pub must_agree: [bool; 2],
     /// The key that agrees (`OptIn`) or refuses (`OptOut`).
     pub key: Digit,
@@ -66,6 +99,8 @@ pub struct Terms {
     pub without_consent: WithoutConsent,
     /// The longest pause of a recording.
     pub longest_pause: Duration,
+    /// What a consent that stands from before the call is worth.
+    pub prior: PriorTerms,
 }
 
 impl Terms {
@@ -73,6 +108,16 @@ impl Terms {
     #[must_use]
     pub const fn asks(&self, leg: Leg) -> bool {
         let [pbx, trunk] = self.must_agree;
+        match leg {
+            Leg::Pbx => pbx,
+            Leg::Trunk => trunk,
+        }
+    }
+
+    /// Returns what a consent from before the call is worth, of the party on this leg.
+    #[must_use]
+    pub const fn registered(&self, leg: Leg) -> Registered {
+        let [pbx, trunk] = self.prior.registered;
         match leg {
             Leg::Pbx => pbx,
             Leg::Trunk => trunk,

@@ -12,7 +12,7 @@ use crate::call::{
     Selector, Strangers, Table,
 };
 use crate::catalogue::{Rules, Store};
-use crate::consent::{Mode, Standing, Terms, WithoutConsent};
+use crate::consent::{Mode, PriorTerms, Registered, Standing, Terms, WithoutConsent};
 use crate::control::{self, config};
 use crate::control::{
     Consent, Done, LiveCall, LiveState, NotDone, Reply, Request, Settings, Status, Trouble, TrunkAddress, masked,
@@ -313,6 +313,14 @@ fn policy(policy: &config::Policy) -> Result<Policy, Trouble> {
             config::WithoutConsent::HangUp => WithoutConsent::HangUp,
         },
         longest_pause: terms.longest_pause,
+        prior: PriorTerms {
+            registered: terms.registered.map(|worth| match worth {
+                config::Registered::Asked => Registered::Asked,
+                config::Registered::Told => Registered::Told,
+                config::Registered::Untold => Registered::Untold,
+            }),
+            version: terms.consent_version.as_deref().map(Into::into),
+        },
     };
     Ok(Policy { selector, name, terms: Some(terms), clips, codecs, mandatory })
 }

@@ -8,7 +8,9 @@ use hpke::rand_core::{TryCryptoRng, TryRng};
 use sha2::{Digest, Sha256};
 
 use crate::codec::Codec;
-use crate::consent::{Clip, Consent, Fact, Facts, Mode, Output, Parties, Permit, Player, SentAs, Terms, WithoutConsent};
+use crate::consent::{
+    Clip, Consent, Fact, Facts, Mode, Output, Parties, Permit, Player, PriorTerms, SentAs, Terms, WithoutConsent,
+};
 use crate::digit::Digit;
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::private::Private;
@@ -80,6 +82,7 @@ pub(super) fn permit_under(recording: u8, legal_basis: &str) -> Permit {
         language: Arc::from("de"),
         without_consent: WithoutConsent::GoOn,
         longest_pause: Duration::from_secs(60),
+        prior: PriorTerms::default(),
     };
     let facts = Facts {
         call: CallId::from_u64(u64::from(recording)),

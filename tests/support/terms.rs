@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mitschnitt::call::{Codecs, Policy, Selector};
 use mitschnitt::codec::Codec;
-use mitschnitt::consent::{Clip, Facts, Mode, Parties, Terms, WithoutConsent};
+use mitschnitt::consent::{Clip, Facts, Mode, Parties, PriorTerms, Terms, WithoutConsent};
 use mitschnitt::digit::Digit;
 use mitschnitt::ids::{CallId, Direction, RecordingId, TrunkName};
 use mitschnitt::time::{Moment, Wall};
@@ -27,6 +27,7 @@ pub(crate) fn terms(mode: Mode) -> Terms {
         language: "de".into(),
         without_consent: WithoutConsent::GoOn,
         longest_pause: LONGEST_PAUSE,
+        prior: PriorTerms::default(),
     }
 }
 

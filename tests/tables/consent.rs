@@ -1,17 +1,20 @@
 //! The consent machine, once for each mode.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mitschnitt::codec::Codec;
-use mitschnitt::consent::{By, Clip, Consent, Cut, Fact, How, Mode, Output, Player, Refusal, SentAs, Standing, Terms};
+use mitschnitt::consent::{
+    By, Clip, Consent, Cut, Fact, How, Mode, Output, Player, Prior, PriorTerms, Refusal, Registered, SentAs, Standing, Terms,
+};
 use mitschnitt::digit::Digit;
 use mitschnitt::ids::{CallId, Leg};
-use mitschnitt::time::Moment;
+use mitschnitt::time::{Moment, Wall};
 
 use crate::grid::{self, ALL, Grid, Machine, Rows};
 use crate::terms::{facts, terms};
 
-use Input::{Begun, CutShort, Early, Ended, Key, LateKey, Operator, OtherKey, Time, Told};
+use Input::{Another, Begun, CutShort, Early, Ended, Exempt, Key, LateKey, Operator, OtherKey, Revoked, Stands, Time, Told};
 use Leg::{Pbx as P, Trunk as T};
 
 #[test]
@@ -69,6 +72,20 @@ fn consent_is_as_in_its_table() {
             [true, true],
             &[asking, agreed, one_of_two, granted_by_both].concat(),
         ),
+        registered(
+            "announce, where the PBX's party is told nothing whose consent stands",
+            &[
+                ("asking", &[]),
+                ("P stands", &[Stands(P)]),
+                ("P told", &[Told(P)]),
+                ("T told", &[Told(T)]),
+                ("P told, P stands", &[Told(P), Stands(P)]),
+                ("granted on it", &[Stands(P), Told(T)]),
+                ("granted without it", &[Told(P), Told(T)]),
+                ("refused", &[Ended]),
+                ("withdrawn", &[Stands(P), Told(T), Operator]),
+            ],
+        ),
     ];
 
     grid::check("consent", &tables);
@@ -94,8 +111,34 @@ enum Input {
     Time,
     /// An operator refuses or withdraws.
     Operator,
+    /// The party's consent stands in the register.
+    Stands(Leg),
+    /// It was revoked.
+    Revoked(Leg),
+    /// Another party is on the leg.
+    Another(Leg),
+    /// The party is never recorded.
+    Exempt(Leg),
     /// The call is over.
     Ended,
+}
+
+fn registered(title: &str, states: &[(&str, &[Input])]) -> String {
+    let inputs: &[&[(&str, Input)]] = &[&[
+        ("P stands", Stands(P)),
+        ("T stands", Stands(T)),
+        ("P revoked", Revoked(P)),
+        ("P another", Another(P)),
+        ("P exempt", Exempt(P)),
+        ("P told", Told(P)),
+        ("T told", Told(T)),
+    ]];
+    let probes = [Told(P), Told(T), Revoked(P)];
+    let new = || {
+        let prior = PriorTerms { registered: [Registered::Untold, Registered::Asked], version: None };
+        Asked::on(Terms { must_agree: [true, true], prior, ..terms(Mode::Announce) })
+    };
+    Grid { title, new: &new, inputs, states, probes: &probes, depth: 3, views: ALL, rows: Rows::All }.table()
 }
 
 fn table(title: &str, mode: Mode, must_agree: [bool; 2], states: &[(&str, &[Input])]) -> String {
@@ -132,10 +175,11 @@ struct Asked {
 
 impl Asked {
     fn new(mode: Mode, must_agree: [bool; 2]) -> Self {
-        Self {
-            consent: Consent::new(Terms { must_agree, ..terms(mode) }, facts(CallId::from_u64(1))),
-            now: Moment::from_millis(1000),
-        }
+        Self::on(Terms { must_agree, ..terms(mode) })
+    }
+
+    fn on(terms: Terms) -> Self {
+        Self { consent: Consent::new(terms, facts(CallId::from_u64(1))), now: Moment::from_millis(1000) }
     }
 }
 
@@ -164,6 +208,13 @@ impl Machine for Asked {
                 self.now = deadline.unwrap_or(self.now);
                 Fact::TimeCame
             }
+            Stands(leg) => {
+                let since = Wall::from_unix_micros(0);
+                Fact::Stands(leg, Arc::new(Prior { line: 1, since, version: None, reference: None }))
+            }
+            Revoked(leg) => Fact::StandsNoMore(leg),
+            Another(leg) => Fact::Another(leg),
+            Exempt(leg) => Fact::Exempt(leg),
             Operator => Fact::OperatorWithdrew,
             Ended => Fact::Ended,
         };
@@ -177,10 +228,12 @@ impl Machine for Asked {
                 Refusal::Declined(leg) => format!("declined({})", letter(leg)),
                 Refusal::Silence(leg) => format!("silence({})", letter(leg)),
                 Refusal::Cut(leg, _) => format!("cut({})", letter(leg)),
+                Refusal::Exempt(leg) => format!("exempt({})", letter(leg)),
                 Refusal::Operator => "operator".into(),
                 Refusal::Ended => "ended".into(),
             },
             Some(Output::End(By::Party(leg))) => format!("End({})", letter(leg)),
+            Some(Output::End(By::Register(leg))) => format!("End(register {})", letter(leg)),
             Some(Output::End(By::Operator)) => "End(operator)".into(),
         };
         Some(vec![word])

@@ -44,7 +44,29 @@ impl Call {
         let Some(place) = self.asserted.get_mut(leg.index()) else { return };
         let before = place.replace(identity.clone());
         if before.is_some_and(|before| !before.may_be(&identity)) {
+            if let Some(replaced) = self.replaced.get_mut(leg.index()) {
+                *replaced = true;
+            }
             self.is_another(leg, desk, now);
+        }
+    }
+
+    /// Returns whom this leg's side asserts, if anybody.
+    pub(super) fn asserted(&self, leg: Leg) -> Option<&str> {
+        let [pbx, trunk] = &self.asserted;
+        let asserted = match leg {
+            Leg::Pbx => pbx,
+            Leg::Trunk => trunk,
+        };
+        asserted.as_ref().map(|identity| identity.0.reveal().as_str())
+    }
+
+    /// Returns whether another party is on this leg than the first one.
+    pub(super) const fn is_replaced(&self, leg: Leg) -> bool {
+        let [pbx, trunk] = self.replaced;
+        match leg {
+            Leg::Pbx => pbx,
+            Leg::Trunk => trunk,
         }
     }
 
@@ -56,8 +78,12 @@ impl Call {
         }
         match self.consent.as_ref().map(Consent::standing) {
             Some(Standing::Asking) => {
+                self.consider(Fact::Another(leg), desk, now);
+                if let Some(leg) = self.exempt(desk) {
+                    return self.consider(Fact::Exempt(leg), desk, now);
+                }
                 if self.telling.replaced(leg) {
-                    self.consider(Fact::Begun(leg), desk, now);
+                    self.look_up(leg, desk, now);
                     self.announce(desk, now);
                 }
             }

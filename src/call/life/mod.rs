@@ -8,6 +8,7 @@
 
 mod described;
 mod identity;
+mod registered;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,6 +96,8 @@ pub(super) struct Call {
     timer: SessionTimer,
     /// Whom each side has asserted last ([`Leg::index`]).
     asserted: [Option<Identity>; 2],
+    /// Whether another party is on a leg than the first one ([`Leg::index`]).
+    replaced: [bool; 2],
     /// What one of its parties heard in the call that this one goes on from.
     pub(super) heard: Option<Heard>,
     /// Its policy is that of the call which it goes on from, whatever trunk it takes.
@@ -222,6 +225,7 @@ impl Call {
             unacknowledged_at: None,
             timer: SessionTimer::default(),
             asserted: [None, None],
+            replaced: [false; 2],
             heard: None,
             keeps_policy: false,
             is_transferred: false,
@@ -399,6 +403,9 @@ impl Call {
         let Some(terms) = policy.terms.clone() else {
             return self.settle(Reason::PolicyNever, None, desk);
         };
+        if self.is_never_recorded(desk) {
+            return;
+        }
         if let Some(dialog) = self.dialogs.get(at)
             && dialog.audio().is_none()
         {
@@ -429,6 +436,7 @@ impl Call {
         if self.is_withdrawn {
             self.consider(Fact::OperatorWithdrew, desk, now);
         }
+        Leg::BOTH.into_iter().for_each(|leg| self.look_up(leg, desk, now));
         self.announce(desk, now);
     }
 
@@ -682,7 +690,10 @@ impl Call {
             consent::Output::Refuse(refusal) => {
                 self.silence_announcements(desk);
                 let leg = match refusal {
-                    consent::Refusal::Declined(leg) | consent::Refusal::Silence(leg) | consent::Refusal::Cut(leg, _) => Some(leg),
+                    consent::Refusal::Declined(leg)
+                    | consent::Refusal::Silence(leg)
+                    | consent::Refusal::Cut(leg, _)
+                    | consent::Refusal::Exempt(leg) => Some(leg),
                     consent::Refusal::Operator | consent::Refusal::Ended => None,
                 };
                 self.settle(Reason::of_refusal(refusal), leg, desk);
@@ -713,6 +724,10 @@ impl Call {
             By::Party(leg) => {
                 self.end_recording(EndReason::Withdrawn(leg), desk);
                 self.settle(Reason::Withdrawn, Some(leg), desk);
+            }
+            By::Register(leg) => {
+                self.end_recording(EndReason::Withdrawn(leg), desk);
+                self.settle(Reason::WithdrawnInRegister, Some(leg), desk);
             }
             By::Operator => {
                 self.end_recording(EndReason::Stopped, desk);
@@ -854,9 +869,11 @@ impl Call {
         }
     }
 
-    /// Returns whether consent was refused.
+    /// Returns whether consent was refused. Whoever is never recorded refuses nothing.
     pub(super) fn is_refused(&self) -> bool {
-        self.consent.as_ref().is_some_and(|consent| matches!(consent.standing(), Standing::Refused(_)))
+        self.consent.as_ref().is_some_and(
+            |consent| matches!(consent.standing(), Standing::Refused(refusal) if !matches!(refusal, consent::Refusal::Exempt(_))),
+        )
     }
 
     pub(super) const fn reason(&self) -> Reason {

@@ -9,14 +9,14 @@ use crate::codec::Coding;
 use crate::control::config::parse::{each, is_word, name, word};
 use crate::control::config::section::{Found, Notes, Section, printable};
 use crate::control::config::similar::similar;
-use crate::control::config::{Mode, Payloads, Policy, PolicyTerms, Recipient, WithoutConsent, retention};
+use crate::control::config::{Mode, Payloads, Policy, PolicyTerms, Recipient, Registered, WithoutConsent, retention};
 use crate::digit::Digit;
 use crate::ids::{Direction, Leg, TrunkName};
 use crate::limits;
 use crate::time::Wall;
 
 /// The settings of a policy.
-pub(super) const SETTINGS: [&str; 20] = [
+pub(super) const SETTINGS: [&str; 23] = [
     "name",
     "trunk",
     "direction",
@@ -37,6 +37,9 @@ pub(super) const SETTINGS: [&str; 20] = [
     "recording",
     "mandatory_grace_s",
     "quota",
+    "registered_local",
+    "registered_remote",
+    "consent_version",
 ];
 
 /// What may be said of consent.
@@ -164,6 +167,7 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
         section.number("longest_pause_s", 1..=86_400, "of seconds", notes).map_or(LONGEST_PAUSE_S, |found| found.value);
     let mandatory = mandatory(section, notes);
     let quota = retention::size(section, "quota", "\"200 GiB\"", notes);
+    let (registered, consent_version) = registered(section, must_agree, notes);
     Some(PolicyTerms {
         purpose: purpose?.value,
         legal_basis: legal_basis?.value,
@@ -183,7 +187,30 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
         longest_pause: Duration::from_secs(longest_pause),
         mandatory,
         quota_bytes: quota,
+        registered,
+        consent_version,
     })
+}
+
+/// Returns what a consent in the register is worth, of each leg's party, and to which version of the text it must be.
+fn registered(section: &Section<'_>, must_agree: Option<[bool; 2]>, notes: &mut Notes) -> ([Registered; 2], Option<String>) {
+    let words = [Registered::Asked, Registered::Told, Registered::Untold].map(|worth| (worth.as_str(), worth));
+    let sides = [("registered_local", "local"), ("registered_remote", "remote")];
+    let mut worth = [Registered::Asked; 2];
+    for (((key, side), worth), must) in sides.into_iter().zip(&mut worth).zip(must_agree.unwrap_or([true; 2])) {
+        let Some(found) = section.word(key, &words, notes) else { continue };
+        *worth = found.value;
+        if found.value == Registered::Told && !must {
+            let what = format!("`{key} = \"told\"` of {} means nothing: that party need not agree, and is told", section.name);
+            notes.warning(found.line, what, format!("add \"{side}\" to `must_agree`, or take it out"));
+        }
+    }
+    let version = section.text("consent_version", "\"2026-1\"", notes);
+    if let (true, Some(version)) = (worth == [Registered::Asked; 2], &version) {
+        let what = format!("`consent_version` of {} means nothing: everybody is asked, whatever the register has", section.name);
+        notes.error(version.line, what, "write registered_local = \"told\" or \"untold\", or take it out");
+    }
+    (worth, version.map(|found| found.value))
 }
 
 /// Returns how long a call goes on whose recording fails, where no call may be without one.

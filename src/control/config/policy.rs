@@ -60,6 +60,10 @@ pub struct PolicyTerms {
     pub mandatory: Option<Duration>,
     /// How many bytes its recordings may take together, where they may not take any.
     pub quota_bytes: Option<u64>,
+    /// What a consent that stands from before the call is worth, of each leg's party ([`Leg::index`]).
+    pub registered: [Registered; 2],
+    /// Which version of the text it must be to; any where nothing is said.
+    pub consent_version: Option<String>,
 }
 
 impl PolicyTerms {
@@ -100,6 +104,30 @@ impl Mode {
             Self::Announce => "announce",
             Self::OptOut => "opt-out",
             Self::OptIn => "opt-in",
+        }
+    }
+}
+
+/// What a consent in the register is worth.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Hash, Debug)]
+pub enum Registered {
+    /// Nothing.
+    #[default]
+    Asked,
+    /// It agrees, and its party is told all the same.
+    Told,
+    /// It agrees, and its party is told nothing.
+    Untold,
+}
+
+impl Registered {
+    /// Returns the operator's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::Told => "told",
+            Self::Untold => "untold",
         }
     }
 }
@@ -176,6 +204,15 @@ impl Policy {
         }
         if let Some(bytes) = terms.quota_bytes {
             line("quota_bytes", &bytes.to_string());
+        }
+        let [pbx, trunk] = terms.registered;
+        for (side, registered) in [("registered_local", pbx), ("registered_remote", trunk)] {
+            if registered != Registered::Asked {
+                line(side, registered.as_str());
+            }
+        }
+        if let Some(version) = &terms.consent_version {
+            line("consent_version", version);
         }
         text
     }

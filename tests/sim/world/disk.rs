@@ -655,7 +655,9 @@ mod tests {
     use std::sync::Arc;
 
     use mitschnitt::codec::Codec;
-    use mitschnitt::consent::{Clip, Consent, Fact, Facts, Mode, Output, Parties, Permit, Player, SentAs, Terms, WithoutConsent};
+    use mitschnitt::consent::{
+        Clip, Consent, Fact, Facts, Mode, Output, Parties, Permit, Player, PriorTerms, SentAs, Terms, WithoutConsent,
+    };
     use mitschnitt::digit::Digit;
     use mitschnitt::ids::{CallId, Direction, Leg, TrunkName};
     use mitschnitt::time::{Moment, Period, Wall};
@@ -1012,6 +1014,7 @@ mod tests {
             language: Arc::from("de"),
             without_consent: WithoutConsent::GoOn,
             longest_pause: Duration::from_secs(60),
+            prior: PriorTerms::default(),
         };
         let facts = Facts {
             call: CallId::from_u64(recording.into()),

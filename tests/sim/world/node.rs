@@ -20,7 +20,7 @@ use mitschnitt::call::{
 };
 use mitschnitt::catalogue::{Store, Write};
 use mitschnitt::codec::Codec;
-use mitschnitt::consent::{Clip, Evidence, Mode, Terms, WithoutConsent};
+use mitschnitt::consent::{Clip, Evidence, Mode, PriorTerms, Terms, WithoutConsent};
 use mitschnitt::control::{log_reached, log_silence, log_story, row};
 use mitschnitt::digit::Digit;
 use mitschnitt::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
@@ -197,6 +197,7 @@ fn policies(pace: Pace) -> Vec<Arc<Policy>> {
             language: "de".into(),
             without_consent,
             longest_pause: pace.span(Duration::from_secs(2)),
+            prior: PriorTerms::default(),
         });
         let prefix = Some(prefix.to_owned());
         let outbound = Selector { direction: Some(Direction::Outbound), called_prefix: prefix.clone(), ..Selector::default() };
