@@ -151,6 +151,52 @@ fn an_operator_pauses_resumes_and_withdraws_and_drains() {
 }
 
 #[test]
+fn the_register_of_staff_is_kept_and_calls_go_by_it() {
+    let site = Site::new(Policy { announcement_ms: 500, answer_s: 4, ..policy("opt-in") });
+    site.set("[[policy]]", "must_agree = [\"remote\", \"local\"]");
+    site.set("[[policy]]", "registered_local = \"untold\"");
+    let mut place = Place::of(&site);
+    let staff =
+        "number,version,purposes,from,until,evidence\n100,2026-1,quality,2026-01-01,2036-01-01,HR 17\n101,2026-1,,,,HR 18\n";
+    std::fs::write(site.path().join("staff.csv"), staff).unwrap();
+    std::fs::write(site.path().join("wrong.csv"), "number,until\n100,soon\n,2027-01-01\n").unwrap();
+    let _proxy = site.start();
+    let who = site.json(&["staff", "add", "102", "--evidence", "HR 16"]).remove(0);
+    assert_eq!((&who["line"], &who["heeded"]), (&1.into(), &true.into()));
+    place.names(&[(&site.json(&["staff", "list"])[0]["who"], "WHO")]);
+    place.plays("staff");
+    let mut pbx = Phone::new(site.ports.pbx(), site.ports.proxy());
+    let mut trunk = Phone::new(site.ports.trunk(), site.ports.proxy());
+    let (a, b) = (*site.ports.pbx_media().start(), *site.ports.trunk_media().start());
+    let mut trunk_mouth = Mouth::new(b);
+
+    // The one on the PBX's side presses nothing.
+    let made = call("registered", &mut pbx, &mut trunk, a, b);
+    every_20_ms(50, |_| trunk_mouth.says(made.callee_sends_to, &[0xd5; 160]));
+    trunk_mouth.presses(made.callee_sends_to, 1);
+    let row = until("the recording to begin", A_WHILE, || live(&site, |call| call["state"] == "recording"));
+    every_20_ms(50, |_| trunk_mouth.says(made.callee_sends_to, &[0xd5; 160]));
+    place.plays("staff-revoked");
+    until("the recording to end", A_WHILE, || live(&site, |call| call["reason"] == "withdrawn-in-register"));
+    hang_up(&made, &mut pbx, &mut trunk);
+    let opened = support::reader::open(&site, row["recording"].as_str().unwrap());
+    let evidence: Value = serde_json::from_str(opened.only("evidence")["json"].as_str().unwrap()).unwrap();
+    let [local, remote] = [0, 1].map(|at| &evidence["consents"][at]);
+    assert_eq!((&local["how"], &local["registered"]["reference"]), (&"registered".into(), &"HR 17".into()), "{evidence}");
+    assert_eq!((&local["registered"]["line"], &local["registered"]["version"]), (&2.into(), &"2026-1".into()), "{evidence}");
+    assert_eq!(remote["how"], "key-rfc4733", "{evidence}");
+    let told: Vec<_> = evidence["announcements"].as_array().unwrap().iter().map(|told| &told["to"]).collect();
+    assert_eq!(told, ["trunk"], "{evidence}");
+
+    place.plays("staff-exempt");
+    let exempt = call("exempt", &mut pbx, &mut trunk, a, b);
+    until("nobody to be asked", A_WHILE, || live(&site, |call| call["reason"] == "exempt"));
+    hang_up(&exempt, &mut pbx, &mut trunk);
+    assert_eq!(site.ledger(2)[1]["recording"], Value::Null);
+    site.cli(&["audit", "verify"]).must_succeed();
+}
+
+#[test]
 fn a_shape_fits_or_does_not() {
     assert_eq!(fits("% bytes", "12 bytes."), Some(8));
     assert_eq!(fits("#:##", "0:03"), Some(4));

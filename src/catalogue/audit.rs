@@ -16,6 +16,8 @@ pub struct Audit<'n> {
     recordings: BTreeMap<RecordingId, Standing>,
     rows: BTreeMap<CallId, Told>,
     lines: BTreeMap<Digest, u64>,
+    /// The lines of the register: the event that has each, and what it is.
+    roster: BTreeMap<u64, (u64, Digest)>,
     before: [u64; 2],
     unbound: [u64; 2],
     parties_erased: u64,
@@ -73,6 +75,7 @@ impl<'n> Audit<'n> {
             recordings: BTreeMap::new(),
             rows: BTreeMap::new(),
             lines: BTreeMap::new(),
+            roster: BTreeMap::new(),
             before: [0; 2],
             unbound: [0; 2],
             parties_erased: 0,
@@ -110,6 +113,7 @@ impl<'n> Audit<'n> {
                     standing.is_erased |= link.kind == "erased";
                 }
             }
+            Event::Roster { number, line, .. } => drop(self.roster.insert(number, (link.seq, line))),
             Event::Started { .. } => self.started = link.seq,
             Event::Stopped | Event::Broken { .. } => {}
         }
@@ -156,6 +160,11 @@ impl<'n> Audit<'n> {
                     self.faults.push(Fault::LineUnknown);
                 }
             }
+            Bound::Roster { number, line } => {
+                if self.roster.remove(&number).is_none_or(|(_, told)| told != line) {
+                    self.faults.push(Fault::RosterChanged(number));
+                }
+            }
             Bound::Access(None) => {
                 let [_, lines] = &mut self.unbound;
                 *lines += 1;
@@ -173,6 +182,7 @@ impl<'n> Audit<'n> {
         let gone = self.rows.iter().filter(|(_, told)| !told.is_there);
         faults.extend(gone.map(|(&call, told)| Fault::RowGone { call, seq: told.seq }));
         faults.extend(self.lines.values().map(|&seq| Fault::LineGone { seq }));
+        faults.extend(self.roster.iter().map(|(&number, &(seq, _))| Fault::RosterGone { number, seq }));
         // What a process leaves open the next one ends, by its row or by its file: where it did not, both were gone.
         let unended = self.recordings.iter().filter(|(_, is)| is.end == End::Open && is.begun < self.started);
         faults.extend(unended.map(|(&recording, _)| Fault::Unended(recording)));
@@ -253,6 +263,15 @@ pub enum Fault {
     LineUnknown,
     /// So many lines of the access log are in no event, beyond those that are older than the chain.
     LinesOutside(u64),
+    /// A line of the register is gone.
+    RosterGone {
+        /// Which.
+        number: u64,
+        /// The event that has it.
+        seq: u64,
+    },
+    /// A line of the register is not as it was written, or was never written by this program.
+    RosterChanged(u64),
     /// A recording was begun, and the next start found neither its row nor its file.
     Unended(RecordingId),
     /// A recording's file is gone.
@@ -294,6 +313,8 @@ impl fmt::Display for Fault {
             Self::LinesOutside(lines) => {
                 write!(f, "{lines} lines of the access log are in no event, and are not older than the chain")
             }
+            Self::RosterGone { number, seq } => write!(f, "line {number} of the register is gone, which event {seq} has"),
+            Self::RosterChanged(number) => write!(f, "line {number} of the register is not as it was written"),
             Self::Unended(recording) => {
                 write!(f, "recording {recording} was begun, and at the next start neither its row nor its file was there")
             }

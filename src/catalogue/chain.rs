@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::catalogue::{Deed, Outcome, Reason, StoreError};
+use crate::catalogue::{Deed, Outcome, Reason, RosterDeed, StoreError};
 use crate::ids::{CallId, RecordingId};
 use crate::time::Wall;
 use crate::vault::{Digest, Fingerprint, HeadKey, SignedHead};
@@ -140,6 +140,15 @@ pub enum Event {
         /// The line of the access log: who, when, for what.
         line: Digest,
     },
+    /// A line was added to the register of those who have agreed, or are never recorded.
+    Roster {
+        /// Its number.
+        number: u64,
+        /// What it says.
+        deed: RosterDeed,
+        /// The line: who, whose number, for what.
+        line: Digest,
+    },
     /// The chain did not hold when it was looked through, at a start.
     Broken {
         /// From which event on.
@@ -167,6 +176,7 @@ impl Event {
             Self::Access { deed: Deed::Hold, outcome: Outcome::Done, .. } => "held",
             Self::Access { deed: Deed::Release, outcome: Outcome::Done, .. } => "released",
             Self::Access { .. } => "access",
+            Self::Roster { .. } => "roster",
             Self::Broken { .. } => "broken",
         }
     }
@@ -195,6 +205,7 @@ impl Event {
                 let (deed, outcome) = (deed.as_str(), outcome.as_str());
                 format!(r#"{{"recording":"{recording}","deed":"{deed}","outcome":"{outcome}","line":"{line}"}}"#)
             }
+            Self::Roster { number, deed, line } => format!(r#"{{"number":{number},"deed":"{deed}","line":"{line}"}}"#),
             Self::Broken { at } => format!(r#"{{"at":{at}}}"#),
         }
     }
@@ -240,6 +251,7 @@ impl Event {
                 outcome: text("outcome")?.parse().ok()?,
                 line: digest("line")?,
             },
+            "roster" => Self::Roster { number: number("number")?, deed: text("deed")?.parse().ok()?, line: digest("line")? },
             "broken" => Self::Broken { at: number("at")? },
             _ => return None,
         })
@@ -256,7 +268,12 @@ impl Event {
             | Self::Salvaged { recording, .. }
             | Self::Lost { recording, .. }
             | Self::Access { recording, .. } => Some(*recording),
-            Self::Chained { .. } | Self::Started { .. } | Self::Stopped | Self::Row { .. } | Self::Broken { .. } => None,
+            Self::Chained { .. }
+            | Self::Started { .. }
+            | Self::Stopped
+            | Self::Row { .. }
+            | Self::Roster { .. }
+            | Self::Broken { .. } => None,
         }
     }
 }
@@ -336,6 +353,8 @@ pub enum Part {
     Parties,
     /// A line of the access log.
     Access,
+    /// A line of the register.
+    Roster,
 }
 
 impl Part {
@@ -346,6 +365,7 @@ impl Part {
             Self::Row => "row",
             Self::Parties => "parties",
             Self::Access => "access",
+            Self::Roster => "roster",
         };
         Digest::of(format!("mitschnitt {word} 1\n{}\n{columns}\n", Digest::from_bytes(*salt)).as_bytes())
     }
@@ -367,6 +387,13 @@ pub enum Bound {
     },
     /// A line of the access log; nothing where it never was bound.
     Access(Option<Digest>),
+    /// A line of the register.
+    Roster {
+        /// Its number.
+        number: u64,
+        /// What it is.
+        line: Digest,
+    },
 }
 
 #[cfg(test)]
@@ -435,6 +462,7 @@ mod tests {
             access(Deed::Hold, Outcome::Done),
             access(Deed::Release, Outcome::Done),
             access(Deed::Release, Outcome::Holds),
+            Event::Roster { number: 9, deed: RosterDeed::NotExempt, line: digest },
             Event::Broken { at: 8 },
         ]
     }

@@ -6,15 +6,16 @@ use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::catalogue::{Chain, Entry, Event, Keeping, Quality, Reason, Stamps, Totals};
+use crate::catalogue::{Chain, Entry, Event, Keeping, Quality, Reason, Roster, Stamps, Totals};
 use crate::ids::{CallId, RecordingId};
 use crate::private::Private;
 use crate::sabotage;
 use crate::time::Wall;
 use crate::vault::Digest;
 
-/// Keeps the ledger, the access log, the [`Chain`] of what happened, its timestamps, and what decides how long recordings are kept.
-pub trait Store: Chain + Stamps + Keeping + Send {
+/// Keeps the ledger, the access log, the [`Chain`] of what happened, its timestamps, what decides how long recordings are kept, and the
+/// register of those who have agreed.
+pub trait Store: Chain + Stamps + Keeping + Roster + Send {
     /// Does all of this, or nothing of it: one transaction.
     ///
     /// A recording's state only goes forward: a [`Write::Put`] that comes after its [`Write::Sealed`] or [`Write::Torn`] leaves state and

@@ -9,6 +9,7 @@ mod entry;
 mod index;
 mod reason;
 mod retention;
+mod roster;
 mod signed;
 mod stamp;
 mod walk;
@@ -23,6 +24,7 @@ pub use reason::{NotAReason, Reason};
 pub use retention::{
     Bar, CATCH_UP, Cause, Keeping, Limits, Order, Plan, Retention, Rules, Span, Stored, Used, due, locked_until, paced, plan,
 };
+pub use roster::{Roster, RosterDeed, RosterLine, standing};
 pub use signed::{StampHash, StampSignature};
 pub use stamp::{NotStamped, Question, Stamp, Stamps, Subject, Told};
 pub use walk::{Break, Walk, Walked};

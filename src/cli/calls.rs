@@ -25,7 +25,12 @@ pub(super) fn list(config: &Path, is_json: bool, numbers: bool, term: &mut Term<
     let calls = match ask(&socket, &Request::Calls { numbers })? {
         Reply::Calls { calls } => calls,
         Reply::Error { what } => return Err(unwilling(&what)),
-        Reply::Trunks { .. } | Reply::Status(_) | Reply::Done(_) | Reply::NotDone { .. } | Reply::Draining { .. } => {
+        Reply::Trunks { .. }
+        | Reply::Status(_)
+        | Reply::Roster { .. }
+        | Reply::Done(_)
+        | Reply::NotDone { .. }
+        | Reply::Draining { .. } => {
             return Err(strange(&socket));
         }
     };

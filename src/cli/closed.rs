@@ -38,6 +38,7 @@ impl Closed {
             | Event::Found(_)
             | Event::Row { .. }
             | Event::Access { .. }
+            | Event::Roster { .. }
             | Event::Broken { .. } => None,
         }
     }

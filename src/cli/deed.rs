@@ -30,7 +30,9 @@ pub(super) fn deed(one: &OneCall, deed: Deed, term: &mut Term<'_>) -> Result<(),
         Reply::Done(done) => Ok(term.out.line(if one.form.json { told(&call, done) } else { said(&call, done) })?),
         Reply::NotDone { why, reason } => Err(undone(&call, deed, why, reason.as_deref().unwrap_or_default())),
         Reply::Error { what } => Err(unwilling(&what)),
-        Reply::Calls { .. } | Reply::Trunks { .. } | Reply::Status(_) | Reply::Draining { .. } => Err(strange(&socket)),
+        Reply::Calls { .. } | Reply::Trunks { .. } | Reply::Status(_) | Reply::Roster { .. } | Reply::Draining { .. } => {
+            Err(strange(&socket))
+        }
     }
 }
 

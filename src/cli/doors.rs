@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use clap::Parser as _;
 
-use crate::catalogue::{Deed, Heard, Opening, Store, StoreError};
+use crate::catalogue::{Deed, Heard, Opening, RosterDeed, Store, StoreError};
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::opened::Asked;
 use crate::cli::term::{Colour, Stream, Term};
-use crate::cli::words::{Audit, Calls, Keys, Recordings, SecretKey, Trunks, Verb, Words};
+use crate::cli::words::{Audit, Calls, Keys, Recordings, SecretKey, Staff, Trunks, Verb, Words};
 use crate::cli::{
     audit, bundle, bundled, calls, check, deed, demo, drain, erase, export, exposure, hold, keys, list, part, play, retention,
-    rewrap, rotate, run, show, timestamps, trunks, verify,
+    rewrap, rotate, run, show, staff, timestamps, trunks, verify,
 };
 use crate::control::{Settings, Trouble};
 use crate::export::Channels;
@@ -162,6 +162,24 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
         }
         Verb::Recordings(Recordings::Holds { site, form }) => hold::holds(&site.config, form.json, doors, term),
         Verb::Recordings(Recordings::Retention { site, form }) => retention::retention(&site.config, form.json, doors, term),
+        Verb::Staff(Staff::Add { number, version, purposes, from, until, evidence, site, form }) => {
+            let said = staff::Said { version, purposes, from, until, reference: Some(evidence) };
+            staff::say(&site.config, staff::Wanted { deed: RosterDeed::Agreed, number, said, json: form.json }, doors, term)
+        }
+        Verb::Staff(Staff::Revoke { number, reason, site, form }) => {
+            let said = staff::Said { reference: Some(reason), ..staff::Said::default() };
+            staff::say(&site.config, staff::Wanted { deed: RosterDeed::Revoked, number, said, json: form.json }, doors, term)
+        }
+        Verb::Staff(Staff::Exempt { number, reason, lift, site, form }) => {
+            let said = staff::Said { reference: Some(reason), ..staff::Said::default() };
+            let deed = if lift { RosterDeed::NotExempt } else { RosterDeed::Exempt };
+            staff::say(&site.config, staff::Wanted { deed, number, said, json: form.json }, doors, term)
+        }
+        Verb::Staff(Staff::Import { file, site, form }) => staff::import(&site.config, &file, form.json, doors, term),
+        Verb::Staff(Staff::List { history, numbers, site, form }) => {
+            let wanted = staff::Listed { history, numbers: numbers.numbers, json: form.json };
+            staff::list(&site.config, &wanted, doors, term)
+        }
         Verb::Audit(Audit::Head { site, form }) => audit::head(&site.config, form.json, doors, term),
         Verb::Audit(Audit::Verify { heads, nodes, site, form }) => {
             audit::verify(&site.config, &audit::Compared { heads, nodes, json: form.json }, doors, term)

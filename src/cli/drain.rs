@@ -17,7 +17,12 @@ pub(super) fn drain(config: &Path, limit_s: u64, is_json: bool, term: &mut Term<
     let (calls, limit_s) = match ask(&socket, &Request::Drain { limit_s })? {
         Reply::Draining { calls, limit_s } => (calls, limit_s),
         Reply::Error { what } => return Err(unwilling(&what)),
-        Reply::Calls { .. } | Reply::Trunks { .. } | Reply::Status(_) | Reply::Done(_) | Reply::NotDone { .. } => {
+        Reply::Calls { .. }
+        | Reply::Trunks { .. }
+        | Reply::Status(_)
+        | Reply::Roster { .. }
+        | Reply::Done(_)
+        | Reply::NotDone { .. } => {
             return Err(strange(&socket));
         }
     };

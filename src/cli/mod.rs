@@ -45,6 +45,7 @@ mod secret;
 mod show;
 mod site;
 mod span;
+mod staff;
 mod table;
 mod term;
 mod timestamps;

@@ -127,7 +127,7 @@ impl Site {
     }
 
     /// Returns whether a proxy runs here.
-    fn is_running(&self) -> bool {
+    pub(super) fn is_running(&self) -> bool {
         std::os::unix::net::UnixStream::connect(self.socket()).is_ok()
     }
 

@@ -17,7 +17,12 @@ pub(super) fn list(config: &Path, is_json: bool, term: &mut Term<'_>) -> Result<
     let addresses = match ask(&socket, &Request::Trunks {})? {
         Reply::Trunks { addresses } => addresses,
         Reply::Error { what } => return Err(unwilling(&what)),
-        Reply::Calls { .. } | Reply::Status(_) | Reply::Done(_) | Reply::NotDone { .. } | Reply::Draining { .. } => {
+        Reply::Calls { .. }
+        | Reply::Status(_)
+        | Reply::Roster { .. }
+        | Reply::Done(_)
+        | Reply::NotDone { .. }
+        | Reply::Draining { .. } => {
             return Err(strange(&socket));
         }
     };

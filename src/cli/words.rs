@@ -42,6 +42,9 @@ pub(super) enum Verb {
     /// Look at recordings, verify, export, play, hold and erase them
     #[command(subcommand)]
     Recordings(Recordings),
+    /// Keep the register of those who have agreed before any call, and of those who are never recorded
+    #[command(subcommand)]
+    Staff(Staff),
     /// Look at the chain that the ledger is bound by: its head, its events, and whether all of it holds
     #[command(subcommand)]
     Audit(Audit),
@@ -50,6 +53,95 @@ pub(super) enum Verb {
         /// The directory for its keys, configuration and sound; made anew, never overwritten
         #[arg(long, value_name = "DIR", default_value = "demo-call")]
         out: PathBuf,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Staff {
+    /// Enter that somebody has agreed to be recorded, before any call
+    #[command(long_about = "Enter that somebody has agreed to be recorded, before any call.\n\n\
+        What that is worth says the policy (registered_local, registered_remote): whoever is entered\n\
+        need not press a key, or is told nothing either. It counts for this number alone, from then\n\
+        on; the evidence of each recording names the line of the register. A line is never changed\n\
+        or taken out, and the chain has it.")]
+    Add {
+        /// The extension or number, as it comes in SIP
+        #[arg(value_name = "NUMBER")]
+        number: String,
+        /// Which text was agreed to
+        #[arg(long, value_name = "WORD", value_parser = sentence)]
+        version: Option<String>,
+        /// For which purpose; to be said again for each, and for all where it is not said
+        #[arg(long = "purpose", value_name = "PURPOSE", value_parser = purpose)]
+        purposes: Vec<String>,
+        /// From when on, in UTC: 2027-01-31, or 2027-01-31T09:30:00
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        from: Option<Wall>,
+        /// Until when
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        until: Option<Wall>,
+        /// Where the proof of it lies
+        #[arg(long, value_name = "TEXT", value_parser = sentence)]
+        evidence: String,
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Enter that somebody has taken back all that was agreed to; what is recorded on it at this moment ends
+    Revoke {
+        /// The extension or number
+        #[arg(value_name = "NUMBER")]
+        number: String,
+        /// Why, for the register
+        #[arg(long, value_name = "TEXT", value_parser = sentence)]
+        reason: String,
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Enter that calls of somebody are never recorded, whoever agrees: of a works council, or a doctor
+    Exempt {
+        /// The extension or number
+        #[arg(value_name = "NUMBER")]
+        number: String,
+        /// Why, for the register
+        #[arg(long, value_name = "TEXT", value_parser = sentence)]
+        reason: String,
+        /// It is so no longer
+        #[arg(long)]
+        lift: bool,
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Enter the consents of a table
+    #[command(long_about = "Enter the consents of a table: CSV in UTF-8, with commas, and with a first line of\n\n\
+        number,version,purposes,from,until,evidence\n\n\
+        of which only `number` must be there. Purposes are parted by spaces, times are in UTC. All of\n\
+        it is entered, or with a mistake in it nothing; what stands already is not entered again.")]
+    Import {
+        /// The table
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// List who has agreed and who is never recorded
+    List {
+        /// Every line there ever was, also what was taken back since
+        #[arg(long)]
+        history: bool,
+        #[command(flatten)]
+        numbers: Numbers,
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
     },
 }
 
@@ -550,7 +642,7 @@ pub(super) enum Audit {
 }
 
 /// A time in UTC, to the day or to the second.
-fn time(text: &str) -> Result<Wall, String> {
+pub(super) fn time(text: &str) -> Result<Wall, String> {
     let text = text.trim_end_matches('Z');
     let whole = ["T00:00:00.000Z", ":00.000Z", ".000Z", "Z"].iter().find_map(|rest| format!("{text}{rest}").parse().ok());
     whole.ok_or_else(|| "a time is a day, as 2026-11-24, or a second of it, as 2026-11-24T09:30:00, in UTC".into())
@@ -655,6 +747,12 @@ fn score(text: &str) -> Result<u16, String> {
 /// A day, which begins with its midnight in UTC.
 fn day(text: &str) -> Result<Wall, String> {
     format!("{text}T00:00:00.000Z").parse().map_err(|_| "a day is written as 2027-01-31".into())
+}
+
+/// A purpose, which is a word.
+fn purpose(text: &str) -> Result<String, String> {
+    let is_word = !text.is_empty() && text.len() <= 64 && !text.chars().any(|c| c.is_whitespace() || c.is_control());
+    if is_word { Ok(text.to_owned()) } else { Err("a purpose is one word, as in the configuration".into()) }
 }
 
 fn reason(code: &str) -> Result<Reason, String> {

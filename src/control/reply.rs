@@ -22,6 +22,11 @@ pub enum Reply {
     Status(Status),
     /// It was done.
     Done(Done),
+    /// The register was read, and is gone by from here on.
+    Roster {
+        /// Lines that stand.
+        lines: u64,
+    },
     /// New calls are refused from here on, and the proxy ends once there are none left.
     Draining {
         /// Calls that are left at this moment.

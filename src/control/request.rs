@@ -35,6 +35,8 @@ pub enum Request {
         /// Seconds after which it ends all the same.
         limit_s: u64,
     },
+    /// Read the register again, and go by it.
+    Roster {},
     /// Which addresses have the PBX and the trunks, and are they up?
     Trunks {},
     /// How does the proxy do?

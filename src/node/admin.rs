@@ -88,12 +88,13 @@ fn log(request: &Request, reply: &Reply, uid: Option<u32>) {
         Request::Resume { call } => ("resume", call.as_str()),
         Request::Withdraw { call } => ("withdraw", call.as_str()),
         Request::Drain { .. } => ("drain", ""),
+        Request::Roster {} => ("roster", ""),
         Request::Calls { .. } | Request::Trunks {} | Request::Status {} => return,
     };
     // A number that is none of ours may be anything, and stays out of the log.
     let call = call.parse::<CallId>().map(|call| call.to_string()).unwrap_or_default();
     let outcome = match reply {
-        Reply::Done(_) | Reply::Draining { .. } => "done",
+        Reply::Done(_) | Reply::Draining { .. } | Reply::Roster { .. } => "done",
         Reply::NotDone { why, .. } => why.as_str(),
         Reply::Calls { .. } | Reply::Trunks { .. } | Reply::Status(_) | Reply::Error { .. } => "failed",
     };

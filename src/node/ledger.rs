@@ -225,7 +225,8 @@ mod tests {
 
     use super::*;
     use crate::catalogue::{
-        Access, Bound, Chain, Entry, Event, Filter, Keeping, KeptCall, Link, Reason, Stamp, Stamps, Stored, Subject,
+        Access, Bound, Chain, Entry, Event, Filter, Keeping, KeptCall, Link, Reason, Roster, RosterLine, Stamp, Stamps, Stored,
+        Subject,
     };
     use crate::vault::{NodeKey, SignedHead};
 
@@ -354,6 +355,16 @@ mod tests {
 
         fn set_pace(&mut self, _: Wall) -> Result<(), StoreError> {
             Ok(())
+        }
+    }
+
+    impl Roster for Slow {
+        fn enter(&mut self, _: &[RosterLine]) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn roster(&self) -> Result<Vec<RosterLine>, StoreError> {
+            Ok(Vec::new())
         }
     }
 

@@ -26,6 +26,7 @@ mod ledger;
 mod load;
 mod metrics;
 mod queue;
+mod register;
 mod restored;
 mod retention;
 mod ring;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -28,6 +29,7 @@ use crate::node::lane::{self, Down, Lane};
 use crate::node::ledger::{self, Ledger};
 use crate::node::load::Watch;
 use crate::node::metrics::Metrics;
+use crate::node::register;
 use crate::node::restored;
 use crate::node::retention::{self, Keeper, Known};
 use crate::node::room;
@@ -110,7 +112,9 @@ async fn serve(setup: Setup) -> Result<(), String> {
     let folders = Folders::make(&data, spare.as_deref()).map_err(|error| {
         format!("cannot write below `{}` (data.directory): {error}\n  give the service's user write access to it", data.display())
     })?;
-    let kept = store.kept().map_err(|error| format!("the ledger cannot be read: {error}"))?;
+    let unread = |error| format!("the ledger cannot be read: {error}");
+    let kept = store.kept().map_err(unread)?;
+    let (roster, _) = register::of(&store.roster().map_err(unread)?);
     let (ended, mut ends) = mpsc::channel(threads + 2);
     // One at a time is asked for.
     let (order, orders) = mpsc::channel(1);
@@ -122,8 +126,10 @@ async fn serve(setup: Setup) -> Result<(), String> {
     let to_ledger = ledger.clone();
     let stamper = timestamps
         .map(|wanted| tokio::spawn(stamper::stamp(wanted.authority, witness, orders, move |write| to_ledger.send(write))));
-    // Bounded by what tells: each recording fails at most once, and has at most one gap of the disk's a minute.
+    // Bounded by what tells: each recording fails at most once, and has at most one gap of the disk's a minute; and each operator's request
+    // has the register read once.
     let (failed, mut failures) = mpsc::unbounded_channel();
+    let reread = failed.clone();
     let salvaging = salvage::start(torn, folders.clone(), patient, ledger.clone(), Arc::clone(&metrics))
         .map_err(|error| format!("the salvage thread cannot start: {error}"))?;
     let unsigned = salvaging.unsigned();
@@ -243,11 +249,14 @@ async fn serve(setup: Setup) -> Result<(), String> {
         quotas,
         full: Vec::new(),
         asked: VecDeque::new(),
+        ledger_file: data.join("ledger.db"),
+        reread,
         drained_by: None,
         empty_since: None,
     };
     // Their ports before any other; the calls themselves once it is known where names lead.
     let kept = shell.reopen(&kept);
+    shell.input(Input::Register(roster));
     shell.drain();
     let (first, mut located) = hosts::start(named, &dns).await?;
     for found in first {
@@ -324,6 +333,9 @@ struct Shell {
     full: Vec<Arc<str>>,
     /// Operators whose deeds the table has not answered yet, in order.
     asked: VecDeque<oneshot::Sender<Reply>>,
+    /// Where the register is read from, and where it is told once it was.
+    ledger_file: PathBuf,
+    reread: mpsc::UnboundedSender<Input>,
     /// When to end although there are calls, because an operator wants no new ones.
     drained_by: Option<Moment>,
     /// Since when there is no call.
@@ -445,6 +457,7 @@ impl Shell {
                 self.asked.push_back(reply);
                 self.input(Input::Operator { call, deed });
             }
+            Asks::Roster => self.read_register(reply),
             Asks::Drain(limit) => {
                 let calls = self.table.count() as u64;
                 tracing::info!(calls, limit_s = limit.as_secs(), "draining");
@@ -453,6 +466,21 @@ impl Shell {
                 drop(reply.send(Reply::Draining { calls, limit_s: limit.as_secs() }));
             }
         }
+    }
+
+    /// Has the register read again, off the thread that calls are on; the operator is told once they go by it.
+    fn read_register(&self, reply: oneshot::Sender<Reply>) {
+        let (ledger, reread) = (self.ledger_file.clone(), self.reread.clone());
+        tokio::task::spawn_blocking(move || {
+            let told = match register::read(&ledger) {
+                Ok((register, lines)) => match reread.send(Input::Register(register)) {
+                    Ok(()) => Reply::Roster { lines },
+                    Err(_) => Reply::Error { what: "the proxy is stopping".into() },
+                },
+                Err(error) => Reply::Error { what: format!("the register cannot be read: {error}") },
+            };
+            drop(reply.send(told));
+        });
     }
 
     /// Returns whether an operator wants an end and it has come: at the limit, or once there has been no call for a while.

@@ -336,6 +336,8 @@ pub(super) enum Asks {
     Told(Reply),
     /// Something to be done to a call; the table answers.
     Deed(CallId, Deed),
+    /// The register to be read again.
+    Roster,
     /// No new calls, and an end after this time at the latest.
     Drain(Duration),
 }
@@ -352,6 +354,7 @@ pub(super) fn asks(request: &Request, table: &Table, clock: Clock) -> Asks {
         Request::Resume { call } => return deed(call, Deed::Resume),
         Request::Withdraw { call } => return deed(call, Deed::Withdraw),
         Request::Drain { limit_s } => return Asks::Drain(Duration::from_secs((*limit_s).min(LONGEST_DRAIN_S))),
+        Request::Roster {} => return Asks::Roster,
         Request::Calls { numbers } => {
             let calls = table.live().iter().map(|call| live(call, *numbers, now, clock::wall())).collect();
             Reply::Calls { calls }

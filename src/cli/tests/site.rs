@@ -11,8 +11,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::catalogue::{
-    Access, Bound, Chain, Deed, Entry, Event, Filter, Heard, Keeping, KeptCall, Link, Opening, Outcome, Parties, Reason, Stamp,
-    Stamps, State, Store, StoreError, Stored, Subject, Totals, Which, Write, erasure,
+    Access, Bound, Chain, Deed, Entry, Event, Filter, Heard, Keeping, KeptCall, Link, Opening, Outcome, Parties, Reason, Roster,
+    RosterLine, Stamp, Stamps, State, Store, StoreError, Stored, Subject, Totals, Which, Write, erasure,
 };
 use crate::cli::doors::{Doors, exit};
 use crate::cli::exit::Exit;
@@ -279,6 +279,7 @@ pub(super) struct Memory {
     pub(super) accesses: Vec<Access>,
     pub(super) log_is_full: bool,
     pub(super) links: Vec<Link>,
+    pub(super) roster: Vec<RosterLine>,
 }
 
 struct Shared(Arc<Mutex<Memory>>);
@@ -414,6 +415,21 @@ impl Keeping for Shared {
 
     fn set_pace(&mut self, _: Wall) -> Result<(), StoreError> {
         unreachable!("the command line erases by the wall clock")
+    }
+}
+
+impl Roster for Shared {
+    fn enter(&mut self, lines: &[RosterLine]) -> Result<(), StoreError> {
+        let mut memory = self.0.lock().unwrap();
+        for line in lines {
+            let number = memory.roster.len() as u64 + 1;
+            memory.roster.push(RosterLine { number, ..line.clone() });
+        }
+        Ok(())
+    }
+
+    fn roster(&self) -> Result<Vec<RosterLine>, StoreError> {
+        Ok(self.0.lock().unwrap().roster.clone())
     }
 }
 

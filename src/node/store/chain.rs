@@ -25,6 +25,10 @@ const ACCESS: &str = "
     json_array(number, at_us, hex(who), deed, recording, iif(purpose IS NULL, NULL, hex(purpose)),
                iif(reason IS NULL, NULL, hex(reason)), outcome)";
 
+const ROSTER: &str = "
+    json_array(number, at_us, hex(who), deed, hex(party), iif(version IS NULL, NULL, hex(version)), hex(purposes), from_us, until_us,
+               iif(reference IS NULL, NULL, hex(reference)))";
+
 /// Nothing more is to come of it; what comes all the same binds the row anew.
 const IS_FINAL: &str = "(state <> 'recording' AND reason <> 'in-progress')";
 
@@ -79,6 +83,14 @@ impl<'t> Writer<'t> {
         let (salt, columns): ([u8; 32], String) =
             self.transaction.prepare_cached(&query)?.query_row([number], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(Part::Access.digest(&salt, &columns))
+    }
+
+    /// Returns the digest of a line of the register.
+    pub(super) fn roster_line(&self, number: i64) -> rusqlite::Result<Digest> {
+        let query = format!("SELECT salt, {ROSTER} FROM roster WHERE number = ?1");
+        let (salt, columns): ([u8; 32], String) =
+            self.transaction.prepare_cached(&query)?.query_row([number], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(Part::Roster.digest(&salt, &columns))
     }
 
     fn part(&self, part: Part, table: &str, columns: &str, condition: &str, call: &str) -> rusqlite::Result<Option<Digest>> {
@@ -184,6 +196,12 @@ pub(super) fn bound(db: &Connection, each: &mut dyn FnMut(Bound)) -> rusqlite::R
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         each(Bound::Access(salted(row, Part::Access, "salt", &row.get::<_, String>("columns")?)?));
+    }
+    let mut statement = db.prepare(&format!("SELECT number, salt, {ROSTER} AS columns FROM roster"))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let line = Part::Roster.digest(&row.get("salt")?, &row.get::<_, String>("columns")?);
+        each(Bound::Roster { number: count(row, "number")?, line });
     }
     Ok(())
 }

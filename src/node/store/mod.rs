@@ -2,6 +2,7 @@
 
 mod chain;
 mod keeping;
+mod roster;
 mod rows;
 mod schema;
 mod sqlite;

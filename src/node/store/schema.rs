@@ -4,7 +4,7 @@
 pub(super) const APPLICATION: i64 = 0x6d69_7473;
 
 /// What brings a ledger of version *n* to *n + 1*; a new one goes through all.
-pub(super) const STEPS: [&str; 7] = [
+pub(super) const STEPS: [&str; 8] = [
     "
     CREATE TABLE calls (
         call          TEXT PRIMARY KEY,
@@ -129,10 +129,29 @@ pub(super) const STEPS: [&str; 7] = [
         at_us INTEGER NOT NULL
     ) STRICT;
 ",
+    "
+    CREATE TABLE roster (
+        number    INTEGER PRIMARY KEY AUTOINCREMENT,
+        at_us     INTEGER NOT NULL,
+        who       TEXT NOT NULL,
+        deed      TEXT NOT NULL CHECK (deed IN ('agreed', 'revoked', 'exempt', 'not-exempt')),
+        party     TEXT NOT NULL,
+        version   TEXT,
+        purposes  TEXT NOT NULL,
+        from_us   INTEGER,
+        until_us  INTEGER,
+        reference TEXT,
+        salt      BLOB NOT NULL
+    ) STRICT;
+    CREATE TRIGGER roster_is_not_changed BEFORE UPDATE ON roster
+        BEGIN SELECT RAISE(ABORT, 'the register only grows'); END;
+    CREATE TRIGGER roster_is_not_cut BEFORE DELETE ON roster
+        BEGIN SELECT RAISE(ABORT, 'the register only grows'); END;
+",
 ];
 
 /// The version that [`STEPS`] lead to.
-pub(super) const VERSION: i64 = 7;
+pub(super) const VERSION: i64 = 8;
 
 /// The version from which on there is a chain.
 pub(super) const CHAINED: usize = 6;

@@ -10,13 +10,13 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
 use crate::catalogue::{
-    Access, Bound, Chain, Entry, Event, Filter, Heard, Keeping, KeptCall, Link, Opening, Reason, Stamp, Stamps, Store,
-    StoreError, Stored, Subject, Which, Write,
+    Access, Bound, Chain, Entry, Event, Filter, Heard, Keeping, KeptCall, Link, Opening, Reason, Roster, RosterLine, Stamp,
+    Stamps, Store, StoreError, Stored, Subject, Which, Write,
 };
 use crate::ids::{CallId, RecordingId};
 use crate::node::store::rows::{IS_MEASURED, KEPT, QUALITY, SELECT, TORN, access, count, do_write, entry, measured, word};
 use crate::node::store::schema::{APPLICATION, CHAINED, STEPS, VERSION};
-use crate::node::store::{chain, keeping, stamps};
+use crate::node::store::{chain, keeping, roster, stamps};
 use crate::private::Private;
 use crate::time::Wall;
 use crate::vault::{HeadKey, SignedHead};
@@ -126,6 +126,19 @@ impl SqliteStore {
             transaction.commit()
         });
         written.map_err(|error| failed(&self.path, error))
+    }
+
+    /// As [`SqliteStore::transaction`], and synced: no power cut takes it back.
+    fn durably(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>, &mut chain::Writer<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        let synchronous = |db: &Connection, how| db.pragma_update(None, "synchronous", how).map_err(|error| failed(&path, error));
+        synchronous(&self.db, "FULL")?;
+        let done = self.transaction(work);
+        synchronous(&self.db, "NORMAL")?;
+        done
     }
 
     fn one(&self, condition: &str, id: &str) -> Result<Option<Entry>, StoreError> {
@@ -247,9 +260,7 @@ impl Store for SqliteStore {
 
     fn record_access(&mut self, access: &Access) -> Result<(), StoreError> {
         // Durable before anything is given out: a power cut must not take this line with it.
-        let path = self.path.clone();
-        self.db.pragma_update(None, "synchronous", "FULL").map_err(|error| failed(&path, error))?;
-        let logged = self.transaction(|transaction, chain| {
+        self.durably(|transaction, chain| {
             transaction.execute(
                 "INSERT INTO accesses (at_us, who, deed, recording, purpose, reason, outcome, salt)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -267,9 +278,7 @@ impl Store for SqliteStore {
             let &Access { recording, deed, outcome, .. } = access;
             let line = chain.line(transaction.last_insert_rowid())?;
             chain.add(&Event::Access { recording, deed, outcome, line })
-        });
-        self.db.pragma_update(None, "synchronous", "NORMAL").map_err(|error| failed(&path, error))?;
-        logged
+        })
     }
 
     fn accesses(&self, recording: RecordingId) -> Result<Vec<Access>, StoreError> {
@@ -341,6 +350,16 @@ impl Keeping for SqliteStore {
 
     fn set_pace(&mut self, at: Wall) -> Result<(), StoreError> {
         self.transaction(|transaction, _| keeping::set_pace(transaction, at))
+    }
+}
+
+impl Roster for SqliteStore {
+    fn enter(&mut self, lines: &[RosterLine]) -> Result<(), StoreError> {
+        self.durably(|transaction, chain| lines.iter().try_for_each(|line| roster::enter(transaction, line, chain)))
+    }
+
+    fn roster(&self) -> Result<Vec<RosterLine>, StoreError> {
+        roster::all(&self.db).map_err(|error| failed(&self.path, error))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::catalogue::{
 };
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::node::store::open;
-use crate::node::store::schema::{APPLICATION, STEPS};
+use crate::node::store::schema::{APPLICATION, STEPS, VERSION};
 use crate::private::Private;
 use crate::time::Wall;
 use crate::vault::Digest;
@@ -371,11 +371,12 @@ fn a_newer_ledger_is_left_alone() {
     let (home, store) = kept();
     drop(store);
     let path = home.path().join("ledger.db");
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 9).unwrap();
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", VERSION + 2).unwrap();
 
     let error = open(&path, Opening::Keep).err().unwrap();
 
-    assert!(error.to_string().ends_with("is of version 9, and this program knows up to 7"), "{error}");
+    let told = format!("is of version {}, and this program knows up to {VERSION}", VERSION + 2);
+    assert!(error.to_string().ends_with(&told), "{error}");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mitschnitt::catalogue::{
-    Access, Audit, Bound, Break, Chain, End, Entry, Event, Fault, Filter, Keeping, KeptCall, Link, Part, Reason, Stamp, Stamps,
-    State, Store, StoreError, Stored, Subject, Tip, Which, Write,
+    Access, Audit, Bound, Break, Chain, End, Entry, Event, Fault, Filter, Keeping, KeptCall, Link, Part, Reason, Roster,
+    RosterLine, Stamp, Stamps, State, Store, StoreError, Stored, Subject, Tip, Which, Write,
 };
 use mitschnitt::ids::{CallId, RecordingId};
 use mitschnitt::time::Wall;
@@ -301,6 +301,16 @@ impl Keeping for Rows {
 
     fn set_pace(&mut self, _: Wall) -> Result<(), StoreError> {
         Ok(())
+    }
+}
+
+impl Roster for Rows {
+    fn enter(&mut self, _: &[RosterLine]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn roster(&self) -> Result<Vec<RosterLine>, StoreError> {
+        Ok(Vec::new())
     }
 }
 
