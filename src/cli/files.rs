@@ -15,7 +15,7 @@ use crate::cli::who;
 use crate::control::config::{FileUse, Mistake, NamedFile, NodeKeyFile, TlsFiles, Weight};
 use crate::control::{Settings, Trouble};
 use crate::tls::{Bad, Files, Tls, Witness};
-use crate::vault::{BadKey, NodeKey, NodePublic, Recipient, Strength, TokenUri};
+use crate::vault::{BadKey, Kem, NodeKey, NodePublic, Recipient, TokenUri};
 
 /// What was found.
 #[derive(Default)]
@@ -24,8 +24,8 @@ pub(super) struct Found {
     pub(super) mistakes: Vec<Mistake>,
     /// The fingerprint of each key, shortened.
     pub(super) fingerprints: BTreeMap<PathBuf, String>,
-    /// The strength of each recipient's key.
-    strengths: BTreeMap<PathBuf, Strength>,
+    /// The mechanism of each recipient's key.
+    kems: BTreeMap<PathBuf, Kem>,
     /// How long each announcement is.
     pub(super) lengths: BTreeMap<PathBuf, Duration>,
 }
@@ -42,7 +42,7 @@ pub(super) fn check(settings: &Settings, config: &Path, doors: &Doors<'_>) -> Fo
         .mistakes
         .extend(settings.node_key.token.as_ref().and_then(|uri| token(uri, settings.node_key.line, &mut found.fingerprints)));
     found.mistakes.extend(halves(&settings.node_key));
-    found.mistakes.extend(mixed(settings, &found.strengths));
+    found.mistakes.extend(mixed(settings, &found.kems));
     found.mistakes.extend(settings.tls.as_ref().and_then(tls));
     found.mistakes.extend(data_directory(&settings.data));
     found.mistakes.extend(settings.spare.as_ref().and_then(|spare| spare_directory(spare, &settings.data)));
@@ -110,7 +110,7 @@ fn look(file: &NamedFile, config: &Path, doors: &Doors<'_>, found: &mut Found) -
         FileUse::PublicKey { .. } => {
             let key = Recipient::from_pem(&bytes).map_err(bad_key)?;
             found.fingerprints.insert(path.clone(), key.fingerprint().short());
-            found.strengths.insert(path.clone(), key.strength());
+            found.kems.insert(path.clone(), key.kem());
         }
         FileUse::Announcement { .. } => {
             found.lengths.insert(path.clone(), (doors.announcement)(&bytes).map_err(unusable)?);
@@ -157,7 +157,7 @@ fn tls(files: &TlsFiles) -> Option<Mistake> {
 }
 
 /// Those who may listen to the same at the same time must have keys of one strength: what is sealed to both is as weak as the weaker.
-fn mixed(settings: &Settings, strengths: &BTreeMap<PathBuf, Strength>) -> Option<Mistake> {
+fn mixed(settings: &Settings, kems: &BTreeMap<PathBuf, Kem>) -> Option<Mistake> {
     let pairs = settings.recipients.iter().enumerate().flat_map(|(nth, one)| {
         settings
             .recipients
@@ -168,7 +168,7 @@ fn mixed(settings: &Settings, strengths: &BTreeMap<PathBuf, Strength>) -> Option
     });
     pairs.into_iter().find_map(|(one, other)| {
         let purpose = one.purposes.iter().find(|purpose| other.purposes.contains(purpose))?;
-        let [own, theirs] = [one, other].map(|recipient| strengths.get(&recipient.public_key));
+        let [own, theirs] = [one, other].map(|recipient| kems.get(&recipient.public_key));
         let (own, theirs) = (own?, theirs?);
         (own != theirs).then(|| Mistake {
             line: Some(other.public_key_line),

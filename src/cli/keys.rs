@@ -17,7 +17,7 @@ use crate::cli::who;
 use crate::cli::words::{Kind, Passphrase, SecretKey};
 use crate::control::config::{NodeKeyFile, Recipient as Listener};
 use crate::token::{self, TokenError};
-use crate::vault::{BadKey, NodeKey, NodePublic, Recipient, RecipientSecret, Strength, TokenUri, UnwrapErr};
+use crate::vault::{BadKey, Kem, NodeKey, NodePublic, Recipient, RecipientSecret, TokenUri, UnwrapErr};
 
 /// One key: found, or to be made.
 struct Key {
@@ -69,8 +69,8 @@ pub(super) fn generate(
     let settings = site::settings(config, term)?;
     // All is looked at before anything is written.
     let mut planned = node(&settings.node_key)?;
-    let strength = strength(kind, &settings.recipients);
-    let mut listeners = Listeners { strength, protection, term };
+    let kem = kem(kind, &settings.recipients);
+    let mut listeners = Listeners { kem, protection, term };
     settings.recipients.iter().try_for_each(|recipient| listeners.plan(recipient, &mut planned))?;
     let mut keys = Vec::new();
     let done = planned.into_iter().try_for_each(|key| {
@@ -203,19 +203,19 @@ fn node(file: &NodeKeyFile) -> Result<Vec<Key>, Stop> {
     ])
 }
 
-/// Returns the strength of new keys: what is wanted, or that of the keys there are, for those of one recording are of one strength.
-pub(super) fn strength<'l>(kind: Option<Kind>, listeners: impl IntoIterator<Item = &'l Listener>) -> Strength {
-    let there = |listener: &Listener| Some(Recipient::from_pem(&fs::read(&listener.public_key).ok()?).ok()?.strength());
+/// Returns the mechanism of new keys: what is wanted, or that of the keys there are, for those of one recording are of one strength.
+pub(super) fn kem<'l>(kind: Option<Kind>, listeners: impl IntoIterator<Item = &'l Listener>) -> Kem {
+    let there = |listener: &Listener| Some(Recipient::from_pem(&fs::read(&listener.public_key).ok()?).ok()?.kem());
     match kind {
-        Some(Kind::XWing) => Strength::XWing,
-        Some(Kind::X25519) => Strength::X25519,
-        None => listeners.into_iter().filter_map(there).min().unwrap_or(Strength::XWing),
+        Some(Kind::XWing) => Kem::XWing,
+        Some(Kind::X25519) => Kem::X25519,
+        None => listeners.into_iter().filter_map(there).min().unwrap_or(Kem::XWing),
     }
 }
 
 /// How the keys of those who may listen are made.
 struct Listeners<'l, 't> {
-    strength: Strength,
+    kem: Kem,
     protection: &'l Protection,
     term: &'l Term<'t>,
 }
@@ -260,7 +260,7 @@ impl Listeners<'_, '_> {
         let key = SecretKey { key: secret.clone(), passphrase: self.protection.passphrase.clone() };
         let found = if_there(secret, "the secret key")?.map(|_| read_secret(&key)).transpose()?;
         let is_there = found.is_some();
-        let own = found.unwrap_or_else(|| RecipientSecret::generate_as(self.strength, &mut UnwrapErr(getrandom::SysRng)));
+        let own = found.unwrap_or_else(|| RecipientSecret::generate_as(self.kem, &mut UnwrapErr(getrandom::SysRng)));
         let text = if is_there { None } else { Some(self.protection.of(&own, &recipient.name, self.term)?) };
         // The secret half first: a public key that nothing opens would make recordings that nothing opens.
         keys.push(row(secret, own.public(), Half::Secret, text));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::cli::exit::{Exit, Stop};
-use crate::cli::keys::{Half, Protection, strength, write};
+use crate::cli::keys::{Half, Protection, kem, write};
 use crate::cli::site;
 use crate::cli::term::{Style, Term};
 use crate::cli::who;
@@ -13,7 +13,7 @@ use crate::cli::words::Kind;
 use crate::control::config::Recipient as Listener;
 use crate::control::{Settings, Trouble};
 use crate::time::{Period, Wall};
-use crate::vault::{Recipient, RecipientSecret, Strength, UnwrapErr};
+use crate::vault::{Kem, Recipient, RecipientSecret, UnwrapErr};
 
 /// What is wanted.
 pub(super) struct Wanted {
@@ -48,12 +48,9 @@ pub(super) fn rotate(config: &Path, wanted: &Wanted, protection: &Protection, te
         return Err(Stop::Trouble(Exit::NotFound, Trouble::new(what, format!("there are: {}", names.join(", ")))));
     };
     let next = next(config, &settings, listener, wanted, protection, term)?;
-    if let Some((other, strength)) = unlike(&settings, listener, &next) {
-        let what = format!(
-            "the new key is of {}, and that of `{other}`, beside it, of {}",
-            next.key.strength().as_str(),
-            strength.as_str()
-        );
+    if let Some((other, kem)) = unlike(&settings, listener, &next) {
+        let what =
+            format!("the new key is of {}, and that of `{other}`, beside it, of {}", next.key.kem().as_str(), kem.as_str());
         let remedy = "`check` refuses both for the same recordings: rotate that one to the same day, or say --strength";
         term.warning(&Trouble::new(what, remedy))?;
     }
@@ -63,7 +60,7 @@ pub(super) fn rotate(config: &Path, wanted: &Wanted, protection: &Protection, te
         return Ok(term.out.line(json!({
             "recipient": listener.name, "until": next.from, "line": listener.public_key_line,
             "next": { "name": next.name, "purposes": listener.purposes, "public_key": public, "from": next.from },
-            "private_key": private, "fingerprint": next.key.fingerprint().to_string(), "strength": next.key.strength().as_str(),
+            "private_key": private, "fingerprint": next.key.fingerprint().to_string(), "strength": next.key.kem().as_str(),
         }))?);
     }
     say(config, listener, &next, term)
@@ -106,7 +103,7 @@ fn next(
         }
     }
     let secret =
-        RecipientSecret::generate_as(strength(wanted.strength, beside(settings, listener)), &mut UnwrapErr(getrandom::SysRng));
+        RecipientSecret::generate_as(kem(wanted.strength, beside(settings, listener)), &mut UnwrapErr(getrandom::SysRng));
     let text = protection.of(&secret, &name, term)?;
     // The secret half first: a public key that nothing opens would make recordings that nothing opens.
     write(private, text.as_bytes(), Half::Secret)?;
@@ -115,13 +112,13 @@ fn next(
 }
 
 /// Returns one who would listen to the same with a key of another strength.
-fn unlike<'s>(settings: &'s Settings, listener: &Listener, next: &Next) -> Option<(&'s str, Strength)> {
+fn unlike<'s>(settings: &'s Settings, listener: &Listener, next: &Next) -> Option<(&'s str, Kem)> {
     let from = midnight(&next.from);
     let follows = Period { from, until: None };
     let mut beside = beside(settings, listener).filter(|other| other.period.meets(&follows));
     beside.find_map(|other| {
-        let strength = Recipient::from_pem(&std::fs::read(&other.public_key).ok()?).ok()?.strength();
-        (strength != next.key.strength()).then_some((other.name.as_str(), strength))
+        let kem = Recipient::from_pem(&std::fs::read(&other.public_key).ok()?).ok()?.kem();
+        (kem != next.key.kem()).then_some((other.name.as_str(), kem))
     })
 }
 

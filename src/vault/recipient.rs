@@ -1,4 +1,4 @@
-//! The keys of those who may listen, of either strength.
+//! The keys of those who may listen, of either kind.
 
 use std::fmt;
 
@@ -6,55 +6,12 @@ use hpke::aead::AesGcm256;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::{X25519HkdfSha256, XWing};
 use hpke::rand_core::CryptoRng;
-use hpke::{Deserializable, HpkeError, Kem, OpModeR, OpModeS, Serializable, single_shot_open, single_shot_seal_with_rng};
+use hpke::{Deserializable, HpkeError, OpModeR, OpModeS, Serializable, single_shot_open, single_shot_seal_with_rng};
 use zeroize::Zeroizing;
 
-use crate::vault::format::{KEM_X25519, KEM_XWING};
 use crate::vault::keys::{fresh, thirty_two};
 use crate::vault::pem::{Algorithm, Half, XWING_PUBLIC_BYTES, decode, decode_protected, encode, encode_protected, fingerprint};
-use crate::vault::{BadKey, Fingerprint};
-
-/// Against whom a key holds. All keys of one recording are of one strength, for it is as weak as the weakest.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Strength {
-    /// Against those who have no quantum computer: X25519 (RFC 7748).
-    X25519,
-    /// Against those, too: X-Wing, which is X25519 and ML-KEM-768 (FIPS 203) together, and falls only with both.
-    XWing,
-}
-
-impl Strength {
-    /// Returns its name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::X25519 => "X25519",
-            Self::XWing => "X-Wing",
-        }
-    }
-
-    /// Returns the KEM's number in HPKE (RFC 9180 §7.1).
-    pub(super) const fn kem(self) -> u16 {
-        match self {
-            Self::X25519 => KEM_X25519,
-            Self::XWing => KEM_XWING,
-        }
-    }
-
-    const fn algorithm(self) -> Algorithm {
-        match self {
-            Self::X25519 => Algorithm::X25519,
-            Self::XWing => Algorithm::XWing,
-        }
-    }
-
-    const fn of(algorithm: Algorithm) -> Self {
-        match algorithm {
-            Algorithm::XWing => Self::XWing,
-            Algorithm::X25519 | Algorithm::Ed25519 => Self::X25519,
-        }
-    }
-}
+use crate::vault::{BadKey, Fingerprint, Kem};
 
 /// What a recipient's key may be.
 const WANTED: [Algorithm; 2] = [Algorithm::X25519, Algorithm::XWing];
@@ -72,13 +29,13 @@ impl RecipientSecret {
     /// Makes a new key of X25519.
     #[must_use]
     pub fn generate(entropy: &mut impl CryptoRng) -> Self {
-        Self::generate_as(Strength::X25519, entropy)
+        Self::generate_as(Kem::X25519, entropy)
     }
 
-    /// Makes a new key of this strength.
+    /// Makes a new key for this mechanism.
     #[must_use]
-    pub fn generate_as(strength: Strength, entropy: &mut impl CryptoRng) -> Self {
-        Self::from_bytes(strength, fresh(entropy))
+    pub fn generate_as(kem: Kem, entropy: &mut impl CryptoRng) -> Self {
+        Self::from_bytes(kem, fresh(entropy))
     }
 
     /// Reads `-----BEGIN PRIVATE KEY-----` (PKCS#8).
@@ -87,7 +44,7 @@ impl RecipientSecret {
     /// Where the text is something else; [`BadKey::Protected`] where it takes a passphrase.
     pub fn from_pem(text: &[u8]) -> Result<Self, BadKey> {
         let (algorithm, bytes) = decode(text, Half::Private, &WANTED)?;
-        Ok(Self::from_bytes(Strength::of(algorithm), thirty_two(&bytes)))
+        Ok(Self::from_bytes(Kem::of(algorithm), thirty_two(&bytes)))
     }
 
     /// Reads the same, or `-----BEGIN ENCRYPTED PRIVATE KEY-----` (PKCS#8, PBES2) with its passphrase. That takes some tenths of a second, and
@@ -97,19 +54,19 @@ impl RecipientSecret {
     /// Where the text is something else, the passphrase does not open it, or to try it would take too long.
     pub fn from_protected_pem(text: &[u8], passphrase: &[u8]) -> Result<Self, BadKey> {
         let (algorithm, bytes) = decode_protected(text, passphrase, &WANTED)?;
-        Ok(Self::from_bytes(Strength::of(algorithm), thirty_two(&bytes)))
+        Ok(Self::from_bytes(Kem::of(algorithm), thirty_two(&bytes)))
     }
 
     /// Returns the PEM text.
     #[must_use]
     pub fn to_pem(&self) -> Zeroizing<String> {
-        encode(self.bytes.as_slice(), Half::Private, self.strength().algorithm())
+        encode(self.bytes.as_slice(), Half::Private, self.kem().algorithm())
     }
 
     /// Returns the PEM text behind a passphrase, as `openssl pkey` reads it too.
     #[must_use]
     pub fn to_protected_pem(&self, passphrase: &[u8], entropy: &mut impl CryptoRng) -> Zeroizing<String> {
-        encode_protected(self.bytes.as_slice(), self.strength().algorithm(), passphrase, entropy)
+        encode_protected(self.bytes.as_slice(), self.kem().algorithm(), passphrase, entropy)
     }
 
     /// Returns the public half.
@@ -118,33 +75,33 @@ impl RecipientSecret {
         &self.public
     }
 
-    /// Returns against whom it holds.
+    /// Returns its mechanism.
     #[must_use]
-    pub const fn strength(&self) -> Strength {
-        self.public.strength
+    pub const fn kem(&self) -> Kem {
+        self.public.kem
     }
 
     /// Opens what was sealed to the public half; says nothing of why it does not.
     pub(super) fn open(&self, enc: &[u8], info: &[u8], sealed: &[u8], aad: &[u8]) -> Result<Zeroizing<Vec<u8>>, HpkeError> {
-        match self.strength() {
-            Strength::X25519 => open::<X25519HkdfSha256>(&self.bytes, enc, info, sealed, aad),
-            Strength::XWing => open::<XWing>(&self.bytes, enc, info, sealed, aad),
+        match self.kem() {
+            Kem::X25519 => open::<X25519HkdfSha256>(&self.bytes, enc, info, sealed, aad),
+            Kem::XWing => open::<XWing>(&self.bytes, enc, info, sealed, aad),
         }
     }
 
-    fn from_bytes(strength: Strength, bytes: Zeroizing<[u8; 32]>) -> Self {
-        let point = match strength {
-            Strength::X25519 => public_of::<X25519HkdfSha256>(&bytes),
-            Strength::XWing => public_of::<XWing>(&bytes),
+    fn from_bytes(kem: Kem, bytes: Zeroizing<[u8; 32]>) -> Self {
+        let point = match kem {
+            Kem::X25519 => public_of::<X25519HkdfSha256>(&bytes),
+            Kem::XWing => public_of::<XWing>(&bytes),
         };
-        Self { bytes, public: Recipient::new(strength, &point) }
+        Self { bytes, public: Recipient::new(kem, &point) }
     }
 }
 
 /// The public key of one who may listen.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Recipient {
-    strength: Strength,
+    kem: Kem,
     /// Of X25519 the first 32, the rest being zero.
     point: [u8; XWING_PUBLIC_BYTES],
     fingerprint: Fingerprint,
@@ -157,17 +114,17 @@ impl Recipient {
     /// Where the text is something else, or no key of its algorithm.
     pub fn from_pem(text: &[u8]) -> Result<Self, BadKey> {
         let (algorithm, bytes) = decode(text, Half::Public, &WANTED)?;
-        let strength = Strength::of(algorithm);
-        if strength == Strength::XWing {
-            <XWing as Kem>::PublicKey::from_bytes(&bytes).map_err(|_| BadKey::OutOfRange)?;
+        let kem = Kem::of(algorithm);
+        if kem == Kem::XWing {
+            <XWing as hpke::Kem>::PublicKey::from_bytes(&bytes).map_err(|_| BadKey::OutOfRange)?;
         }
-        Ok(Self::new(strength, &bytes))
+        Ok(Self::new(kem, &bytes))
     }
 
     /// Returns the PEM text.
     #[must_use]
     pub fn to_pem(self) -> String {
-        encode(self.bytes(), Half::Public, self.strength.algorithm()).to_string()
+        encode(self.bytes(), Half::Public, self.kem.algorithm()).to_string()
     }
 
     /// Returns the key's name.
@@ -176,10 +133,10 @@ impl Recipient {
         self.fingerprint
     }
 
-    /// Returns against whom it holds.
+    /// Returns its mechanism.
     #[must_use]
-    pub const fn strength(&self) -> Strength {
-        self.strength
+    pub const fn kem(&self) -> Kem {
+        self.kem
     }
 
     /// Seals a message to it: the encapsulated key, and the ciphertext with its tag.
@@ -190,44 +147,50 @@ impl Recipient {
         aad: &[u8],
         entropy: &mut impl CryptoRng,
     ) -> Result<(Vec<u8>, Vec<u8>), HpkeError> {
-        match self.strength {
-            Strength::X25519 => seal::<X25519HkdfSha256>(self.bytes(), info, plain, aad, entropy),
-            Strength::XWing => seal::<XWing>(self.bytes(), info, plain, aad, entropy),
+        match self.kem {
+            Kem::X25519 => seal::<X25519HkdfSha256>(self.bytes(), info, plain, aad, entropy),
+            Kem::XWing => seal::<XWing>(self.bytes(), info, plain, aad, entropy),
         }
     }
 
     fn bytes(&self) -> &[u8] {
-        match self.strength {
-            Strength::X25519 => self.point.get(..32).unwrap_or(&self.point),
-            Strength::XWing => &self.point,
+        match self.kem {
+            Kem::X25519 => self.point.get(..32).unwrap_or(&self.point),
+            Kem::XWing => &self.point,
         }
     }
 
-    fn new(strength: Strength, bytes: &[u8]) -> Self {
+    fn new(kem: Kem, bytes: &[u8]) -> Self {
         let mut point = [0; XWING_PUBLIC_BYTES];
         point.iter_mut().zip(bytes).for_each(|(own, byte)| *own = *byte);
-        Self { strength, point, fingerprint: fingerprint(bytes, strength.algorithm()) }
+        Self { kem, point, fingerprint: fingerprint(bytes, kem.algorithm()) }
     }
 }
 
 /// Says which key it is.
 impl fmt::Debug for Recipient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Recipient({}, {:?})", self.strength.as_str(), self.fingerprint)
+        write!(f, "Recipient({}, {:?})", self.kem.as_str(), self.fingerprint)
     }
 }
 
-fn public_of<K: Kem>(secret: &[u8; 32]) -> Vec<u8> {
+fn public_of<K: hpke::Kem>(secret: &[u8; 32]) -> Vec<u8> {
     let key = K::PrivateKey::from_bytes(secret).expect("any 32 bytes are a private key of X25519 and of X-Wing");
     K::sk_to_pk(&key).to_bytes().to_vec()
 }
 
-fn open<K: Kem>(secret: &[u8; 32], enc: &[u8], info: &[u8], sealed: &[u8], aad: &[u8]) -> Result<Zeroizing<Vec<u8>>, HpkeError> {
+fn open<K: hpke::Kem>(
+    secret: &[u8; 32],
+    enc: &[u8],
+    info: &[u8],
+    sealed: &[u8],
+    aad: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, HpkeError> {
     let (key, enc) = (K::PrivateKey::from_bytes(secret)?, K::EncappedKey::from_bytes(enc)?);
     single_shot_open::<AesGcm256, HkdfSha256, K>(&OpModeR::Base, &key, &enc, info, sealed, aad).map(Zeroizing::new)
 }
 
-fn seal<K: Kem>(
+fn seal<K: hpke::Kem>(
     public: &[u8],
     info: &[u8],
     plain: &[u8],
@@ -248,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_recipients_key_is_written_as_it_was_read_although_it_is_used_clamped() {
-        let key = RecipientSecret::from_bytes(Strength::X25519, Zeroizing::new([0xff; 32]));
+        let key = RecipientSecret::from_bytes(Kem::X25519, Zeroizing::new([0xff; 32]));
 
         let again = RecipientSecret::from_pem(key.to_pem().as_bytes()).unwrap();
 
@@ -263,7 +226,7 @@ mod tests {
         let secret = *b"\x77\x07\x6d\x0a\x73\x18\xa5\x7d\x3c\x16\xc1\x72\x51\xb2\x66\x45\xdf\x4c\x2f\x87\xeb\xc0\x99\x2a\xb1\x77\xfb\xa5\x1d\xb9\x2c\x2a";
         let public = *b"\x85\x20\xf0\x09\x89\x30\xa7\x54\x74\x8b\x7d\xdc\xb4\x3e\xf7\x5a\x0d\xbf\x3a\x0d\x26\x38\x1a\xf4\xeb\xa4\xa9\x8e\xaa\x9b\x4e\x6a";
 
-        assert_eq!(RecipientSecret::from_bytes(Strength::X25519, Zeroizing::new(secret)).public().bytes(), public);
+        assert_eq!(RecipientSecret::from_bytes(Kem::X25519, Zeroizing::new(secret)).public().bytes(), public);
     }
 
     /// draft-connolly-cfrg-xwing-kem-10, appendix D: the seed 00 01 … 1f.
@@ -274,7 +237,7 @@ mod tests {
         let key = RecipientSecret::from_pem(XWING.as_bytes()).unwrap();
 
         let pem = key.public().to_pem();
-        assert_eq!(key.strength(), Strength::XWing);
+        assert_eq!(key.kem(), Kem::XWing);
         assert_eq!(*key.to_pem(), XWING);
         // The beginning of the draft's public key, whose first line is cut after 48 bytes.
         assert!(pem.starts_with("-----BEGIN PUBLIC KEY-----\nMIIE1DANBgsrBgEEAYPmLYHIegOCBMEAb1QJigoOZBFGYUtpYLpg2GA9YvRH+atJ\nm0e9aQbMQLBh2GNKPoiQbyhJWOdEHKbHJcu5cJW3ZxpGK2aByeZYC7yNYLFJ+mAm\n"), "{pem}");
@@ -291,16 +254,16 @@ mod tests {
 
     #[test]
     fn what_is_no_key_of_ml_kem_is_no_recipient() {
-        let mut key = *RecipientSecret::generate_as(Strength::XWing, &mut Chance::from(1)).public();
+        let mut key = *RecipientSecret::generate_as(Kem::XWing, &mut Chance::from(1)).public();
         key.point[..3].fill(0xff); // two numbers of 12 bits: 4,095 each, and 3,328 is the highest
 
         assert_eq!(Recipient::from_pem(key.to_pem().as_bytes()).err(), Some(BadKey::OutOfRange));
     }
 
     #[test]
-    fn each_strength_opens_what_was_sealed_to_it_and_not_the_other() {
-        for strength in [Strength::X25519, Strength::XWing] {
-            let [own, other] = [1, 2].map(|seed| RecipientSecret::generate_as(strength, &mut Chance::from(seed)));
+    fn each_kind_opens_what_was_sealed_to_it_and_not_the_other() {
+        for kem in [Kem::X25519, Kem::XWing] {
+            let [own, other] = [1, 2].map(|seed| RecipientSecret::generate_as(kem, &mut Chance::from(seed)));
             let (enc, sealed) = own.public().seal(b"info", b"plain", b"aad", &mut Chance::from(3)).unwrap();
 
             assert_eq!(*own.open(&enc, b"info", &sealed, b"aad").unwrap(), b"plain");
@@ -311,9 +274,9 @@ mod tests {
     }
 
     #[test]
-    fn a_passphrase_protects_a_key_of_either_strength() {
-        for strength in [Strength::X25519, Strength::XWing] {
-            let key = RecipientSecret::generate_as(strength, &mut Chance::from(1));
+    fn a_passphrase_protects_a_key_of_either_kind() {
+        for kem in [Kem::X25519, Kem::XWing] {
+            let key = RecipientSecret::generate_as(kem, &mut Chance::from(1));
             let pem = key.to_protected_pem("Gänsefüßchen".as_bytes(), &mut Chance::from(2));
 
             assert!(pem.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----\n"));

@@ -82,7 +82,7 @@ impl Sealer {
         if names.len() != recipients.len() || names.is_empty() || names.len() > RECIPIENTS {
             return Err(SealError::Recipients(recipients.len()));
         }
-        if recipients.iter().any(|one| recipients.iter().any(|other| one.strength() != other.strength())) {
+        if recipients.iter().any(|one| recipients.iter().any(|other| one.kem() != other.kem())) {
             return Err(SealError::Mixed);
         }
         let recording = evidence.recording();
@@ -280,7 +280,7 @@ mod tests {
     use super::*;
     use crate::ids::Leg;
     use crate::vault::fixture::{Chance, at, make, packet, permit, permit_under};
-    use crate::vault::{Buffers, Damage, EndReason, RecipientSecret, Recorder, Recording, Strength, Verdict, verify};
+    use crate::vault::{Buffers, Damage, EndReason, Kem, RecipientSecret, Recorder, Recording, Verdict, verify};
 
     fn begin(recording: u8) -> Begun {
         let node = NodeKey::generate(&mut Chance::from(1));
@@ -343,8 +343,8 @@ mod tests {
             Sealer::begin(permit(1).evidence(), node.public(), recipients, &mut Chance::from(3)).map(|_| ())
         };
 
-        assert_eq!(begin(&[key(Strength::XWing, 2), key(Strength::XWing, 4)]), Ok(()));
-        assert_eq!(begin(&[key(Strength::XWing, 2), key(Strength::X25519, 4)]), Err(SealError::Mixed));
+        assert_eq!(begin(&[key(Kem::XWing, 2), key(Kem::XWing, 4)]), Ok(()));
+        assert_eq!(begin(&[key(Kem::XWing, 2), key(Kem::X25519, 4)]), Err(SealError::Mixed));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::vault::fixture::{Chance, Made};
 use crate::vault::format::{CHECK_BYTES, check, sha256};
 use crate::vault::ratchet::Secret;
 use crate::vault::wraps::KeyFile;
-use crate::vault::{Recipient, RecipientSecret, Strength};
+use crate::vault::{Kem, Recipient, RecipientSecret};
 
 /// A key file: its name, what is the matter with it, whose key is to be tried, and what a reader with it must say.
 pub(super) struct XWing {
@@ -19,13 +19,13 @@ pub(super) struct XWing {
 
 /// The recipient of X-Wing.
 pub(super) fn recipient() -> RecipientSecret {
-    RecipientSecret::generate_as(Strength::XWing, &mut Chance::from(6))
+    RecipientSecret::generate_as(Kem::XWing, &mut Chance::from(6))
 }
 
 /// Key files for one recording, with another one's at hand.
 pub(super) fn key_files(good: &Made, two: &Made) -> Vec<XWing> {
     let own = recipient();
-    let other = RecipientSecret::generate_as(Strength::XWing, &mut Chance::from(7));
+    let other = RecipientSecret::generate_as(Kem::XWing, &mut Chance::from(7));
     let alone = wrap(good, &[*own.public()]);
     let file = |name, what, key, content| XWing { name, what, key, recipient: "x-wing", content };
     let flipped = |at: usize, bits: u8| {

@@ -90,7 +90,7 @@ impl KeyFile {
     pub(super) fn unwrap(&self, secret: &RecipientSecret) -> Result<Secret, WrongKey> {
         let name = secret.public().fingerprint();
         let wrap = self.wraps.iter().find(|wrap| wrap.recipient == name).ok_or(WrongKey::NotARecipient(name))?;
-        if wrap.kem != secret.strength().kem() {
+        if wrap.kem != secret.kem().id() {
             return Err(WrongKey::OtherKem(wrap.kem));
         }
         let opened = secret.open(&wrap.enc, &self.segment.info(), &wrap.sealed, &self.segment.aad(name));
@@ -193,7 +193,7 @@ impl Segment {
     fn wrap(&self, secret: &Secret, recipient: &Recipient, entropy: &mut impl CryptoRng) -> Result<Wrap, Fingerprint> {
         let name = recipient.fingerprint();
         let (enc, sealed) = recipient.seal(&self.info(), secret.as_slice(), &self.aad(name), entropy).map_err(|_| name)?;
-        Ok(Wrap { kem: recipient.strength().kem(), recipient: name, enc, sealed })
+        Ok(Wrap { kem: recipient.kem().id(), recipient: name, enc, sealed })
     }
 
     /// What binds a wrap to its file, its secret and its recipient, so that it can be moved to no other.
@@ -324,7 +324,7 @@ impl fmt::Display for WrongKey {
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 mod tests {
     use super::*;
-    use crate::vault::Strength;
+    use crate::vault::Kem;
     use crate::vault::fixture::Chance;
 
     const SECRET: [u8; 32] = [9; 32];
@@ -458,7 +458,7 @@ mod tests {
     #[test]
     fn a_recording_goes_over_to_stronger_keys_as_a_whole_and_not_in_part() {
         let [old, _] = keys();
-        let new = RecipientSecret::generate_as(Strength::XWing, &mut Chance::from(4));
+        let new = RecipientSecret::generate_as(Kem::XWing, &mut Chance::from(4));
         let file = committed(&old);
         let rewrap = |leave: Leave<'_>| file.rewrap(&old, &Entries { add: &[*new.public()], leave }, &mut Chance::from(10));
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use crate::cli::exit::Exit;
 use crate::cli::tests::site::Site;
-use crate::vault::{Recipient, RecipientSecret, Strength, UnwrapErr};
+use crate::vault::{Kem, Recipient, RecipientSecret, UnwrapErr};
 
 #[test]
 fn keys_are_made_once_and_the_secret_ones_are_to_be_moved_away() {
@@ -98,17 +98,17 @@ fn a_key_behind_a_passphrase_opens_recordings_with_it_alone() {
 #[test]
 fn new_keys_are_of_the_strength_of_those_there_are_and_of_the_higher_one_where_there_are_none() {
     let site = Site::new();
-    let strength = |name: &str| Recipient::from_pem(&fs::read(site.home().join(name)).unwrap()).unwrap().strength();
+    let kem = |name: &str| Recipient::from_pem(&fs::read(site.home().join(name)).unwrap()).unwrap().kem();
     site.says(&["keys", "generate"]);
-    assert_eq!(strength("keys/desk.pub.pem"), Strength::XWing);
+    assert_eq!(kem("keys/desk.pub.pem"), Kem::XWing);
     fs::remove_dir_all(site.home().join("keys")).unwrap();
     site.says(&["keys", "generate", "--strength", "x25519"]);
-    assert_eq!(strength("keys/desk.pub.pem"), Strength::X25519);
+    assert_eq!(kem("keys/desk.pub.pem"), Kem::X25519);
     let law = "[[recipient]]\nname = \"law\"\npurposes = [\"quality\"]\npublic_key = \"HOME/keys/law.pub.pem\"\n[[policy]]\nname = \"vip\"";
     site.change("[[policy]]\nname = \"vip\"", &law.replace("HOME", site.home().to_str().unwrap()));
 
     site.says(&["keys", "generate"]);
-    assert_eq!(strength("keys/law.pub.pem"), Strength::X25519);
+    assert_eq!(kem("keys/law.pub.pem"), Kem::X25519);
 
     // Of both, none is begun: that is told before it comes to that.
     fs::remove_file(site.home().join("keys/law.pub.pem")).unwrap();

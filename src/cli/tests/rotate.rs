@@ -7,7 +7,7 @@ use crate::catalogue::{Entry, State};
 use crate::cli::exit::Exit;
 use crate::cli::tests::site::{Site, other};
 use crate::ids::RecordingId;
-use crate::vault::{KeyFile, Recipient, RecipientSecret, Strength};
+use crate::vault::{Kem, KeyFile, Recipient, RecipientSecret};
 
 const KEY: &[u8] = include_bytes!("../../../tests/vault/vectors/complete.key");
 
@@ -57,7 +57,7 @@ So that the new key opens what the old one opens: mitschnitt keys rewrap --all -
     assert!(checked.contains("  listener   desk-2999-01-01, for quality, from 2999-01-01  FINGERPRINT\n"), "{checked}");
     let secret = RecipientSecret::from_pem(&fs::read(&to).unwrap()).unwrap();
     let public = Recipient::from_pem(&fs::read(home.join("keys/desk-2999-01-01.pub.pem")).unwrap()).unwrap();
-    assert_eq!((secret.public(), public.strength()), (&public, Strength::XWing));
+    assert_eq!((secret.public(), public.kem()), (&public, Kem::XWing));
     // The next one is called by its own day.
     let made_elsewhere = home.join("keys/desk.pub.pem");
     let words =
