@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use mitschnitt::vault::{
-    NodePublic, OpenError, Recipient, RecipientSecret, Recording, UnwrapErr, Verdict, verify, verify_content,
+    Kem, NodePublic, OpenError, Recipient, RecipientSecret, Recording, UnwrapErr, Verdict, verify, verify_content,
 };
 use serde_json::Value;
 
@@ -92,6 +92,37 @@ fn openssl_reads_a_protected_key_of_ours_and_we_read_its() {
     openssl("genpkey -algorithm x25519 -aes-256-cbc -pass file:HOME/passphrase -out HOME/made.pem");
     openssl("pkey -in HOME/made.pem -passin file:HOME/passphrase -pubout -out HOME/made.pub.pem");
     assert_eq!(same("made.pem"), Recipient::from_pem(&fs::read(path("made.pub.pem")).unwrap()).unwrap());
+}
+
+#[test]
+fn openssl_reads_a_key_of_p_256_of_ours_and_we_read_its() {
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name);
+    let openssl = |arguments: &str| {
+        let arguments = arguments.replace("HOME", home.path().to_str().unwrap());
+        let output = Command::new("openssl").args(arguments.split(' ')).output().unwrap();
+        assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    let entropy = || UnwrapErr(getrandom::SysRng);
+    let key = RecipientSecret::generate_as(Kem::P256, &mut entropy());
+    fs::write(path("ours.pem"), key.to_pem().as_bytes()).unwrap();
+    fs::write(path("ours.pub.pem"), key.public().to_pem()).unwrap();
+    fs::write(path("protected.pem"), key.to_protected_pem(b"correct-horse", &mut entropy()).as_bytes()).unwrap();
+
+    assert_eq!(openssl("pkey -in HOME/ours.pem -check"), [b"Key is valid\n", key.to_pem().as_bytes()].concat());
+    assert_eq!(openssl("pkey -in HOME/protected.pem -passin pass:correct-horse"), key.to_pem().as_bytes());
+    assert_eq!(openssl("pkey -in HOME/ours.pem -pubout"), key.public().to_pem().as_bytes());
+    assert_eq!(openssl("pkey -pubin -in HOME/ours.pub.pem -pubcheck -noout"), b"Key is valid\n");
+
+    openssl("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out HOME/theirs.pem");
+    openssl("pkey -in HOME/theirs.pem -pubout -out HOME/theirs.pub.pem");
+    let [theirs, public] = ["theirs.pem", "theirs.pub.pem"].map(|name| fs::read(path(name)).unwrap());
+    let theirs = RecipientSecret::from_pem(&theirs).unwrap();
+    assert_eq!(*theirs.public(), Recipient::from_pem(&public).unwrap());
+    assert_eq!(theirs.to_pem().as_bytes(), fs::read(path("theirs.pem")).unwrap());
+    openssl("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 -out HOME/other.pem");
+    assert!(RecipientSecret::from_pem(&fs::read(path("other.pem")).unwrap()).is_err());
 }
 
 /// One entry of a `vectors.json`, and the folder it stands in.

@@ -170,7 +170,7 @@ fn mixed(settings: &Settings, kems: &BTreeMap<PathBuf, Kem>) -> Option<Mistake> 
         let purpose = one.purposes.iter().find(|purpose| other.purposes.contains(purpose))?;
         let [own, theirs] = [one, other].map(|recipient| kems.get(&recipient.public_key));
         let (own, theirs) = (own?, theirs?);
-        (own != theirs).then(|| Mistake {
+        (own.strength() != theirs.strength()).then(|| Mistake {
             line: Some(other.public_key_line),
             weight: Weight::Error,
             what: format!(

@@ -17,7 +17,7 @@ use crate::cli::who;
 use crate::cli::words::{Kind, Passphrase, SecretKey};
 use crate::control::config::{NodeKeyFile, Recipient as Listener};
 use crate::token::{self, TokenError};
-use crate::vault::{BadKey, Kem, NodeKey, NodePublic, Recipient, RecipientSecret, TokenUri, UnwrapErr};
+use crate::vault::{BadKey, Kem, NodeKey, NodePublic, Recipient, RecipientSecret, Strength, TokenUri, UnwrapErr};
 
 /// One key: found, or to be made.
 struct Key {
@@ -203,13 +203,17 @@ fn node(file: &NodeKeyFile) -> Result<Vec<Key>, Stop> {
     ])
 }
 
-/// Returns the mechanism of new keys: what is wanted, or that of the keys there are, for those of one recording are of one strength.
+/// Returns the mechanism of new keys: what is wanted, or one as strong as the keys there are, for those of one recording are of one strength.
 pub(super) fn kem<'l>(kind: Option<Kind>, listeners: impl IntoIterator<Item = &'l Listener>) -> Kem {
-    let there = |listener: &Listener| Some(Recipient::from_pem(&fs::read(&listener.public_key).ok()?).ok()?.kem());
+    let there = |listener: &Listener| Some(Recipient::from_pem(&fs::read(&listener.public_key).ok()?).ok()?.kem().strength());
     match kind {
         Some(Kind::XWing) => Kem::XWing,
         Some(Kind::X25519) => Kem::X25519,
-        None => listeners.into_iter().filter_map(there).min().unwrap_or(Kem::XWing),
+        Some(Kind::P256) => Kem::P256,
+        None => match listeners.into_iter().filter_map(there).min() {
+            Some(Strength::Classical) => Kem::X25519,
+            Some(Strength::PostQuantum) | None => Kem::XWing,
+        },
     }
 }
 

@@ -118,7 +118,7 @@ fn unlike<'s>(settings: &'s Settings, listener: &Listener, next: &Next) -> Optio
     let mut beside = beside(settings, listener).filter(|other| other.period.meets(&follows));
     beside.find_map(|other| {
         let kem = Recipient::from_pem(&std::fs::read(&other.public_key).ok()?).ok()?.kem();
-        (kem != next.key.kem()).then_some((other.name.as_str(), kem))
+        (kem.strength() != next.key.kem().strength()).then_some((other.name.as_str(), kem))
     })
 }
 

@@ -41,7 +41,9 @@ pub(super) fn read_secret(key: &SecretKey) -> Result<RecipientSecret, Stop> {
         | BadKey::OtherAlgorithm(..)
         | BadKey::UnknownAlgorithm(_)
         | BadKey::NotOnTheCurve
-        | BadKey::OutOfRange => site::bad_key(path, &error),
+        | BadKey::OutOfRange
+        | BadKey::NotAScalar
+        | BadKey::OtherHalf => site::bad_key(path, &error),
     })
 }
 

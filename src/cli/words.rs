@@ -735,6 +735,9 @@ pub(super) enum Kind {
     XWing,
     /// X25519 alone
     X25519,
+    /// P-256, as tokens have it
+    #[value(name = "p-256")]
+    P256,
 }
 
 /// A mean opinion score, in hundredths.

@@ -27,6 +27,9 @@ pub(super) const SUITE: u8 = 1;
 /// DHKEM(X25519, HKDF-SHA256) in the registry of RFC 9180 §7.1.
 pub(super) const KEM_X25519: u16 = 0x0020;
 
+/// DHKEM(P-256, HKDF-SHA256) in the same registry.
+pub(super) const KEM_P256: u16 = 0x0010;
+
 /// X-Wing (draft-ietf-hpke-pq).
 pub(super) const KEM_XWING: u16 = 0x647a;
 

@@ -221,6 +221,10 @@ pub enum BadKey {
     NotOnTheCurve,
     /// Not a key of ML-KEM: a number in it is out of range.
     OutOfRange,
+    /// Not a private key of P-256: zero, or too high.
+    NotAScalar,
+    /// The file has a public half beside the private one, and it is another's.
+    OtherHalf,
 }
 
 impl fmt::Display for BadKey {
@@ -243,6 +247,8 @@ impl fmt::Display for BadKey {
                 write!(f, "expected an {wanted} key, found another; `mitschnitt keys generate` makes one")
             }
             Self::NotOnTheCurve => f.write_str("the public key is not a point of the curve"),
+            Self::NotAScalar => f.write_str("the private key is none: it is zero, or not below the order of P-256"),
+            Self::OtherHalf => f.write_str("the public key that stands in it is not that of the private one"),
             Self::OutOfRange => f.write_str("the public key is none: a number in its ML-KEM half is out of range"),
         }
     }
@@ -304,15 +310,15 @@ mod tests {
         assert_eq!(NodeKey::from_pem(recipient.to_pem().as_bytes()).err(), Some(BadKey::OtherAlgorithm("Ed25519", "X25519")));
         assert_eq!(
             RecipientSecret::from_pem(ED25519.as_bytes()).err(),
-            Some(BadKey::OtherAlgorithm("X25519 or X-Wing", "Ed25519"))
+            Some(BadKey::OtherAlgorithm("X25519, P-256 or X-Wing", "Ed25519"))
         );
         assert_eq!(
             NodeKey::from_pem(ED25519_PUBLIC.as_bytes()).err(),
             Some(BadKey::OtherBlock("PRIVATE KEY", "PUBLIC KEY".into()))
         );
         assert_eq!(NodeKey::from_pem(protected.as_bytes()).err(), Some(BadKey::Protected));
-        let p256 = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----\n";
-        assert_eq!(Recipient::from_pem(p256.as_bytes()).err(), Some(BadKey::UnknownAlgorithm("X25519 or X-Wing")));
+        let cut = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----\n";
+        assert_eq!(Recipient::from_pem(cut.as_bytes()).err(), Some(BadKey::UnknownAlgorithm("X25519, P-256 or X-Wing")));
         assert_eq!(NodeKey::from_pem(b"ssh-ed25519 AAAA").err(), Some(BadKey::NotPem));
         assert_eq!(NodeKey::from_pem(b"").err(), Some(BadKey::NotPem));
     }

@@ -42,7 +42,7 @@ mod fixture;
 #[cfg(test)]
 mod vectors;
 #[cfg(test)]
-mod vectors_xwing;
+mod vectors_kem;
 
 // What threads meet through. `buffers` names it through this door, where the model checker's tests have another.
 use std::sync;
@@ -53,7 +53,7 @@ pub use content::{EndReason, Format, Gap, GapReason, LegTotals, Quality, Record,
 pub use digest::{Digest, NotADigest};
 pub use format::{Damage, Header};
 pub use head::{Head, HeadKey, NotAHead, SignedHead};
-pub use kem::Kem;
+pub use kem::{Kem, Strength};
 pub use keys::{BadKey, Fingerprint, NodeKey, NodePublic};
 pub use listener::Listener;
 pub use open::{Chunk, OpenError, OwnedRecords, Recording};

@@ -17,6 +17,7 @@ use crate::vault::{BadKey, Fingerprint};
 pub(super) enum Algorithm {
     Ed25519,
     X25519,
+    P256,
     XWing,
 }
 
@@ -27,19 +28,20 @@ pub(super) enum Half {
 }
 
 impl Algorithm {
-    const ALL: [Self; 3] = [Self::Ed25519, Self::X25519, Self::XWing];
+    const ALL: [Self; 4] = [Self::Ed25519, Self::X25519, Self::P256, Self::XWing];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Ed25519 => "Ed25519",
             Self::X25519 => "X25519",
+            Self::P256 => "P-256",
             Self::XWing => "X-Wing",
         }
     }
 
     /// The DER that stands before the key; everything in it has a fixed length, and what follows it has the length that is returned.
     ///
-    /// RFC 8410 §4 and §7 for the curves. X-Wing, as draft-connolly-cfrg-xwing-kem-08 and later have it: the seed alone is the private key,
+    /// RFC 8410 §4 and §7 for the curves 25519. P-256 is RFC 5480 §2 and RFC 5915 §3, the private key with its public one behind it. X-Wing, as draft-connolly-cfrg-xwing-kem-08 and later have it: the seed alone is the private key,
     /// without the second OCTET STRING that the curves have.
     const fn prefix(self, half: Half) -> (&'static [u8], usize) {
         match (self, half) {
@@ -49,6 +51,16 @@ impl Algorithm {
             // SEQUENCE(42) { SEQUENCE(5) { OID 1.3.101.n }, BIT STRING(33) { 0 unused bits } }
             (Self::Ed25519, Half::Public) => (b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\0", 32),
             (Self::X25519, Half::Public) => (b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x6e\x03\x21\0", 32),
+            // SEQUENCE(135) { INTEGER 0, SEQUENCE(19) { OIDs }, OCTET STRING(109) { SEQUENCE(107) { INTEGER 1, OCTET STRING(32), [1] … } } }
+            (Self::P256, Half::Private) => (
+                b"\x30\x81\x87\x02\x01\0\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x04\x6d\x30\x6b\x02\x01\x01\x04\x20",
+                32 + P256_BETWEEN.len() + P256_PUBLIC_BYTES,
+            ),
+            // SEQUENCE(89) { SEQUENCE(19) { OID 1.2.840.10045.2.1, OID 1.2.840.10045.3.1.7 }, BIT STRING(66) { 0 unused bits } }
+            (Self::P256, Half::Public) => (
+                b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\0",
+                P256_PUBLIC_BYTES,
+            ),
             // SEQUENCE(52) { INTEGER 0, SEQUENCE(13) { OID 1.3.6.1.4.1.62253.25722 }, OCTET STRING(32) }
             (Self::XWing, Half::Private) => {
                 (b"\x30\x34\x02\x01\0\x30\x0d\x06\x0b\x2b\x06\x01\x04\x01\x83\xe6\x2d\x81\xc8\x7a\x04\x20", 32)
@@ -62,6 +74,16 @@ impl Algorithm {
     }
 }
 
+/// Bytes of a public key of P-256: 4, and both coordinates (SEC 1 §2.3.3, uncompressed).
+pub(super) const P256_PUBLIC_BYTES: usize = 65;
+
+/// What stands between the two halves of P-256 in a private key: [1] { BIT STRING(66) { 0 unused bits } }.
+pub(super) const P256_BETWEEN: &[u8] = b"\xa1\x44\x03\x42\0";
+
+/// The container of a private key of P-256 without the public one, which may be left out (RFC 5915 §3): SEQUENCE(65) and so on.
+pub(super) const P256_ALONE: &[u8] =
+    b"\x30\x41\x02\x01\0\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x04\x27\x30\x25\x02\x01\x01\x04\x20";
+
 /// Bytes of a public key of X-Wing: 1,184 of ML-KEM-768 and 32 of X25519.
 pub(super) const XWING_PUBLIC_BYTES: usize = 1216;
 
@@ -74,7 +96,7 @@ impl Half {
     }
 }
 
-/// Reads a key of one of these algorithms: which, and its bytes, as many as the algorithm has.
+/// Reads a key of one of these algorithms: which, and its bytes, as many as the algorithm has; of a private key of P-256 that stands alone, 32.
 pub(super) fn decode(text: &[u8], half: Half, wanted: &[Algorithm]) -> Result<(Algorithm, Zeroizing<Vec<u8>>), BadKey> {
     let mut buffer = Zeroizing::new([0; LONGEST]);
     let (label, der) = pem_rfc7468::decode(text, buffer.as_mut_slice()).map_err(|_| BadKey::NotPem)?;
@@ -112,11 +134,15 @@ const PROTECTED: &str = "ENCRYPTED PRIVATE KEY";
 fn key(der: &[u8], half: Half, wanted: &[Algorithm]) -> Result<(Algorithm, Zeroizing<Vec<u8>>), BadKey> {
     let is_of = |algorithm: Algorithm| {
         let (prefix, length) = algorithm.prefix(half);
-        der.strip_prefix(prefix).filter(|key| key.len() == length).map(|key| (algorithm, Zeroizing::new(key.to_vec())))
+        let alone = || {
+            der.strip_prefix(P256_ALONE).filter(|key| (algorithm, half) == (Algorithm::P256, Half::Private) && key.len() == 32)
+        };
+        let key = der.strip_prefix(prefix).filter(|key| key.len() == length).or_else(alone)?;
+        Some((algorithm, Zeroizing::new(key.to_vec())))
     };
     let names = match wanted {
         [Algorithm::Ed25519] => "Ed25519",
-        _ => "X25519 or X-Wing",
+        _ => "X25519, P-256 or X-Wing",
     };
     match Algorithm::ALL.into_iter().find_map(is_of) {
         Some((algorithm, key)) if wanted.contains(&algorithm) => Ok((algorithm, key)),
@@ -161,7 +187,7 @@ pub(super) fn encode_protected(
     let sealed = params.encrypt(passphrase, &der(key, Half::Private, algorithm)).expect("scrypt has the memory that it needs");
     let info = EncryptedPrivateKeyInfoOwned {
         encryption_algorithm: params.into(),
-        encrypted_data: OctetString::new(sealed).expect("64 bytes are an octet string"),
+        encrypted_data: OctetString::new(sealed).expect("some 150 bytes are an octet string"),
     };
     block(PROTECTED, &info.to_der().expect("what was just made can be written"))
 }

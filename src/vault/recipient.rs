@@ -1,20 +1,23 @@
-//! The keys of those who may listen, of either kind.
+//! The keys of those who may listen, of each kind.
 
 use std::fmt;
 
 use hpke::aead::AesGcm256;
 use hpke::kdf::HkdfSha256;
-use hpke::kem::{X25519HkdfSha256, XWing};
+use hpke::kem::{DhP256HkdfSha256, X25519HkdfSha256, XWing};
 use hpke::rand_core::CryptoRng;
 use hpke::{Deserializable, HpkeError, OpModeR, OpModeS, Serializable, single_shot_open, single_shot_seal_with_rng};
 use zeroize::Zeroizing;
 
 use crate::vault::keys::{fresh, thirty_two};
-use crate::vault::pem::{Algorithm, Half, XWING_PUBLIC_BYTES, decode, decode_protected, encode, encode_protected, fingerprint};
+use crate::vault::pem::{
+    Algorithm, Half, P256_BETWEEN, P256_PUBLIC_BYTES, XWING_PUBLIC_BYTES, decode, decode_protected, encode, encode_protected,
+    fingerprint,
+};
 use crate::vault::{BadKey, Fingerprint, Kem};
 
 /// What a recipient's key may be.
-const WANTED: [Algorithm; 2] = [Algorithm::X25519, Algorithm::XWing];
+const WANTED: [Algorithm; 3] = [Algorithm::X25519, Algorithm::P256, Algorithm::XWing];
 
 /// The private key of one who may listen. It is never on the recording machine.
 ///
@@ -35,7 +38,12 @@ impl RecipientSecret {
     /// Makes a new key for this mechanism.
     #[must_use]
     pub fn generate_as(kem: Kem, entropy: &mut impl CryptoRng) -> Self {
-        Self::from_bytes(kem, fresh(entropy))
+        let bytes = match kem {
+            Kem::X25519 | Kem::XWing => fresh(entropy),
+            // Not all 32 bytes are one.
+            Kem::P256 => drawn::<DhP256HkdfSha256>(entropy),
+        };
+        Self::from_bytes(kem, bytes).expect("a key that was drawn is one")
     }
 
     /// Reads `-----BEGIN PRIVATE KEY-----` (PKCS#8).
@@ -44,7 +52,7 @@ impl RecipientSecret {
     /// Where the text is something else; [`BadKey::Protected`] where it takes a passphrase.
     pub fn from_pem(text: &[u8]) -> Result<Self, BadKey> {
         let (algorithm, bytes) = decode(text, Half::Private, &WANTED)?;
-        Ok(Self::from_bytes(Kem::of(algorithm), thirty_two(&bytes)))
+        Self::read(algorithm, &bytes)
     }
 
     /// Reads the same, or `-----BEGIN ENCRYPTED PRIVATE KEY-----` (PKCS#8, PBES2) with its passphrase. That takes some tenths of a second, and
@@ -54,19 +62,19 @@ impl RecipientSecret {
     /// Where the text is something else, the passphrase does not open it, or to try it would take too long.
     pub fn from_protected_pem(text: &[u8], passphrase: &[u8]) -> Result<Self, BadKey> {
         let (algorithm, bytes) = decode_protected(text, passphrase, &WANTED)?;
-        Ok(Self::from_bytes(Kem::of(algorithm), thirty_two(&bytes)))
+        Self::read(algorithm, &bytes)
     }
 
     /// Returns the PEM text.
     #[must_use]
     pub fn to_pem(&self) -> Zeroizing<String> {
-        encode(self.bytes.as_slice(), Half::Private, self.kem().algorithm())
+        encode(&self.contained(), Half::Private, self.kem().algorithm())
     }
 
     /// Returns the PEM text behind a passphrase, as `openssl pkey` reads it too.
     #[must_use]
     pub fn to_protected_pem(&self, passphrase: &[u8], entropy: &mut impl CryptoRng) -> Zeroizing<String> {
-        encode_protected(self.bytes.as_slice(), self.kem().algorithm(), passphrase, entropy)
+        encode_protected(&self.contained(), self.kem().algorithm(), passphrase, entropy)
     }
 
     /// Returns the public half.
@@ -85,16 +93,35 @@ impl RecipientSecret {
     pub(super) fn open(&self, enc: &[u8], info: &[u8], sealed: &[u8], aad: &[u8]) -> Result<Zeroizing<Vec<u8>>, HpkeError> {
         match self.kem() {
             Kem::X25519 => open::<X25519HkdfSha256>(&self.bytes, enc, info, sealed, aad),
+            Kem::P256 => open::<DhP256HkdfSha256>(&self.bytes, enc, info, sealed, aad),
             Kem::XWing => open::<XWing>(&self.bytes, enc, info, sealed, aad),
         }
     }
 
-    fn from_bytes(kem: Kem, bytes: Zeroizing<[u8; 32]>) -> Self {
+    /// Takes what stands in a container: of P-256 both halves, or the private one alone.
+    fn read(algorithm: Algorithm, contained: &[u8]) -> Result<Self, BadKey> {
+        let (private, rest) = contained.split_at_checked(32).unwrap_or((contained, &[]));
+        let own = Self::from_bytes(Kem::of(algorithm), thirty_two(private))?;
+        if rest.is_empty() || rest == [P256_BETWEEN, own.public.bytes()].concat() { Ok(own) } else { Err(BadKey::OtherHalf) }
+    }
+
+    /// Returns what stands in its container.
+    fn contained(&self) -> Zeroizing<Vec<u8>> {
+        let behind: [&[u8]; 2] = match self.kem() {
+            Kem::X25519 | Kem::XWing => [&[], &[]],
+            Kem::P256 => [P256_BETWEEN, self.public.bytes()],
+        };
+        Zeroizing::new([self.bytes.as_slice(), &behind.concat()].concat())
+    }
+
+    fn from_bytes(kem: Kem, bytes: Zeroizing<[u8; 32]>) -> Result<Self, BadKey> {
         let point = match kem {
             Kem::X25519 => public_of::<X25519HkdfSha256>(&bytes),
+            Kem::P256 => public_of::<DhP256HkdfSha256>(&bytes),
             Kem::XWing => public_of::<XWing>(&bytes),
         };
-        Self { bytes, public: Recipient::new(kem, &point) }
+        // Any 32 bytes are a private key of X25519, and a seed of X-Wing.
+        Ok(Self { bytes, public: Recipient::new(kem, &point.ok_or(BadKey::NotAScalar)?) })
     }
 }
 
@@ -102,7 +129,7 @@ impl RecipientSecret {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Recipient {
     kem: Kem,
-    /// Of X25519 the first 32, the rest being zero.
+    /// Of X25519 the first 32, of P-256 the first 65, the rest being zero.
     point: [u8; XWING_PUBLIC_BYTES],
     fingerprint: Fingerprint,
 }
@@ -114,11 +141,7 @@ impl Recipient {
     /// Where the text is something else, or no key of its algorithm.
     pub fn from_pem(text: &[u8]) -> Result<Self, BadKey> {
         let (algorithm, bytes) = decode(text, Half::Public, &WANTED)?;
-        let kem = Kem::of(algorithm);
-        if kem == Kem::XWing {
-            <XWing as hpke::Kem>::PublicKey::from_bytes(&bytes).map_err(|_| BadKey::OutOfRange)?;
-        }
-        Ok(Self::new(kem, &bytes))
+        Self::from_point(Kem::of(algorithm), &bytes)
     }
 
     /// Returns the PEM text.
@@ -149,13 +172,29 @@ impl Recipient {
     ) -> Result<(Vec<u8>, Vec<u8>), HpkeError> {
         match self.kem {
             Kem::X25519 => seal::<X25519HkdfSha256>(self.bytes(), info, plain, aad, entropy),
+            Kem::P256 => seal::<DhP256HkdfSha256>(self.bytes(), info, plain, aad, entropy),
             Kem::XWing => seal::<XWing>(self.bytes(), info, plain, aad, entropy),
         }
     }
 
-    fn bytes(&self) -> &[u8] {
+    /// Takes the bytes of a public key, as many as those of its kind have.
+    pub(super) fn from_point(kem: Kem, bytes: &[u8]) -> Result<Self, BadKey> {
+        match kem {
+            Kem::X25519 => {}
+            Kem::P256 => {
+                <DhP256HkdfSha256 as hpke::Kem>::PublicKey::from_bytes(bytes).map_err(|_| BadKey::NotOnTheCurve)?;
+            }
+            Kem::XWing => {
+                <XWing as hpke::Kem>::PublicKey::from_bytes(bytes).map_err(|_| BadKey::OutOfRange)?;
+            }
+        }
+        Ok(Self::new(kem, bytes))
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
         match self.kem {
             Kem::X25519 => self.point.get(..32).unwrap_or(&self.point),
+            Kem::P256 => self.point.get(..P256_PUBLIC_BYTES).unwrap_or(&self.point),
             Kem::XWing => &self.point,
         }
     }
@@ -174,9 +213,15 @@ impl fmt::Debug for Recipient {
     }
 }
 
-fn public_of<K: hpke::Kem>(secret: &[u8; 32]) -> Vec<u8> {
-    let key = K::PrivateKey::from_bytes(secret).expect("any 32 bytes are a private key of X25519 and of X-Wing");
-    K::sk_to_pk(&key).to_bytes().to_vec()
+fn public_of<K: hpke::Kem>(secret: &[u8; 32]) -> Option<Vec<u8>> {
+    let key = K::PrivateKey::from_bytes(secret).ok()?;
+    Some(K::sk_to_pk(&key).to_bytes().to_vec())
+}
+
+fn drawn<K: hpke::Kem>(entropy: &mut impl CryptoRng) -> Zeroizing<[u8; 32]> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    K::gen_keypair_with_rng(entropy).0.write_exact(bytes.as_mut_slice());
+    bytes
 }
 
 fn open<K: hpke::Kem>(
@@ -211,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_recipients_key_is_written_as_it_was_read_although_it_is_used_clamped() {
-        let key = RecipientSecret::from_bytes(Kem::X25519, Zeroizing::new([0xff; 32]));
+        let key = RecipientSecret::from_bytes(Kem::X25519, Zeroizing::new([0xff; 32])).unwrap();
 
         let again = RecipientSecret::from_pem(key.to_pem().as_bytes()).unwrap();
 
@@ -226,7 +271,7 @@ mod tests {
         let secret = *b"\x77\x07\x6d\x0a\x73\x18\xa5\x7d\x3c\x16\xc1\x72\x51\xb2\x66\x45\xdf\x4c\x2f\x87\xeb\xc0\x99\x2a\xb1\x77\xfb\xa5\x1d\xb9\x2c\x2a";
         let public = *b"\x85\x20\xf0\x09\x89\x30\xa7\x54\x74\x8b\x7d\xdc\xb4\x3e\xf7\x5a\x0d\xbf\x3a\x0d\x26\x38\x1a\xf4\xeb\xa4\xa9\x8e\xaa\x9b\x4e\x6a";
 
-        assert_eq!(RecipientSecret::from_bytes(Kem::X25519, Zeroizing::new(secret)).public().bytes(), public);
+        assert_eq!(RecipientSecret::from_bytes(Kem::X25519, Zeroizing::new(secret)).unwrap().public().bytes(), public);
     }
 
     /// draft-connolly-cfrg-xwing-kem-10, appendix D: the seed 00 01 … 1f.
@@ -252,6 +297,45 @@ mod tests {
         );
     }
 
+    /// RFC 9180 appendix A.3.1: skRm, pkRm.
+    const P256: &str = "f3ce7fdae57e1a310d87f1ebbde6f328be0a99cdbcadf4d6589cf29de4b8ffd2";
+    const P256_PUBLIC: &str = "04fe8c19ce0905191ebc298a9245792531f26f0cece2460639e8bc39cb7f706a826a779b4cf969b8a0e539c7f62fb3d30ad6aa8f80e30f1d128aafd68a2ce72ea0";
+
+    fn unhex(hex: &str) -> Vec<u8> {
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_key_of_p_256_has_both_halves_in_its_container_and_is_read_without_the_public_one() {
+        let key = RecipientSecret::from_bytes(Kem::P256, thirty_two(&unhex(P256))).unwrap();
+        let alone = [crate::vault::pem::P256_ALONE, &unhex(P256)].concat();
+        let alone = pem_rfc7468::encode_string("PRIVATE KEY", pem_rfc7468::LineEnding::LF, &alone).unwrap();
+
+        assert_eq!(key.public().bytes(), unhex(P256_PUBLIC));
+        for text in [key.to_pem().as_str(), &alone] {
+            assert_eq!(RecipientSecret::from_pem(text.as_bytes()).unwrap().public(), key.public());
+        }
+        assert_eq!(Recipient::from_pem(key.public().to_pem().as_bytes()).unwrap(), *key.public());
+    }
+
+    #[test]
+    fn what_is_no_key_of_p_256_is_told() {
+        let key = RecipientSecret::generate_as(Kem::P256, &mut Chance::from(1));
+        let other = *RecipientSecret::generate_as(Kem::P256, &mut Chance::from(2)).public();
+        let order = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
+
+        for none in [[0; 32].to_vec(), unhex(order), vec![0xff; 32]] {
+            assert_eq!(RecipientSecret::from_bytes(Kem::P256, thirty_two(&none)).err(), Some(BadKey::NotAScalar));
+        }
+        let mixed = RecipientSecret { bytes: key.bytes.clone(), public: other };
+        assert_eq!(RecipientSecret::from_pem(mixed.to_pem().as_bytes()).err(), Some(BadKey::OtherHalf));
+        for at in [0, 1, 64] {
+            let mut off = *key.public();
+            off.point[at] ^= 1;
+            assert_eq!(Recipient::from_pem(off.to_pem().as_bytes()).err(), Some(BadKey::NotOnTheCurve), "{at}");
+        }
+    }
+
     #[test]
     fn what_is_no_key_of_ml_kem_is_no_recipient() {
         let mut key = *RecipientSecret::generate_as(Kem::XWing, &mut Chance::from(1)).public();
@@ -262,7 +346,7 @@ mod tests {
 
     #[test]
     fn each_kind_opens_what_was_sealed_to_it_and_not_the_other() {
-        for kem in [Kem::X25519, Kem::XWing] {
+        for kem in [Kem::X25519, Kem::P256, Kem::XWing] {
             let [own, other] = [1, 2].map(|seed| RecipientSecret::generate_as(kem, &mut Chance::from(seed)));
             let (enc, sealed) = own.public().seal(b"info", b"plain", b"aad", &mut Chance::from(3)).unwrap();
 
@@ -274,8 +358,8 @@ mod tests {
     }
 
     #[test]
-    fn a_passphrase_protects_a_key_of_either_kind() {
-        for kem in [Kem::X25519, Kem::XWing] {
+    fn a_passphrase_protects_a_key_of_each_kind() {
+        for kem in [Kem::X25519, Kem::P256, Kem::XWing] {
             let key = RecipientSecret::generate_as(kem, &mut Chance::from(1));
             let pem = key.to_protected_pem("Gänsefüßchen".as_bytes(), &mut Chance::from(2));
 

@@ -82,7 +82,7 @@ impl Sealer {
         if names.len() != recipients.len() || names.is_empty() || names.len() > RECIPIENTS {
             return Err(SealError::Recipients(recipients.len()));
         }
-        if recipients.iter().any(|one| recipients.iter().any(|other| one.kem() != other.kem())) {
+        if recipients.iter().any(|one| recipients.iter().any(|other| one.kem().strength() != other.kem().strength())) {
             return Err(SealError::Mixed);
         }
         let recording = evidence.recording();
@@ -261,7 +261,9 @@ impl fmt::Display for SealError {
         match self {
             Self::NobodyInForce => f.write_str("nobody may listen to it at this time: no recipient for its purpose is in force"),
             Self::Recipients(count) => write!(f, "expected 1 to {RECIPIENTS} recipients, each named once, found {count}"),
-            Self::Mixed => f.write_str("its recipients' keys are of different strength, X25519 and X-Wing: expected one"),
+            Self::Mixed => {
+                f.write_str("its recipients' keys are of different strength, X-Wing beside X25519 or P-256: expected one")
+            }
             Self::Recipient(key) => write!(f, "the recipient key {} cannot be sealed to", key.short()),
             Self::Evidence(bytes) => write!(f, "the evidence has {bytes} bytes, more than fit a chunk"),
             Self::OtherRecording(recording) => write!(f, "the chunk belongs to recording {recording}"),
@@ -344,7 +346,10 @@ mod tests {
         };
 
         assert_eq!(begin(&[key(Kem::XWing, 2), key(Kem::XWing, 4)]), Ok(()));
-        assert_eq!(begin(&[key(Kem::XWing, 2), key(Kem::X25519, 4)]), Err(SealError::Mixed));
+        assert_eq!(begin(&[key(Kem::P256, 2), key(Kem::X25519, 4)]), Ok(()));
+        for weaker in [Kem::X25519, Kem::P256] {
+            assert_eq!(begin(&[key(Kem::XWing, 2), key(weaker, 4)]), Err(SealError::Mixed));
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::ids::Leg;
 use crate::time::Wall;
 use crate::vault::fixture::{Chance, Made, make_of};
 use crate::vault::format::{CHECK_BYTES, CLOSING_BYTES, FRAME_BYTES, HEADER_BYTES, SALVAGED_BYTES, check, sha256};
-use crate::vault::vectors_xwing::{self, XWing};
+use crate::vault::vectors_kem::{self, Wrapped};
 use crate::vault::wraps::KeyFile;
 use crate::vault::{NodeKey, OpenError, RecipientSecret, Record, Recording, Salvage, Verdict, salvage, verify, verify_content};
 
@@ -37,6 +37,7 @@ struct Keys {
     recipient: RecipientSecret,
     stranger: RecipientSecret,
     x_wing: RecipientSecret,
+    p256: RecipientSecret,
 }
 
 #[test]
@@ -51,6 +52,7 @@ fn the_vectors_are_what_this_writer_makes() {
         ("recipient.pem".into(), keys.recipient.to_pem().as_bytes().into()),
         ("stranger.pem".into(), keys.stranger.to_pem().as_bytes().into()),
         ("x-wing.pem".into(), keys.x_wing.to_pem().as_bytes().into()),
+        ("p-256.pem".into(), keys.p256.to_pem().as_bytes().into()),
     ];
     let mut index = Vec::new();
     for vector in &vectors {
@@ -91,6 +93,7 @@ fn entry(vector: &Vector, keys: &Keys, rec: String, key: String) -> Value {
     let secret = match vector.recipient {
         "recipient" => &keys.recipient,
         "x-wing" => &keys.x_wing,
+        "p-256" => &keys.p256,
         _ => &keys.stranger,
     };
     let found = word(verify(vector.rec.as_slice(), node));
@@ -176,12 +179,14 @@ fn micros(time: std::time::Duration) -> u64 {
 }
 
 fn keys() -> Keys {
+    let [x_wing, p256] = vectors_kem::recipients();
     Keys {
         node: NodeKey::generate(&mut Chance::from(1)),
         other_node: NodeKey::generate(&mut Chance::from(4)),
         recipient: RecipientSecret::generate(&mut Chance::from(2)),
         stranger: RecipientSecret::generate(&mut Chance::from(5)),
-        x_wing: vectors_xwing::recipient(),
+        x_wing,
+        p256,
     }
 }
 
@@ -303,7 +308,7 @@ fn vectors() -> Vec<Vector> {
     ]
     .into_iter()
     .chain(salvaged(&good))
-    .chain(x_wing(&good, &two))
+    .chain(wrapped(&good, &two))
     .collect()
 }
 
@@ -366,9 +371,9 @@ fn salvaged_by(node: &NodeKey, rec: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Vectors of key files for X-Wing.
-fn x_wing(good: &Made, two: &Made) -> Vec<Vector> {
-    let vector = |XWing { name, what, key, recipient, content }| Vector {
+/// Vectors of key files for X-Wing and for P-256.
+fn wrapped(good: &Made, two: &Made) -> Vec<Vector> {
+    let vector = |Wrapped { name, what, key, recipient, content }| Vector {
         name,
         what,
         rec: good.rec.clone(),
@@ -378,7 +383,7 @@ fn x_wing(good: &Made, two: &Made) -> Vec<Vector> {
         verify: "complete",
         content,
     };
-    vectors_xwing::key_files(good, two).into_iter().map(vector).collect()
+    vectors_kem::x_wing(good, two).into_iter().chain(vectors_kem::p256(good, two)).map(vector).collect()
 }
 
 /// Vectors of torn files that were closed later, and of what can be done to such.

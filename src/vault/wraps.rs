@@ -10,7 +10,7 @@ use crate::ids::RecordingId;
 use crate::limits::KEY_FILE_ENTRIES;
 use crate::vault::format::{CHECK_BYTES, Fields, KEY_MAGIC, SUITE, VERSION, Version, check, sha256};
 use crate::vault::ratchet::{Ratchet, Secret};
-use crate::vault::{Fingerprint, Recipient, RecipientSecret};
+use crate::vault::{Fingerprint, Kem, Recipient, RecipientSecret};
 
 /// A key file: which segment it opens, and for whom.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -77,7 +77,7 @@ impl KeyFile {
             }
         }
         let Some(first) = wraps.first() else { return Err(NotRewrapped::Nobody) };
-        if wraps.iter().any(|wrap| wrap.kem != first.kem) {
+        if wraps.iter().any(|wrap| !Kem::go_together(wrap.kem, first.kem)) {
             return Err(NotRewrapped::Mixed);
         }
         if wraps.len() > KEY_FILE_ENTRIES {
@@ -131,7 +131,7 @@ impl KeyFile {
             bytes.extend_from_slice(&wrap.kem.to_be_bytes());
             bytes.extend_from_slice(wrap.recipient.as_bytes());
             for field in [&wrap.enc, &wrap.sealed] {
-                let length = u16::try_from(field.len()).expect("no KEM of RFC 9180 or X-Wing has 64 KiB");
+                let length = u16::try_from(field.len()).expect("no KEM that is used here has 64 KiB");
                 bytes.extend_from_slice(&length.to_be_bytes());
                 bytes.extend_from_slice(field);
             }
@@ -324,7 +324,6 @@ impl fmt::Display for WrongKey {
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 mod tests {
     use super::*;
-    use crate::vault::Kem;
     use crate::vault::fixture::Chance;
 
     const SECRET: [u8; 32] = [9; 32];
@@ -471,6 +470,17 @@ mod tests {
         let mut lying = over;
         lying.wraps[0].kem = 0x0020;
         assert_eq!(lying.unwrap(&new).err(), Some(WrongKey::OtherKem(0x0020)));
+    }
+
+    #[test]
+    fn one_of_p_256_comes_beside_those_of_x25519() {
+        let ([old, _], new) = (keys(), RecipientSecret::generate_as(Kem::P256, &mut Chance::from(4)));
+        let entries = Entries { add: &[*new.public()], leave: Leave::AllBut(&[]) };
+
+        let both = committed(&old).rewrap(&old, &entries, &mut Chance::from(10)).unwrap().unwrap();
+
+        assert_eq!(both.to_bytes().len(), 64 + 118 + 151 + 8, "151 bytes of P-256");
+        assert_eq!((*both.unwrap(&old).unwrap(), *both.unwrap(&new).unwrap()), (SECRET, SECRET));
     }
 
     #[test]

@@ -22,6 +22,7 @@ import sys
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -262,7 +263,7 @@ class XWing:
         return hashlib.sha3_256(shared_m + shared_x + enc[1088:] + self.public_x + bytes.fromhex("5c2e2f2f5e5c")).digest()
 
 
-# ── HPKE, RFC 9180: base mode, HKDF-SHA256, AES-256-GCM, with DHKEM(X25519, HKDF-SHA256) or X-Wing (draft-ietf-hpke-pq) ─
+# ── HPKE, RFC 9180: base mode, HKDF-SHA256, AES-256-GCM, with DHKEM(X25519 or P-256, HKDF-SHA256) or X-Wing ───────────
 
 
 class X25519:
@@ -277,10 +278,27 @@ class X25519:
         return fingerprint(self.secret.public_key())
 
     def decapsulate(self, enc):
-        suite = b"KEM" + struct.pack(">H", self.KEM)
         dh = self.secret.exchange(X25519PublicKey.from_public_bytes(enc))
-        eae = labeled_extract(suite, b"", b"eae_prk", dh)
-        return labeled_expand(suite, eae, b"shared_secret", enc + raw(self.secret.public_key()), 32)
+        return extract_and_expand(self.KEM, dh, enc + raw(self.secret.public_key()))
+
+
+class P256:
+    """A private key."""
+
+    KEM = 0x0010
+
+    def __init__(self, secret):
+        self.secret = secret
+
+    def fingerprint(self):
+        return fingerprint(self.secret.public_key())
+
+    def decapsulate(self, enc):
+        if len(enc) != 65 or enc[0] != 4:
+            raise ValueError("form of the encapsulated key")
+        dh = self.secret.exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), enc))
+        point = serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+        return extract_and_expand(self.KEM, dh, enc + self.secret.public_key().public_bytes(*point))
 
 
 def raw(public):
@@ -293,6 +311,11 @@ def labeled_extract(suite, salt, label, ikm):
 
 def labeled_expand(suite, prk, label, info, length):
     return hkdf_expand(prk, struct.pack(">H", length) + b"HPKE-v1" + suite + label + info, length)
+
+
+def extract_and_expand(kem, dh, context):
+    suite = b"KEM" + struct.pack(">H", kem)
+    return labeled_expand(suite, labeled_extract(suite, b"", b"eae_prk", dh), b"shared_secret", context, 32)
 
 
 def hpke_open(secret, enc, info, aad, sealed):
@@ -805,7 +828,7 @@ def load(path, read, kind):
     with open(path, "rb") as stream:
         key = read(stream.read())
     if not isinstance(key, kind):
-        sys.exit(f"{path}: expected {kind.__name__}")
+        sys.exit(f"{path}: expected another kind of key")
     return key
 
 
@@ -823,7 +846,12 @@ def read_secret(path):
         der = base64.b64decode(b"".join(lines[1:]).partition(b"-----")[0])
         if der.startswith(XWing.PRIVATE) and len(der) == len(XWing.PRIVATE) + 32:
             return XWing(der[len(XWing.PRIVATE) :])
-    return X25519(load(path, lambda pem: serialization.load_pem_private_key(pem, None), X25519PrivateKey))
+    key = load(path, lambda pem: serialization.load_pem_private_key(pem, None), (X25519PrivateKey, ec.EllipticCurvePrivateKey))
+    if isinstance(key, X25519PrivateKey):
+        return X25519(key)
+    if not isinstance(key.curve, ec.SECP256R1):
+        sys.exit(f"{path}: expected P-256")
+    return P256(key)
 
 
 def main():

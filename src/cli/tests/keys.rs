@@ -110,10 +110,17 @@ fn new_keys_are_of_the_strength_of_those_there_are_and_of_the_higher_one_where_t
     site.says(&["keys", "generate"]);
     assert_eq!(kem("keys/law.pub.pem"), Kem::X25519);
 
+    let remake = |kind: &str| {
+        fs::remove_file(site.home().join("keys/law.pub.pem")).unwrap();
+        fs::remove_file(site.home().join("keys/law.secret.pem")).unwrap();
+        site.says(&["keys", "generate", "--strength", kind]);
+    };
+    remake("p-256");
+    assert_eq!(kem("keys/law.pub.pem"), Kem::P256);
+    site.says(&["check"]);
+
     // Of both, none is begun: that is told before it comes to that.
-    fs::remove_file(site.home().join("keys/law.pub.pem")).unwrap();
-    fs::remove_file(site.home().join("keys/law.secret.pem")).unwrap();
-    site.says(&["keys", "generate", "--strength", "x-wing"]);
+    remake("x-wing");
     let said = site.run(&["check"]);
     assert_eq!(said.exit, Exit::NotSo);
     let told = "error: HOME/site.toml:23: the keys of `desk` (X25519) and `law` (X-Wing) would be used for the same recordings, of `quality`\n";
