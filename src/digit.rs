@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::ids::Leg;
+
 /// One of the sixteen keys that RFC 4733 §3.2 names, events 0 to 15: `0`–`9`, `*`, `#`, `A`–`D`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digit(u8);
@@ -38,6 +40,34 @@ impl Digit {
 impl fmt::Debug for Digit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[digit]")
+    }
+}
+
+/// A key that means something, and for whom: pressed by another party it means nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PartyKey {
+    /// The key.
+    pub key: Digit,
+    /// Whether the party on each leg may press it ([`Leg::index`]).
+    pub of: [bool; 2],
+}
+
+impl PartyKey {
+    /// Returns whether this is the key, and the party on this leg one of those who may press it.
+    #[must_use]
+    pub fn is(&self, leg: Leg, pressed: Digit) -> bool {
+        let [pbx, trunk] = self.of;
+        let may = match leg {
+            Leg::Pbx => pbx,
+            Leg::Trunk => trunk,
+        };
+        may && pressed == self.key
+    }
+
+    /// Returns whether one press by one party may mean both.
+    #[must_use]
+    pub fn collides(&self, other: &Self) -> bool {
+        self.key == other.key && self.of.iter().zip(other.of).any(|(&mine, theirs)| mine && theirs)
     }
 }
 

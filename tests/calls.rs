@@ -12,6 +12,8 @@ mod emergency;
 mod guarded;
 #[path = "calls/handles.rs"]
 mod handles;
+#[path = "calls/keys.rs"]
+mod keys;
 #[path = "calls/mandatory.rs"]
 mod mandatory;
 #[path = "calls/offers.rs"]

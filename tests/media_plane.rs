@@ -17,7 +17,7 @@ use mitschnitt::codec::{Codec, Foreign};
 use mitschnitt::consent::{
     Clip, Consent, Cut, Fact, Facts, How, Mode, Output, Parties, Permit, PriorTerms, Terms, WithoutConsent,
 };
-use mitschnitt::digit::Digit;
+use mitschnitt::digit::{Digit, PartyKey};
 use mitschnitt::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use mitschnitt::limits::{BRIDGES_PER_PORT, MEDIA_CLOCKS, MEDIA_SOCKETS};
 use mitschnitt::media::srtp::{Keying, Opener, Sealer};
@@ -287,6 +287,30 @@ fn a_key_is_told_while_an_announcement_is_in_its_place() {
 
     assert_eq!(lab.digits, [(Leg::Trunk, Digit::from_char('1').unwrap())]);
     assert_eq!(lab.sent, []);
+}
+
+#[test]
+fn no_packet_after_the_key_that_withdraws_is_kept_though_nobody_has_heard_of_it_yet() {
+    let mut lab = Lab::answered();
+    lab.receive(PORTS[0].rtp, at(PBX), &packet(audio(1, 1, 1)));
+    let permit = lab.permit();
+    lab.order(Order::Record { id: ID, permit });
+    let press = |timestamp: u32, event: u8| {
+        let header = Header { payload_type: 101, marker: true, sequence: 7, timestamp, ssrc: 9 };
+        [&header.to_bytes()[..], &[event, 10, 0, 160]].concat()
+    };
+    lab.receive(PORTS[1].rtp, at(TRUNK), &press(800, 1));
+    lab.receive(PORTS[0].rtp, at(PBX), &packet(audio(1, 2, 161)));
+    assert_eq!(lab.kept.len(), 1, "another key means nothing");
+    lab.now = lab.now + Duration::from_millis(100);
+
+    lab.receive(PORTS[1].rtp, at(TRUNK), &press(1600, 9));
+    for sequence in 3..6 {
+        lab.receive(PORTS[0].rtp, at(PBX), &packet(audio(1, sequence, u32::from(sequence) * 160)));
+    }
+
+    assert_eq!(lab.kept.len(), 1);
+    assert_eq!(lab.digits.last(), Some(&(Leg::Trunk, Digit::from_char('9').unwrap())), "and it is told");
 }
 
 #[test]
@@ -1587,6 +1611,7 @@ fn permit(played: Vec<mitschnitt::consent::Played>, now: Moment) -> Permit {
         mode: Mode::Announce,
         must_agree: [true, true],
         key: Digit::from_event(1).unwrap(),
+        withdraw: Digit::from_char('9').map(|key| PartyKey { key, of: [true, true] }),
         answer: Duration::from_secs(5),
         language: "de".into(),
         without_consent: WithoutConsent::GoOn,

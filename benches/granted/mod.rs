@@ -22,6 +22,7 @@ pub fn permit() -> Permit {
         mode: Mode::Announce,
         must_agree: [false, true],
         key: digit::Digit::from_char('1').unwrap(),
+        withdraw: None,
         answer: Duration::from_secs(5),
         language: "de".into(),
         without_consent: WithoutConsent::GoOn,

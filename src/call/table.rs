@@ -631,9 +631,9 @@ impl Table {
         {
             // Sent before one that was seen: late, or replayed (RFC 3261 §12.2.2).
             self.desk.stack.handle(sip::Input::Reply { server, status: 500, extra: Vec::new() }, now);
-            // But whoever pressed the refusing key has refused, whatever overtook it.
+            // But whoever pressed a key that says no has said so, whatever overtook it.
             if let Some(digit) = digit
-                && call.refuses_by_key()
+                && call.says_no(sender, digit)
             {
                 self.with_slot(slot, now, |call, desk| call.pressed(sender, digit, How::KeyByInfo, desk, now));
             }

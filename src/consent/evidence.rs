@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::consent::{Mode, Played, Prior, Terms};
+use crate::digit::Digit;
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::private::Private;
 use crate::time::{Moment, Wall};
@@ -120,6 +121,10 @@ impl Evidence {
     #[must_use]
     pub const fn call(&self) -> CallId {
         self.facts.call
+    }
+
+    pub(super) fn says_no(&self, leg: Leg, digit: Digit) -> bool {
+        self.terms.says_no(leg, digit)
     }
 
     /// Returns what the recording is for.
@@ -284,7 +289,6 @@ pub(super) mod tests {
     use super::*;
     use crate::codec::Codec;
     use crate::consent::{Clip, Player, PriorTerms, SentAs, WithoutConsent};
-    use crate::digit::Digit;
 
     pub(in crate::consent) fn terms(mode: Mode) -> Terms {
         Terms {
@@ -295,6 +299,7 @@ pub(super) mod tests {
             mode,
             must_agree: [false, true],
             key: Digit::from_char('1').expect("a key"),
+            withdraw: None,
             answer: Duration::from_secs(5),
             language: "de".into(),
             without_consent: WithoutConsent::GoOn,

@@ -62,7 +62,7 @@ pub enum By {
 /// Why a call is not recorded.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Refusal {
-    /// The party on this leg pressed the refusing key.
+    /// The party on this leg pressed a key that says no.
     Declined(Leg),
     /// The party on this leg did not press the agreeing key in time.
     Silence(Leg),
@@ -106,7 +106,7 @@ impl Standing {
 ///
 /// ```text
 ///                   all were told, all who must agree agreed
-///   Asking ──────────────────────────────────────────────────▶ Granted ──refusing key, operator──▶ Withdrawn
+///   Asking ──────────────────────────────────────────────────▶ Granted ──key that says no, operator──▶ Withdrawn
 ///     │  refusing key · no key in time · announcement cut · operator · end
 ///     └───────────────────────────────────────────────────────▶ Refused
 /// ```
@@ -257,12 +257,14 @@ impl Consent {
             (State::Asking(_), Fact::OperatorWithdrew) => self.refuse(Refusal::Operator),
             (State::Asking(_), Fact::Ended) => self.refuse(Refusal::Ended),
             (State::Asking(asking), Fact::Pressed(leg, digit, how)) => {
+                if self.terms.says_no(leg, digit) {
+                    return self.refuse(Refusal::Declined(leg));
+                }
                 if digit != self.terms.key || !self.terms.asks(leg) {
                     return None;
                 }
                 match self.terms.mode {
-                    Mode::Announce => None,
-                    Mode::OptOut => self.refuse(Refusal::Declined(leg)),
+                    Mode::Announce | Mode::OptOut => None,
                     Mode::OptIn => {
                         // Pressed while the announcement still runs, it counts once that leg was told to the end: who knows the text
                         // need not wait to press, but nobody's key stands for a text that was cut. After the last moment to agree it
@@ -276,8 +278,11 @@ impl Consent {
             }
             (State::Asking(_), Fact::TimeCame) => self.decide(now),
             (State::Granted(..), Fact::Pressed(leg, digit, _)) => {
-                let withdraws = self.terms.mode == Mode::OptOut && digit == self.terms.key && self.terms.asks(leg);
-                if withdraws { self.withdraw(By::Party(leg)) } else { None }
+                if self.terms.says_no(leg, digit) {
+                    self.withdraw(By::Party(leg))
+                } else {
+                    None
+                }
             }
             (State::Granted(..), Fact::OperatorWithdrew) => self.withdraw(By::Operator),
             (State::Granted(_, settled), Fact::StandsNoMore(leg)) => {
@@ -427,6 +432,7 @@ mod tests {
     use super::*;
     use crate::consent::PriorTerms;
     use crate::consent::evidence::tests::{facts, played, terms};
+    use crate::digit::PartyKey;
     use crate::time::Wall;
 
     const ONE: fn() -> Digit = || Digit::from_char('1').expect("a key");
@@ -711,6 +717,70 @@ mod tests {
 
         assert!(press(&mut consent, Leg::Trunk, T).is_none());
         assert!(matches!(press(&mut consent, Leg::Pbx, T), Some(Output::Begin(_))));
+    }
+
+    #[test]
+    fn in_every_mode_each_party_that_may_withdraws_by_its_key_once_it_is_recorded() {
+        for (mode, leg) in
+            [Mode::Announce, Mode::OptOut, Mode::OptIn].into_iter().flat_map(|mode| Leg::BOTH.map(|leg| (mode, leg)))
+        {
+            let mut consent = recorded(withdrawn_by(mode, [true, true]));
+
+            assert!(
+                consent
+                    .handle(Fact::Pressed(leg, NINE(), How::KeyBySound), T)
+                    .is_some_and(|output| { matches!(output, Output::End(By::Party(of)) if of == leg) })
+            );
+            assert_eq!(consent.standing(), Standing::Withdrawn(By::Party(leg)));
+            assert!(consent.heard(leg).is_none(), "whoever withdrew has agreed to nothing that goes on");
+        }
+    }
+
+    #[test]
+    fn a_key_that_withdraws_means_nothing_from_who_may_not_press_it() {
+        let mut consent = recorded(withdrawn_by(Mode::OptIn, [false, true]));
+
+        assert!(consent.handle(Fact::Pressed(Leg::Pbx, NINE(), How::KeyByRtp), T).is_none());
+        assert!(press(&mut consent, Leg::Trunk, T).is_none(), "to agree twice is no withdrawal");
+
+        assert_eq!(consent.standing(), Standing::Granted(T));
+    }
+
+    #[test]
+    fn who_says_no_while_it_is_asked_is_not_asked_on() {
+        for mode in [Mode::Announce, Mode::OptOut, Mode::OptIn] {
+            let mut consent = begun(Consent::new(withdrawn_by(mode, [true, true]), facts()));
+
+            let output = consent.handle(Fact::Pressed(Leg::Pbx, NINE(), How::KeyByInfo), T);
+
+            assert!(matches!(output, Some(Output::Refuse(Refusal::Declined(Leg::Pbx)))), "{mode:?}");
+        }
+    }
+
+    const NINE: fn() -> Digit = || Digit::from_char('9').expect("a key");
+
+    fn withdrawn_by(mode: Mode, of: [bool; 2]) -> Terms {
+        Terms { withdraw: Some(PartyKey { key: NINE(), of }), ..terms(mode) }
+    }
+
+    /// A call that is recorded, whatever its mode.
+    fn recorded(terms: Terms) -> Consent {
+        let mut consent = begun(Consent::new(terms, facts()));
+        for leg in Leg::BOTH {
+            consent.handle(Fact::Played(played(leg, T)), T);
+        }
+        press_to_agree(&mut consent);
+        assert!(matches!(consent.standing(), Standing::Granted(_)));
+        consent
+    }
+
+    fn press_to_agree(consent: &mut Consent) {
+        if consent.terms().mode == Mode::OptIn {
+            press(consent, Leg::Trunk, T);
+        }
+        if let Some(at) = consent.deadline() {
+            consent.handle(Fact::TimeCame, at);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The permit: made once a call by the consent machine, without which no packet is mirrored and no recording begins.
 
 use crate::consent::Evidence;
+use crate::digit::Digit;
 use crate::ids::{CallId, Leg};
 use crate::time::Moment;
 
@@ -37,6 +38,12 @@ impl Permit {
     #[must_use]
     pub fn evidence(&self) -> &Evidence {
         &self.evidence
+    }
+
+    /// Returns whether this key of the party on this leg takes the consent back on which it stands.
+    #[must_use]
+    pub fn is_ended_by(&self, leg: Leg, digit: Digit) -> bool {
+        self.evidence.says_no(leg, digit)
     }
 
     /// Returns the packet as one that may be kept, or nothing where it came before the grant.

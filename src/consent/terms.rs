@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::digit::Digit;
+use crate::digit::{Digit, PartyKey};
 use crate::ids::Leg;
 
 /// How consent is had.
@@ -90,6 +90,8 @@ pub struct Terms {
     pub must_agree: [bool; 2],
     /// The key that agrees (`OptIn`) or refuses (`OptOut`).
     pub key: Digit,
+    /// The key that says no at any time, and who may press it: it refuses while it is asked, and withdraws later (GDPR 7(3)).
+    pub withdraw: Option<PartyKey>,
     /// How long after the announcement's end the key is waited for. In `OptOut` recording begins after it; in `OptIn` it is the last
     /// moment to agree; in `Announce` it means nothing.
     pub answer: Duration,
@@ -104,6 +106,13 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// Returns whether this key of the party on this leg says no, whenever it comes.
+    #[must_use]
+    pub fn says_no(&self, leg: Leg, digit: Digit) -> bool {
+        let refuses = self.mode == Mode::OptOut && digit == self.key && self.asks(leg);
+        refuses || self.withdraw.is_some_and(|withdraw| withdraw.is(leg, digit))
+    }
+
     /// Returns whether the party on this leg is one of those who must agree.
     #[must_use]
     pub const fn asks(&self, leg: Leg) -> bool {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::consent::{Cut, How, Permit, Played, Player};
+use crate::digit::Digit;
 use crate::ids::Leg;
 use crate::limits::MEDIA_PACKET_BYTES;
 use crate::media::chance::Chance;
@@ -427,7 +428,7 @@ impl Bridge {
                 None => {
                     let heard = from.hear(&rtp);
                     if let Some(digit) = heard.and_then(|heard| heard.key) {
-                        told.tell_digit(id, leg, digit, How::KeyBySound);
+                        take_key(&mut self.permit, told, (id, leg, digit, How::KeyBySound));
                     }
                     let is_key = heard.is_some_and(|heard| heard.is_tone);
                     from.tallies.withheld += u64::from(is_key);
@@ -438,7 +439,7 @@ impl Bridge {
                 Some(newest) => {
                     from.tallies.withheld += 1;
                     if let Some(digit) = newest.and_then(|payload| from.press(&rtp, payload, now)) {
-                        told.tell_digit(id, leg, digit, How::KeyByRtp);
+                        take_key(&mut self.permit, told, (id, leg, digit, How::KeyByRtp));
                     }
                     let kind = if newest.is_some() { Kind::TelephoneEvent } else { Kind::Media(clock.and_then(Hz::new)) };
                     (kind, None)
@@ -447,7 +448,7 @@ impl Bridge {
             Meaning::TelephoneEvent => {
                 from.tallies.withheld += 1;
                 if let Some(digit) = from.press(&rtp, rtp.payload(), now) {
-                    told.tell_digit(id, leg, digit, How::KeyByRtp);
+                    take_key(&mut self.permit, told, (id, leg, digit, How::KeyByRtp));
                 }
                 let keep = self.permit.as_ref().filter(|_| sabotage::is("keep-the-keys"));
                 (Kind::TelephoneEvent, keep.and_then(|permit| permit.cover(leg, now, packet)))
@@ -550,6 +551,15 @@ impl Bridge {
     pub(super) const fn ports(&self, leg: Leg) -> crate::media::PairIds {
         self.side(leg).ports
     }
+}
+
+/// Tells a key. One that takes consent back ends the permit here and now: whoever hears of it does so some packets later.
+fn take_key(permit: &mut Option<Permit>, told: &mut Told, (id, leg, digit, how): (BridgeId, Leg, Digit, How)) {
+    if permit.take_if(|permit| permit.is_ended_by(leg, digit)).is_some() {
+        // It must be heard of, for what is kept no more is to be shown as what is kept no more.
+        return told.tell(Event::Digit { id, leg, digit, how });
+    }
+    told.tell_digit(id, leg, digit, how);
 }
 
 /// How long one who talks may send nothing: where silence is suppressed, between two sentences.

@@ -306,6 +306,7 @@ fn policy(policy: &config::Policy) -> Result<Policy, Trouble> {
         must_agree: terms.must_agree,
         // In the mode `announce` no key is looked at; the type wants one all the same.
         key: terms.key.unwrap_or(UNUSED_KEY),
+        withdraw: terms.withdraw,
         answer: terms.answer,
         language: terms.language.as_str().into(),
         without_consent: match terms.without_consent {

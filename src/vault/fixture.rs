@@ -78,6 +78,7 @@ pub(super) fn permit_under(recording: u8, legal_basis: &str) -> Permit {
         mode: Mode::Announce,
         must_agree: [false, true],
         key: Digit::from_char('1').expect("a key"),
+        withdraw: None,
         answer: Duration::from_secs(5),
         language: Arc::from("de"),
         without_consent: WithoutConsent::GoOn,

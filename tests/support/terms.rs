@@ -23,6 +23,7 @@ pub(crate) fn terms(mode: Mode) -> Terms {
         mode,
         must_agree: [false, true],
         key: Digit::from_char('1').expect("a key of a telephone"),
+        withdraw: None,
         answer: Duration::from_secs(5),
         language: "de".into(),
         without_consent: WithoutConsent::GoOn,

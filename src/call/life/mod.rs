@@ -500,9 +500,9 @@ impl Call {
         }
     }
 
-    /// Returns whether a key means no, and never yes.
-    pub(super) fn refuses_by_key(&self) -> bool {
-        self.consent.as_ref().is_some_and(|consent| consent.terms().mode == consent::Mode::OptOut)
+    /// Returns whether this key of the party on this leg means no, whenever it was pressed.
+    pub(super) fn says_no(&self, leg: Leg, digit: Digit) -> bool {
+        self.consent.as_ref().is_some_and(|consent| consent.terms().says_no(leg, digit))
     }
 
     /// Takes a key that a party pressed.

@@ -5,6 +5,7 @@
 mod address;
 mod audit;
 mod in_force;
+mod keys;
 mod mistake;
 mod network;
 mod parse;

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use crate::call::Codecs;
 use crate::codec::Coding;
+use crate::control::config::keys::keys;
 use crate::control::config::parse::{each, is_word, name, word};
 use crate::control::config::section::{Found, Notes, Section, printable};
 use crate::control::config::similar::similar;
 use crate::control::config::{Mode, Payloads, Policy, PolicyTerms, Recipient, Registered, WithoutConsent, retention};
-use crate::digit::Digit;
 use crate::ids::{Direction, Leg, TrunkName};
 use crate::limits;
 use crate::time::Wall;
 
 /// The settings of a policy.
-pub(super) const SETTINGS: [&str; 23] = [
+pub(super) const SETTINGS: [&str; 25] = [
     "name",
     "trunk",
     "direction",
@@ -30,6 +30,8 @@ pub(super) const SETTINGS: [&str; 23] = [
     "language",
     "must_agree",
     "key",
+    "withdraw_key",
+    "may_withdraw",
     "answer_s",
     "codecs",
     "without_consent",
@@ -157,7 +159,7 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
     let payloads = payloads(section, notes);
     let language = language(section, announcements.as_ref(), notes);
     let must_agree = must_agree(section, notes);
-    let key = key(section, mode, notes);
+    let keys = keys(section, mode, must_agree.unwrap_or([true; 2]), notes);
     let answer = answer(section, mode, notes);
     let codecs = [Codecs::AsOffered, Codecs::Restrict].map(|codecs| (codecs.as_str(), codecs));
     let codecs = section.word("codecs", &codecs, notes).map_or(Codecs::AsOffered, |found| found.value);
@@ -173,7 +175,8 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
         legal_basis: legal_basis?.value,
         mode,
         must_agree: must_agree?,
-        key: key?,
+        key: keys?.key,
+        withdraw: keys?.withdraw,
         answer: answer?,
         language: language?,
         announcements: announcements?
@@ -346,32 +349,6 @@ fn must_agree(section: &Section<'_>, notes: &mut Notes) -> Option<[bool; 2]> {
     Some(must)
 }
 
-/// The outer nothing is a mistake, the inner one says that no key is meant.
-#[expect(clippy::option_option, reason = "a mistake and «no key» are two answers")]
-fn key(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<Option<Digit>> {
-    let does = match mode {
-        Mode::Announce => {
-            unmeant(section, "key", notes);
-            return Some(None);
-        }
-        Mode::OptOut => "refuses",
-        Mode::OptIn => "agrees",
-    };
-    if section.line_of("key", notes).is_none() {
-        let what = format!("{} is {} and says no `key`", section.name, mode.as_str());
-        notes.missing(section.line, what, format!("write the key that {does}, as key = \"1\""));
-        return None;
-    }
-    let found = section.text("key", "\"1\"", notes)?;
-    let mut chars = found.value.chars();
-    let digit = chars.next().filter(|_| chars.next().is_none()).and_then(Digit::from_char);
-    if digit.is_none() {
-        let what = format!("`key` of {} is no key of a telephone: `{}`", section.name, printable(&found.value));
-        notes.error(found.line, what, "it is one of 0 to 9, *, # and A to D, as key = \"1\"");
-    }
-    digit.map(Some)
-}
-
 fn answer(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<Duration> {
     if mode == Mode::Announce {
         unmeant(section, "answer_s", notes);
@@ -385,7 +362,7 @@ fn answer(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<Durati
     section.number("answer_s", 1..=LONGEST_ANSWER_S, "of seconds", notes).map(|found| Duration::from_secs(found.value))
 }
 
-fn unmeant(section: &Section<'_>, key: &str, notes: &mut Notes) {
+pub(super) fn unmeant(section: &Section<'_>, key: &str, notes: &mut Notes) {
     if let Some(line) = section.line_of(key, notes) {
         let what = format!("`{key}` of {} means nothing in the mode announce: staying on the line is consent", section.name);
         notes.warning(line, what, format!("take `{key}` out, or write mode = \"opt-in\" or \"opt-out\""));

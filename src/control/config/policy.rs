@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::call::Codecs;
 use crate::codec::Foreign;
-use crate::digit::Digit;
+use crate::digit::{Digit, PartyKey};
 use crate::ids::{Direction, Leg, TrunkName};
 
 /// A policy.
@@ -42,6 +42,8 @@ pub struct PolicyTerms {
     pub must_agree: [bool; 2],
     /// The key that agrees or refuses; nothing in the mode `announce`.
     pub key: Option<Digit>,
+    /// The key that says no at any time, and who may press it.
+    pub withdraw: Option<PartyKey>,
     /// How long after the announcement the key is waited for; zero in the mode `announce`.
     pub answer: Duration,
     /// The language that is spoken.
@@ -205,6 +207,9 @@ impl Policy {
         if let Some(bytes) = terms.quota_bytes {
             line("quota_bytes", &bytes.to_string());
         }
+        if let Some(withdraw) = &terms.withdraw {
+            line("withdraw_key", &key_of(withdraw));
+        }
         let [pbx, trunk] = terms.registered;
         for (side, registered) in [("registered_local", pbx), ("registered_remote", trunk)] {
             if registered != Registered::Asked {
@@ -251,6 +256,12 @@ impl Policy {
         words.extend(self.called_prefix.as_ref().map(|prefix| format!("to {prefix}…")));
         words.join(" ")
     }
+}
+
+/// A key and who may press it, as `9 local remote`.
+fn key_of(PartyKey { key, of }: &PartyKey) -> String {
+    let may = ["local", "remote"].into_iter().zip(of).filter(|(_, may)| **may).map(|(side, _)| format!(" {side}"));
+    std::iter::once(key.reveal().to_string()).chain(may).collect()
 }
 
 #[cfg(test)]

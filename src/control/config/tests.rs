@@ -8,6 +8,7 @@ use super::parse::SECTIONS;
 use super::*;
 use crate::call::{DeadMedia, MediaAs, Registrations, WhenDead};
 use crate::catalogue::Limits;
+use crate::digit::PartyKey;
 use crate::ids::Leg;
 use crate::limits::{PEER_ADDRESSES, RECIPIENTS, SIP_ENDS};
 
@@ -32,6 +33,27 @@ fn a_right_configuration_says_what_it_means() {
     assert_eq!((terms.key.unwrap().reveal(), terms.language.as_str()), ('1', "de"));
     assert_eq!((terms.without_consent, terms.longest_pause), (WithoutConsent::GoOn, Duration::from_secs(120)));
     assert_eq!(terms.announcement(), Some(Path::new("a.wav")));
+}
+
+#[test]
+fn in_every_mode_a_key_withdraws_unless_it_is_said_that_none_does() {
+    let withdraw = |from: &str, to: &str| {
+        let withdraw = right(&BASE.replace(from, to)).policies[0].terms.as_ref().unwrap().withdraw;
+        withdraw.map(|PartyKey { key, of }| (key.reveal(), of))
+    };
+    let announce = "mode = \"announce\"\n";
+
+    assert_eq!(withdraw("", ""), Some(('9', [true; 2])));
+    assert_eq!(withdraw("key = \"1\"", "key = \"9\""), Some(('8', [true; 2])), "to agree twice is no withdrawal");
+    assert_eq!(withdraw("opt-in", "opt-out"), Some(('1', [true; 2])), "the refusing key withdraws as well");
+    assert_eq!(
+        withdraw("key = \"1\"", "key = \"1\"\nwithdraw_key = \"#\"\nmay_withdraw = [\"remote\"]"),
+        Some(('#', [false, true]))
+    );
+    assert_eq!(withdraw("key = \"1\"", "key = \"1\"\nwithdraw_key = \"none\""), None);
+    let asked = "mode = \"opt-in\"\nmust_agree = [\"remote\"]\nkey = \"1\"\nanswer_s = 5\n";
+    assert_eq!(withdraw(asked, announce), Some(('9', [true; 2])));
+    assert_eq!(withdraw(asked, &format!("{announce}recording = \"mandatory\"\n")), None);
 }
 
 #[test]
@@ -549,6 +571,26 @@ fn each_mistake_is_told_with_what_to_do() {
             "24: `key` of policy `all` is no key of a telephone: `10`\n  it is one of 0 to 9, *, # and A to D, as key = \"1\"",
         ),
         ("key = \"1\"\n", "key = 1\n", "24: `key` of policy `all` is text, and here it is a number\n  for example: key = \"1\""),
+        (
+            "key = \"1\"\n",
+            "key = \"1\"\nwithdraw_key = \"1\"\n",
+            "25: `withdraw_key` of policy `all` is the key that agrees: who presses it twice would withdraw\n  write another one, as withdraw_key = \"9\"",
+        ),
+        (
+            "key = \"1\"\n",
+            "key = \"1\"\nwithdraw_key = \"x\"\n",
+            "25: `withdraw_key` of policy `all` is no key of a telephone: `x`\n  it is one of 0 to 9, *, # and A to D, as withdraw_key = \"9\"",
+        ),
+        (
+            "key = \"1\"\n",
+            "key = \"1\"\nwithdraw_key = \"none\"\nmay_withdraw = [\"local\"]\n",
+            "26: `may_withdraw` of policy `all` means nothing without a key\n  write withdraw_key = \"9\", or take it out",
+        ),
+        (
+            "key = \"1\"\n",
+            "key = \"1\"\nmay_withdraw = []\n",
+            "25: `may_withdraw` of policy `all` is empty: nobody could press the key\n  for example: may_withdraw = [\"local\"], the party on the PBX's side",
+        ),
         (
             "answer_s = 5\n",
             "",

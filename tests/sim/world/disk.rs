@@ -1010,6 +1010,7 @@ mod tests {
             mode: Mode::Announce,
             must_agree: [false, true],
             key: Digit::from_char('1').unwrap(),
+            withdraw: None,
             answer: Duration::from_secs(5),
             language: Arc::from("de"),
             without_consent: WithoutConsent::GoOn,

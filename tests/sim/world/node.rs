@@ -193,6 +193,7 @@ fn policies(pace: Pace) -> Vec<Arc<Policy>> {
             mode,
             must_agree: [false, true],
             key: Digit::from_char(key).expect("a key"),
+            withdraw: None,
             answer: pace.span(Duration::from_millis(answer)),
             language: "de".into(),
             without_consent,

@@ -1,0 +1,107 @@
+//! The keys that mean something once a call is recorded: which they are, who may press them, and that no press means two things.
+
+use crate::control::config::Mode;
+use crate::control::config::section::{Found, Notes, Section, printable};
+use crate::digit::{Digit, PartyKey};
+use crate::ids::Leg;
+
+/// The keys of a policy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Keys {
+    /// The key that agrees or refuses while it is asked; nothing in the mode `announce`.
+    pub(super) key: Option<Digit>,
+    /// The key that says no at any time.
+    pub(super) withdraw: Option<PartyKey>,
+}
+
+/// Reads the keys of a policy, and weighs them against each other; nothing where one of them is a mistake.
+pub(super) fn keys(section: &Section<'_>, mode: Mode, must_agree: [bool; 2], notes: &mut Notes) -> Option<Keys> {
+    let had = notes.errors();
+    let key = asking(section, mode, notes);
+    let withdraw = withdraw(section, mode, key.flatten(), notes);
+    if let (Mode::OptIn, Some(key), Some(withdraw)) = (mode, key.flatten(), withdraw)
+        && withdraw.collides(&PartyKey { key, of: must_agree })
+    {
+        let what = format!("`withdraw_key` of {} is the key that agrees: who presses it twice would withdraw", section.name);
+        notes.error(section.line_of("withdraw_key", notes), what, "write another one, as withdraw_key = \"9\"");
+    }
+    (notes.errors() == had).then_some(Keys { key: key?, withdraw })
+}
+
+/// The outer nothing is a mistake, the inner one says that no key is meant.
+#[expect(clippy::option_option, reason = "a mistake and «no key» are two answers")]
+fn asking(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<Option<Digit>> {
+    let does = match mode {
+        Mode::Announce => {
+            super::policies::unmeant(section, "key", notes);
+            return Some(None);
+        }
+        Mode::OptOut => "refuses",
+        Mode::OptIn => "agrees",
+    };
+    if section.line_of("key", notes).is_none() {
+        let what = format!("{} is {} and says no `key`", section.name, mode.as_str());
+        notes.missing(section.line, what, format!("write the key that {does}, as key = \"1\""));
+        return None;
+    }
+    digit(section, "key", "1", notes).map(|found| Some(found.value))
+}
+
+/// Returns the key that withdraws: where nothing is said, the refusing one, or one that is not the agreeing one, so that who has agreed by a
+/// key may take that back by a key (GDPR 7(3)).
+fn withdraw(section: &Section<'_>, mode: Mode, key: Option<Digit>, notes: &mut Notes) -> Option<PartyKey> {
+    let is_off = section.peek("withdraw_key") == Some("none");
+    let of = legs(section, "may_withdraw", notes);
+    if is_off {
+        if let (Some(_), Some(line)) = (of, section.line_of("may_withdraw", notes)) {
+            let what = format!("`may_withdraw` of {} means nothing without a key", section.name);
+            notes.error(line, what, "write withdraw_key = \"9\", or take it out");
+        }
+        return None;
+    }
+    let is_mandatory = section.peek("recording") == Some("mandatory");
+    let usual = || match mode {
+        Mode::OptOut => key,
+        // Staying on the line is no choice there, and a menu of the other end must not end what has to be.
+        Mode::Announce if is_mandatory => None,
+        Mode::Announce | Mode::OptIn => USUAL.into_iter().filter_map(Digit::from_char).find(|usual| Some(*usual) != key),
+    };
+    let key = match section.line_of("withdraw_key", notes) {
+        Some(_) => digit(section, "withdraw_key", "9", notes).map(|found| found.value),
+        None => usual(),
+    };
+    Some(PartyKey { key: key?, of: of.unwrap_or([true; 2]) })
+}
+
+/// The keys that withdraw where nothing is said: the first that does not agree.
+const USUAL: [char; 2] = ['9', '8'];
+
+/// Returns who may press a key, where that is said.
+fn legs(section: &Section<'_>, setting: &str, notes: &mut Notes) -> Option<[bool; 2]> {
+    let found = section.texts(setting, "[\"local\", \"remote\"]", notes)?;
+    if found.value.is_empty() {
+        let what = format!("`{setting}` of {} is empty: nobody could press the key", section.name);
+        notes.error(found.line, what, format!("for example: {setting} = [\"local\"], the party on the PBX's side"));
+        return None;
+    }
+    let words = [("local", Leg::Pbx), ("remote", Leg::Trunk)];
+    let mut may = [false; 2];
+    for Found { value: text, line } in &found.value {
+        let leg = section.one_of(setting, text, *line, &words, notes)?;
+        if let Some(one) = may.get_mut(leg.index()) {
+            *one = true;
+        }
+    }
+    Some(may)
+}
+
+fn digit(section: &Section<'_>, setting: &str, example: &str, notes: &mut Notes) -> Option<Found<Digit>> {
+    let Found { value, line } = section.text(setting, &format!("\"{example}\""), notes)?;
+    let mut chars = value.chars();
+    let digit = chars.next().filter(|_| chars.next().is_none()).and_then(Digit::from_char);
+    if digit.is_none() {
+        let what = format!("`{setting}` of {} is no key of a telephone: `{}`", section.name, printable(&value));
+        notes.error(line, what, format!("it is one of 0 to 9, *, # and A to D, as {setting} = \"{example}\""));
+    }
+    digit.map(|value| Found { value, line })
+}
