@@ -23,7 +23,7 @@ pub(super) fn keys(section: &Section<'_>, mode: Mode, must_agree: [bool; 2], not
         && withdraw.collides(&PartyKey { key, of: must_agree })
     {
         let what = format!("`withdraw_key` of {} is the key that agrees: who presses it twice would withdraw", section.name);
-        notes.error(section.line_of("withdraw_key", notes), what, "write another one, as withdraw_key = \"9\"");
+        notes.error(section.line_of("withdraw_key", notes), what, "write another one, as withdraw_key = \"*\"");
     }
     (notes.errors() == had).then_some(Keys { key: key?, withdraw })
 }
@@ -55,7 +55,7 @@ fn withdraw(section: &Section<'_>, mode: Mode, key: Option<Digit>, notes: &mut N
     if is_off {
         if let (Some(_), Some(line)) = (of, section.line_of("may_withdraw", notes)) {
             let what = format!("`may_withdraw` of {} means nothing without a key", section.name);
-            notes.error(line, what, "write withdraw_key = \"9\", or take it out");
+            notes.error(line, what, "write withdraw_key = \"*\", or take it out");
         }
         return None;
     }
@@ -67,14 +67,15 @@ fn withdraw(section: &Section<'_>, mode: Mode, key: Option<Digit>, notes: &mut N
         Mode::Announce | Mode::OptIn => USUAL.into_iter().filter_map(Digit::from_char).find(|usual| Some(*usual) != key),
     };
     let key = match section.line_of("withdraw_key", notes) {
-        Some(_) => digit(section, "withdraw_key", "9", notes).map(|found| found.value),
+        Some(_) => digit(section, "withdraw_key", "*", notes).map(|found| found.value),
         None => usual(),
     };
     Some(PartyKey { key: key?, of: of.unwrap_or([true; 2]) })
 }
 
-/// The keys that withdraw where nothing is said: the first that does not agree.
-const USUAL: [char; 2] = ['9', '8'];
+/// The keys that withdraw where nothing is said: the first that does not agree. No digit: who types a customer's number into the menu of the
+/// other end would withdraw by it.
+const USUAL: [char; 2] = ['*', '#'];
 
 /// Returns who may press a key, where that is said.
 fn legs(section: &Section<'_>, setting: &str, notes: &mut Notes) -> Option<[bool; 2]> {

@@ -43,7 +43,7 @@ fn in_every_mode_a_key_withdraws_unless_it_is_said_that_none_does() {
     };
     let announce = "mode = \"announce\"\n";
 
-    assert_eq!(withdraw("", ""), Some(('9', [true; 2])));
+    assert_eq!(withdraw("", ""), Some(('*', [true; 2])));
     assert_eq!(withdraw("key = \"1\"", "key = \"9\""), Some(('8', [true; 2])), "to agree twice is no withdrawal");
     assert_eq!(withdraw("opt-in", "opt-out"), Some(('1', [true; 2])), "the refusing key withdraws as well");
     assert_eq!(
@@ -52,7 +52,7 @@ fn in_every_mode_a_key_withdraws_unless_it_is_said_that_none_does() {
     );
     assert_eq!(withdraw("key = \"1\"", "key = \"1\"\nwithdraw_key = \"none\""), None);
     let asked = "mode = \"opt-in\"\nmust_agree = [\"remote\"]\nkey = \"1\"\nanswer_s = 5\n";
-    assert_eq!(withdraw(asked, announce), Some(('9', [true; 2])));
+    assert_eq!(withdraw(asked, announce), Some(('*', [true; 2])));
     assert_eq!(withdraw(asked, &format!("{announce}recording = \"mandatory\"\n")), None);
 }
 
@@ -574,17 +574,17 @@ fn each_mistake_is_told_with_what_to_do() {
         (
             "key = \"1\"\n",
             "key = \"1\"\nwithdraw_key = \"1\"\n",
-            "25: `withdraw_key` of policy `all` is the key that agrees: who presses it twice would withdraw\n  write another one, as withdraw_key = \"9\"",
+            "25: `withdraw_key` of policy `all` is the key that agrees: who presses it twice would withdraw\n  write another one, as withdraw_key = \"*\"",
         ),
         (
             "key = \"1\"\n",
             "key = \"1\"\nwithdraw_key = \"x\"\n",
-            "25: `withdraw_key` of policy `all` is no key of a telephone: `x`\n  it is one of 0 to 9, *, # and A to D, as withdraw_key = \"9\"",
+            "25: `withdraw_key` of policy `all` is no key of a telephone: `x`\n  it is one of 0 to 9, *, # and A to D, as withdraw_key = \"*\"",
         ),
         (
             "key = \"1\"\n",
             "key = \"1\"\nwithdraw_key = \"none\"\nmay_withdraw = [\"local\"]\n",
-            "26: `may_withdraw` of policy `all` means nothing without a key\n  write withdraw_key = \"9\", or take it out",
+            "26: `may_withdraw` of policy `all` means nothing without a key\n  write withdraw_key = \"*\", or take it out",
         ),
         (
             "key = \"1\"\n",
