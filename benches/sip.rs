@@ -115,6 +115,7 @@ fn table(strangers: Strangers) -> Table {
         handles: HandleKey::new(Zeroizing::new([8; 32])),
         registering: Registering::new(ContactKey::new(Zeroizing::new([9; 32])), Vec::new()),
         emergency: Vec::new(),
+        unrecorded: None,
         port_stock: 0,
         dead: None,
         keys: KeySource::new(Zeroizing::new([7; 32])),

@@ -1414,6 +1414,7 @@ impl World {
             media: media.map(|ip| ip.parse().unwrap()),
             policies,
             emergency: vec!["112".to_owned()],
+            unrecorded: Some("*31".to_owned()),
             handles: HandleKey::new(Zeroizing::new([8; 32])),
             registering: Registering::new(ContactKey::new(Zeroizing::new([9; 32])), Vec::new()),
             port_stock: PORT_STOCK,

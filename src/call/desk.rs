@@ -86,6 +86,18 @@ impl Desk {
         Wall::from_unix_micros(wall.unix_micros().saturating_add(since))
     }
 
+    /// Returns a first INVITE of the PBX's as it is to go on, where it is to a number with the code before it by which a call is not recorded: to
+    /// that number. `To` says what was dialled, as it came.
+    pub(super) fn without_code(&mut self, server: ServerKey, request: &Message, source: Source, now: Moment) -> Option<Message> {
+        let code = self.config.unrecorded.as_deref().filter(|_| source == Source::Pbx && request.method() == Method::Invite)?;
+        let user = Uri::parse(request.request_uri()?).ok()?.user?;
+        let code = user.get(..code.len()).filter(|start| *start == code.as_bytes() && user.len() > start.len())?;
+        let plain =
+            request.to().ok().filter(|to| to.tag().is_none()).and_then(|_| request.spliced(&[(code, Vec::new())]).ok())?;
+        self.stack.handle(sip::Input::Amend { server, request: plain.clone() }, now);
+        Some(plain)
+    }
+
     pub(super) const fn media_ip(&self, leg: Leg) -> IpAddr {
         let [pbx, trunk] = self.config.media;
         match leg {

@@ -39,6 +39,9 @@ pub struct Config {
     pub policies: Vec<Arc<Policy>>,
     /// Numbers whose calls, from the PBX, always pass and are never recorded, whatever else is; so is `urn:service:sos` (RFC 5031).
     pub emergency: Vec<String>,
+    /// What is dialled before a number, on the PBX's side, so that the call is not recorded. It goes no further. Calls that must be recorded are
+    /// so all the same.
+    pub unrecorded: Option<String>,
     /// What becomes of the PBX's registrations with the trunks.
     pub registering: Registering,
     /// The key of the handles by which calls are known again.

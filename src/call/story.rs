@@ -25,6 +25,8 @@ pub enum Reason {
     PolicyNever,
     /// One of its parties is never recorded, as the register says.
     Exempt,
+    /// The code was dialled before the number by which a call is not recorded.
+    Unrecorded,
     /// It went to an emergency number: such a call is never recorded, and never refused.
     Emergency,
     /// It was given up before it was answered.
@@ -88,6 +90,7 @@ impl Reason {
         Self::NoPolicy,
         Self::PolicyNever,
         Self::Exempt,
+        Self::Unrecorded,
         Self::Emergency,
         Self::NotAnswered,
         Self::Busy,
@@ -127,6 +130,7 @@ impl Reason {
             Self::NoPolicy => "no-policy",
             Self::PolicyNever => "policy-never",
             Self::Exempt => "exempt",
+            Self::Unrecorded => "unrecorded-by-code",
             Self::Emergency => "emergency",
             Self::NotAnswered => "not-answered",
             Self::Busy => "busy",

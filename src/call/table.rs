@@ -343,9 +343,12 @@ impl Table {
         }
         let real = self.desk.turn_to_contact(server, request, source, now);
         let (request, within) = real.as_ref().map_or((request, Within::Nothing), |real| (real, Within::Binding));
+        let plain = self.desk.without_code(server, request, source, now);
+        let is_unrecorded = plain.is_some();
+        let request = plain.as_ref().unwrap_or(request);
         let to_tag = request.to().ok().and_then(|to| to.tag());
         match (request.method(), to_tag) {
-            (Method::Invite, None) => self.on_call(server, request, source, within, from, now),
+            (Method::Invite, None) => self.on_call(server, request, source, (within, is_unrecorded), from, now),
             (_, Some(to_tag)) => self.on_request_in_dialog(server, request, to_tag, (source, from), now),
             (_, None) => {
                 self.desk.tallies.passed += 1;
@@ -358,7 +361,15 @@ impl Table {
     }
 
     /// A new call.
-    fn on_call(&mut self, server: ServerKey, request: &Message, source: Source, within: Within, came: Flow, now: Moment) {
+    fn on_call(
+        &mut self,
+        server: ServerKey,
+        request: &Message,
+        source: Source,
+        (within, is_unrecorded): (Within, bool),
+        came: Flow,
+        now: Moment,
+    ) {
         let direction = match source {
             Source::Pbx => Direction::Outbound,
             Source::Trunk(_) => Direction::Inbound,
@@ -412,6 +423,7 @@ impl Table {
             now,
         );
         call.keeps_policy = keeps_policy;
+        call.is_unrecorded = is_unrecorded && !call.is_mandatory();
         let asked = Asked {
             caller: source,
             calls: self.live,

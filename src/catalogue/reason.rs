@@ -60,6 +60,8 @@ reasons! {
     PolicyNever = "policy-never", "The policy says that such calls are not recorded.";
     /// One of its parties is never recorded.
     Exempt = "exempt", "One of its parties is never recorded: the register says so.";
+    /// The code was dialled by which it is not recorded.
+    Unrecorded = "unrecorded-by-code", "The caller, on the PBX's side, has dialled the code by which a call is not recorded.";
     /// It went to an emergency number.
     Emergency = "emergency", "The call went to an emergency number: it passes whatever else is, and is never recorded.";
     /// It was given up before it was answered.

@@ -212,6 +212,7 @@ fn weight(reason: Reason) -> Style {
         | Reason::NoPolicy
         | Reason::PolicyNever
         | Reason::Exempt
+        | Reason::Unrecorded
         | Reason::Emergency
         | Reason::NotAnswered
         | Reason::Busy

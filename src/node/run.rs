@@ -64,6 +64,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         hosts: named,
         dns,
         emergency,
+        unrecorded,
         metrics_listen,
         data,
         spare,
@@ -223,6 +224,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
             media,
             policies,
             emergency,
+            unrecorded,
             registering,
             handles,
             // A small range must not lie in the stock of one leg while the other has none.

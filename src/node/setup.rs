@@ -42,6 +42,7 @@ pub(super) struct Setup {
     pub(super) hosts: Vec<Named>,
     pub(super) dns: Vec<SocketAddr>,
     pub(super) emergency: Vec<String>,
+    pub(super) unrecorded: Option<String>,
     pub(super) metrics_listen: SocketAddr,
     pub(super) data: PathBuf,
     /// The directory on the spare disk.
@@ -124,6 +125,7 @@ impl Setup {
                 trunks: settings.trunks.iter().map(|trunk| name_of(&trunk.peer)).collect(),
             },
             emergency: settings.sip.emergency.clone(),
+            unrecorded: settings.sip.unrecorded.clone(),
             hosts: hosts(settings),
             dns: settings.dns.clone(),
             metrics_listen: settings.metrics,

@@ -69,6 +69,7 @@ impl Calls {
             media: [towards_pbx, "203.0.113.1"].map(|ip| ip.parse().unwrap()),
             policies,
             emergency: vec!["112".to_owned()],
+            unrecorded: None,
             handles: HandleKey::new(Zeroizing::new([8; 32])),
             // What these tests register is to pass as it came.
             registering: Registering::new(

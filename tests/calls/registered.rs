@@ -157,3 +157,46 @@ fn a_register_that_is_empty_changes_no_call_that_is_recorded() {
 
     assert!(world.table.live()[0].is_recording);
 }
+
+#[test]
+fn who_dials_the_code_before_a_number_is_not_recorded_and_the_number_is_called_without_it() {
+    for uri in ["sip:*31200@192.0.2.1", "sip:*31200;phone-context=x@192.0.2.1;user=phone"] {
+        let mut world = World::with(Mode::Announce);
+        world.calls_for_help(uri, &offer("192.0.2.10", 4000, "0 101"));
+        let invite = world.to_trunk("INVITE");
+        assert_eq!(invite.request_uri(), Some(uri.replace("*31", "").as_bytes()));
+        world.trunk_answers(200, "b", &offer("198.51.100.20", 6000, "0 101"));
+        world.pbx_acks("b");
+
+        assert_eq!((world.announced().len(), world.last_story().reason), (0, Reason::Unrecorded), "{uri}");
+        assert_eq!(world.last_story().parties.called.reveal(), "200");
+    }
+}
+
+#[test]
+fn a_call_for_help_with_the_code_before_it_is_one_and_the_code_alone_is_a_number_like_any_other() {
+    let mut world = World::with(Mode::Announce);
+    world.input(Input::Drain);
+    world.calls_for_help("sip:*31112@192.0.2.1", &offer("192.0.2.10", 4000, "0 101"));
+    assert_eq!(world.to_trunk("INVITE").request_uri(), Some(&b"sip:112@192.0.2.1"[..]));
+
+    let mut world = World::with(Mode::Announce);
+    for uri in ["sip:*31@192.0.2.1", "sip:0*31200@192.0.2.1"] {
+        world.calls += 1;
+        world.calls_for_help(uri, &offer("192.0.2.10", 4000, "0 101"));
+        assert_eq!(world.to_trunk("INVITE").request_uri(), Some(uri.as_bytes()));
+        world.out.clear();
+    }
+}
+
+#[test]
+fn the_code_does_not_keep_a_call_unrecorded_that_must_be_recorded() {
+    let policies = all_by(Mode::Announce, WithoutConsent::GoOn);
+    let mut world =
+        World::new(policies.iter().map(|p| Arc::new(Policy { mandatory: Some(Duration::ZERO), ..(**p).clone() })).collect());
+    world.calls_for_help("sip:*31200@192.0.2.1", &offer("192.0.2.10", 4000, "0 101"));
+    world.trunk_answers(200, "b", &offer("198.51.100.20", 6000, "0 101"));
+    world.pbx_acks("b");
+
+    assert_eq!(world.announced().len(), 2, "both are told, and so both know");
+}

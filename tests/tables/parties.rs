@@ -160,6 +160,7 @@ impl Parties {
             media: ["192.0.2.2".parse().unwrap(), "203.0.113.1".parse().unwrap()],
             policies: for_all(Terms { without_consent, ..terms(mode) }),
             emergency: Vec::new(),
+            unrecorded: None,
             handles: HandleKey::new(zeroize::Zeroizing::new([8; 32])),
             registering: Registering::new(ContactKey::new(zeroize::Zeroizing::new([9; 32])), Vec::new()),
             port_stock: 8,

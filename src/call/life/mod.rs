@@ -84,6 +84,8 @@ pub(super) struct Call {
     pause_ends: Option<Moment>,
     /// What was granted while a BYE was on its way: nothing is begun for a call that ends, but one whose BYE is challenged goes on.
     held: Option<Permit>,
+    /// The code was dialled by which it is not recorded.
+    pub(super) is_unrecorded: bool,
     /// An operator withdrew before anybody was asked: nobody will be.
     is_withdrawn: bool,
     /// The dialog and line that are, or were, recorded.
@@ -226,6 +228,7 @@ impl Call {
             timer: SessionTimer::default(),
             asserted: [None, None],
             replaced: [false; 2],
+            is_unrecorded: false,
             heard: None,
             keeps_policy: false,
             is_transferred: false,
@@ -405,6 +408,9 @@ impl Call {
         };
         if self.is_never_recorded(desk) {
             return;
+        }
+        if self.is_unrecorded {
+            return self.settle(Reason::Unrecorded, Some(Leg::Pbx), desk);
         }
         if let Some(dialog) = self.dialogs.get(at)
             && dialog.audio().is_none()

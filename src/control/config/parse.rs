@@ -42,7 +42,16 @@ pub struct Report {
 pub(super) const SECTIONS: [(&str, &[&str]); 14] = [
     (
         "sip",
-        &["listen", "strangers", "dscp", "emergency_numbers", "peer_messages_per_s", "stranger_answers_per_s", "ringing_of_peer"],
+        &[
+            "listen",
+            "strangers",
+            "dscp",
+            "emergency_numbers",
+            "unrecorded_code",
+            "peer_messages_per_s",
+            "stranger_answers_per_s",
+            "ringing_of_peer",
+        ],
     ),
     ("dns", &["servers"]),
     ("tls", &["certificate", "private_key", "authorities", "client_certificates"]),
@@ -167,7 +176,8 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
     peers::check_media_as(pbx.as_ref(), &trunks, notes);
 
     let whole = (|| {
-        let SipRead { listen, strangers, dscp: sip_dscp, emergency, peer_rate, stranger_rate, ringing_of_peer } = sip?;
+        let SipRead { listen, strangers, dscp: sip_dscp, emergency, unrecorded, peer_rate, stranger_rate, ringing_of_peer } =
+            sip?;
         let listen = listen?.into_iter().map(|found| found.value).collect();
         let MediaRead { addresses, ports, threads, io, dscp, dead } = media?;
         Some(Settings {
@@ -176,6 +186,7 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
                 strangers: strangers?,
                 dscp: sip_dscp?,
                 emergency: emergency?,
+                unrecorded: unrecorded?,
                 peer_rate: peer_rate?,
                 stranger_rate: stranger_rate?,
                 ringing_of_peer: ringing_of_peer?,
@@ -210,6 +221,8 @@ pub(super) struct SipRead {
     strangers: Option<Strangers>,
     dscp: Option<u8>,
     emergency: Option<Vec<String>>,
+    /// The inner nothing says that no code is meant.
+    unrecorded: Option<Option<String>>,
     peer_rate: Option<Option<Rate>>,
     stranger_rate: Option<Option<Rate>>,
     ringing_of_peer: Option<usize>,
@@ -267,6 +280,7 @@ fn sip(section: &Section<'_>, notes: &mut Notes) -> SipRead {
         strangers,
         dscp: dscp(section, SIP_DSCP, notes),
         emergency: emergency_numbers(section, notes),
+        unrecorded: unrecorded_code(section, notes),
         peer_rate: rate(section, "peer_messages_per_s", limits::SIP_PEER_RATE, notes),
         stranger_rate: rate(section, "stranger_answers_per_s", limits::SIP_STRANGER_RATE, notes),
         ringing_of_peer: ringing_of_peer(section, notes),
@@ -363,6 +377,26 @@ fn emergency_numbers(section: &Section<'_>, notes: &mut Notes) -> Option<Vec<Str
     }
     Some(found.value.into_iter().map(|found| found.value).collect())
 }
+
+/// Reads the code by which a call is kept unrecorded; the outer nothing is a mistake.
+#[expect(clippy::option_option, reason = "a mistake and «no code» are two answers")]
+fn unrecorded_code(section: &Section<'_>, notes: &mut Notes) -> Option<Option<String>> {
+    if section.line_of("unrecorded_code", notes).is_none() {
+        return Some(None);
+    }
+    let found = section.text("unrecorded_code", "\"*31\"", notes)?;
+    let (code, line) = (found.value, found.line);
+    let is_code = code.len() <= UNRECORDED_CODE_BYTES && code.starts_with('*') && code.len() > 1;
+    if !is_code || !code.bytes().all(|b| b.is_ascii_digit() || b == b'*') {
+        let what = format!("`unrecorded_code` of [sip] is no code that is dialled before a number: `{}`", printable(&code));
+        notes.error(line, what, "it is a star and digits, as \"*31\"; a # does not come as such in a SIP URI");
+        return None;
+    }
+    Some(Some(code))
+}
+
+/// Bytes of a code that is dialled before a number.
+const UNRECORDED_CODE_BYTES: usize = 8;
 
 /// How SIP is marked when nothing is said: CS5, which RFC 4594 §4.2 has for signalling.
 const SIP_DSCP: u8 = 40;

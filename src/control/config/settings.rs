@@ -128,6 +128,8 @@ pub struct Sip {
     pub dscp: u8,
     /// Numbers whose calls, from the PBX, always pass and are never recorded.
     pub emergency: Vec<String>,
+    /// What the PBX's calls begin with that are to be kept unrecorded.
+    pub unrecorded: Option<String>,
     /// How many messages of each address of a peer's are taken.
     pub peer_rate: Option<Rate>,
     /// How many requests of each stranger's address are answered, where strangers are.

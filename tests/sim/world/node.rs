@@ -256,6 +256,7 @@ fn config(plan: &Plan, clocks: (Moment, Wall)) -> Config {
         media: box_media(),
         policies: policies.to_vec(),
         emergency: Vec::new(),
+        unrecorded: None,
         handles: HandleKey::new(zeroize::Zeroizing::new([8; 32])),
         registering: Registering::new(ContactKey::new(zeroize::Zeroizing::new([9; 32])), Vec::new()),
         port_stock: STOCK,
