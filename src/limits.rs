@@ -274,6 +274,13 @@ pub const TOKEN_ANSWER: Duration = Duration::from_secs(2);
 /// Bytes of an authority's answer. One with the authority's certificates has 2 to 8 kB. More: it is none, and the authority is asked again.
 pub const STAMP_BYTES: usize = 64 * 1024;
 
+/// Bytes of a web hook's answer: a word, the name of a policy and two texts of 400. More: it is none, and the hook has said nothing.
+pub const HOOK_ANSWER_BYTES: usize = 4096;
+
+/// Questions to the web hook that wait for an answer: a hundred calls a second, with a deadline of two and a half. More: of the call nothing was
+/// said, and its policy has what becomes of it.
+pub const HOOKS_AT_ONCE: usize = 256;
+
 /// Events of the ledger's chain that are looked through at a start, where more were added since the one before: two seconds at most on a machine
 /// that does ten other things (17 to 26 µs an event there), so that nobody waits for a call. More: the older ones are left to `mitschnitt audit
 /// verify`, which looks through all.

@@ -12,6 +12,8 @@ mod emergency;
 mod guarded;
 #[path = "calls/handles.rs"]
 mod handles;
+#[path = "calls/hook.rs"]
+mod hook;
 #[path = "calls/keys.rs"]
 mod keys;
 #[path = "calls/mandatory.rs"]

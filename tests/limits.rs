@@ -200,6 +200,8 @@ const SHOWN: &[(&str, &[(&str, &str)])] = &[
     ("KEY_FILE_ENTRIES", &[("src/vault/wraps.rs", "a_key_file_with_more_entries_than_may_be_is_refused")]),
     ("CALL_KEPT", &[("src/node/restored.rs", "what_is_older_than_any_call_or_cannot_be_read_is_not_restored")]),
     ("STAMPS_WAITING", &[("src/node/store/chained.rs", "more_than_may_wait_for_a_timestamp_are_given_up_the_oldest_first")]),
+    ("HOOK_ANSWER_BYTES", &[("src/node/hook.rs", "an_answer_that_is_longer_than_any_is_none")]),
+    ("HOOKS_AT_ONCE", &[("src/node/hook.rs", "a_question_beyond_all_that_may_wait_is_answered_by_silence")]),
     ("STAMP_BYTES", &[("src/node/stamper.rs", "an_answer_that_is_longer_than_any_is_not_read")]),
     ("LEDGER_EVENTS_CHECKED", &[("src/node/heads.rs", "more_events_than_may_be_are_not_looked_through_at_a_start")]),
     ("LEDGER_ROWS_WAITING", &[("src/node/ledger.rs", "a_row_beyond_those_that_may_wait_is_lost_and_counted")]),

@@ -31,7 +31,15 @@ fn calls(change: impl FnOnce(&mut Peer, &mut [(TrunkName, Peer)])) -> Calls {
     // A policy for each trunk, so that the story tells which one counts.
     let policy = |trunk: &str| {
         let selector = Selector { trunk: Some(TrunkName::new(trunk)), ..Selector::default() };
-        Arc::new(Policy { selector, name: trunk.into(), terms: None, clips: vec![], codecs: Codecs::AsOffered, mandatory: None })
+        Arc::new(Policy {
+            selector,
+            name: trunk.into(),
+            terms: None,
+            clips: vec![],
+            codecs: Codecs::AsOffered,
+            mandatory: None,
+            hook: None,
+        })
     };
     Calls::between(peers(change), "192.0.2.2", vec![policy("carrier"), policy("second")])
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::advice::{Advice, Consulting};
 use super::guard::Guarding;
 use super::handle::HandleKey;
 use super::kept::Kept;
@@ -165,6 +166,13 @@ pub enum Input {
     Load(Load),
     /// The recordings of these policies take all the room that they may: no further one begins.
     Full(Vec<Arc<str>>),
+    /// What the web hook says of a call; one for each [`Output::Consult`], however late, and also where it says nothing.
+    Advised {
+        /// The call.
+        call: CallId,
+        /// What it says.
+        advice: Advice,
+    },
     /// Who has agreed before any call, and who is never recorded, is this from here on; also in the calls that there are.
     Register(Arc<Register>),
     /// The clocks were read again.
@@ -267,6 +275,8 @@ pub enum Output {
         /// Whether it is up.
         is_up: bool,
     },
+    /// Ask the web hook about a call; nobody is announced anything before [`Input::Advised`] has come. The call itself goes on meanwhile.
+    Consult(Box<Consulting>),
     /// A call changed: write it down.
     Story(Box<Story>),
     /// A call is up, or what it goes on by is another: keep this in the place of what was kept of it before.

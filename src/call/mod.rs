@@ -3,6 +3,7 @@
 //! [`Table`] is the door. It owns the SIP stack, matches requests and responses to calls, anchors their session descriptions, asks for
 //! consent, and tells the shell what to send, open, relay and write down. It has no clock, socket, file or thread of its own.
 
+mod advice;
 mod anchor;
 mod announce;
 mod body;
@@ -25,6 +26,7 @@ mod table;
 mod ways;
 
 pub use crate::sip::{End, EndId, Flow, Rate, Transport};
+pub use advice::{Advice, Consulting, WhenSilent, Word};
 pub use anchor::{Line, Session};
 pub use door::{
     Config, DeadMedia, Deed, Done, Input, Live, NotDone, Output, PortPair, RecordedFormat, Silence, Strangers, Suspension,

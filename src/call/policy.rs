@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::advice::WhenSilent;
 use crate::codec::Coding;
 use crate::consent::{Clip, Terms};
 use crate::ids::{Direction, TrunkName};
@@ -23,6 +24,8 @@ pub struct Policy {
     /// Where no call may be without its recording: how long one goes on whose recording fails, before it is ended by BYE. A new call that
     /// cannot be recorded is refused with 503.
     pub mandatory: Option<Duration>,
+    /// Whether the web hook is asked about its calls, and what becomes of one of which it says nothing in time.
+    pub hook: Option<WhenSilent>,
 }
 
 /// Which codecs may be offered in a call that is to be announced.
@@ -103,6 +106,7 @@ mod tests {
             clips: Vec::new(),
             codecs: Codecs::AsOffered,
             mandatory: None,
+            hook: None,
         })
     }
 

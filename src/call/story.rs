@@ -27,6 +27,10 @@ pub enum Reason {
     Exempt,
     /// The code was dialled before the number by which a call is not recorded.
     Unrecorded,
+    /// The web hook says that it is not to be recorded.
+    HookDenied,
+    /// The web hook has said nothing in time, and the policy does not record then.
+    HookSilent,
     /// It went to an emergency number: such a call is never recorded, and never refused.
     Emergency,
     /// It was given up before it was answered.
@@ -91,6 +95,8 @@ impl Reason {
         Self::PolicyNever,
         Self::Exempt,
         Self::Unrecorded,
+        Self::HookDenied,
+        Self::HookSilent,
         Self::Emergency,
         Self::NotAnswered,
         Self::Busy,
@@ -131,6 +137,8 @@ impl Reason {
             Self::PolicyNever => "policy-never",
             Self::Exempt => "exempt",
             Self::Unrecorded => "unrecorded-by-code",
+            Self::HookDenied => "hook-denied",
+            Self::HookSilent => "hook-silent",
             Self::Emergency => "emergency",
             Self::NotAnswered => "not-answered",
             Self::Busy => "busy",

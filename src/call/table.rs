@@ -180,6 +180,10 @@ impl Table {
                 self.desk.guard.overload.told(&load, self.desk.in_stock());
             }
             Input::Full(policies) => self.desk.full = policies,
+            Input::Advised { call, advice } => {
+                let policies = self.desk.config.policies.clone();
+                self.with_call(call, now, |call, desk| call.is_advised(advice, &policies, desk, now));
+            }
             Input::Register(register) => {
                 self.desk.register = register;
                 for slot in 0..u32::try_from(self.calls.len()).expect("limits::CALLS is far below 2^32") {
@@ -468,6 +472,9 @@ impl Table {
                     ways.clear();
                 }
                 let attempt = Attempt { way: to, others: ways, body };
+                if let Some(Some(call)) = self.calls.get_mut(slot as usize) {
+                    call.consult(&mut self.desk);
+                }
                 self.desk.name(server, id, call_id, now);
                 self.attempt(server, &attempt, now);
                 if !is_emergency {
@@ -1143,6 +1150,8 @@ fn take_other_trunk(call: &mut Call, trunk_at: usize, desk: &mut Desk) -> Result
     let policy = if call.keeps_policy { call.policy.clone() } else { of_trunk };
     call.start_over((trunk_at, trunk), policy, desk);
     desk.out(Output::Story(Box::new(call.story(None))));
+    // Another policy, of another trunk, may be the first that wants to know.
+    call.consult(desk);
     let request = call.invite.clone();
     first_offer(call, &request, desk).or_else(|refused| {
         call.is_past_us = call.is_emergency;

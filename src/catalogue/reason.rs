@@ -62,6 +62,10 @@ reasons! {
     Exempt = "exempt", "One of its parties is never recorded: the register says so.";
     /// The code was dialled by which it is not recorded.
     Unrecorded = "unrecorded-by-code", "The caller, on the PBX's side, has dialled the code by which a call is not recorded.";
+    /// The web hook says no.
+    HookDenied = "hook-denied", "The web hook says that the call is not to be recorded.";
+    /// The web hook has said nothing.
+    HookSilent = "hook-silent", "The web hook gave no answer in time, and the policy does not record then.";
     /// It went to an emergency number.
     Emergency = "emergency", "The call went to an emergency number: it passes whatever else is, and is never recorded.";
     /// It was given up before it was answered.

@@ -64,6 +64,9 @@ fn look(file: &NamedFile, config: &Path, doors: &Doors<'_>, found: &mut Found) -
             "the file of the authorities for TLS".to_owned(),
             "install ca-certificates, or name your own authority's file".to_owned(),
         ),
+        FileUse::HookSecret => {
+            ("the web hook's secret".to_owned(), format!("make one: openssl rand -hex 32 > {}", path.display()))
+        }
         FileUse::TimestampCertificate => {
             ("the certificate of the authority for timestamps".to_owned(), "the authority publishes it".to_owned())
         }
@@ -95,7 +98,7 @@ fn look(file: &NamedFile, config: &Path, doors: &Doors<'_>, found: &mut Found) -
             found.fingerprints.insert(path.clone(), key.public().fingerprint().short());
             found.mistakes.extend(readable_by_others(file, &what));
         }
-        FileUse::CertificateKey => found.mistakes.extend(readable_by_others(file, &what)),
+        FileUse::CertificateKey | FileUse::HookSecret => found.mistakes.extend(readable_by_others(file, &what)),
         FileUse::TimestampCertificate => {
             let none = || {
                 (

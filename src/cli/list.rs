@@ -203,6 +203,7 @@ fn weight(reason: Reason) -> Style {
         | Reason::Stopped
         | Reason::DeadMedia
         | Reason::SessionExpired
+        | Reason::HookSilent
         | Reason::Transferred => Style::Care,
         Reason::InProgress
         | Reason::Recorded
@@ -213,6 +214,7 @@ fn weight(reason: Reason) -> Style {
         | Reason::PolicyNever
         | Reason::Exempt
         | Reason::Unrecorded
+        | Reason::HookDenied
         | Reason::Emergency
         | Reason::NotAnswered
         | Reason::Busy

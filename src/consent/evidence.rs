@@ -47,6 +47,8 @@ pub enum How {
     DidNotRefuse,
     /// Agreed before the call, as the register has it.
     Registered,
+    /// Agreed before the call, as a web hook says.
+    Hook,
     /// Pressed the key, as an RFC 4733 telephone-event.
     KeyByRtp,
     /// Pressed the key, as SIP INFO.
@@ -63,6 +65,7 @@ impl How {
             Self::Stayed => "stayed",
             Self::DidNotRefuse => "did-not-refuse",
             Self::Registered => "registered",
+            Self::Hook => "web-hook",
             Self::KeyByRtp => "key-rfc4733",
             Self::KeyByInfo => "key-sip-info",
             Self::KeyBySound => "key-in-band",
@@ -272,7 +275,7 @@ struct JsonConsent<'e> {
 
 #[derive(Serialize)]
 struct JsonPrior<'e> {
-    line: u64,
+    line: Option<u64>,
     since: String,
     version: Option<&'e str>,
     reference: Option<&'e str>,
@@ -360,15 +363,15 @@ pub(super) mod tests {
 
     #[test]
     fn each_way_to_agree_has_its_word_in_the_evidence() {
-        let words =
-            [How::Stayed, How::DidNotRefuse, How::Registered, How::KeyByRtp, How::KeyByInfo, How::KeyBySound].map(|how| {
+        let words = [How::Stayed, How::DidNotRefuse, How::Registered, How::Hook, How::KeyByRtp, How::KeyByInfo, How::KeyBySound]
+            .map(|how| {
                 let given = ConsentGiven { leg: Leg::Trunk, how, at: Moment::START, prior: None };
                 let evidence = Evidence::new(facts(), terms(Mode::OptIn), [], vec![given], Moment::START);
                 serde_json::from_slice::<serde_json::Value>(&evidence.to_json()).expect("it is JSON")["consents"][0]["how"]
                     .clone()
             });
 
-        assert_eq!(words, ["stayed", "did-not-refuse", "registered", "key-rfc4733", "key-sip-info", "key-in-band"]);
+        assert_eq!(words, ["stayed", "did-not-refuse", "registered", "web-hook", "key-rfc4733", "key-sip-info", "key-in-band"]);
     }
 
     #[test]

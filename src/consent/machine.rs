@@ -359,7 +359,11 @@ impl Consent {
         };
         let Asking { facts, played, mut agreed, stands, until: _ } = *asking;
         for ((leg, given), prior) in Leg::BOTH.into_iter().zip(&mut agreed).zip(stands) {
-            let how = if prior.is_some() { How::Registered } else { how };
+            let how = match prior.as_ref().map(|prior| prior.line) {
+                Some(Some(_)) => How::Registered,
+                Some(None) => How::Hook,
+                None => how,
+            };
             let given_so = ConsentGiven { leg, how, at: now, prior };
             *given = self.terms.asks(leg).then(|| given.take().unwrap_or(given_so));
         }
@@ -791,7 +795,7 @@ mod tests {
     }
 
     fn prior() -> Arc<Prior> {
-        Arc::new(Prior { line: 7, since: Wall::from_unix_micros(0), version: None, reference: Some("HR-17".into()) })
+        Arc::new(Prior { line: Some(7), since: Wall::from_unix_micros(0), version: None, reference: Some("HR-17".into()) })
     }
 
     /// Both must agree, and the consent of the PBX's party is worth this.

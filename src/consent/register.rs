@@ -7,12 +7,12 @@ use std::sync::Arc;
 use crate::number;
 use crate::time::Wall;
 
-/// A consent that was given before the call: in writing, most often, and for all calls of a number.
+/// A consent that was given before the call: in writing, most often, and for all calls of a number; or as somebody else's system has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Prior {
-    /// The line of the register that has it.
-    pub line: u64,
-    /// When that line was written.
+    /// The line of the register that has it; nothing where a web hook says so.
+    pub line: Option<u64>,
+    /// When that line was written, or the hook answered.
     pub since: Wall,
     /// Which text was agreed to, in the operator's words.
     pub version: Option<Arc<str>>,
@@ -92,7 +92,7 @@ mod tests {
     }
 
     fn stands(line: u64) -> Stands {
-        let prior = Arc::new(Prior { line, since: wall(0), version: Some("2".into()), reference: None });
+        let prior = Arc::new(Prior { line: Some(line), since: wall(0), version: Some("2".into()), reference: None });
         Stands { prior, purposes: vec!["quality".into()], from: Some(wall(10)), until: Some(wall(20)) }
     }
 
@@ -100,7 +100,7 @@ mod tests {
     fn a_consent_counts_for_its_number_its_purpose_its_version_and_its_time() {
         let mut register = Register::default();
         register.agrees("+49 30 100", stands(7));
-        let line = |number, purpose, version, at| register.prior(number, purpose, version, wall(at)).map(|prior| prior.line);
+        let line = |number, purpose, version, at| register.prior(number, purpose, version, wall(at)).and_then(|prior| prior.line);
 
         assert_eq!(line("004930100", "quality", None, 10), Some(7));
         assert_eq!(line("004930100", "quality", Some("2"), 19), Some(7));
@@ -122,8 +122,8 @@ mod tests {
         register.agrees("100", stands(9));
         register.agrees("100", Stands { purposes: Vec::new(), ..stands(3) });
 
-        assert_eq!(register.prior("100", "quality", None, wall(10)).map(|prior| prior.line), Some(9));
-        assert_eq!(register.prior("100", "training", None, wall(10)).map(|prior| prior.line), Some(3));
+        assert_eq!(register.prior("100", "quality", None, wall(10)).and_then(|prior| prior.line), Some(9));
+        assert_eq!(register.prior("100", "training", None, wall(10)).and_then(|prior| prior.line), Some(3));
     }
 
     #[test]

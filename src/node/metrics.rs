@@ -94,6 +94,9 @@ pub(super) struct Metrics {
     pub(super) timestamp_failures: IntCounter,
     pub(super) timestamps_waiting: IntGauge,
     pub(super) timestamps_given_up: IntCounter,
+    /// What the web hook has said, and how long it took.
+    pub(super) hook_answers: IntCounterVec,
+    pub(super) hook_seconds: Histogram,
 }
 
 impl Metrics {
@@ -130,6 +133,11 @@ impl Metrics {
             registry.register(Box::new(histograms.clone())).expect("a name of its own");
             histograms
         };
+        let options =
+            HistogramOpts::new("mitschnitt_hook_seconds", "How long the web hook took for an answer, or until it was given up.");
+        let buckets = vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+        let hook_seconds = Histogram::with_opts(options.buckets(buckets)).expect("a well-formed name");
+        registry.register(Box::new(hook_seconds.clone())).expect("a name of its own");
         let seal_latency = Histogram::with_opts(
             HistogramOpts::new(
                 "mitschnitt_vault_seal_latency_seconds",
@@ -354,6 +362,12 @@ impl Metrics {
                 "Times that an authority was asked for a timestamp and gave none.",
             ),
             timestamps_waiting: gauge("mitschnitt_timestamps_waiting", "Heads and recordings that wait for a timestamp."),
+            hook_answers: counters(
+                "mitschnitt_hook_answers_total",
+                "What the web hook has said of calls: allow, ask or deny, and silent where it has said nothing in time.",
+                &["answer"],
+            ),
+            hook_seconds,
             timestamps_given_up: counter(
                 "mitschnitt_timestamps_given_up_total",
                 "Heads and recordings that get no timestamp of their own, because too many waited.",

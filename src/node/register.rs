@@ -35,7 +35,7 @@ fn stands(line: &RosterLine) -> Stands {
     let words = |text: &Option<String>| text.as_deref().map(Into::into);
     Stands {
         prior: Arc::new(Prior {
-            line: line.number,
+            line: Some(line.number),
             since: line.at,
             version: words(&line.version),
             reference: words(&line.reference),
@@ -77,7 +77,7 @@ mod tests {
 
         let prior = |number, purpose, at| register.prior(number, purpose, Some("2"), Wall::from_unix_micros(at));
         let expected =
-            Prior { line: 1, since: Wall::from_unix_micros(5), version: Some("2".into()), reference: Some("HR-17".into()) };
+            Prior { line: Some(1), since: Wall::from_unix_micros(5), version: Some("2".into()), reference: Some("HR-17".into()) };
         assert_eq!(prior("100", "quality", 10).as_deref(), Some(&expected));
         assert!(prior("100", "training", 10).is_none() && prior("100", "quality", 20).is_none());
         assert!(prior("101", "quality", 10).is_none());

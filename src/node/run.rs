@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::call::{self, Input, Kept, KeySource, Live, Output, Silence, Story, Table, Watermark};
+use crate::call::{self, Advice, Consulting, Input, Kept, KeySource, Live, Output, Silence, Story, Table, Watermark};
 use crate::catalogue::{KeptCall, Opening};
 use crate::control::{Reply, Request, log_reached, log_silence, log_story};
 use crate::ids::{CallId, Leg, TrunkName};
@@ -24,6 +24,7 @@ use crate::node::disk;
 use crate::node::entropy;
 use crate::node::folders::Folders;
 use crate::node::heads::Stamping;
+use crate::node::hook::Asker;
 use crate::node::hosts::{self, Located};
 use crate::node::lane::{self, Down, Lane};
 use crate::node::ledger::{self, Ledger};
@@ -85,6 +86,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         listeners,
         publish_heads_every,
         timestamps,
+        hook,
         witness,
         store,
         rules,
@@ -131,6 +133,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
     // has the register read once.
     let (failed, mut failures) = mpsc::unbounded_channel();
     let reread = failed.clone();
+    let asker = hook.map(|hook| Asker::new(hook, Arc::clone(&metrics), failed.clone()));
     let salvaging = salvage::start(torn, folders.clone(), patient, ledger.clone(), Arc::clone(&metrics))
         .map_err(|error| format!("the salvage thread cannot start: {error}"))?;
     let unsigned = salvaging.unsigned();
@@ -253,6 +256,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         asked: VecDeque::new(),
         ledger_file: data.join("ledger.db"),
         reread,
+        asker,
         drained_by: None,
         empty_since: None,
     };
@@ -338,6 +342,8 @@ struct Shell {
     /// Where the register is read from, and where it is told once it was.
     ledger_file: PathBuf,
     reread: mpsc::UnboundedSender<Input>,
+    /// Who asks the web hook, where there is one.
+    asker: Option<Asker>,
     /// When to end although there are calls, because an operator wants no new ones.
     drained_by: Option<Moment>,
     /// Since when there is no call.
@@ -470,6 +476,17 @@ impl Shell {
         }
     }
 
+    /// Has the web hook asked about a call.
+    fn consult(&self, consulting: Consulting) {
+        if let Some(asker) = &self.asker {
+            asker.ask(consulting);
+        } else {
+            // `check` refuses a policy that asks where nobody is to be asked.
+            let advice = Advice::silent(crate::node::clock::wall());
+            drop(self.reread.send(Input::Advised { call: consulting.call, advice }));
+        }
+    }
+
     /// Has the register read again, off the thread that calls are on; the operator is told once they go by it.
     fn read_register(&self, reply: oneshot::Sender<Reply>) {
         let (ledger, reread) = (self.ledger_file.clone(), self.reread.clone());
@@ -583,6 +600,7 @@ impl Shell {
                     self.down(call, Down::Close(pair.ids));
                     self.sockets.give_back(pair, now);
                 }
+                Output::Consult(consulting) => self.consult(*consulting),
                 Output::WantPorts { leg, count } => {
                     let pairs = self.sockets.open(leg, count, now);
                     if !pairs.is_empty() {

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::call::{
     self, Codecs, ContactKey, DeadMedia, Deed, Guarding, HandleKey, Live, Peer, Peers, Policy, Reached, Registering, Routing,
     Selector, Strangers, Table,
@@ -24,12 +26,13 @@ use crate::network::Network;
 use crate::node::announcements;
 use crate::node::certificates::Certificates;
 use crate::node::clock::{self, Clock};
+use crate::node::hook::Hook;
 use crate::node::hosts::Named;
 use crate::node::wires::Names;
 use crate::private::Private;
 use crate::sip::{End, EndId, Flow};
 use crate::time::{Moment, Wall};
-use crate::tls::{PeerName, Witness};
+use crate::tls::{self, PeerName, Witness};
 use crate::token::{Token, TokenError};
 use crate::vault::{HeadKey, Listener, NodeKey, Recipient, TokenUri};
 
@@ -66,6 +69,7 @@ pub(super) struct Setup {
     /// How often the head of the ledger's chain is published.
     pub(super) publish_heads_every: Duration,
     pub(super) timestamps: Option<config::Timestamps>,
+    pub(super) hook: Option<Hook>,
     /// Who signs those.
     pub(super) witness: Option<Witness>,
     pub(super) store: Box<dyn Store>,
@@ -162,6 +166,7 @@ impl Setup {
             listeners,
             publish_heads_every: settings.audit.publish_every,
             timestamps: settings.timestamps.clone(),
+            hook: settings.hook.as_ref().map(hook).transpose()?,
             witness,
             store,
             rules: rules(settings),
@@ -285,7 +290,15 @@ fn policy(policy: &config::Policy) -> Result<Policy, Trouble> {
     };
     let name: Arc<str> = policy.name.as_str().into();
     let Some(terms) = &policy.terms else {
-        return Ok(Policy { selector, name, terms: None, clips: Vec::new(), codecs: Codecs::AsOffered, mandatory: None });
+        return Ok(Policy {
+            selector,
+            name,
+            terms: None,
+            clips: Vec::new(),
+            codecs: Codecs::AsOffered,
+            mandatory: None,
+            hook: None,
+        });
     };
     let mut clips = match terms.announcement() {
         Some(path) => announcements::clips(path, &terms.language).map_err(Trouble::from)?,
@@ -294,7 +307,7 @@ fn policy(policy: &config::Policy) -> Result<Policy, Trouble> {
     for (coding, payloads) in &terms.payloads {
         clips.push(announcements::ready(payloads, coding, &terms.language).map_err(Trouble::from)?);
     }
-    let (codecs, mandatory) = (terms.codecs, terms.mandatory);
+    let (codecs, mandatory, hook) = (terms.codecs, terms.mandatory, terms.hook);
     let terms = Terms {
         policy: Arc::clone(&name),
         policy_hash: policy.sha256(),
@@ -325,8 +338,55 @@ fn policy(policy: &config::Policy) -> Result<Policy, Trouble> {
             version: terms.consent_version.as_deref().map(Into::into),
         },
     };
-    Ok(Policy { selector, name, terms: Some(terms), clips, codecs, mandatory })
+    Ok(Policy { selector, name, terms: Some(terms), clips, codecs, mandatory, hook })
 }
+
+/// Reads what the web hook is asked with.
+fn hook(hook: &config::Hook) -> Result<Hook, Trouble> {
+    let read = |path: &Path, what: &str| {
+        let cannot = |error| {
+            Trouble::new(
+                format!("cannot read {what} `{}`: {error}", path.display()),
+                "[hook] names it; the service's user must be able to read it",
+            )
+        };
+        fs::read(path).map_err(cannot)
+    };
+    let path = &hook.secret;
+    let mut secret = Zeroizing::new(read(path, "the web hook's secret")?);
+    while secret.last().is_some_and(u8::is_ascii_whitespace) {
+        secret.pop();
+    }
+    if secret.len() < HOOK_SECRET_BYTES {
+        let what = format!("the web hook's secret `{}` has fewer than {HOOK_SECRET_BYTES} bytes", path.display());
+        return Err(Trouble::new(what, format!("make a new one: openssl rand -hex 32 > {}", path.display())));
+    }
+    let tls = match &hook.tls {
+        None => None,
+        Some(files) => {
+            let authorities = read(&files.authorities, "those whose certificates the web hook may have")?;
+            let ours = match &files.client {
+                None => None,
+                Some((certificate, key)) => Some([
+                    Zeroizing::new(read(certificate, "the certificate that the web hook is shown")?),
+                    Zeroizing::new(read(key, "the key of the certificate that the web hook is shown")?),
+                ]),
+            };
+            let ours = ours.as_ref().map(|[certificate, key]| [certificate.as_slice(), key.as_slice()]);
+            let client = tls::client(&authorities, ours).map_err(|error| {
+                Trouble::new(
+                    format!("the web hook cannot be spoken to over TLS: {error}"),
+                    "see `certificate`, `private_key` and `authorities` of [hook]",
+                )
+            })?;
+            Some(client)
+        }
+    };
+    Ok(Hook { at: hook.at.clone(), tls, secret, deadline: hook.deadline })
+}
+
+/// Bytes of the secret that questions to the web hook are signed with: as many as SHA-256 gives (RFC 2104 §3).
+const HOOK_SECRET_BYTES: usize = 32;
 
 const UNUSED_KEY: Digit = match Digit::from_event(0) {
     Some(digit) => digit,

@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
 use hyper::Request;
-use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST};
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -17,6 +15,7 @@ use crate::control::config::Authority;
 use crate::control::witnessed;
 use crate::limits::STAMP_BYTES;
 use crate::node::entropy;
+use crate::node::post;
 use crate::tls::Witness;
 use crate::vault::Digest;
 
@@ -65,38 +64,22 @@ pub(super) async fn stamp(
 async fn ask(authority: &Authority, witness: Option<&Witness>, digest: Digest) -> Result<Vec<u8>, NotStamped> {
     let chance = entropy::seed().map_err(|error| away("the system gives no randomness", &error))?;
     let question = Question::about(digest, chance);
-    let asked = timeout(PATIENCE, post(authority, question.to_der())).await;
+    let asked = timeout(PATIENCE, exchange(authority, question.to_der())).await;
     let answer = asked.map_err(|_| NotStamped::Away(format!("no answer within {} s", PATIENCE.as_secs())))??;
     question.read(&answer)?;
     witness.map_or(Ok(()), |witness| witnessed(witness, &answer, &digest))?;
     Ok(answer)
 }
 
-async fn post(authority: &Authority, question: Vec<u8>) -> Result<Vec<u8>, NotStamped> {
+async fn exchange(authority: &Authority, question: Vec<u8>) -> Result<Vec<u8>, NotStamped> {
     let stream = TcpStream::connect((authority.host.as_str(), authority.port)).await;
     let stream = stream.map_err(|error| away("it cannot be connected to", &error))?;
-    let spoken = http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream)).await;
-    let (mut sender, connection) = spoken.map_err(|error| away("it gives no answer over HTTP", &error))?;
     let request = Request::post(authority.path.as_str())
         .header(HOST, authority.to_string())
         .header(CONTENT_TYPE, "application/timestamp-query")
-        .body(Full::new(question.into()))
+        .body(Full::new(Bytes::from(question)))
         .map_err(|error| away("it cannot be asked", &error))?;
-    let answer = async {
-        let reply = sender.send_request(request).await.map_err(|error| away("it gives no answer over HTTP", &error))?;
-        if reply.status() != 200 {
-            return Err(NotStamped::Away(format!("it answers {}", reply.status())));
-        }
-        let body = Limited::new(reply.into_body(), STAMP_BYTES).collect().await;
-        body.map(|body| body.to_bytes().to_vec()).map_err(|error| away("its answer does not end as it should", error.as_ref()))
-    };
-    // The connection is driven for as long as the answer is waited for, and dropped with it.
-    tokio::pin!(answer, connection);
-    tokio::select! {
-        answer = &mut answer => answer,
-        // What had come by then is still to be had; and what had not, the answer says.
-        _ = &mut connection => answer.await,
-    }
+    post::post(stream, request, STAMP_BYTES).await.map_err(NotStamped::Away)
 }
 
 fn away(what: &str, error: &dyn std::error::Error) -> NotStamped {

@@ -73,20 +73,8 @@ impl Tls {
     /// # Errors
     /// One of them holds nothing of its kind, or the key is not the certificate's.
     pub fn new(files: Files<'_>, clients: Clients) -> Result<Self, Bad> {
-        let chain = certificates(files.certificate, "the certificate")?;
-        if chain.is_empty() {
-            return Err(Bad::NoCertificate);
-        }
-        let key = PrivateKeyDer::from_pem_slice(files.private_key).map_err(|error| {
-            if matches!(error, pem::Error::NoItemsFound) { Bad::NoKey } else { Bad::NotPem("the private key") }
-        })?;
-        let mut roots = RootCertStore::empty();
-        // One that cannot be parsed, of the hundred that a system has, is no reason to believe none.
-        let (believed, _) = roots.add_parsable_certificates(certificates(files.authorities, "the authorities")?);
-        if believed == 0 {
-            return Err(Bad::NoAuthority);
-        }
-        let roots = Arc::new(roots);
+        let (chain, key) = own(files.certificate, files.private_key)?;
+        let roots = believed(files.authorities)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let not_ours = |error: rustls::Error| Bad::NotOurs(error.to_string());
 
@@ -105,6 +93,47 @@ impl Tls {
         let client = client.with_root_certificates(roots).with_client_auth_cert(chain, key).map_err(not_ours)?;
         Ok(Self { server: Arc::new(server), client: Arc::new(client) })
     }
+}
+
+/// Returns how we speak to a server that is believed by these authorities; with our certificate and key, where it may ask for them.
+///
+/// # Errors
+/// One of the files holds nothing of its kind, or the key is not the certificate's.
+pub fn client(authorities: &[u8], ours: Option<[&[u8]; 2]>) -> Result<Arc<ClientConfig>, Bad> {
+    let not_ours = |error: rustls::Error| Bad::NotOurs(error.to_string());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(not_ours)?;
+    let client = client.with_root_certificates(believed(authorities)?);
+    let client = match ours {
+        None => client.with_no_client_auth(),
+        Some([certificate, key]) => {
+            let (chain, key) = own(certificate, key)?;
+            client.with_client_auth_cert(chain, key).map_err(not_ours)?
+        }
+    };
+    Ok(Arc::new(client))
+}
+
+/// Reads our certificate and its key.
+fn own(certificate: &[u8], private_key: &[u8]) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Bad> {
+    let chain = certificates(certificate, "the certificate")?;
+    if chain.is_empty() {
+        return Err(Bad::NoCertificate);
+    }
+    let key = PrivateKeyDer::from_pem_slice(private_key)
+        .map_err(|error| if matches!(error, pem::Error::NoItemsFound) { Bad::NoKey } else { Bad::NotPem("the private key") })?;
+    Ok((chain, key))
+}
+
+/// Reads those whose certificates are believed.
+fn believed(authorities: &[u8]) -> Result<Arc<RootCertStore>, Bad> {
+    let mut roots = RootCertStore::empty();
+    // One that cannot be parsed, of the hundred that a system has, is no reason to believe none.
+    let (believed, _) = roots.add_parsable_certificates(certificates(authorities, "the authorities")?);
+    if believed == 0 {
+        return Err(Bad::NoAuthority);
+    }
+    Ok(Arc::new(roots))
 }
 
 impl PeerName {

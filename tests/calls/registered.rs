@@ -14,7 +14,7 @@ fn registered(worth: Registered) -> Vec<Arc<Policy>> {
 fn register(agreed: &[&str], exempt: &[&str]) -> Input {
     let mut register = Register::default();
     for (line, number) in (1..).zip(agreed) {
-        let prior = Prior { line, since: Wall::from_unix_micros(0), version: None, reference: None };
+        let prior = Prior { line: Some(line), since: Wall::from_unix_micros(0), version: None, reference: None };
         register.agrees(number, Stands { prior: Arc::new(prior), purposes: Vec::new(), from: None, until: None });
     }
     exempt.iter().for_each(|number| register.exempts(number));

@@ -55,5 +55,6 @@ pub(crate) fn for_all(terms: Terms) -> Vec<Arc<Policy>> {
         clips,
         codecs: Codecs::AsOffered,
         mandatory: None,
+        hook: None,
     })]
 }

@@ -210,7 +210,7 @@ impl Machine for Asked {
             }
             Stands(leg) => {
                 let since = Wall::from_unix_micros(0);
-                Fact::Stands(leg, Arc::new(Prior { line: 1, since, version: None, reference: None }))
+                Fact::Stands(leg, Arc::new(Prior { line: Some(1), since, version: None, reference: None }))
             }
             Revoked(leg) => Fact::StandsNoMore(leg),
             Another(leg) => Fact::Another(leg),

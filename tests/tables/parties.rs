@@ -333,7 +333,9 @@ impl Parties {
             match output {
                 Output::Send { to, or: _, bytes } => self.sent(to.far, bytes),
                 Output::Media { order, call: _ } => self.ordered(order),
-                Output::Silent { .. } | Output::Reached { .. } => unreachable!("nobody watches"),
+                Output::Silent { .. } | Output::Reached { .. } | Output::Consult(_) => {
+                    unreachable!("nobody watches, and no hook is asked")
+                }
                 // What is kept for a restart is no part of these tables.
                 Output::Keep(_) | Output::Forget(_) => {}
                 Output::Record { id, .. } => {

@@ -6,6 +6,7 @@
 //!     └── 3xx–6xx, CANCEL, time-out ─────────────────────────────────▲
 //! ```
 
+mod advised;
 mod described;
 mod identity;
 mod registered;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::advice::Advised;
 use super::announce::Telling;
 use super::desk::Desk;
 use super::dialog::{Agreed, Dialog, DialogState};
@@ -84,6 +86,8 @@ pub(super) struct Call {
     pause_ends: Option<Moment>,
     /// What was granted while a BYE was on its way: nothing is begun for a call that ends, but one whose BYE is challenged goes on.
     held: Option<Permit>,
+    /// Where it stands with the web hook.
+    advised: Advised,
     /// The code was dialled by which it is not recorded.
     pub(super) is_unrecorded: bool,
     /// An operator withdrew before anybody was asked: nobody will be.
@@ -229,6 +233,7 @@ impl Call {
             asserted: [None, None],
             replaced: [false; 2],
             is_unrecorded: false,
+            advised: Advised::NotAsked,
             heard: None,
             keeps_policy: false,
             is_transferred: false,
@@ -397,6 +402,13 @@ impl Call {
         }
         self.answered.get_or_insert(now);
         self.telling = Telling::default();
+        if !self.waits_for_advice() {
+            self.ask(at, desk, now);
+        }
+    }
+
+    /// Begins to ask for consent, or says why nobody is asked.
+    fn ask(&mut self, at: usize, desk: &mut Desk, now: Moment) {
         if self.is_emergency {
             return self.settle(Reason::Emergency, None, desk);
         }
@@ -411,6 +423,9 @@ impl Call {
         }
         if self.is_unrecorded {
             return self.settle(Reason::Unrecorded, Some(Leg::Pbx), desk);
+        }
+        if let Some(reason) = self.barred_by_hook(&policy) {
+            return self.settle(reason, None, desk);
         }
         if let Some(dialog) = self.dialogs.get(at)
             && dialog.audio().is_none()
@@ -621,6 +636,7 @@ impl Call {
                 (Some(policy), _) if policy.terms.is_none() => return Err(NotDone::NotRecorded(Reason::PolicyNever)),
                 // Nobody was asked, and nobody will be.
                 (Some(_), State::Ringing | State::Answered) => self.is_withdrawn = true,
+                (Some(_), State::Up { .. }) if self.waits_for_advice() => self.is_withdrawn = true,
                 (Some(_), State::Up { .. } | State::Over) => return Err(NotDone::NotRecorded(self.reason)),
             },
         }

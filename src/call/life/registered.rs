@@ -1,5 +1,7 @@
 //! What the operator's register says of those in a call: that one has agreed before it, or is never recorded.
 
+use std::sync::Arc;
+
 use crate::call::desk::Desk;
 use crate::call::story::Reason;
 use crate::consent::{Consent, Fact, Registered, Standing, Terms};
@@ -37,6 +39,11 @@ impl Call {
             return None;
         }
         let (version, at) = (terms.prior.version.as_deref(), desk.wall(now));
+        if let (Leg::Trunk, Some(prior)) = (leg, self.prior_of_hook())
+            && version.is_none_or(|version| prior.version.as_deref() == Some(version))
+        {
+            return Some(Fact::Stands(leg, Arc::new(prior)));
+        }
         let prior = self.numbers(leg).find_map(|number| desk.register.prior(number, &terms.purpose, version, at));
         prior.map(|prior| Fact::Stands(leg, prior))
     }

@@ -54,12 +54,17 @@ const EXAMPLE: &str = "\"http://timestamp.example.com/tsa\"";
 
 /// Reads `http://HOST[:PORT][/PATH]`.
 fn authority(url: &str) -> Option<Authority> {
-    let rest = url.strip_prefix("http://").filter(|rest| rest.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#'))?;
+    place(url.strip_prefix("http://")?, 80)
+}
+
+/// Reads what stands in a URL behind its scheme: `HOST[:PORT][/PATH]`.
+pub(super) fn place(rest: &str, port: u16) -> Option<Authority> {
+    let rest = Some(rest).filter(|rest| rest.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#'))?;
     let (place, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
     // An address of IPv6 stands in brackets, and colons in these are its own.
     let (host, port) = match place.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
-        Some((host, port)) => (host, port.parse().ok().filter(|&port| port != 0)?),
-        None => (place, 80),
+        Some((host, named)) => (host, named.parse().ok().filter(|&port| port != 0)?),
+        None => (place, port),
     };
     let bare = host.strip_prefix('[').map_or(Some(host), |host| host.strip_suffix(']'))?;
     let is_one = !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:_".contains(&byte));

@@ -4,6 +4,7 @@
 
 mod address;
 mod audit;
+mod hook;
 mod in_force;
 mod keys;
 mod mistake;
@@ -23,8 +24,8 @@ pub use network::{Network, NotANetwork};
 pub use parse::{Report, parse};
 pub use policy::{Mode, Payloads, Policy, PolicyTerms, Registered, WithoutConsent};
 pub use settings::{
-    Audit, Authority, FileUse, Host, Latching, Media, MediaIo, NamedFile, NodeKeyFile, Peer, Recipient, Settings, Sip, Strangers,
-    Timestamps, TlsFiles, Trunk,
+    Audit, Authority, FileUse, Hook, HookTls, Host, Latching, Media, MediaIo, NamedFile, NodeKeyFile, Peer, Recipient, Settings,
+    Sip, Strangers, Timestamps, TlsFiles, Trunk,
 };
 
 /// A complete sample: every setting, with what it means and what it is when left out. It is `deploy/mitschnitt.toml`.

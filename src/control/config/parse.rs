@@ -10,6 +10,7 @@ use toml::de::DeTable;
 
 use crate::call::{DeadMedia, End, Rate, Transport, WhenDead};
 use crate::catalogue::Retention;
+use crate::control::config::hook;
 use crate::control::config::section::{Found, Notes, Section, printable};
 use crate::control::config::settings::NodeKeyFile;
 use crate::control::config::{
@@ -39,7 +40,7 @@ pub struct Report {
 }
 
 /// The sections, and the settings of each.
-pub(super) const SECTIONS: [(&str, &[&str]); 14] = [
+pub(super) const SECTIONS: [(&str, &[&str]); 15] = [
     (
         "sip",
         &[
@@ -94,6 +95,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 14] = [
     ("metrics", &["listen"]),
     ("audit", &["publish_head_every_s"]),
     ("timestamps", &["url", "each_recording", "certificate"]),
+    ("hook", &["url", "secret", "deadline_ms", "certificate", "private_key", "authorities"]),
     ("data", &["directory", "spare_directory", "reserve_percent"]),
     ("keys", &["node"]),
     ("recipient", &["name", "purposes", "public_key", "from", "until"]),
@@ -153,6 +155,9 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
     let audit =
         optional(document, "audit", notes).map_or_else(|| Some(Audit::default()), |section| audit::audit(&section, notes));
     let timestamps = optional(document, "timestamps", notes).map_or(Some(None), |section| audit::timestamps(&section, notes));
+    let had = notes.errors();
+    let hook = optional(document, "hook", notes).and_then(|section| hook::hook(&section, notes));
+    let is_hook_wrong = notes.errors() > had;
     let data = single(document, "data", "directory = \"/var/lib/mitschnitt\"", notes);
     let reserve = data.as_ref().and_then(|section| section.number("reserve_percent", 1..=50, "of percent", notes));
     let spare = data
@@ -170,6 +175,9 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
 
     policies::check_together(&policies, &recipients, notes);
     let policies = policies.right;
+    if !is_hook_wrong {
+        hook::check_together(hook.as_ref(), &policies, notes);
+    }
     retention::check_together(document, &policies, notes);
     peers::settle(sip.as_ref(), pbx.as_mut(), &mut trunks, notes);
     check_ports(sip.as_ref(), media.as_ref(), notes);
@@ -199,6 +207,7 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
             metrics: metrics?,
             audit: audit?,
             timestamps: timestamps?,
+            hook,
             data: data.clone()?,
             spare: spare.clone(),
             reserve_percent: reserve.map(|found| found.value),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::call::Codecs;
+use crate::call::{Codecs, WhenSilent};
 use crate::codec::Coding;
 use crate::control::config::keys::keys;
 use crate::control::config::parse::{each, is_word, name, word};
@@ -16,7 +16,7 @@ use crate::limits;
 use crate::time::Wall;
 
 /// The settings of a policy.
-pub(super) const SETTINGS: [&str; 25] = [
+pub(super) const SETTINGS: [&str; 26] = [
     "name",
     "trunk",
     "direction",
@@ -42,6 +42,7 @@ pub(super) const SETTINGS: [&str; 25] = [
     "registered_local",
     "registered_remote",
     "consent_version",
+    "web_hook",
 ];
 
 /// What may be said of consent.
@@ -169,6 +170,8 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
         section.number("longest_pause_s", 1..=86_400, "of seconds", notes).map_or(LONGEST_PAUSE_S, |found| found.value);
     let mandatory = mandatory(section, notes);
     let quota = retention::size(section, "quota", "\"200 GiB\"", notes);
+    let words = [WhenSilent::Ask, WhenSilent::Deny].map(|when| (when.as_str(), when));
+    let hook = section.word("web_hook", &words, notes).map(|found| found.value);
     let (registered, consent_version) = registered(section, must_agree, notes);
     Some(PolicyTerms {
         purpose: purpose?.value,
@@ -190,6 +193,7 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
         longest_pause: Duration::from_secs(longest_pause),
         mandatory,
         quota_bytes: quota,
+        hook,
         registered,
         consent_version,
     })

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::call::Codecs;
+use crate::call::{Codecs, WhenSilent};
 use crate::codec::Foreign;
 use crate::digit::{Digit, PartyKey};
 use crate::ids::{Direction, Leg, TrunkName};
@@ -62,6 +62,8 @@ pub struct PolicyTerms {
     pub mandatory: Option<Duration>,
     /// How many bytes its recordings may take together, where they may not take any.
     pub quota_bytes: Option<u64>,
+    /// Whether the web hook is asked, and what becomes of a call of which it says nothing in time.
+    pub hook: Option<WhenSilent>,
     /// What a consent that stands from before the call is worth, of each leg's party ([`Leg::index`]).
     pub registered: [Registered; 2],
     /// Which version of the text it must be to; any where nothing is said.
@@ -215,6 +217,9 @@ impl Policy {
             if registered != Registered::Asked {
                 line(side, registered.as_str());
             }
+        }
+        if let Some(when_silent) = terms.hook {
+            line("web_hook", when_silent.as_str());
         }
         if let Some(version) = &terms.consent_version {
             line("consent_version", version);

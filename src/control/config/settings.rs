@@ -35,6 +35,8 @@ pub struct Settings {
     pub audit: Audit,
     /// Who gives timestamps, where anybody does.
     pub timestamps: Option<Timestamps>,
+    /// The web hook that is asked about calls, where there is one.
+    pub hook: Option<Hook>,
     /// The data directory.
     pub data: PathBuf,
     /// The directory on a disk of its own, to which recordings go when that of the data directory fails or is full.
@@ -113,7 +115,8 @@ impl Settings {
                 },
             })
         });
-        node.into_iter().chain(tls).chain(stamps).chain(recipients).chain(announcements).chain(payloads).collect()
+        let hook = self.hook.iter().flat_map(Hook::files);
+        node.into_iter().chain(tls).chain(stamps).chain(hook).chain(recipients).chain(announcements).chain(payloads).collect()
     }
 }
 
@@ -294,6 +297,42 @@ pub struct Timestamps {
     pub certificate: Option<(PathBuf, usize)>,
 }
 
+/// The web hook that is asked about calls.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hook {
+    /// Where it is.
+    pub at: Authority,
+    /// How it is spoken to over TLS; nothing where it is on this machine, and spoken to in the clear.
+    pub tls: Option<HookTls>,
+    /// The file of the secret by which questions are signed.
+    pub secret: PathBuf,
+    /// How long an answer is waited for.
+    pub deadline: Duration,
+    /// Where the configuration names it.
+    pub line: usize,
+}
+
+impl Hook {
+    fn files(&self) -> impl Iterator<Item = NamedFile> {
+        let file = |path: &PathBuf, file_use| NamedFile { path: path.clone(), line: Some(self.line), file_use };
+        let client = self.tls.as_ref().and_then(|tls| tls.client.as_ref());
+        let authorities = self.tls.as_ref().map(|tls| file(&tls.authorities, FileUse::Authorities));
+        let of_client = client
+            .into_iter()
+            .flat_map(move |(certificate, key)| [file(certificate, FileUse::Certificate), file(key, FileUse::CertificateKey)]);
+        std::iter::once(file(&self.secret, FileUse::HookSecret)).chain(authorities).chain(of_client)
+    }
+}
+
+/// How a hook is spoken to over TLS.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HookTls {
+    /// The files of the certificate and the key that it is shown, if any.
+    pub client: Option<(PathBuf, PathBuf)>,
+    /// The file of those whose certificates are believed.
+    pub authorities: PathBuf,
+}
+
 /// An authority, over HTTP.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Authority {
@@ -402,6 +441,8 @@ pub enum FileUse {
     Authorities,
     /// The certificate by which the authority for timestamps signs.
     TimestampCertificate,
+    /// The secret by which questions to the web hook are signed.
+    HookSecret,
     /// An announcement.
     Announcement {
         /// Which policy plays it.

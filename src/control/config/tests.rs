@@ -278,7 +278,7 @@ fn a_setting_that_the_sample_shows_as_a_comment_is_right_when_it_is_taken_in() {
     let text: String = SAMPLE
         .lines()
         .map(|line| match line.strip_prefix("# ") {
-            Some(header @ ("[tls]" | "[dns]")) => header,
+            Some(header @ ("[tls]" | "[dns]" | "[hook]")) => header,
             Some(setting)
                 if setting.split_once(" = ").is_some_and(|(name, _)| SECTIONS.iter().any(|(_, known)| known.contains(&name))) =>
             {
@@ -460,6 +460,36 @@ fn each_mistake_is_told_with_what_to_do() {
             "[pbx]",
             "emergency_numbers = [\"112\", \"1 1 0\"]\n[pbx]",
             "3: `1 1 0` in `emergency_numbers` of [sip] is no number\n  write it as the PBX sends it to the carrier: digits, +, * and #, without spaces",
+        ),
+        (
+            "[pbx]",
+            "unrecorded_code = \"#31\"\n[pbx]",
+            "3: `unrecorded_code` of [sip] is no code that is dialled before a number: `#31`\n  it is a star and digits, as \"*31\"; a # does not come as such in a SIP URI",
+        ),
+        (
+            "key = \"1\"",
+            "key = \"1\"\nweb_hook = \"ask\"",
+            "18: policy `all` asks a web hook, and there is no section [hook]\n  write [hook], and below it: url = \"https://crm.example.com/consent\" and secret = \"/etc/mitschnitt/hook.secret\"",
+        ),
+        (
+            "[data]",
+            "[hook]\nurl = \"http://crm.example.com/\"\nsecret = \"s\"\n[data]",
+            "12: `url` of [hook] would have telephone numbers go over the network in the clear\n  write https://; http:// is for this machine alone, as http://127.0.0.1:8080/consent",
+        ),
+        (
+            "[data]",
+            "[hook]\nurl = \"https://crm.example.com/\"\nsecret = \"s\"\ncertificate = \"c\"\n[data]",
+            "11: [hook] has one half of `certificate` and `private_key`\n  name both, or none: then the hook is not shown a certificate",
+        ),
+        (
+            "[data]",
+            "[hook]\nurl = \"http://127.0.0.1:8080\"\nsecret = \"s\"\n[data]",
+            "warning 12: there is a section [hook], and no policy asks it\n  write web_hook = \"ask\" or \"deny\" in those that are to ask it, or leave the section out",
+        ),
+        (
+            "key = \"1\"",
+            "key = \"1\"\nconsent_version = \"2\"",
+            "25: `consent_version` of policy `all` means nothing: everybody is asked, whatever the register has\n  write registered_local = \"told\" or \"untold\", or take it out",
         ),
         (
             "[pbx]",

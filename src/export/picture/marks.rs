@@ -97,7 +97,7 @@ fn consents(json: &[u8]) -> Vec<Consent> {
         let how = match word("how")? {
             "stayed" => ", who stayed after the announcement",
             "did-not-refuse" => ", who did not refuse in time",
-            "registered" => ", who has agreed before the call",
+            "registered" | "web-hook" => ", who has agreed before the call",
             how if how.starts_with("key-") => ", by a key",
             _ => "",
         };

@@ -211,6 +211,7 @@ fn policies(pace: Pace) -> Vec<Arc<Policy>> {
                 clips: clips.clone(),
                 codecs: Codecs::AsOffered,
                 mandatory: None,
+                hook: None,
             }));
         }
     }
@@ -543,6 +544,7 @@ impl Node {
                 }
                 Output::Silent { call, who, then } => log_silence(call, who, then),
                 Output::Reached { trunk, address, is_up } => log_reached(trunk.as_ref(), address, is_up),
+                Output::Consult(_) => unreachable!("no policy of these worlds asks a hook"),
                 // Nothing is restored in these worlds: a box that is started again has lost what it kept.
                 Output::Keep(kept) => {
                     self.kept.insert(kept.call());
