@@ -148,7 +148,7 @@ fn call() -> Call {
     }
     let last = recorder.end(EndReason::Stopped, [0, 0], Moment::from_micros(PACKETS * 20_000));
     assert!(sealer.finish(last, &node, &mut rec).is_ok());
-    let secret = mitschnitt::vault::RecipientSecret::from_pem(secret.to_pem().as_bytes()).unwrap();
+    let secret = mitschnitt::vault::RecipientSecret::from_pem(secret.to_pem().unwrap().as_bytes()).unwrap();
     let node = mitschnitt::vault::NodePublic::from_pem(node.public().to_pem().as_bytes()).unwrap();
     Call { rec, key_file, chunks, secret, node }
 }

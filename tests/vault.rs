@@ -73,12 +73,13 @@ fn openssl_reads_a_protected_key_of_ours_and_we_read_its() {
     };
     fs::write(path("passphrase"), "correct horse\n").unwrap();
     let key = RecipientSecret::generate(&mut UnwrapErr(getrandom::SysRng));
-    fs::write(path("ours.pem"), key.to_protected_pem(b"correct horse", &mut UnwrapErr(getrandom::SysRng)).as_bytes()).unwrap();
+    fs::write(path("ours.pem"), key.to_protected_pem(b"correct horse", &mut UnwrapErr(getrandom::SysRng)).unwrap().as_bytes())
+        .unwrap();
     let same =
         |name: &str| *RecipientSecret::from_protected_pem(&fs::read(path(name)).unwrap(), b"correct horse").unwrap().public();
 
     openssl("pkey -in HOME/ours.pem -passin file:HOME/passphrase -out HOME/plain.pem");
-    assert_eq!(fs::read(path("plain.pem")).unwrap(), key.to_pem().as_bytes());
+    assert_eq!(fs::read(path("plain.pem")).unwrap(), key.to_pem().unwrap().as_bytes());
     for how in [
         "-v2 aes-256-cbc",
         "-v2 aes-256-cbc -v2prf hmacWithSHA256 -iter 600000",
@@ -106,12 +107,12 @@ fn openssl_reads_a_key_of_p_256_of_ours_and_we_read_its() {
     };
     let entropy = || UnwrapErr(getrandom::SysRng);
     let key = RecipientSecret::generate_as(Kem::P256, &mut entropy());
-    fs::write(path("ours.pem"), key.to_pem().as_bytes()).unwrap();
+    fs::write(path("ours.pem"), key.to_pem().unwrap().as_bytes()).unwrap();
     fs::write(path("ours.pub.pem"), key.public().to_pem()).unwrap();
-    fs::write(path("protected.pem"), key.to_protected_pem(b"correct-horse", &mut entropy()).as_bytes()).unwrap();
+    fs::write(path("protected.pem"), key.to_protected_pem(b"correct-horse", &mut entropy()).unwrap().as_bytes()).unwrap();
 
-    assert_eq!(openssl("pkey -in HOME/ours.pem -check"), [b"Key is valid\n", key.to_pem().as_bytes()].concat());
-    assert_eq!(openssl("pkey -in HOME/protected.pem -passin pass:correct-horse"), key.to_pem().as_bytes());
+    assert_eq!(openssl("pkey -in HOME/ours.pem -check"), [b"Key is valid\n", key.to_pem().unwrap().as_bytes()].concat());
+    assert_eq!(openssl("pkey -in HOME/protected.pem -passin pass:correct-horse"), key.to_pem().unwrap().as_bytes());
     assert_eq!(openssl("pkey -in HOME/ours.pem -pubout"), key.public().to_pem().as_bytes());
     assert_eq!(openssl("pkey -pubin -in HOME/ours.pub.pem -pubcheck -noout"), b"Key is valid\n");
 
@@ -120,7 +121,7 @@ fn openssl_reads_a_key_of_p_256_of_ours_and_we_read_its() {
     let [theirs, public] = ["theirs.pem", "theirs.pub.pem"].map(|name| fs::read(path(name)).unwrap());
     let theirs = RecipientSecret::from_pem(&theirs).unwrap();
     assert_eq!(*theirs.public(), Recipient::from_pem(&public).unwrap());
-    assert_eq!(theirs.to_pem().as_bytes(), fs::read(path("theirs.pem")).unwrap());
+    assert_eq!(theirs.to_pem().unwrap().as_bytes(), fs::read(path("theirs.pem")).unwrap());
     openssl("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 -out HOME/other.pem");
     assert!(RecipientSecret::from_pem(&fs::read(path("other.pem")).unwrap()).is_err());
 }

@@ -17,9 +17,9 @@ pub(crate) fn check(data: &[u8]) {
         assert_eq!(NodePublic::from_pem(key.public().to_pem().as_bytes()).as_ref(), Ok(key.public()));
     }
     if let Ok(key) = secret {
-        let pem = key.to_pem();
+        let pem = key.to_pem().expect("it came from a file");
         let again = RecipientSecret::from_pem(pem.as_bytes()).expect("a key is read as it is printed");
-        assert_eq!((&again.to_pem(), again.public()), (&pem, key.public()));
+        assert_eq!((again.to_pem().as_ref(), again.public()), (Some(&pem), key.public()));
         assert_eq!(Recipient::from_pem(key.public().to_pem().as_bytes()).as_ref(), Ok(key.public()));
     }
     if let Ok(key) = node_public {

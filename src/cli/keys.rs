@@ -51,11 +51,16 @@ impl Protection {
     /// Returns the text of a new secret key, behind a passphrase where one is given or somebody can be asked for it.
     pub(super) fn of(&self, secret: &RecipientSecret, whose: &str, term: &Term<'_>) -> Result<Zeroizing<String>, Stop> {
         if self.is_unwanted || !(self.passphrase.is_given() || term.may_ask) {
-            return Ok(secret.to_pem());
+            return secret.to_pem().ok_or_else(in_a_token);
         }
         let passphrase = self.passphrase.chosen(whose)?;
-        Ok(secret.to_protected_pem(&passphrase, &mut UnwrapErr(getrandom::SysRng)))
+        secret.to_protected_pem(&passphrase, &mut UnwrapErr(getrandom::SysRng)).ok_or_else(in_a_token)
     }
+}
+
+/// A key in a token is never written to a file.
+fn in_a_token() -> Stop {
+    Stop::cannot("the key is in a token, and does not leave it", "name its public half")
 }
 
 /// Makes the keys.

@@ -352,10 +352,13 @@ pub(super) fn finding(verdict: &Verdict, length: u64, entry: Option<&Entry>) -> 
 /// Says why nothing is known of a recording.
 pub(super) fn unopened(id: RecordingId, error: &OpenError) -> Stop {
     match error {
+        OpenError::Key(wrong @ WrongKey::Token(_)) => {
+            Stop::cannot(format!("recording {id}: {wrong}"), "does `pkcs11-tool --login --list-objects` answer?")
+        }
         OpenError::Key(wrong) => {
             let remedy = match wrong {
                 WrongKey::NotARecipient(_) => "`mitschnitt recordings show` names the keys that do",
-                WrongKey::DoesNotOpen(_) | WrongKey::OtherKem(_) | WrongKey::OtherSecret(_) => {
+                WrongKey::DoesNotOpen(_) | WrongKey::OtherKem(_) | WrongKey::OtherSecret(_) | WrongKey::Token(_) => {
                     "the wrapped keys are not those the recorder wrote"
                 }
             };

@@ -2,10 +2,12 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use hpke::rand_core::{TryCryptoRng, TryRng};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use crate::codec::Codec;
 use crate::consent::{
@@ -16,7 +18,8 @@ use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::private::Private;
 use crate::time::{Moment, Wall};
 use crate::vault::{
-    Begun, Buffers, EndReason, GapReason, LastChunk, NodeKey, PlainChunk, Recipient, RecipientSecret, Recorder, Sealed, Sealer,
+    Agreement, Begun, Buffers, EndReason, GapReason, LastChunk, NodeKey, NotAgreed, PlainChunk, Recipient, RecipientSecret,
+    Recorder, Sealed, Sealer,
 };
 
 /// "Random" numbers that are the same in every run: SHA-256 of a seed and a counter. For tests, and for nothing else.
@@ -55,6 +58,36 @@ impl TryRng for Chance {
 }
 
 impl TryCryptoRng for Chance {}
+
+/// Bytes in hexadecimal digits.
+pub(super) fn unhex(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
+
+/// A token with a key of P-256, as far as this room needs one.
+pub(super) struct SoftToken {
+    secret: p256::SecretKey,
+    /// What becomes of what it agrees on.
+    pub(super) answers: fn([u8; 32]) -> Result<[u8; 32], NotAgreed>,
+    /// How often it was asked.
+    pub(super) asked: Arc<AtomicU32>,
+}
+
+impl SoftToken {
+    pub(super) fn of(secret: &[u8]) -> Self {
+        let secret = p256::SecretKey::from_slice(secret).unwrap();
+        Self { secret, answers: Ok, asked: Arc::default() }
+    }
+}
+
+impl Agreement for SoftToken {
+    fn agree(&self, point: &[u8; 65]) -> Result<Zeroizing<[u8; 32]>, NotAgreed> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let other = p256::PublicKey::from_sec1_bytes(point).map_err(|_| NotAgreed::Refused)?;
+        let agreed = p256::ecdh::diffie_hellman(self.secret.to_nonzero_scalar(), other.as_affine());
+        (self.answers)((*agreed.raw_secret_bytes()).into()).map(Zeroizing::new)
+    }
+}
 
 /// When recording begins in these tests.
 pub(super) const GRANTED: Moment = Moment::from_millis(3000);

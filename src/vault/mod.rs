@@ -10,6 +10,7 @@
 //!
 //! `manual/format.md` has every byte; `manual/threats.md` says what it protects against, and what not.
 
+mod agreement;
 mod buffers;
 mod closing;
 mod content;
@@ -47,6 +48,7 @@ mod vectors_kem;
 // What threads meet through. `buffers` names it through this door, where the model checker's tests have another.
 use std::sync;
 
+pub use agreement::{Agreement, NotAgreed};
 pub use buffers::Buffers;
 pub use closing::SignedClosing;
 pub use content::{EndReason, Format, Gap, GapReason, LegTotals, Quality, Record, Records, Totals, Unreadable};

@@ -9,12 +9,13 @@ use hpke::rand_core::CryptoRng;
 use hpke::{Deserializable, HpkeError, OpModeR, OpModeS, Serializable, single_shot_open, single_shot_seal_with_rng};
 use zeroize::Zeroizing;
 
+use crate::vault::agreement::{self, Agreed};
 use crate::vault::keys::{fresh, thirty_two};
 use crate::vault::pem::{
     Algorithm, Half, P256_BETWEEN, P256_PUBLIC_BYTES, XWING_PUBLIC_BYTES, decode, decode_protected, encode, encode_protected,
     fingerprint,
 };
-use crate::vault::{BadKey, Fingerprint, Kem};
+use crate::vault::{Agreement, BadKey, Fingerprint, Kem, NotAgreed};
 
 /// What a recipient's key may be.
 const WANTED: [Algorithm; 3] = [Algorithm::X25519, Algorithm::P256, Algorithm::XWing];
@@ -23,9 +24,30 @@ const WANTED: [Algorithm; 3] = [Algorithm::X25519, Algorithm::P256, Algorithm::X
 ///
 /// It has no `Debug`; the secret is wiped when it is dropped.
 pub struct RecipientSecret {
-    /// As it stood in the file: `hpke` clamps what it serialises of X25519, so its form would not be the file's. Of X-Wing it is the seed.
-    bytes: Zeroizing<[u8; 32]>,
+    private: Private,
     public: Recipient,
+}
+
+enum Private {
+    /// As it stood in the file: `hpke` clamps what it serialises of X25519, so its form would not be the file's. Of X-Wing it is the seed.
+    Here(Zeroizing<[u8; 32]>),
+    /// In a token, of P-256.
+    Elsewhere(Box<dyn Agreement>),
+}
+
+/// What was sealed to a key was not opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum NotOpened {
+    /// It was not sealed to it, or is not as it was sealed: nobody can tell.
+    Otherwise,
+    /// The key lies in a token, and that has not done its part.
+    NotAgreed(NotAgreed),
+}
+
+impl From<HpkeError> for NotOpened {
+    fn from(_: HpkeError) -> Self {
+        Self::Otherwise
+    }
 }
 
 impl RecipientSecret {
@@ -65,16 +87,30 @@ impl RecipientSecret {
         Self::read(algorithm, &bytes)
     }
 
-    /// Returns the PEM text.
-    #[must_use]
-    pub fn to_pem(&self) -> Zeroizing<String> {
-        encode(&self.contained(), Half::Private, self.kem().algorithm())
+    /// Takes a key of P-256 that lies elsewhere, by whoever agrees with it. It is tried at once.
+    ///
+    /// # Errors
+    /// It does not agree, or not on what this public half says.
+    pub fn held(public: Recipient, by: Box<dyn Agreement>, entropy: &mut impl CryptoRng) -> Result<Self, NotAgreed> {
+        let held = Self { private: Private::Elsewhere(by), public };
+        let (enc, sealed) = public.seal(TRIAL, TRIAL, &[], entropy).map_err(|_| NotAgreed::Wrong)?;
+        match held.open(&enc, TRIAL, &sealed, &[]) {
+            Ok(_) => Ok(held),
+            Err(NotOpened::NotAgreed(error)) => Err(error),
+            Err(NotOpened::Otherwise) => Err(NotAgreed::Wrong),
+        }
     }
 
-    /// Returns the PEM text behind a passphrase, as `openssl pkey` reads it too.
+    /// Returns the PEM text; nothing where the key lies elsewhere.
     #[must_use]
-    pub fn to_protected_pem(&self, passphrase: &[u8], entropy: &mut impl CryptoRng) -> Zeroizing<String> {
-        encode_protected(&self.contained(), self.kem().algorithm(), passphrase, entropy)
+    pub fn to_pem(&self) -> Option<Zeroizing<String>> {
+        Some(encode(&self.contained()?, Half::Private, self.kem().algorithm()))
+    }
+
+    /// Returns the PEM text behind a passphrase, as `openssl pkey` reads it too; nothing where the key lies elsewhere.
+    #[must_use]
+    pub fn to_protected_pem(&self, passphrase: &[u8], entropy: &mut impl CryptoRng) -> Option<Zeroizing<String>> {
+        Some(encode_protected(&self.contained()?, self.kem().algorithm(), passphrase, entropy))
     }
 
     /// Returns the public half.
@@ -89,13 +125,21 @@ impl RecipientSecret {
         self.public.kem
     }
 
-    /// Opens what was sealed to the public half; says nothing of why it does not.
-    pub(super) fn open(&self, enc: &[u8], info: &[u8], sealed: &[u8], aad: &[u8]) -> Result<Zeroizing<Vec<u8>>, HpkeError> {
-        match self.kem() {
-            Kem::X25519 => open::<X25519HkdfSha256>(&self.bytes, enc, info, sealed, aad),
-            Kem::P256 => open::<DhP256HkdfSha256>(&self.bytes, enc, info, sealed, aad),
-            Kem::XWing => open::<XWing>(&self.bytes, enc, info, sealed, aad),
-        }
+    /// Opens what was sealed to the public half; of a key that is here it says nothing of why it does not.
+    pub(super) fn open(&self, enc: &[u8], info: &[u8], sealed: &[u8], aad: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotOpened> {
+        let bytes = match &self.private {
+            Private::Here(bytes) => bytes,
+            Private::Elsewhere(token) => {
+                let agreed = token.agree(&agreement::point(enc)?).map_err(NotOpened::NotAgreed)?;
+                let half = Zeroizing::new([agreed.as_slice(), self.public.bytes()].concat());
+                return Ok(open::<Agreed>(&half, enc, info, sealed, aad)?);
+            }
+        };
+        Ok(match self.kem() {
+            Kem::X25519 => open::<X25519HkdfSha256>(bytes.as_slice(), enc, info, sealed, aad),
+            Kem::P256 => open::<DhP256HkdfSha256>(bytes.as_slice(), enc, info, sealed, aad),
+            Kem::XWing => open::<XWing>(bytes.as_slice(), enc, info, sealed, aad),
+        }?)
     }
 
     /// Takes what stands in a container: of P-256 both halves, or the private one alone.
@@ -106,12 +150,13 @@ impl RecipientSecret {
     }
 
     /// Returns what stands in its container.
-    fn contained(&self) -> Zeroizing<Vec<u8>> {
-        let behind: [&[u8]; 2] = match self.kem() {
-            Kem::X25519 | Kem::XWing => [&[], &[]],
-            Kem::P256 => [P256_BETWEEN, self.public.bytes()],
+    fn contained(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let Private::Here(bytes) = &self.private else { return None };
+        let behind = match self.kem() {
+            Kem::X25519 | Kem::XWing => Vec::new(),
+            Kem::P256 => [P256_BETWEEN, self.public.bytes()].concat(),
         };
-        Zeroizing::new([self.bytes.as_slice(), &behind.concat()].concat())
+        Some(Zeroizing::new([bytes.as_slice(), &behind].concat()))
     }
 
     fn from_bytes(kem: Kem, bytes: Zeroizing<[u8; 32]>) -> Result<Self, BadKey> {
@@ -121,9 +166,13 @@ impl RecipientSecret {
             Kem::XWing => public_of::<XWing>(&bytes),
         };
         // Any 32 bytes are a private key of X25519, and a seed of X-Wing.
-        Ok(Self { bytes, public: Recipient::new(kem, &point.ok_or(BadKey::NotAScalar)?) })
+        let public = Recipient::new(kem, &point.ok_or(BadKey::NotAScalar)?);
+        Ok(Self { private: Private::Here(bytes), public })
     }
 }
+
+/// What a token's key is tried with.
+const TRIAL: &[u8] = b"mitschnitt trial";
 
 /// The public key of one who may listen.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -177,8 +226,22 @@ impl Recipient {
         }
     }
 
+    /// Takes a point of P-256, uncompressed, as a token has it.
+    ///
+    /// # Errors
+    /// It is no point of the curve, or in another form.
+    pub fn from_p256(point: &[u8; 65]) -> Result<Self, BadKey> {
+        Self::from_point(Kem::P256, point)
+    }
+
+    /// Returns the point, uncompressed, of a key of P-256; nothing of another.
+    #[must_use]
+    pub fn p256(&self) -> Option<&[u8; P256_PUBLIC_BYTES]> {
+        self.point.first_chunk().filter(|_| self.kem == Kem::P256)
+    }
+
     /// Takes the bytes of a public key, as many as those of its kind have.
-    pub(super) fn from_point(kem: Kem, bytes: &[u8]) -> Result<Self, BadKey> {
+    fn from_point(kem: Kem, bytes: &[u8]) -> Result<Self, BadKey> {
         match kem {
             Kem::X25519 => {}
             Kem::P256 => {
@@ -225,7 +288,7 @@ fn drawn<K: hpke::Kem>(entropy: &mut impl CryptoRng) -> Zeroizing<[u8; 32]> {
 }
 
 fn open<K: hpke::Kem>(
-    secret: &[u8; 32],
+    secret: &[u8],
     enc: &[u8],
     info: &[u8],
     sealed: &[u8],
@@ -250,17 +313,20 @@ fn seal<K: hpke::Kem>(
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
-    use crate::vault::fixture::Chance;
+    use crate::vault::fixture::{Chance, SoftToken, unhex};
     use crate::vault::format::sha256;
 
     #[test]
     fn a_recipients_key_is_written_as_it_was_read_although_it_is_used_clamped() {
         let key = RecipientSecret::from_bytes(Kem::X25519, Zeroizing::new([0xff; 32])).unwrap();
 
-        let again = RecipientSecret::from_pem(key.to_pem().as_bytes()).unwrap();
+        let again = RecipientSecret::from_pem(key.to_pem().unwrap().as_bytes()).unwrap();
 
-        assert_eq!(*again.bytes, [0xff; 32]);
+        assert_eq!(again.to_pem(), key.to_pem(), "all its bits are 1");
         assert_eq!(again.public(), key.public());
         assert_eq!(Recipient::from_pem(key.public().to_pem().as_bytes()).unwrap(), *key.public());
     }
@@ -283,7 +349,7 @@ mod tests {
 
         let pem = key.public().to_pem();
         assert_eq!(key.kem(), Kem::XWing);
-        assert_eq!(*key.to_pem(), XWING);
+        assert_eq!(*key.to_pem().unwrap(), XWING);
         // The beginning of the draft's public key, whose first line is cut after 48 bytes.
         assert!(pem.starts_with("-----BEGIN PUBLIC KEY-----\nMIIE1DANBgsrBgEEAYPmLYHIegOCBMEAb1QJigoOZBFGYUtpYLpg2GA9YvRH+atJ\nm0e9aQbMQLBh2GNKPoiQbyhJWOdEHKbHJcu5cJW3ZxpGK2aByeZYC7yNYLFJ+mAm\n"), "{pem}");
         assert_eq!(Recipient::from_pem(pem.as_bytes()).unwrap(), *key.public());
@@ -301,10 +367,6 @@ mod tests {
     const P256: &str = "f3ce7fdae57e1a310d87f1ebbde6f328be0a99cdbcadf4d6589cf29de4b8ffd2";
     const P256_PUBLIC: &str = "04fe8c19ce0905191ebc298a9245792531f26f0cece2460639e8bc39cb7f706a826a779b4cf969b8a0e539c7f62fb3d30ad6aa8f80e30f1d128aafd68a2ce72ea0";
 
-    fn unhex(hex: &str) -> Vec<u8> {
-        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
-    }
-
     #[test]
     fn a_key_of_p_256_has_both_halves_in_its_container_and_is_read_without_the_public_one() {
         let key = RecipientSecret::from_bytes(Kem::P256, thirty_two(&unhex(P256))).unwrap();
@@ -312,7 +374,7 @@ mod tests {
         let alone = pem_rfc7468::encode_string("PRIVATE KEY", pem_rfc7468::LineEnding::LF, &alone).unwrap();
 
         assert_eq!(key.public().bytes(), unhex(P256_PUBLIC));
-        for text in [key.to_pem().as_str(), &alone] {
+        for text in [key.to_pem().unwrap().as_str(), &alone] {
             assert_eq!(RecipientSecret::from_pem(text.as_bytes()).unwrap().public(), key.public());
         }
         assert_eq!(Recipient::from_pem(key.public().to_pem().as_bytes()).unwrap(), *key.public());
@@ -327,10 +389,10 @@ mod tests {
         for none in [[0; 32].to_vec(), unhex(order), vec![0xff; 32]] {
             assert_eq!(RecipientSecret::from_bytes(Kem::P256, thirty_two(&none)).err(), Some(BadKey::NotAScalar));
         }
-        let mixed = RecipientSecret { bytes: key.bytes.clone(), public: other };
-        assert_eq!(RecipientSecret::from_pem(mixed.to_pem().as_bytes()).err(), Some(BadKey::OtherHalf));
+        let mixed = RecipientSecret { private: key.private, public: other };
+        assert_eq!(RecipientSecret::from_pem(mixed.to_pem().unwrap().as_bytes()).err(), Some(BadKey::OtherHalf));
         for at in [0, 1, 64] {
-            let mut off = *key.public();
+            let mut off = other;
             off.point[at] ^= 1;
             assert_eq!(Recipient::from_pem(off.to_pem().as_bytes()).err(), Some(BadKey::NotOnTheCurve), "{at}");
         }
@@ -361,16 +423,66 @@ mod tests {
     fn a_passphrase_protects_a_key_of_each_kind() {
         for kem in [Kem::X25519, Kem::P256, Kem::XWing] {
             let key = RecipientSecret::generate_as(kem, &mut Chance::from(1));
-            let pem = key.to_protected_pem("Gänsefüßchen".as_bytes(), &mut Chance::from(2));
+            let pem = key.to_protected_pem("Gänsefüßchen".as_bytes(), &mut Chance::from(2)).unwrap();
 
             assert!(pem.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----\n"));
             assert_eq!(RecipientSecret::from_pem(pem.as_bytes()).err(), Some(BadKey::Protected));
             assert_eq!(RecipientSecret::from_protected_pem(pem.as_bytes(), b"guess").err(), Some(BadKey::WrongPassphrase));
             let again = RecipientSecret::from_protected_pem(pem.as_bytes(), "Gänsefüßchen".as_bytes()).unwrap();
             assert_eq!(again.public(), key.public());
-            let plain = RecipientSecret::from_protected_pem(key.to_pem().as_bytes(), b"none is needed").unwrap();
+            let plain = RecipientSecret::from_protected_pem(key.to_pem().unwrap().as_bytes(), b"none is needed").unwrap();
             assert_eq!(plain.public(), key.public());
         }
+    }
+
+    /// A key of P-256, and the same where it lies in a token.
+    fn held(change: impl FnOnce(&mut SoftToken)) -> (RecipientSecret, Result<RecipientSecret, NotAgreed>, Arc<AtomicU32>) {
+        let here = RecipientSecret::generate_as(Kem::P256, &mut Chance::from(1));
+        let Private::Here(bytes) = &here.private else { panic!("it was made here") };
+        let mut token = SoftToken::of(bytes.as_slice());
+        change(&mut token);
+        let asked = Arc::clone(&token.asked);
+        let held = RecipientSecret::held(*here.public(), Box::new(token), &mut Chance::from(2));
+        (here, held, asked)
+    }
+
+    #[test]
+    fn a_key_in_a_token_opens_what_it_opens_here_and_does_not_leave_it() {
+        let (here, held, _) = held(|_| ());
+        let held = held.unwrap();
+        let (enc, sealed) = here.public().seal(b"info", b"plain", b"aad", &mut Chance::from(3)).unwrap();
+
+        assert_eq!(*held.open(&enc, b"info", &sealed, b"aad").unwrap(), b"plain");
+        assert_eq!(held.open(&enc, b"info", &sealed, b"other").err(), Some(NotOpened::Otherwise));
+        assert!(held.to_pem().is_none() && held.to_protected_pem(b"correct horse", &mut Chance::from(4)).is_none());
+    }
+
+    #[test]
+    fn what_is_no_point_is_not_shown_to_a_token() {
+        let (_, held, asked) = held(|_| ());
+        let (held, before) = (held.unwrap(), asked.load(Ordering::Relaxed));
+        let off = [&[4][..], &[1; 64]].concat();
+
+        for enc in [&[][..], &[0], &[0; 65], &[4; 65], &off, &off[..64]] {
+            assert_eq!(held.open(enc, b"info", &[0; 48], b"aad").err(), Some(NotOpened::Otherwise));
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), before);
+    }
+
+    #[test]
+    fn a_token_that_refuses_or_gives_something_else_is_told_at_once() {
+        let refuses = held(|token| token.answers = |_| Err(NotAgreed::Refused)).1;
+        let lies = held(|token| {
+            token.answers = |[first, rest @ ..]| Ok(std::array::from_fn(|at| rest.get(at).copied().unwrap_or(first)))
+        })
+        .1;
+        let other = *RecipientSecret::generate_as(Kem::P256, &mut Chance::from(5)).public();
+        let anothers = RecipientSecret::held(other, Box::new(SoftToken::of(&[7; 32])), &mut Chance::from(2));
+        let no_curve = *RecipientSecret::generate(&mut Chance::from(5)).public();
+        let no_curve = RecipientSecret::held(no_curve, Box::new(SoftToken::of(&[7; 32])), &mut Chance::from(2));
+
+        assert_eq!(refuses.err(), Some(NotAgreed::Refused));
+        assert_eq!([lies.err(), anothers.err(), no_curve.err()], [Some(NotAgreed::Wrong); 3]);
     }
 
     #[test]

@@ -49,10 +49,10 @@ fn the_vectors_are_what_this_writer_makes() {
         ("node.pem".into(), keys.node.to_pem().unwrap().as_bytes().into()),
         ("node.pub.pem".into(), keys.node.public().to_pem().into()),
         ("other-node.pub.pem".into(), keys.other_node.public().to_pem().into()),
-        ("recipient.pem".into(), keys.recipient.to_pem().as_bytes().into()),
-        ("stranger.pem".into(), keys.stranger.to_pem().as_bytes().into()),
-        ("x-wing.pem".into(), keys.x_wing.to_pem().as_bytes().into()),
-        ("p-256.pem".into(), keys.p256.to_pem().as_bytes().into()),
+        ("recipient.pem".into(), keys.recipient.to_pem().unwrap().as_bytes().into()),
+        ("stranger.pem".into(), keys.stranger.to_pem().unwrap().as_bytes().into()),
+        ("x-wing.pem".into(), keys.x_wing.to_pem().unwrap().as_bytes().into()),
+        ("p-256.pem".into(), keys.p256.to_pem().unwrap().as_bytes().into()),
     ];
     let mut index = Vec::new();
     for vector in &vectors {

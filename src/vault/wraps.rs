@@ -10,7 +10,8 @@ use crate::ids::RecordingId;
 use crate::limits::KEY_FILE_ENTRIES;
 use crate::vault::format::{CHECK_BYTES, Fields, KEY_MAGIC, SUITE, VERSION, Version, check, sha256};
 use crate::vault::ratchet::{Ratchet, Secret};
-use crate::vault::{Fingerprint, Kem, Recipient, RecipientSecret};
+use crate::vault::recipient::NotOpened;
+use crate::vault::{Fingerprint, Kem, NotAgreed, Recipient, RecipientSecret};
 
 /// A key file: which segment it opens, and for whom.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -94,7 +95,10 @@ impl KeyFile {
             return Err(WrongKey::OtherKem(wrap.kem));
         }
         let opened = secret.open(&wrap.enc, &self.segment.info(), &wrap.sealed, &self.segment.aad(name));
-        let plain = opened.map_err(|_| WrongKey::DoesNotOpen(name))?;
+        let plain = opened.map_err(|error| match error {
+            NotOpened::Otherwise => WrongKey::DoesNotOpen(name),
+            NotOpened::NotAgreed(error) => WrongKey::Token(error),
+        })?;
         let plain: &[u8; 32] = plain.as_slice().try_into().map_err(|_| WrongKey::DoesNotOpen(name))?;
         Ok(Zeroizing::new(*plain))
     }
@@ -301,6 +305,8 @@ pub enum WrongKey {
     DoesNotOpen(Fingerprint),
     /// The entry is of a kind this program does not know.
     OtherKem(u16),
+    /// It lies in a token, and that has not done its part.
+    Token(NotAgreed),
     /// It opens another secret than the one the recording commits to.
     OtherSecret(Fingerprint),
 }
@@ -312,6 +318,7 @@ impl fmt::Display for WrongKey {
             Self::DoesNotOpen(key) => {
                 write!(f, "this key does not open it: the entry of {} was made for another key", key.short())
             }
+            Self::Token(error) => write!(f, "it was not opened: {error}"),
             Self::OtherKem(kem) => write!(f, "this key's entry is of kind {kem:#06x}, which this program does not know"),
             Self::OtherSecret(key) => {
                 write!(f, "this key does not open it: {} was given another secret than the recording commits to", key.short())

@@ -73,7 +73,7 @@ fn a_passphrase_protects_the_secret_key_and_is_needed_for_all_that_is_done_with_
 fn a_key_behind_a_passphrase_opens_recordings_with_it_alone() {
     let site = Site::with_recordings();
     let plain = RecipientSecret::from_pem(&fs::read(site.home().join("recipient.pem")).unwrap()).unwrap();
-    let protected = plain.to_protected_pem(b"correct horse", &mut UnwrapErr(getrandom::SysRng));
+    let protected = plain.to_protected_pem(b"correct horse", &mut UnwrapErr(getrandom::SysRng)).unwrap();
     fs::write(site.home().join("protected.pem"), protected.as_bytes()).unwrap();
     fs::write(site.home().join("right"), "correct horse").unwrap();
     fs::write(site.home().join("wrong"), "incorrect horse").unwrap();

@@ -17,7 +17,7 @@ const RECIPIENT: &[u8] = include_bytes!("../../../tests/vault/vectors/recipient.
 fn with_a_new_one() -> (Site, RecipientSecret) {
     let site = Site::with_recordings();
     let new = RecipientSecret::generate(&mut UnwrapErr(getrandom::SysRng));
-    fs::write(site.home().join("new.pem"), new.to_pem().as_bytes()).unwrap();
+    fs::write(site.home().join("new.pem"), new.to_pem().unwrap().as_bytes()).unwrap();
     fs::write(site.home().join("new.pub.pem"), new.public().to_pem()).unwrap();
     (site, new)
 }
