@@ -25,7 +25,7 @@
 //! ```
 //!
 //! `keyfolder`, whose files both `node` and `cli` destroy, touches the disk as they do, and is named by nobody else.
-//! `media` also names `sound`, by which it hears keys. `tls`, which says who we are and whom we believe, is named by `control`, `node` and `cli`; `token`, which speaks to a token that has the node's key, by `node` and `cli`. Who may import whom is a table in `tests/house.rs`, and a test.
+//! `media` also names `sound`, by which it hears keys. `tls`, which says who we are and whom we believe, is named by `control`, `node` and `cli`; `token`, which speaks to a token that has the node's key or a recipient's, by `node` and `cli`. Who may import whom is a table in `tests/house.rs`, and a test.
 //!
 //! # The life of a call
 //!

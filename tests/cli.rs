@@ -50,6 +50,11 @@ fn keys_are_made_once_and_kept() {
 }
 
 #[test]
+fn a_recipients_key_is_made_in_a_token_and_follows_the_one_there_is() {
+    Place::office().plays("token");
+}
+
+#[test]
 fn run_says_what_is_missing_and_which_command_makes_it() {
     Place::office().plays("run");
 }

@@ -14,8 +14,8 @@ use crate::cli::opened::Asked;
 use crate::cli::term::{Colour, Stream, Term};
 use crate::cli::words::{Audit, Calls, Keys, Recordings, SecretKey, Staff, Trunks, Verb, Words};
 use crate::cli::{
-    audit, bundle, bundled, calls, check, deed, demo, drain, erase, export, exposure, hold, keys, list, part, play, retention,
-    rewrap, rotate, run, show, staff, timestamps, trunks, verify,
+    audit, bundle, bundled, calls, check, deed, demo, drain, erase, export, exposure, hold, keys, list, part, play, public,
+    retention, rewrap, rotate, run, show, staff, timestamps, trunks, verify,
 };
 use crate::control::{Settings, Trouble};
 use crate::export::Channels;
@@ -104,6 +104,9 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
             let protection = keys::Protection { passphrase, is_unwanted: no_passphrase };
             let wanted = rotate::Wanted { recipient, private_to, public, from, strength, json: form.json };
             rotate::rotate(&site.config, &wanted, &protection, term)
+        }
+        Verb::Keys(Keys::Public { key, make, passphrase, form }) => {
+            public::public(&SecretKey { key, passphrase }, make, form.json, term)
         }
         Verb::Keys(Keys::Exposure { key, list, site, form }) => {
             exposure::exposure(&site.config, &key, list, form.json, doors, term)

@@ -5,8 +5,10 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use crate::cli::exit::Stop;
+use crate::cli::held;
 use crate::cli::secret;
 use crate::cli::site;
+use crate::cli::words::Passphrase;
 use crate::vault::{BadKey, Fingerprint, Recipient, RecipientSecret};
 
 /// A key.
@@ -24,6 +26,10 @@ impl KeyName {
         let path = Path::new(text);
         if let Some(name) = fingerprint(text).filter(|_| !path.exists()) {
             return Ok(name);
+        }
+        if let Some(uri) = held::uri(path)? {
+            let asked = Passphrase { passphrase_file: None, passphrase_fd: None };
+            return held::open(&uri, &asked).map(|secret| Self::Whole(secret.public().fingerprint()));
         }
         let remedy =
             "name a *.pem file of it, or its fingerprint: 64 hexadecimal digits, or the first 16 as `3f2a-9c01-77de-1b04`";

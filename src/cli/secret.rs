@@ -8,13 +8,17 @@ use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tc
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::cli::exit::{Exit, Stop};
+use crate::cli::held;
 use crate::cli::site;
 use crate::cli::words::{Passphrase, SecretKey};
 use crate::control::Trouble;
 use crate::vault::{BadKey, RecipientSecret};
 
-/// Reads a recipient's secret key, with its passphrase where it has one.
+/// Reads a recipient's secret key, with its passphrase where it has one; or opens it in its token.
 pub(super) fn read_secret(key: &SecretKey) -> Result<RecipientSecret, Stop> {
+    if let Some(uri) = held::uri(&key.key)? {
+        return held::open(&uri, &key.passphrase);
+    }
     let path = &key.key;
     let remedy = "name the *.secret.pem file of somebody who may listen";
     let text = Zeroizing::new(site::read_file(path, "the secret key", remedy)?);

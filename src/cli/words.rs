@@ -217,6 +217,24 @@ pub(super) enum Keys {
         #[command(flatten)]
         form: Form,
     },
+    /// Print the public half of a recipient's key, be it in a file or in a token
+    #[command(long_about = "Print the public half of a recipient's key, be it in a file or in a token.\n\n\
+        With --make a key of P-256 is made in the token, which never leaves it, unless there is one\n\
+        of that name. A key in a token is tried first, so that nothing is sealed to one that cannot\n\
+        open it. What is printed goes into the file that a [[recipient]] names:\n\
+        mitschnitt keys public --make 'pkcs11:token=desk;object=listen?module-path=/usr/lib/softhsm/libsofthsm2.so' > desk.pub.pem")]
+    Public {
+        /// The key: a file with either half of it, or pkcs11:…, a key in a token
+        #[arg(value_name = "KEY")]
+        key: PathBuf,
+        /// Make it in the token, unless it is there
+        #[arg(long)]
+        make: bool,
+        #[command(flatten)]
+        passphrase: Passphrase,
+        #[command(flatten)]
+        form: Form,
+    },
     /// Tell which recordings a key opens that was lost, and what to do
     #[command(long_about = "Tell which recordings a key opens that was lost, and what to do.\n\n\
         That is read from the key files that are here; no secret key is needed. Backups and\n\
@@ -671,7 +689,7 @@ pub(super) struct Site {
 /// A recipient's secret key.
 #[derive(Args, Clone, Debug)]
 pub(super) struct SecretKey {
-    /// A recipient's secret key; its passphrase is asked for where it has one
+    /// A recipient's secret key: a file, or pkcs11:…, a key in a token; its passphrase or PIN is asked for where it has one
     #[arg(long, value_name = "FILE")]
     pub(super) key: PathBuf,
     #[command(flatten)]
@@ -681,7 +699,7 @@ pub(super) struct SecretKey {
 /// Where a passphrase is, where nobody is to be asked. Never an argument or the environment: other users see them.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Passphrase {
-    /// The file whose first line is the passphrase of the secret key
+    /// The file whose first line is the passphrase of the secret key, or the PIN of its token
     #[arg(long, value_name = "FILE", conflicts_with = "passphrase_fd")]
     pub(super) passphrase_file: Option<PathBuf>,
     /// The open file descriptor whose first line is the passphrase

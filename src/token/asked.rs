@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::limits::TOKEN_ANSWER;
-use crate::token::TokenError;
 use crate::token::line::Line;
+use crate::token::{Pin, TokenError};
 use crate::vault::{NodeKey, NodePublic, NotSigned, Signer, TokenUri};
 
 /// A token's key that is in use.
@@ -26,7 +26,7 @@ impl Token {
         let uri = uri.clone();
         let (opened, opens) = mpsc::sync_channel(1);
         let asks = Asks::start(move || {
-            let line = Line::open(&uri).and_then(|line| line.public().map(|public| (line, public)));
+            let line = Line::open(&uri, Pin::InFile).and_then(|line| line.public().map(|public| (line, public)));
             let (line, told) = match line {
                 Ok((line, public)) => (Some(line), Ok(public)),
                 Err(error) => (None, Err(error)),

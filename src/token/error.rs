@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::vault::{BadKey, NotSigned};
+use crate::vault::{BadKey, NotAgreed, NotSigned};
 
 /// A token cannot be used.
 #[derive(Debug)]
@@ -29,6 +29,18 @@ pub enum TokenError {
     PinLocked,
     /// It has no Ed25519 key of that name.
     NoKey,
+    /// It has no private key of the name that a recipient's is to have.
+    NoRecipient,
+    /// It has one, and not of P-256.
+    OtherKind,
+    /// It has one, and may not derive anything by it.
+    MayNotDerive,
+    /// It has no CKM_ECDH1_DERIVE.
+    NoMechanism,
+    /// It does not give out what it derives.
+    KeepsSecret,
+    /// It does not agree as it should.
+    NotAgreed(NotAgreed),
     /// It has several.
     SeveralKeys,
     /// Its public half is not there, or is none.
@@ -50,18 +62,29 @@ impl TokenError {
     #[must_use]
     pub const fn remedy(&self) -> &'static str {
         match self {
-            Self::Library(..) => "`module-path` is the token's PKCS#11 library; does the service's user reach it?",
+            Self::Library(..) => "`module-path` is the token's PKCS#11 library; may whoever runs this read it?",
             Self::NoToken(_) => "is it plugged in? `pkcs11-tool --module PATH --list-token-slots` shows what there is",
             Self::SeveralTokens(_) => "say its `serial` as well",
             Self::NoPinFile => "name the file of its PIN: pin-source=file:/etc/mitschnitt/pin, mode 0600",
-            Self::PinFile(..) => "its first line is the PIN; it belongs to the service's user, and has mode 0600",
-            Self::PinFileOpen(_) => "whoever has it can sign as this node where the token is: chmod 600, and set another PIN",
-            Self::PinWrong => "correct the file of the PIN, then open the token once by hand: pkcs11-tool --login --list-objects",
+            Self::PinFile(..) => "its first line is the PIN; it belongs to whoever runs this, and has mode 0600",
+            Self::PinFileOpen(_) => "whoever has it can use the key where the token is: chmod 600, and set another PIN",
+            Self::PinWrong => "correct the PIN, then open the token once by hand: pkcs11-tool --login --list-objects",
             Self::PinWrongBefore => {
                 "see that the file has the right PIN, then open the token once by hand: pkcs11-tool --login --list-objects"
             }
             Self::PinLocked => "its security officer unlocks it",
             Self::NoKey => "make it with: mitschnitt keys generate --config FILE",
+            Self::NoRecipient => {
+                "`pkcs11-tool --login --list-objects` shows what it has; to make it: mitschnitt keys public --make URI"
+            }
+            Self::OtherKind => {
+                "tokens open recordings by P-256 (secp256r1) alone: name another key, or make one under another name"
+            }
+            Self::MayNotDerive => "make one that may (CKA_DERIVE) under another name: mitschnitt keys public --make URI",
+            Self::NoMechanism | Self::KeepsSecret => "take another token, or a key in a file behind a passphrase",
+            Self::NotAgreed(_) => {
+                "is the public half in the token that of another key? Put the right one there, under the same name"
+            }
             Self::SeveralKeys => "give the one that is meant a name of its own (its label)",
             Self::NoPublic(_) => "put the key's public half into the token, under the same name",
             Self::NotSigned(_) => "the node's key must be Ed25519, sign by CKM_EDDSA, and be allowed to",
@@ -92,6 +115,12 @@ impl fmt::Display for TokenError {
             }
             Self::PinLocked => f.write_str("the token is locked: too many wrong PINs"),
             Self::NoKey => f.write_str("the token has no Ed25519 key of that name"),
+            Self::NoRecipient => f.write_str("the token has no private key of that name"),
+            Self::OtherKind => f.write_str("the key of that name in the token is not of P-256"),
+            Self::MayNotDerive => f.write_str("the token has the key, and may not derive by it"),
+            Self::NoMechanism => f.write_str("the token cannot derive by CKM_ECDH1_DERIVE"),
+            Self::KeepsSecret => f.write_str("the token derives, and does not give out what it has derived"),
+            Self::NotAgreed(error) => write!(f, "{error}"),
             Self::SeveralKeys => f.write_str("the token has several keys of that name"),
             Self::NoPublic(None) => f.write_str("the token has the key, and not its public half"),
             Self::NoPublic(Some(error)) => write!(f, "the key's public half in the token is none: {error}"),

@@ -10,12 +10,13 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHan
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 
-use crate::token::{TokenError, pin};
+use crate::token::{Pin, TokenError};
 use crate::vault::{NodePublic, TokenUri};
 
 /// The line. Once the PIN was wrong it opens nothing any more.
 pub(super) struct Line {
     uri: TokenUri,
+    pin: Pin,
     /// Nothing while it could not be loaded again.
     library: Option<Pkcs11>,
     /// Nothing once it was lost.
@@ -30,8 +31,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 impl Line {
     /// Loads the library, and logs in.
-    pub(super) fn open(uri: &TokenUri) -> Result<Self, TokenError> {
-        let mut line = Self { uri: uri.clone(), library: None, session: None, is_barred: false, failed: None };
+    pub(super) fn open(uri: &TokenUri, pin: Pin) -> Result<Self, TokenError> {
+        let mut line = Self { uri: uri.clone(), pin, library: None, session: None, is_barred: false, failed: None };
         line.connect()?;
         Ok(line)
     }
@@ -73,7 +74,7 @@ impl Line {
         // To read and to write: another session than that which signs.
         let library = self.library()?;
         let session = library.open_rw_session(self.slot(library)?).map_err(TokenError::Refused)?;
-        let label = self.uri.object.as_bytes().to_vec();
+        let label = self.label();
         let both = [Attribute::Token(true), Attribute::Label(label.clone()), Attribute::Id(label)];
         let private = [
             both.as_slice(),
@@ -125,11 +126,12 @@ impl Line {
         if info.user_pin_locked() {
             return Err(TokenError::PinLocked);
         }
-        if info.user_pin_count_low() || info.user_pin_final_try() {
+        // Somebody who types it knows that it was wrong before; a file is as it was.
+        if info.user_pin_final_try() || info.user_pin_count_low() && matches!(self.pin, Pin::InFile) {
             return Err(TokenError::PinWrongBefore);
         }
         let session = library.open_ro_session(slot).map_err(TokenError::Refused)?;
-        let pin = pin::read(self.uri.pin_file.as_deref())?;
+        let pin = self.pin.read(self.uri.pin_file.as_deref())?;
         match session.login_with_raw(UserType::User, &pin) {
             Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(session),
             Err(Error::Pkcs11(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange | RvError::PinExpired, _)) => {
@@ -140,7 +142,7 @@ impl Line {
         }
     }
 
-    fn slot(&self, library: &Pkcs11) -> Result<Slot, TokenError> {
+    pub(super) fn slot(&self, library: &Pkcs11) -> Result<Slot, TokenError> {
         let slots = library.get_slots_with_token().map_err(TokenError::Refused)?;
         let mut ours = slots.into_iter().filter(|&slot| {
             library.get_token_info(slot).is_ok_and(|info| {
@@ -155,11 +157,16 @@ impl Line {
         }
     }
 
-    fn library(&self) -> Result<&Pkcs11, TokenError> {
+    pub(super) fn library(&self) -> Result<&Pkcs11, TokenError> {
         self.library.as_ref().ok_or(TokenError::Late)
     }
 
-    fn session(&self) -> Result<&Session, TokenError> {
+    /// Returns the name of the key in the token.
+    pub(super) fn label(&self) -> Vec<u8> {
+        self.uri.object.as_bytes().to_vec()
+    }
+
+    pub(super) fn session(&self) -> Result<&Session, TokenError> {
         self.session.as_ref().ok_or(TokenError::Late)
     }
 
@@ -180,7 +187,7 @@ impl Line {
     }
 
     fn template(&self, class: ObjectClass) -> [Attribute; 3] {
-        let label = self.uri.object.as_bytes().to_vec();
+        let label = self.label();
         [Attribute::Class(class), Attribute::KeyType(KeyType::EC_EDWARDS), Attribute::Label(label)]
     }
 }

@@ -1,4 +1,4 @@
-//! The PIN: from a file that its owner alone may read, each time that it is needed, and kept nowhere.
+//! The PIN: from a file that its owner alone may read, each time that it is needed, and kept nowhere; or from whoever types it.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -10,9 +10,23 @@ use zeroize::Zeroizing;
 
 use crate::token::TokenError;
 
-/// Reads it.
-pub(super) fn read(path: Option<&Path>) -> Result<RawAuthPin, TokenError> {
-    Ok(RawAuthPin::new(Box::new(first_line(path)?.to_vec())))
+/// Where it comes from. It has no `Debug`.
+pub enum Pin {
+    /// From the file that the URI names.
+    InFile,
+    /// Somebody was asked for it, or has it elsewhere.
+    Given(Zeroizing<Vec<u8>>),
+}
+
+impl Pin {
+    /// Returns it.
+    pub(super) fn read(&self, path: Option<&Path>) -> Result<RawAuthPin, TokenError> {
+        let pin = match self {
+            Self::InFile => &first_line(path)?,
+            Self::Given(pin) => pin,
+        };
+        Ok(RawAuthPin::new(Box::new(pin.to_vec())))
+    }
 }
 
 fn first_line(path: Option<&Path>) -> Result<Zeroizing<Vec<u8>>, TokenError> {

@@ -238,6 +238,11 @@ must_agree = ["remote"]
         Running::run(&name, &mut command, Duration::from_secs(30))
     }
 
+    /// Runs a verb that needs no installation to its end.
+    pub(crate) fn cli_alone(&self, words: &[&str]) -> Ended {
+        Running::run(&format!("mitschnitt {}", words.join(" ")), self.program().args(words), Duration::from_secs(30))
+    }
+
     /// Runs a verb with `--json`; returns the rows.
     pub(crate) fn json(&self, words: &[&str]) -> Vec<Value> {
         let ended = self.cli(&[words, &["--json"]].concat()).must_succeed();

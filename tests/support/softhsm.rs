@@ -1,4 +1,4 @@
-//! A token for the node's key: SoftHSM 2, with a folder of its own for each installation.
+//! A token for the node's key or a recipient's: SoftHSM 2, with a folder of its own for each installation.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,18 +18,37 @@ pub(crate) struct SoftHsm {
 impl SoftHsm {
     /// Makes a token, and has the node's key be in it.
     pub(crate) fn of(site: &Site) -> Self {
-        let hsm = Self { folder: site.path().join("tokens"), configuration: site.softhsm() };
-        fs::create_dir(&hsm.folder).expect("the test's own directory is new");
-        let text = format!("directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n", hsm.folder.display());
-        fs::write(&hsm.configuration, text).expect("the test's own directory can be written");
-        hsm.util(&["--init-token", "--free", "--label", "node", "--so-pin", "5678", "--pin", "1234"]).must_succeed();
+        let hsm = Self::beside(site);
         let pin = site.path().join("pin");
         site.set(
             "[keys]",
             &format!("node = \"pkcs11:token=node;object=signer?module-path={MODULE}&pin-source=file:{}\"", pin.display()),
         );
+        hsm
+    }
+
+    /// Makes a token, and leaves the configuration as it is.
+    pub(crate) fn beside(site: &Site) -> Self {
+        let hsm = Self { folder: site.path().join("tokens"), configuration: site.softhsm() };
+        fs::create_dir(&hsm.folder).expect("the test's own directory is new");
+        let text = format!("directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n", hsm.folder.display());
+        fs::write(&hsm.configuration, text).expect("the test's own directory can be written");
+        hsm.util(&["--init-token", "--free", "--label", "node", "--so-pin", "5678", "--pin", "1234"]).must_succeed();
         hsm.has_pin("1234", site);
         hsm
+    }
+
+    /// Names a key in it, as a recipient's is named; of its PIN this says nothing.
+    pub(crate) fn key(&self, object: &str) -> String {
+        format!("pkcs11:token=node;object={object}?module-path={MODULE}")
+    }
+
+    /// Does something by hand, with the PIN.
+    pub(crate) fn by_hand(&self, words: &[&str]) -> Ended {
+        let mut tool = Command::new("pkcs11-tool");
+        tool.args(["--module", MODULE, "--token-label", "node", "--login", "--pin", "1234"]);
+        tool.args(words).env("SOFTHSM2_CONF", &self.configuration);
+        Running::run("pkcs11-tool", &mut tool, A_WHILE)
     }
 
     /// Says this PIN to the program.
