@@ -42,8 +42,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mitschnitt::call::{
-    Codecs, Config, ContactKey, DeadMedia, Deed, Done, Guarding, HandleKey, Input, KeySource, MediaAs, NotDone, Output, Peer,
-    Peers, Policy, PortPair, Reason, Registering, Silence, Story, Strangers, Suspension, Table, Watermark, WhenDead,
+    Codecs, Config, ContactKey, DeadMedia, Deed, Done, Guarding, HandleKey, InCall, Input, KeySource, MediaAs, NotDone, Output,
+    Peer, Peers, Policy, PortPair, Reason, Registering, Silence, Story, Strangers, Suspension, Table, Watermark, WhenDead,
 };
 use mitschnitt::consent::{By, Cut, Mode, Player, Refusal, SentAs, Standing, Terms, WithoutConsent};
 use mitschnitt::ids::{CallId, Leg, TrunkName};

@@ -100,6 +100,53 @@ fn a_policy_over_its_quota_records_no_more_until_the_oldest_may_go() {
     assert!(shown.contains(" by retention: quota of policy all: 1024 bytes."), "{shown}");
 }
 
+#[test]
+fn what_is_withdrawn_is_shredded_as_soon_as_it_may_be_and_over_a_restart() {
+    let site = Site::new(policy("announce"));
+    site.set("[[policy]]", "on_withdrawal = \"shred\"");
+    let proxy = site.start();
+    let pair = Pair::new(&site);
+    let withdrawn = |nth: f64, is_held: bool| {
+        let talk = pair.call();
+        talk.both_speak();
+        recordings_begun(&site, nth);
+        talk.each_is_heard(60);
+        let row =
+            until("its row", A_WHILE, || site.json(&["recordings", "list"]).into_iter().find(|row| row["state"] == "recording"));
+        let [id, call] = ["recording", "call"].map(|name| row[name].as_str().unwrap().to_owned());
+        if is_held {
+            site.cli(&["recordings", "hold", &id, "--reason", "case 4711"]).must_succeed();
+        }
+        let said = site.cli(&["calls", "withdraw", &call]).must_succeed().out;
+        assert!(said.contains("is being shredded"), "{said}");
+        talk.goes_on_and_ends();
+        id
+    };
+
+    let gone = withdrawn(1.0, false);
+    until("the recording shredded", A_WHILE, || (state(&site, &gone) == "erased").then_some(()));
+    assert_eq!(files(&site, &gone).map(|path| path.exists()), [false, false]);
+    assert_eq!(export(&site, &gone).status.code(), Some(5), "nobody opens it");
+    let shown = site.cli(&["recordings", "show", &gone]).must_succeed().out;
+    assert!(shown.contains(" by retention: consent was withdrawn."), "{shown}");
+    assert_eq!(site.json(&["recordings", "show", &gone])[0]["reason"], "withdrawn-shred");
+
+    // Somebody has said that it is not to be erased, and the proxy ends meanwhile.
+    let held = withdrawn(2.0, true);
+    until("the recording closed", A_WHILE, || (state(&site, &held) == "sealed").then_some(()));
+    stopped(proxy);
+    assert_eq!(files(&site, &held).map(|path| path.exists()), [true, true]);
+    let proxy = site.start();
+    site.metric_reaches("mitschnitt_retention_overdue", 1.0);
+
+    site.cli(&["recordings", "release", &held, "--reason", "the case is closed"]).must_succeed();
+
+    until("the recording shredded", A_WHILE, || (state(&site, &held) == "erased").then_some(()));
+    assert_eq!(files(&site, &held).map(|path| path.exists()), [false, false]);
+    stopped(proxy);
+    site.cli(&["audit", "verify"]).must_succeed();
+}
+
 /// A recording that is held before its time can be over.
 fn recorded_and_held(site: &Site, pair: &Pair, nth: f64) -> String {
     let talk = pair.call();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use call_scene::{Calls, PBX, TRUNK, US, answer, first_word, peer, request, sdp};
-use mitschnitt::call::{Codecs, Input, MediaAs, Output, Peer, Peers, Policy, Routing, Selector};
+use mitschnitt::call::{Codecs, InCall, Input, MediaAs, Output, Peer, Peers, Policy, Routing, Selector};
 use mitschnitt::ids::TrunkName;
 use mitschnitt::network::Network;
 use mitschnitt::sip::{End, EndId, Flow, Transport};
@@ -39,6 +39,7 @@ fn calls(change: impl FnOnce(&mut Peer, &mut [(TrunkName, Peer)])) -> Calls {
             codecs: Codecs::AsOffered,
             mandatory: None,
             hook: None,
+            in_call: InCall::default(),
         })
     };
     Calls::between(peers(change), "192.0.2.2", vec![policy("carrier"), policy("second")])

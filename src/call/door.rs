@@ -303,6 +303,8 @@ pub enum Deed {
     Resume,
     /// Refuse or withdraw for a party: nothing is kept from here on, for good.
     Withdraw,
+    /// The same, and the keys of what was recorded until then are to be destroyed.
+    Shred,
 }
 
 /// What was done.
@@ -317,6 +319,8 @@ pub enum Done {
     Resumed,
     /// The call is recorded no more, or will not be.
     Withdrawn,
+    /// The call is recorded no more, and [`Reason::Shredded`] has those destroy its recording who keep it.
+    Shreds,
 }
 
 /// Why nothing was done.
@@ -332,6 +336,8 @@ pub enum NotDone {
     NotPaused,
     /// Consent was withdrawn already.
     AlreadyWithdrawn,
+    /// What was recorded must be kept ([`Shred::Never`](crate::call::Shred::Never)): nothing was done.
+    Locked,
 }
 
 /// From whom nothing comes.

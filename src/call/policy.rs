@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::advice::WhenSilent;
 use crate::codec::Coding;
 use crate::consent::{Clip, Terms};
-use crate::ids::{Direction, TrunkName};
+use crate::digit::{Digit, PartyKey};
+use crate::ids::{Direction, Leg, TrunkName};
 
 /// A policy as the operator wrote it, its announcements read and encoded.
 #[derive(Clone, Debug)]
@@ -26,6 +27,62 @@ pub struct Policy {
     pub mandatory: Option<Duration>,
     /// Whether the web hook is asked about its calls, and what becomes of one of which it says nothing in time.
     pub hook: Option<WhenSilent>,
+    /// What may be done to a recording while it is made.
+    pub in_call: InCall,
+}
+
+/// What may be done to a recording while it is made, and what becomes of it.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct InCall {
+    /// The key that pauses, and who may press it.
+    pub pause: Option<PartyKey>,
+    /// The key that resumes; it may be the one that pauses.
+    pub resume: Option<PartyKey>,
+    /// What comes after the longest pause.
+    pub after_pause: AfterPause,
+    /// What becomes of what was recorded until consent was withdrawn.
+    pub shred: Shred,
+}
+
+impl InCall {
+    /// Returns whether this key of the party on this leg pauses, and whether it resumes.
+    pub(super) fn means(&self, leg: Leg, digit: Digit) -> (bool, bool) {
+        let is = |key: Option<PartyKey>| key.is_some_and(|key| key.is(leg, digit));
+        (is(self.pause), is(self.resume))
+    }
+}
+
+/// What comes after the longest pause.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub enum AfterPause {
+    /// The recording goes on.
+    #[default]
+    Resume,
+    /// The recording has ended where the pause began.
+    Stop,
+}
+
+impl AfterPause {
+    /// Returns the operator's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Resume => "resume",
+            Self::Stop => "stop",
+        }
+    }
+}
+
+/// What becomes of what was recorded until consent was withdrawn.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub enum Shred {
+    /// It is kept, whatever an operator asks: it must be.
+    Never,
+    /// It is kept, unless an operator who withdraws for a party asks for more.
+    #[default]
+    Asked,
+    /// Its keys are destroyed.
+    Always,
 }
 
 /// Which codecs may be offered in a call that is to be announced.
@@ -107,6 +164,7 @@ mod tests {
             codecs: Codecs::AsOffered,
             mandatory: None,
             hook: None,
+            in_call: InCall::default(),
         })
     }
 

@@ -19,6 +19,8 @@ pub enum Reason {
     WithdrawnByOperator,
     /// A consent from before the call, on which it was recorded, was revoked in the register meanwhile.
     WithdrawnInRegister,
+    /// Consent was withdrawn while it was recorded, and what was recorded until then is to be destroyed.
+    Shredded,
     /// No policy matches it.
     NoPolicy,
     /// The policy says that it is not to be recorded.
@@ -91,6 +93,7 @@ impl Reason {
         Self::Withdrawn,
         Self::WithdrawnByOperator,
         Self::WithdrawnInRegister,
+        Self::Shredded,
         Self::NoPolicy,
         Self::PolicyNever,
         Self::Exempt,
@@ -133,6 +136,7 @@ impl Reason {
             Self::Withdrawn => "withdrawn",
             Self::WithdrawnByOperator => "withdrawn-by-operator",
             Self::WithdrawnInRegister => "withdrawn-in-register",
+            Self::Shredded => "withdrawn-shred",
             Self::NoPolicy => "no-policy",
             Self::PolicyNever => "policy-never",
             Self::Exempt => "exempt",

@@ -54,6 +54,9 @@ reasons! {
     /// A recording was on the disk, and no row named it.
     Found = "found",
         "The recording lay on the disk, and the ledger had lost its row; whether it is whole, `recordings verify` says.";
+    /// Consent was withdrawn while it was recorded, and what was recorded until then is to be destroyed.
+    Shredded = "withdrawn-shred",
+        "Consent was withdrawn, and what was recorded until then is shredded: that is done once the recording is erased.";
     /// No policy matches it.
     NoPolicy = "no-policy", "No policy matches the call.";
     /// The policy says that it is not to be recorded.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::catalogue::{Access, Entry, State, StoreError};
+use crate::catalogue::{Access, Entry, Reason, State, StoreError};
 use crate::ids::RecordingId;
 use crate::time::Wall;
 
@@ -96,6 +96,8 @@ pub struct Stored {
     pub is_held: bool,
     /// Who has erased it.
     pub erased_by: Option<Arc<str>>,
+    /// Consent was withdrawn, and it is to be destroyed for that ([`Reason::Shredded`]).
+    pub is_shredded: bool,
 }
 
 /// Why a recording may not be erased now.
@@ -113,7 +115,7 @@ impl Stored {
     /// Returns a row's recording, where it has one.
     #[must_use]
     pub fn of(entry: &Entry, is_held: bool) -> Option<Self> {
-        let Entry { began, ended, policy, purpose, state, recording, totals, .. } = entry;
+        let Entry { began, ended, policy, purpose, state, reason, recording, totals, .. } = entry;
         Some(Self {
             recording: (*recording)?,
             from: ended.unwrap_or(*began),
@@ -123,6 +125,7 @@ impl Stored {
             size_bytes: totals.map(|totals| totals.size_bytes),
             is_held,
             erased_by: None,
+            is_shredded: *reason == Reason::Shredded,
         })
     }
 
@@ -174,7 +177,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Returns whether anything is ever erased by them.
+    /// Returns whether anything is ever erased by them, beside what is withdrawn to be destroyed.
     #[must_use]
     pub fn has_work(&self) -> bool {
         !self.quotas.is_empty() || self.retention.iter().any(|(_, limits)| limits.longest.is_some())
@@ -210,6 +213,8 @@ pub enum Cause {
     Longest,
     /// The recordings of its policy take more room than they may, and it is the oldest of them.
     Quota,
+    /// Consent was withdrawn, and its policy or an operator wants it destroyed then.
+    Withdrawn,
 }
 
 impl Cause {
@@ -219,6 +224,7 @@ impl Cause {
         match self {
             Self::Longest => "longest",
             Self::Quota => "quota",
+            Self::Withdrawn => "withdrawn",
         }
     }
 }
@@ -250,7 +256,7 @@ impl Used {
     }
 }
 
-/// Returns what is to be done with these recordings: first what is past its longest time, then, of each policy that takes more than its quota,
+/// Returns what is to be done with these recordings: first what is past its longest time, or withdrawn and to be destroyed, then, of each policy that takes more than its quota,
 /// the oldest until it does not. Never what is barred ([`Stored::bar`]).
 #[must_use]
 pub fn plan(stored: &[Stored], rules: &Rules, now: Wall) -> Plan {
@@ -261,15 +267,18 @@ pub fn plan(stored: &[Stored], rules: &Rules, now: Wall) -> Plan {
     let mut spare = Vec::new();
     for one in in_order(stored) {
         let (due, bar, size) = (one.due(retention), one.bar(retention, now), one.size_bytes.unwrap_or(0));
-        let is_due = due.is_some_and(|due| due <= now);
+        let is_due = one.is_shredded || due.is_some_and(|due| due <= now);
         if is_due && bar.is_none() {
-            plan.erase.push(Order { recording: one.recording, cause: Cause::Longest });
+            let cause = if one.is_shredded { Cause::Withdrawn } else { Cause::Longest };
+            plan.erase.push(Order { recording: one.recording, cause });
         } else if is_due {
             plan.barred += 1;
         }
         let next = match bar {
             // It is due already, and waits for the end of its lock.
             Some(Bar::Locked(until)) => due.map(|due| due.max(until)),
+            // It is closed in a moment.
+            Some(Bar::Unfinished) if one.is_shredded => Some(now + Duration::from_secs(1)),
             Some(Bar::Held | Bar::Unfinished) | None => due,
         };
         plan.next = plan.next.into_iter().chain(next.filter(|next| *next > now)).min();
@@ -338,6 +347,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_was_withdrawn_to_be_shredded_goes_at_once_unless_it_is_held_or_not_closed() {
+        let shredded = |n| Stored { is_shredded: true, ..one(n, 99) };
+        let held = Stored { is_held: true, ..shredded(2) };
+        let going_on = Stored { state: State::Recording, ..shredded(3) };
+
+        let plan = plan(&[one(4, 99), shredded(1), held, going_on], &Rules::default(), wall(100));
+
+        assert_eq!(plan.erase, [Order { recording: RecordingId::from_bytes([1; 16]), cause: Cause::Withdrawn }]);
+        assert_eq!((plan.barred, plan.next), (2, Some(wall(101))), "what is being closed is looked at again in a second");
+    }
 
     #[test]
     fn what_is_past_its_longest_time_is_erased_and_the_oldest_first() {
@@ -489,6 +510,7 @@ mod tests {
             size_bytes: Some(10),
             is_held: false,
             erased_by: None,
+            is_shredded: false,
         }
     }
 

@@ -15,6 +15,7 @@ pub(super) enum Deed {
     Pause,
     Resume,
     Withdraw,
+    Shred,
 }
 
 /// Does it.
@@ -24,7 +25,8 @@ pub(super) fn deed(one: &OneCall, deed: Deed, term: &mut Term<'_>) -> Result<(),
     let request = match deed {
         Deed::Pause => Request::Pause { call: call.clone() },
         Deed::Resume => Request::Resume { call: call.clone() },
-        Deed::Withdraw => Request::Withdraw { call: call.clone() },
+        Deed::Withdraw => Request::Withdraw { call: call.clone(), shreds: false },
+        Deed::Shred => Request::Withdraw { call: call.clone(), shreds: true },
     };
     match ask(&socket, &request)? {
         Reply::Done(done) => Ok(term.out.line(if one.form.json { told(&call, done) } else { said(&call, done) })?),
@@ -41,6 +43,7 @@ fn told(call: &str, done: Done) -> String {
         Done::Paused { resumes_in_s } => json!({ "call": call, "done": "paused", "resumes_in_s": resumes_in_s }),
         Done::Resumed => json!({ "call": call, "done": "resumed" }),
         Done::Withdrawn => json!({ "call": call, "done": "withdrawn" }),
+        Done::Shreds => json!({ "call": call, "done": "shreds" }),
     };
     value.to_string()
 }
@@ -52,6 +55,10 @@ fn said(call: &str, done: Done) -> String {
         }
         Done::Resumed => format!("The recording of call {call} goes on."),
         Done::Withdrawn => format!("Nothing of call {call} is kept from here on."),
+        Done::Shreds => format!(
+            "Nothing of call {call} is kept from here on; its recording is being shredded.\n\
+             `mitschnitt recordings show {call}` says `erased` once that is done."
+        ),
     }
 }
 
@@ -61,7 +68,7 @@ fn undone(call: &str, deed: Deed, why: NotDone, reason: &str) -> Stop {
             let what = format!("there is no call {call} at this moment");
             return Stop::Trouble(Exit::NotFound, Trouble::new(what, "`mitschnitt calls list` shows those there are"));
         }
-        (NotDone::NotRecorded, Deed::Withdraw) => (
+        (NotDone::NotRecorded, Deed::Withdraw | Deed::Shred) => (
             format!("call {call} is not recorded: {reason}; there is nothing to withdraw"),
             format!("`mitschnitt recordings show {call}` says why"),
         ),
@@ -86,6 +93,12 @@ fn undone(call: &str, deed: Deed, why: NotDone, reason: &str) -> Stop {
         (NotDone::NotPaused, _) => {
             (format!("the recording of call {call} is not paused"), "`mitschnitt calls list` shows where it stands".to_owned())
         }
+        (NotDone::Locked, _) => (
+            format!("what was recorded of call {call} must be kept: nothing was done"),
+            format!(
+                "its recording is mandatory, or locked by a `shortest`; `mitschnitt calls withdraw {call}` ends it and keeps that"
+            ),
+        ),
         (NotDone::AlreadyWithdrawn, _) => {
             (format!("consent to call {call} was withdrawn already"), "nothing of it is kept from there on".to_owned())
         }

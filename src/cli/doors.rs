@@ -119,7 +119,8 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
         Verb::Calls(Calls::List { site, form, numbers }) => calls::list(&site.config, form.json, numbers.numbers, term),
         Verb::Calls(Calls::Pause(one)) => deed::deed(&one, deed::Deed::Pause, term),
         Verb::Calls(Calls::Resume(one)) => deed::deed(&one, deed::Deed::Resume, term),
-        Verb::Calls(Calls::Withdraw(one)) => deed::deed(&one, deed::Deed::Withdraw, term),
+        Verb::Calls(Calls::Withdraw { one, shred: false }) => deed::deed(&one, deed::Deed::Withdraw, term),
+        Verb::Calls(Calls::Withdraw { one, shred: true }) => deed::deed(&one, deed::Deed::Shred, term),
         Verb::Calls(Calls::Drain { limit_s, site, form }) => drain::drain(&site.config, limit_s, form.json, term),
         Verb::Trunks(Trunks::List { site, form }) => trunks::list(&site.config, form.json, term),
         Verb::Recordings(Recordings::List { site, form, numbers, all, reason, quality, mos_below, last }) => {

@@ -210,6 +210,7 @@ fn weight(reason: Reason) -> Style {
         | Reason::Withdrawn
         | Reason::WithdrawnByOperator
         | Reason::WithdrawnInRegister
+        | Reason::Shredded
         | Reason::NoPolicy
         | Reason::PolicyNever
         | Reason::Exempt

@@ -306,9 +306,16 @@ pub(super) enum Calls {
     /// Refuse or withdraw consent for a party: nothing of the call is kept from here on
     #[command(long_about = "Refuse or withdraw consent for a party: nothing of the call is kept from here on.\n\n\
         Before the call is recorded, it never will be; afterwards the recording ends here, and\n\
-        what was recorded until then stays. That cannot be undone within the call. The ledger\n\
-        says that it was an operator.")]
-    Withdraw(OneCall),
+        what was recorded until then stays, or with --shred is erased: its keys are destroyed\n\
+        within seconds. That cannot be undone within the call. The ledger says that it was\n\
+        an operator.")]
+    Withdraw {
+        #[command(flatten)]
+        one: OneCall,
+        /// Destroy what was recorded until then as well
+        #[arg(long)]
+        shred: bool,
+    },
     /// Take no new calls, and end the proxy once there are none left
     #[command(long_about = "Take no new calls, and end the proxy once there are none left.\n\n\
         New calls get 503 with Retry-After; those that are go on, and are recorded as before.\n\

@@ -102,6 +102,8 @@ pub enum Done {
     Resumed,
     /// It is recorded no more, or will not be.
     Withdrawn,
+    /// It is recorded no more, and the keys of what was recorded are being destroyed.
+    Shreds,
 }
 
 /// Why nothing was done to a call.
@@ -118,6 +120,8 @@ pub enum NotDone {
     NotPaused,
     /// Consent was withdrawn already.
     AlreadyWithdrawn,
+    /// What was recorded must be kept.
+    Locked,
 }
 
 impl NotDone {
@@ -130,6 +134,7 @@ impl NotDone {
             Self::AlreadyPaused => "already-paused",
             Self::NotPaused => "not-paused",
             Self::AlreadyWithdrawn => "already-withdrawn",
+            Self::Locked => "locked",
         }
     }
 }

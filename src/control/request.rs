@@ -29,6 +29,9 @@ pub enum Request {
     Withdraw {
         /// The call's number.
         call: String,
+        /// Whether the keys of what was recorded until then are destroyed.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        shreds: bool,
     },
     /// Take no new calls; end once there are none left.
     Drain {

@@ -86,7 +86,8 @@ fn log(request: &Request, reply: &Reply, uid: Option<u32>) {
     let (deed, call) = match request {
         Request::Pause { call } => ("pause", call.as_str()),
         Request::Resume { call } => ("resume", call.as_str()),
-        Request::Withdraw { call } => ("withdraw", call.as_str()),
+        Request::Withdraw { call, shreds: false } => ("withdraw", call.as_str()),
+        Request::Withdraw { call, shreds: true } => ("shred", call.as_str()),
         Request::Drain { .. } => ("drain", ""),
         Request::Roster {} => ("roster", ""),
         Request::Calls { .. } | Request::Trunks {} | Request::Status {} => return,

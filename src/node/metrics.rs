@@ -319,7 +319,7 @@ impl Metrics {
             ),
             retention_erased: counters(
                 "mitschnitt_retention_erased_total",
-                "Recordings that were erased without anybody having asked for it, by cause: longest, quota.",
+                "Recordings that were erased without anybody having asked for it, by cause: longest, quota, withdrawn.",
                 &["cause"],
             ),
             retention_failures: counter(

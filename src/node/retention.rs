@@ -24,14 +24,40 @@ use crate::time::{Moment, Wall};
 /// The thread, and what tells it to end.
 pub(super) struct Retaining {
     thread: JoinHandle<()>,
-    ends: mpsc::Sender<()>,
+    told: mpsc::Sender<Told>,
+}
+
+/// What the thread is told.
+#[derive(PartialEq, Eq)]
+enum Told {
+    /// There is something to be destroyed, now or in a moment.
+    Shred,
+    /// It is to end.
+    End,
+}
+
+/// Wakes the thread.
+#[derive(Clone)]
+pub(super) struct Waker(mpsc::Sender<Told>);
+
+impl Waker {
+    /// A recording is to be destroyed, for consent to it was withdrawn.
+    pub(super) fn shred(&self) {
+        // Whoever stops looks at every row again at its next start.
+        drop(self.0.send(Told::Shred));
+    }
 }
 
 impl Retaining {
     /// Tells the thread to end, once it is through with what it has in hand, and gives it to be waited for.
     pub(super) fn stop(self) -> JoinHandle<()> {
-        drop(self.ends);
+        drop(self.told.send(Told::End));
         self.thread
+    }
+
+    /// Returns what wakes it.
+    pub(super) fn waker(&self) -> Waker {
+        Waker(self.told.clone())
     }
 }
 
@@ -40,17 +66,23 @@ impl Retaining {
 /// # Errors
 /// There is no thread to be had.
 pub(super) fn start(mut keeper: Keeper, clock: Clock) -> io::Result<Retaining> {
-    let (ends, end) = mpsc::channel();
+    let (told, telling) = mpsc::channel();
     let thread = std::thread::Builder::new().name("retention".into()).spawn(move || {
-        let mut wait = FIRST;
-        while end.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+        let (mut wait, mut hurries_until) = (FIRST, Moment::START);
+        loop {
+            match telling.recv_timeout(wait) {
+                Ok(Told::Shred) => hurries_until = clock.now() + HURRY,
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Told::End) | Err(RecvTimeoutError::Disconnected) => break,
+            }
             let began = clock.now();
             let next = keeper.pass(clock.both());
             // With a million rows a pass takes seconds: so it has a fiftieth of one core at most.
-            wait = next.max(clock.now().since(began).saturating_mul(50));
+            let paced = clock.now().since(began).saturating_mul(50);
+            wait = if began < hurries_until { SHORTEST } else { next }.max(paced);
         }
     })?;
-    Ok(Retaining { thread, ends })
+    Ok(Retaining { thread, told })
 }
 
 /// After the start: what is to be salvaged is begun first.
@@ -59,6 +91,12 @@ const FIRST: Duration = Duration::from_secs(1);
 /// How long from one pass to the next, at least and at most: a hold that was lifted, or a quota that is exceeded, is seen within that.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(10);
+
+/// How long from one pass to the next where no rule erases anything.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// For how long there is a pass every second after somebody withdrew: until then the recording is closed, and its row says what is to be done.
+const HURRY: Duration = Duration::from_secs(10);
 
 /// Erased in one pass: about 3 s on a slow disk, so that no command waits longer for the keys.
 const AT_ONCE: usize = 100;
@@ -96,6 +134,8 @@ pub(super) struct Known {
     has_leapt: bool,
     nearly_full: BTreeMap<Arc<str>, bool>,
     failed: BTreeMap<RecordingId, Failed>,
+    /// Something is to be erased that may not be now.
+    is_barred: bool,
 }
 
 /// An erasure that failed.
@@ -124,7 +164,11 @@ impl Keeper {
     /// Erases what is to be erased now, and says how long to wait until the next pass.
     pub(super) fn pass(&mut self, clocks: (Moment, Wall)) -> Duration {
         match self.all(clocks) {
-            Ok(wait) => wait.clamp(SHORTEST, LONGEST),
+            Ok(wait) => {
+                // Where nothing is ever erased by rule, there is nothing to look for: who withdraws wakes it.
+                let is_idle = !self.rules.has_work() && self.state.failed.is_empty() && !self.state.is_barred;
+                wait.clamp(SHORTEST, if is_idle { IDLE } else { LONGEST })
+            }
             Err(error) => {
                 tracing::warn!(%error, "retention_waits_for_the_ledger");
                 LONGEST
@@ -146,6 +190,7 @@ impl Keeper {
             .collect();
         self.erase(due.get(..AT_ONCE.min(due.len())).unwrap_or_default(), &stored, (now, wall));
         let failed = self.state.failed.len() as u64;
+        self.state.is_barred = plan.barred > 0;
         self.metrics.retention_overdue.set(i64::try_from(plan.barred + failed).unwrap_or(i64::MAX));
         if due.len() > AT_ONCE {
             return Ok(SHORTEST);
@@ -292,6 +337,7 @@ impl Keeper {
                 let longest = self.rules.retention.of(one.purpose.as_deref()).longest.unwrap_or_default();
                 format!("longest time for {}: {}", of(&one.purpose), Span(longest))
             }
+            Cause::Withdrawn => "consent was withdrawn".to_owned(),
             Cause::Quota => {
                 let quota = one.policy.as_ref().and_then(|policy| self.rules.quotas.get(policy)).copied().unwrap_or_default();
                 format!("quota of policy {}: {quota} bytes", of(&one.policy))

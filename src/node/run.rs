@@ -138,16 +138,17 @@ async fn serve(setup: Setup) -> Result<(), String> {
         .map_err(|error| format!("the salvage thread cannot start: {error}"))?;
     let unsigned = salvaging.unsigned();
     let quotas: Vec<Arc<str>> = rules.quotas.keys().cloned().collect();
-    let retaining = if rules.has_work() {
-        let store = store::open(&data.join("ledger.db"), Opening::ReadAndLog)
-            .map_err(|error| format!("the ledger cannot be opened again: {error}"))?;
-        let (folders, metrics, is_salvaged) = (folders.clone(), Arc::clone(&metrics), salvaging.is_through());
-        let keeper = Keeper { store, folders, rules, metrics, is_salvaged, state: Known::default() };
-        let started = retention::start(keeper, clock);
-        Some(started.map_err(|error| format!("the retention thread cannot start: {error}"))?)
-    } else {
-        None
+    let store = store::open(&data.join("ledger.db"), Opening::ReadAndLog)
+        .map_err(|error| format!("the ledger cannot be opened again: {error}"))?;
+    let keeper = Keeper {
+        store,
+        folders: folders.clone(),
+        rules,
+        metrics: Arc::clone(&metrics),
+        is_salvaged: salvaging.is_through(),
+        state: Known::default(),
     };
+    let retaining = retention::start(keeper, clock).map_err(|error| format!("the retention thread cannot start: {error}"))?;
     let (room, choice) =
         room::watch(&folders, reserve_percent, &metrics).map_err(|error| format!("the disk cannot be watched: {error}"))?;
     let place = disk::Place { folders, room: choice, node: recordings_key, listeners };
@@ -248,6 +249,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         lanes,
         woken: BTreeSet::new(),
         ledger: ledger.clone(),
+        waker: retaining.waker(),
         metrics: Arc::clone(&metrics),
         tallied: call::Tallies::default(),
         watch: Watch::new(clock.now()),
@@ -300,7 +302,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
     faults.extend(joined(disk_thread, "disk").err());
     drop(room);
     faults.extend(joined(salvaging.stop(), "salvage").err());
-    faults.extend(retaining.and_then(|retaining| joined(retaining.stop(), "retention").err()));
+    faults.extend(joined(retaining.stop(), "retention").err());
     drop(ledger);
     faults.extend(joined(ledger_thread, "ledger").err());
     drop(std::fs::remove_file(&control));
@@ -331,6 +333,7 @@ struct Shell {
     /// Lanes that were sent something and not woken yet.
     woken: BTreeSet<usize>,
     ledger: Ledger,
+    waker: retention::Waker,
     metrics: Arc<Metrics>,
     tallied: call::Tallies,
     watch: Watch,
@@ -614,6 +617,9 @@ impl Shell {
                 Output::Reached { trunk, address, is_up } => log_reached(trunk.as_ref(), address, is_up),
                 Output::Story(story) => {
                     self.tell(&story);
+                    if story.reason == call::Reason::Shredded {
+                        self.waker.shred();
+                    }
                     self.ledger.story(*story, self.clock.both());
                 }
                 Output::Keep(kept) => self.ledger.keep(&kept, self.clock.both().1),

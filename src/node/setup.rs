@@ -10,10 +10,10 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::call::{
-    self, Codecs, ContactKey, DeadMedia, Deed, Guarding, HandleKey, Live, Peer, Peers, Policy, Reached, Registering, Routing,
-    Selector, Strangers, Table,
+    self, Codecs, ContactKey, DeadMedia, Deed, Guarding, HandleKey, InCall, Live, Peer, Peers, Policy, Reached, Registering,
+    Routing, Selector, Shred, Strangers, Table,
 };
-use crate::catalogue::{Rules, Store};
+use crate::catalogue::{Retention, Rules, Store};
 use crate::consent::{Mode, PriorTerms, Registered, Standing, Terms, WithoutConsent};
 use crate::control::{self, config};
 use crate::control::{
@@ -112,7 +112,11 @@ impl Setup {
             Witness::from_pem(&text).ok_or_else(|| bad_witness(path))
         });
         let witness = witness.transpose()?;
-        let policies = settings.policies.iter().map(|policy| self::policy(policy).map(Arc::new)).collect::<Result<_, _>>()?;
+        let policies = settings
+            .policies
+            .iter()
+            .map(|policy| self::policy(policy, &settings.retention).map(Arc::new))
+            .collect::<Result<_, _>>()?;
         let threads = match settings.media.threads {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
             threads => threads,
@@ -281,7 +285,7 @@ fn networks_of(networks: &[config::Network]) -> impl Iterator<Item = Network> {
     networks.iter().map(|network| Network { address: network.address(), prefix: network.prefix() })
 }
 
-fn policy(policy: &config::Policy) -> Result<Policy, Trouble> {
+fn policy(policy: &config::Policy, retention: &Retention) -> Result<Policy, Trouble> {
     let selector = Selector {
         trunk: policy.trunk.clone(),
         direction: policy.direction,
@@ -290,15 +294,8 @@ fn policy(policy: &config::Policy) -> Result<Policy, Trouble> {
     };
     let name: Arc<str> = policy.name.as_str().into();
     let Some(terms) = &policy.terms else {
-        return Ok(Policy {
-            selector,
-            name,
-            terms: None,
-            clips: Vec::new(),
-            codecs: Codecs::AsOffered,
-            mandatory: None,
-            hook: None,
-        });
+        let (clips, codecs, in_call) = (Vec::new(), Codecs::AsOffered, InCall::default());
+        return Ok(Policy { selector, name, terms: None, clips, codecs, mandatory: None, hook: None, in_call });
     };
     let mut clips = match terms.announcement() {
         Some(path) => announcements::clips(path, &terms.language).map_err(Trouble::from)?,
@@ -308,6 +305,13 @@ fn policy(policy: &config::Policy) -> Result<Policy, Trouble> {
         clips.push(announcements::ready(payloads, coding, &terms.language).map_err(Trouble::from)?);
     }
     let (codecs, mandatory, hook) = (terms.codecs, terms.mandatory, terms.hook);
+    let is_locked = mandatory.is_some() || retention.of(Some(&terms.purpose)).shortest > Duration::ZERO;
+    let shred = match (terms.shreds, is_locked) {
+        (_, true) => Shred::Never,
+        (true, false) => Shred::Always,
+        (false, false) => Shred::Asked,
+    };
+    let in_call = InCall { pause: terms.pause, resume: terms.resume, after_pause: terms.after_pause, shred };
     let terms = Terms {
         policy: Arc::clone(&name),
         policy_hash: policy.sha256(),
@@ -338,7 +342,7 @@ fn policy(policy: &config::Policy) -> Result<Policy, Trouble> {
             version: terms.consent_version.as_deref().map(Into::into),
         },
     };
-    Ok(Policy { selector, name, terms: Some(terms), clips, codecs, mandatory, hook })
+    Ok(Policy { selector, name, terms: Some(terms), clips, codecs, mandatory, hook, in_call })
 }
 
 /// Reads what the web hook is asked with.
@@ -415,7 +419,8 @@ pub(super) fn asks(request: &Request, table: &Table, clock: Clock) -> Asks {
     Asks::Told(match request {
         Request::Pause { call } => return deed(call, Deed::Pause),
         Request::Resume { call } => return deed(call, Deed::Resume),
-        Request::Withdraw { call } => return deed(call, Deed::Withdraw),
+        Request::Withdraw { call, shreds: false } => return deed(call, Deed::Withdraw),
+        Request::Withdraw { call, shreds: true } => return deed(call, Deed::Shred),
         Request::Drain { limit_s } => return Asks::Drain(Duration::from_secs((*limit_s).min(LONGEST_DRAIN_S))),
         Request::Roster {} => return Asks::Roster,
         Request::Calls { numbers } => {
@@ -456,6 +461,7 @@ pub(super) fn answer(answer: Result<call::Done, call::NotDone>, clock: Clock) ->
         Ok(call::Done::Paused { ends }) => Reply::Done(Done::Paused { resumes_in_s: seconds_up(ends.since(clock.now())) }),
         Ok(call::Done::Resumed) => Reply::Done(Done::Resumed),
         Ok(call::Done::Withdrawn) => Reply::Done(Done::Withdrawn),
+        Ok(call::Done::Shreds) => Reply::Done(Done::Shreds),
         Err(why) => not_done(why),
     }
 }
@@ -467,6 +473,7 @@ fn not_done(why: call::NotDone) -> Reply {
         call::NotDone::AlreadyPaused => (NotDone::AlreadyPaused, None),
         call::NotDone::NotPaused => (NotDone::NotPaused, None),
         call::NotDone::AlreadyWithdrawn => (NotDone::AlreadyWithdrawn, None),
+        call::NotDone::Locked => (NotDone::Locked, None),
     };
     Reply::NotDone { why, reason }
 }

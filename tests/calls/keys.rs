@@ -1,15 +1,29 @@
 //! What a party's key does to a call that is recorded.
 
+use mitschnitt::call::{AfterPause, Shred};
+use mitschnitt::consent::How;
 use mitschnitt::digit::{Digit, PartyKey};
 
+use super::terms::LONGEST_PAUSE;
 use super::*;
 
 const DTMF: &str = "Content-Type: application/dtmf\r\n";
 
 /// A call under `opt-in` in which the trunk's party agrees with 1, and these may withdraw with 9.
 fn recorded(of: [bool; 2]) -> World {
+    recorded_with(of, InCall::default())
+}
+
+/// One in which the agent alone pauses and resumes with `*`.
+fn paused_by_star(after_pause: AfterPause) -> World {
+    let star = Digit::from_char('*').map(|key| PartyKey { key, of: [true, false] });
+    recorded_with([true, true], InCall { pause: star, resume: star, after_pause, shred: Shred::Asked })
+}
+
+fn recorded_with(of: [bool; 2], in_call: InCall) -> World {
     let withdraw = Digit::from_char('9').map(|key| PartyKey { key, of });
-    let mut world = World::new(for_all(Terms { withdraw, ..terms(Mode::OptIn) }));
+    let policies = for_all(Terms { withdraw, ..terms(Mode::OptIn) });
+    let mut world = World::new(policies.iter().map(|policy| Arc::new(Policy { in_call, ..(**policy).clone() })).collect());
     world.call_is_up();
     world.announced().iter().for_each(|announcing| world.played(announcing));
     world.trunk_sends("INFO", 2, "b", DTMF, "1");
@@ -52,4 +66,125 @@ fn a_withdrawal_counts_though_its_request_was_overtaken() {
 
     assert_eq!(world.to_trunk_any("500").status(), Some(500), "as RFC 3261 §12.2.2 has it");
     assert_eq!(world.recording(), ["record", "end Withdrawn(Trunk)"]);
+}
+
+#[test]
+fn the_agents_key_pauses_and_resumes_and_what_is_shown_is_what_is() {
+    let mut world = paused_by_star(AfterPause::Resume);
+
+    world.pbx_sends("INFO", 2, "b", DTMF, "*");
+    assert_eq!(world.recording(), ["record", "suspend for a pause"]);
+    let live = world.table.live().remove(0);
+    assert!(!live.is_recording && live.pause_ends == Some(world.now + LONGEST_PAUSE));
+    assert_eq!(world.to_trunk("INFO").body(), b"*", "the message itself goes through");
+
+    world.passes(Duration::from_secs(10));
+    world.pbx_sends("INFO", 3, "b", DTMF, "*");
+    assert_eq!(world.recording(), ["record", "suspend for a pause", "resume"]);
+    assert!(world.table.live()[0].is_recording);
+}
+
+#[test]
+fn the_outside_party_neither_pauses_nor_resumes() {
+    let mut world = paused_by_star(AfterPause::Resume);
+    world.trunk_sends("INFO", 3, "b", DTMF, "*");
+    assert_eq!(world.recording(), ["record"]);
+
+    world.pbx_sends("INFO", 2, "b", DTMF, "*");
+    world.passes(Duration::from_secs(10));
+    world.trunk_sends("INFO", 4, "b", DTMF, "*");
+
+    assert_eq!(world.recording(), ["record", "suspend for a pause"]);
+}
+
+#[test]
+fn one_press_that_comes_as_an_event_and_as_sip_info_does_not_undo_itself() {
+    let mut world = paused_by_star(AfterPause::Resume);
+    let id = BridgeId { call: world.table.live()[0].call, dialog: 0, line: 0 };
+    let digit = Digit::from_char('*').unwrap();
+
+    world.media(Event::Digit { id, leg: Leg::Pbx, digit, how: How::KeyByRtp });
+    world.pbx_sends("INFO", 2, "b", DTMF, "*");
+    assert_eq!(world.recording(), ["record", "suspend for a pause"]);
+
+    world.media(Event::Digit { id, leg: Leg::Pbx, digit, how: How::KeyByRtp });
+    assert_eq!(world.recording(), ["record", "suspend for a pause", "resume"], "pressed again, it is another press");
+}
+
+#[test]
+fn after_the_longest_pause_the_recording_goes_on_or_has_ended_as_the_policy_says() {
+    for (then, ends) in [(AfterPause::Resume, "resume"), (AfterPause::Stop, "end Stopped")] {
+        let mut world = paused_by_star(then);
+        world.pbx_sends("INFO", 2, "b", DTMF, "*");
+
+        world.passes(LONGEST_PAUSE);
+
+        assert_eq!(world.recording(), ["record", "suspend for a pause", ends]);
+        let live = world.table.live().remove(0);
+        assert_eq!((live.is_recording, live.pause_ends), (then == AfterPause::Resume, None));
+        world.pbx_sends("INFO", 3, "b", DTMF, "*");
+        assert_eq!(world.recording().len(), if then == AfterPause::Resume { 4 } else { 3 }, "what has ended is not paused");
+    }
+}
+
+#[test]
+fn a_pause_by_key_outlasts_a_hold_and_a_party_that_moves() {
+    let mut world = paused_by_star(AfterPause::Resume);
+    world.pbx_sends("INFO", 2, "b", DTMF, "*");
+    let sdp = "Content-Type: application/sdp\r\n";
+
+    world.pbx_sends("INVITE", 3, "b", sdp, &format!("{}a=sendonly\r\n", offer("192.0.2.10", 4000, "0 101")));
+    world.trunk_answers(200, "b", &offer("198.51.100.20", 6000, "0 101"));
+    world.pbx_sends("ACK", 3, "b", "", "");
+    world.pbx_sends("INVITE", 4, "b", sdp, &offer("192.0.2.77", 4000, "0 101"));
+    world.trunk_answers(200, "b", &offer("198.51.100.20", 6000, "0 101"));
+    world.pbx_sends("ACK", 4, "b", "", "");
+
+    assert_eq!(world.recording(), ["record", "suspend for a pause"]);
+    assert!(!world.table.live()[0].is_recording);
+    world.pbx_sends("INFO", 5, "b", DTMF, "*");
+    assert_eq!(world.recording(), ["record", "suspend for a pause", "resume"]);
+}
+
+#[test]
+fn what_is_withdrawn_is_shredded_where_the_policy_says_so_or_the_operator() {
+    let shredding = |shred| recorded_with([true, true], InCall { shred, ..InCall::default() });
+
+    let mut by_policy = shredding(Shred::Always);
+    by_policy.trunk_sends("INFO", 3, "b", DTMF, "9");
+    assert_eq!(by_policy.recording(), ["record", "end Withdrawn(Trunk)"]);
+    let story = by_policy.last_story();
+    assert_eq!((story.reason, story.leg), (Reason::Shredded, Some(Leg::Trunk)));
+    assert!(story.recording.is_some(), "the row has what is to be destroyed");
+
+    let mut by_operator = shredding(Shred::Asked);
+    assert_eq!(by_operator.operator(Deed::Shred), Ok(Done::Shreds));
+    assert_eq!(by_operator.recording(), ["record", "end Stopped"]);
+    assert_eq!(by_operator.last_story().reason, Reason::Shredded);
+
+    let mut kept = shredding(Shred::Asked);
+    assert_eq!(kept.operator(Deed::Withdraw), Ok(Done::Withdrawn));
+    assert_eq!(kept.last_story().reason, Reason::WithdrawnByOperator);
+}
+
+#[test]
+fn what_must_be_kept_is_not_shredded_and_nothing_is_done() {
+    let mut world = recorded_with([true, true], InCall { shred: Shred::Never, ..InCall::default() });
+
+    assert_eq!(world.operator(Deed::Shred), Err(NotDone::Locked));
+
+    assert_eq!(world.recording(), ["record"]);
+    assert_eq!(world.operator(Deed::Withdraw), Ok(Done::Withdrawn));
+    assert_eq!(world.last_story().reason, Reason::WithdrawnByOperator);
+}
+
+#[test]
+fn a_call_that_is_not_recorded_yet_has_nothing_to_shred() {
+    let mut world = World::with(Mode::OptIn);
+    world.call_is_up();
+
+    assert_eq!(world.operator(Deed::Shred), Ok(Done::Withdrawn));
+
+    assert_eq!(world.last_story().reason, Reason::WithdrawnByOperator);
+    assert_eq!(world.last_story().recording, None);
 }

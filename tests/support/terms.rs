@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mitschnitt::call::{Codecs, Policy, Selector};
+use mitschnitt::call::{Codecs, InCall, Policy, Selector};
 use mitschnitt::codec::Codec;
 use mitschnitt::consent::{Clip, Facts, Mode, Parties, PriorTerms, Terms, WithoutConsent};
 use mitschnitt::digit::Digit;
@@ -56,5 +56,6 @@ pub(crate) fn for_all(terms: Terms) -> Vec<Arc<Policy>> {
         codecs: Codecs::AsOffered,
         mandatory: None,
         hook: None,
+        in_call: InCall::default(),
     })]
 }

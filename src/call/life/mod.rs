@@ -7,6 +7,7 @@
 //! ```
 
 mod advised;
+mod deeds;
 mod described;
 mod identity;
 mod registered;
@@ -20,13 +21,12 @@ use super::advice::Advised;
 use super::announce::Telling;
 use super::desk::Desk;
 use super::dialog::{Agreed, Dialog, DialogState};
-use super::door::{Deed, Done, NotDone, Output, PortPair, Suspension};
+use super::door::{Output, PortPair, Suspension};
 use super::keys::Ours;
 use super::policy::Policy;
 use super::session_timer::SessionTimer;
 use super::story::{Reason, Story};
-use crate::consent::{self, By, Consent, Cut, Fact, Facts, Heard, How, Parties, Permit, Standing};
-use crate::digit::Digit;
+use crate::consent::{self, Consent, Cut, Fact, Facts, Heard, Parties, Permit, Standing};
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::limits;
 use crate::media::{self, Announcing, BridgeId, Order};
@@ -36,6 +36,7 @@ use crate::time::Moment;
 use crate::vault::EndReason;
 use crate::wire::sip::Message;
 
+use deeds::Toggled;
 use identity::Identity;
 
 pub(super) use described::{NotAnchored, Role};
@@ -82,8 +83,10 @@ pub(super) struct Call {
     reason_leg: Option<Leg>,
     /// A recording has begun and has not ended; it may be paused.
     is_recording: bool,
-    /// When the operator's pause ends by itself.
+    /// When the pause of an operator, or of a party by its key, ends by itself.
     pause_ends: Option<Moment>,
+    /// The key that paused or resumed last.
+    toggled: Option<Toggled>,
     /// What was granted while a BYE was on its way: nothing is begun for a call that ends, but one whose BYE is challenged goes on.
     held: Option<Permit>,
     /// Where it stands with the web hook.
@@ -223,6 +226,7 @@ impl Call {
             reason_leg: None,
             is_recording: false,
             pause_ends: None,
+            toggled: None,
             held: None,
             is_withdrawn: false,
             recorded: None,
@@ -521,20 +525,9 @@ impl Call {
         }
     }
 
-    /// Returns whether this key of the party on this leg means no, whenever it was pressed.
-    pub(super) fn says_no(&self, leg: Leg, digit: Digit) -> bool {
-        self.consent.as_ref().is_some_and(|consent| consent.terms().says_no(leg, digit))
-    }
-
-    /// Takes a key that a party pressed.
-    pub(super) fn pressed(&mut self, leg: Leg, digit: Digit, how: How, desk: &mut Desk, now: Moment) {
-        self.consider(Fact::Pressed(leg, digit, how), desk, now);
-    }
-
     pub(super) fn time_came(&mut self, desk: &mut Desk, now: Moment) {
         if self.pause_ends.is_some_and(|at| at <= now) {
-            self.pause_ends = None;
-            self.go_on(desk);
+            self.pause_is_over(desk);
         }
         if let (true, State::Up { dialog }) = (self.timer.wake(now), self.state) {
             self.watch(dialog, true, desk);
@@ -596,52 +589,6 @@ impl Call {
     }
 
     // ── pauses ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    /// Does what an operator wants.
-    ///
-    /// # Errors
-    /// Nothing can be done, or was done already.
-    pub(super) fn operate(&mut self, deed: Deed, desk: &mut Desk, now: Moment) -> Result<Done, NotDone> {
-        match deed {
-            Deed::Pause => self.pause(desk, now),
-            Deed::Resume => {
-                self.pause_ends.take().ok_or(NotDone::NotPaused)?;
-                self.go_on(desk);
-                Ok(Done::Resumed)
-            }
-            Deed::Withdraw => self.withdraw(desk, now),
-        }
-    }
-
-    fn pause(&mut self, desk: &mut Desk, now: Moment) -> Result<Done, NotDone> {
-        let longest = self.consent.as_ref().map(|consent| consent.terms().longest_pause);
-        let Some(longest) = longest.filter(|_| self.is_recording) else { return Err(NotDone::NotRecorded(self.reason)) };
-        if self.pause_ends.is_some() {
-            return Err(NotDone::AlreadyPaused);
-        }
-        let ends = now + longest;
-        self.pause_ends = Some(ends);
-        self.suspend(Suspension::Pause, desk);
-        Ok(Done::Paused { ends })
-    }
-
-    fn withdraw(&mut self, desk: &mut Desk, now: Moment) -> Result<Done, NotDone> {
-        match self.consent.as_ref().map(Consent::standing) {
-            Some(Standing::Asking | Standing::Granted(_)) => self.consider(Fact::OperatorWithdrew, desk, now),
-            Some(Standing::Refused(_)) => return Err(NotDone::NotRecorded(self.reason)),
-            Some(Standing::Withdrawn(_)) => return Err(NotDone::AlreadyWithdrawn),
-            None if self.is_withdrawn => return Err(NotDone::AlreadyWithdrawn),
-            None => match (&self.policy, self.state) {
-                (None, _) => return Err(NotDone::NotRecorded(Reason::NoPolicy)),
-                (Some(policy), _) if policy.terms.is_none() => return Err(NotDone::NotRecorded(Reason::PolicyNever)),
-                // Nobody was asked, and nobody will be.
-                (Some(_), State::Ringing | State::Answered) => self.is_withdrawn = true,
-                (Some(_), State::Up { .. }) if self.waits_for_advice() => self.is_withdrawn = true,
-                (Some(_), State::Up { .. } | State::Over) => return Err(NotDone::NotRecorded(self.reason)),
-            },
-        }
-        Ok(Done::Withdrawn)
-    }
 
     /// A BYE is on its way in this dialog: nothing is kept of it from here on, whatever becomes of the BYE.
     pub(super) fn bye_went(&mut self, at: usize, by: Leg, desk: &mut Desk) {
@@ -739,23 +686,6 @@ impl Call {
         // The story first: what becomes of the recording must find its row.
         self.settle(Reason::Recorded, None, desk);
         desk.out(Output::Record { id: bridge(self.id, at, line), slot: self.slot, permit, formats });
-    }
-
-    fn withdrawn_by(&mut self, by: By, desk: &mut Desk) {
-        match by {
-            By::Party(leg) => {
-                self.end_recording(EndReason::Withdrawn(leg), desk);
-                self.settle(Reason::Withdrawn, Some(leg), desk);
-            }
-            By::Register(leg) => {
-                self.end_recording(EndReason::Withdrawn(leg), desk);
-                self.settle(Reason::WithdrawnInRegister, Some(leg), desk);
-            }
-            By::Operator => {
-                self.end_recording(EndReason::Stopped, desk);
-                self.settle(Reason::WithdrawnByOperator, None, desk);
-            }
-        }
     }
 
     fn silence_announcements(&self, desk: &mut Desk) {
@@ -865,7 +795,8 @@ impl Call {
     /// Writes a reason into the ledger; the first stands, but for what ends a recording.
     fn settle(&mut self, reason: Reason, leg: Option<Leg>, desk: &mut Desk) {
         let stands = self.reason != Reason::InProgress && self.reason != Reason::Recorded;
-        if stands {
+        // What is to be destroyed is destroyed, whatever has ended its recording.
+        if stands && reason != Reason::Shredded {
             return;
         }
         self.reason = reason;

@@ -100,6 +100,20 @@ fn what_an_operator_does_to_a_call_is_said_as_it_was_done() {
 }
 
 #[test]
+fn that_a_recording_is_shredded_is_not_said_before_it_is() {
+    let site = Site::with_recordings();
+    let asked = site.proxy_answers(&Reply::Done(Done::Shreds));
+
+    let said = site.says(&["calls", "withdraw", "00000000000000c0", "--shred"]);
+
+    assert_eq!(
+        said,
+        "Nothing of call 00000000000000c0 is kept from here on; its recording is being shredded.\n`mitschnitt recordings show 00000000000000c0` says `erased` once that is done.\n"
+    );
+    assert_eq!(asked.join().unwrap(), "{\"ask\":\"withdraw\",\"call\":\"00000000000000c0\",\"shreds\":true}\n");
+}
+
+#[test]
 fn what_cannot_be_done_to_a_call_is_said_with_its_reason() {
     let site = Site::with_recordings();
     for (deed, why, reason, exit, begins) in [
@@ -127,6 +141,13 @@ fn what_cannot_be_done_to_a_call_is_said_with_its_reason() {
             "error: the recording of call 00000000000000c0 is paused already\n",
         ),
         ("resume", NotDone::NotPaused, None, Exit::Refused, "error: the recording of call 00000000000000c0 is not paused\n"),
+        (
+            "withdraw",
+            NotDone::Locked,
+            None,
+            Exit::Refused,
+            "error: what was recorded of call 00000000000000c0 must be kept: nothing was done\n",
+        ),
         (
             "withdraw",
             NotDone::AlreadyWithdrawn,

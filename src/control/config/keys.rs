@@ -12,6 +12,10 @@ pub(super) struct Keys {
     pub(super) key: Option<Digit>,
     /// The key that says no at any time.
     pub(super) withdraw: Option<PartyKey>,
+    /// The key that pauses.
+    pub(super) pause: Option<PartyKey>,
+    /// The key that resumes.
+    pub(super) resume: Option<PartyKey>,
 }
 
 /// Reads the keys of a policy, and weighs them against each other; nothing where one of them is a mistake.
@@ -19,13 +23,57 @@ pub(super) fn keys(section: &Section<'_>, mode: Mode, must_agree: [bool; 2], not
     let had = notes.errors();
     let key = asking(section, mode, notes);
     let withdraw = withdraw(section, mode, key.flatten(), notes);
-    if let (Mode::OptIn, Some(key), Some(withdraw)) = (mode, key.flatten(), withdraw)
-        && withdraw.collides(&PartyKey { key, of: must_agree })
-    {
-        let what = format!("`withdraw_key` of {} is the key that agrees: who presses it twice would withdraw", section.name);
-        notes.error(section.line_of("withdraw_key", notes), what, "write another one, as withdraw_key = \"*\"");
+    let [pause, resume] = pauses(section, notes);
+    let asks = key.flatten().map(|key| PartyKey { key, of: must_agree });
+    let (agrees, refuses) = if mode == Mode::OptIn { (asks, None) } else { (None, asks) };
+    for (setting, one, other, means) in [
+        ("withdraw_key", withdraw, agrees, "the key that agrees: who presses it twice would withdraw"),
+        ("pause_key", pause, agrees, "the key that agrees: who presses it twice would pause"),
+        ("pause_key", pause, refuses, "the key that refuses: one press cannot mean both"),
+        ("pause_key", pause, withdraw, "the key that withdraws: one press cannot mean both"),
+        (
+            "resume_key",
+            resume.filter(|resume| Some(*resume) != pause),
+            withdraw,
+            "the key that withdraws: one press cannot mean both",
+        ),
+    ] {
+        let (Some(one), Some(other)) = (one, other) else { continue };
+        if one.collides(&other) {
+            let what = format!("`{setting}` of {} is {means}", section.name);
+            notes.error(
+                section.line_of(setting, notes),
+                what,
+                format!("write another one, as {setting} = \"{}\"", free(&[key.flatten()], &[withdraw, pause, resume])),
+            );
+        }
     }
-    (notes.errors() == had).then_some(Keys { key: key?, withdraw })
+    (notes.errors() == had).then_some(Keys { key: key?, withdraw, pause, resume })
+}
+
+/// Returns a key that means nothing yet.
+fn free(asks: &[Option<Digit>], others: &[Option<PartyKey>]) -> char {
+    let taken = |key: char| {
+        let mut all = asks.iter().copied().chain(others.iter().map(|other| other.map(|other| other.key))).flatten();
+        all.any(|taken| taken.reveal() == key)
+    };
+    ['*', '#', '9', '8', '7'].into_iter().find(|&key| !taken(key)).unwrap_or('6')
+}
+
+/// Returns the keys that pause and resume: none where nothing is said, and the agent's alone, for whoever pauses decides what is not kept.
+fn pauses(section: &Section<'_>, notes: &mut Notes) -> [Option<PartyKey>; 2] {
+    let of = legs(section, "may_pause", notes).unwrap_or([true, false]);
+    let [pause, resume] = ["pause_key", "resume_key"]
+        .map(|setting| digit(section, setting, "#", notes).map(|found| PartyKey { key: found.value, of }));
+    if pause.is_none() && section.line_of("pause_key", notes).is_none() {
+        for setting in ["resume_key", "may_pause"] {
+            if let Some(line) = section.line_of(setting, notes) {
+                let what = format!("`{setting}` of {} means nothing without a key that pauses", section.name);
+                notes.error(line, what, "write pause_key = \"#\", or take it out");
+            }
+        }
+    }
+    [pause, resume.or(pause)]
 }
 
 /// The outer nothing is a mistake, the inner one says that no key is meant.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::call::{Codecs, WhenSilent};
+use crate::call::{AfterPause, Codecs, WhenSilent};
 use crate::codec::Coding;
 use crate::control::config::keys::keys;
 use crate::control::config::parse::{each, is_word, name, word};
@@ -16,7 +16,7 @@ use crate::limits;
 use crate::time::Wall;
 
 /// The settings of a policy.
-pub(super) const SETTINGS: [&str; 26] = [
+pub(super) const SETTINGS: [&str; 31] = [
     "name",
     "trunk",
     "direction",
@@ -32,6 +32,11 @@ pub(super) const SETTINGS: [&str; 26] = [
     "key",
     "withdraw_key",
     "may_withdraw",
+    "on_withdrawal",
+    "pause_key",
+    "resume_key",
+    "may_pause",
+    "after_pause",
     "answer_s",
     "codecs",
     "without_consent",
@@ -169,6 +174,7 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
     let longest_pause =
         section.number("longest_pause_s", 1..=86_400, "of seconds", notes).map_or(LONGEST_PAUSE_S, |found| found.value);
     let mandatory = mandatory(section, notes);
+    let (after_pause, shreds) = (after_pause(section, mandatory, notes), shreds(section, mandatory, notes));
     let quota = retention::size(section, "quota", "\"200 GiB\"", notes);
     let words = [WhenSilent::Ask, WhenSilent::Deny].map(|when| (when.as_str(), when));
     let hook = section.word("web_hook", &words, notes).map(|found| found.value);
@@ -180,6 +186,10 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
         must_agree: must_agree?,
         key: keys?.key,
         withdraw: keys?.withdraw,
+        pause: keys?.pause,
+        resume: keys?.resume,
+        after_pause,
+        shreds,
         answer: answer?,
         language: language?,
         announcements: announcements?
@@ -231,6 +241,27 @@ fn mandatory(section: &Section<'_>, notes: &mut Notes) -> Option<Duration> {
         notes.error(grace.line, what, "write recording = \"mandatory\", or leave it out");
     }
     is_mandatory.then(|| Duration::from_secs(grace.map_or(MANDATORY_GRACE_S, |found| found.value)))
+}
+
+/// Returns what comes after the longest pause.
+fn after_pause(section: &Section<'_>, mandatory: Option<Duration>, notes: &mut Notes) -> AfterPause {
+    let words = [AfterPause::Resume, AfterPause::Stop].map(|then| (then.as_str(), then));
+    let Some(found) = section.word("after_pause", &words, notes) else { return AfterPause::Resume };
+    if found.value == AfterPause::Stop && mandatory.is_some() {
+        let what = format!("{} must record its calls, and would stop after a pause", section.name);
+        notes.error(found.line, what, "write after_pause = \"resume\", or take `recording` out");
+    }
+    found.value
+}
+
+/// Returns whether a withdrawal destroys what was recorded until then.
+fn shreds(section: &Section<'_>, mandatory: Option<Duration>, notes: &mut Notes) -> bool {
+    let Some(found) = section.word("on_withdrawal", &[("keep", false), ("shred", true)], notes) else { return false };
+    if found.value && mandatory.is_some() {
+        let what = format!("{} must record its calls, and would shred those recordings", section.name);
+        notes.error(found.line, what, "write on_withdrawal = \"keep\", or take `recording` out");
+    }
+    found.value
 }
 
 /// How long a call goes on whose recording fails, where nothing is said: long enough to say good-bye.

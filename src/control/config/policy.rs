@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::call::{Codecs, WhenSilent};
+use crate::call::{AfterPause, Codecs, WhenSilent};
 use crate::codec::Foreign;
 use crate::digit::{Digit, PartyKey};
 use crate::ids::{Direction, Leg, TrunkName};
@@ -44,6 +44,14 @@ pub struct PolicyTerms {
     pub key: Option<Digit>,
     /// The key that says no at any time, and who may press it.
     pub withdraw: Option<PartyKey>,
+    /// The key that pauses, and who may press it.
+    pub pause: Option<PartyKey>,
+    /// The key that resumes, and who may press it.
+    pub resume: Option<PartyKey>,
+    /// What comes after the longest pause.
+    pub after_pause: AfterPause,
+    /// Whether a withdrawal destroys what was recorded until then.
+    pub shreds: bool,
     /// How long after the announcement the key is waited for; zero in the mode `announce`.
     pub answer: Duration,
     /// The language that is spoken.
@@ -209,8 +217,16 @@ impl Policy {
         if let Some(bytes) = terms.quota_bytes {
             line("quota_bytes", &bytes.to_string());
         }
-        if let Some(withdraw) = &terms.withdraw {
-            line("withdraw_key", &key_of(withdraw));
+        for (setting, key) in [("withdraw_key", terms.withdraw), ("pause_key", terms.pause), ("resume_key", terms.resume)] {
+            if let Some(key) = &key {
+                line(setting, &key_of(key));
+            }
+        }
+        if terms.after_pause != AfterPause::Resume {
+            line("after_pause", terms.after_pause.as_str());
+        }
+        if terms.shreds {
+            line("on_withdrawal", "shred");
         }
         let [pbx, trunk] = terms.registered;
         for (side, registered) in [("registered_local", pbx), ("registered_remote", trunk)] {

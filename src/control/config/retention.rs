@@ -55,6 +55,21 @@ pub(super) fn check_together(document: &Section<'_>, policies: &[Found<Policy>],
     }
     let purposes: Vec<&str> = policies.iter().filter_map(|policy| Some(policy.value.terms.as_ref()?.purpose.as_str())).collect();
     for section in each(document, "retention", notes) {
+        let is_locked = span(&section, "shortest", "\"0d\"", notes).filter(|shortest| !shortest.value.is_zero());
+        if let (Some(shortest), Some(purpose)) = (is_locked, section.peek("purpose")) {
+            let shreds = |policy: &&Found<Policy>| {
+                policy.value.terms.as_ref().is_some_and(|terms| terms.shreds && terms.purpose == purpose)
+            };
+            for Found { value: policy, line } in policies.iter().filter(shreds) {
+                let what = format!(
+                    "policy `{}` shreds what is withdrawn, and line {} locks its recordings for {}",
+                    policy.name,
+                    shortest.line,
+                    Span(shortest.value)
+                );
+                notes.error(*line, what, "write on_withdrawal = \"keep\", or take `shortest` out");
+            }
+        }
         let Some(found) = section.text("purpose", "\"quality\"", notes).filter(|found| !purposes.contains(&&*found.value)) else {
             continue;
         };

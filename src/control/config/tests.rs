@@ -36,6 +36,32 @@ fn a_right_configuration_says_what_it_means() {
 }
 
 #[test]
+fn what_is_withdrawn_cannot_be_both_shredded_and_locked() {
+    let text = BASE.replace("key = \"1\"", "key = \"1\"\non_withdrawal = \"shred\"");
+    assert!(right(&text).policies[0].terms.as_ref().unwrap().shreds);
+
+    assert_eq!(
+        shown(&format!("{text}[[retention]]\npurpose = \"quality\"\nshortest = \"90d\"\n")),
+        "error: f.toml:18: policy `all` shreds what is withdrawn, and line 30 locks its recordings for 90d\n  write on_withdrawal = \"keep\", or take `shortest` out\n"
+    );
+}
+
+#[test]
+fn the_agent_alone_pauses_by_key_unless_more_is_said() {
+    let pauses = |lines: &str| {
+        let settings = right(&BASE.replace("key = \"1\"", &format!("key = \"1\"\n{lines}")));
+        let terms = settings.policies[0].terms.as_ref().unwrap();
+        [terms.pause, terms.resume].map(|key| key.map(|PartyKey { key, of }| (key.reveal(), of)))
+    };
+
+    assert_eq!(pauses(""), [None, None]);
+    assert_eq!(pauses("pause_key = \"#\""), [Some(('#', [true, false])); 2]);
+    let both = [Some(('#', [true, true])), Some(('0', [true, true]))];
+    assert_eq!(pauses("pause_key = \"#\"\nresume_key = \"0\"\nmay_pause = [\"local\", \"remote\"]"), both);
+    assert_eq!(pauses("pause_key = \"1\""), [Some(('1', [true, false])); 2], "the agent need not agree here");
+}
+
+#[test]
 fn in_every_mode_a_key_withdraws_unless_it_is_said_that_none_does() {
     let withdraw = |from: &str, to: &str| {
         let withdraw = right(&BASE.replace(from, to)).policies[0].terms.as_ref().unwrap().withdraw;
@@ -615,6 +641,36 @@ fn each_mistake_is_told_with_what_to_do() {
             "key = \"1\"\n",
             "key = \"1\"\nwithdraw_key = \"none\"\nmay_withdraw = [\"local\"]\n",
             "26: `may_withdraw` of policy `all` means nothing without a key\n  write withdraw_key = \"*\", or take it out",
+        ),
+        (
+            "key = \"1\"\n",
+            "key = \"1\"\npause_key = \"*\"\n",
+            "25: `pause_key` of policy `all` is the key that withdraws: one press cannot mean both\n  write another one, as pause_key = \"#\"",
+        ),
+        (
+            "key = \"1\"\n",
+            "key = \"1\"\npause_key = \"1\"\nmay_pause = [\"remote\"]\n",
+            "25: `pause_key` of policy `all` is the key that agrees: who presses it twice would pause\n  write another one, as pause_key = \"#\"",
+        ),
+        (
+            "key = \"1\"\n",
+            "key = \"1\"\npause_key = \"#\"\nresume_key = \"*\"\n",
+            "26: `resume_key` of policy `all` is the key that withdraws: one press cannot mean both\n  write another one, as resume_key = \"9\"",
+        ),
+        (
+            "key = \"1\"\n",
+            "key = \"1\"\nresume_key = \"*\"\n",
+            "25: `resume_key` of policy `all` means nothing without a key that pauses\n  write pause_key = \"#\", or take it out",
+        ),
+        (
+            "key = \"1\"\n",
+            "key = \"1\"\nrecording = \"mandatory\"\nafter_pause = \"stop\"\n",
+            "26: policy `all` must record its calls, and would stop after a pause\n  write after_pause = \"resume\", or take `recording` out",
+        ),
+        (
+            "key = \"1\"\n",
+            "key = \"1\"\nrecording = \"mandatory\"\non_withdrawal = \"shred\"\n",
+            "26: policy `all` must record its calls, and would shred those recordings\n  write on_withdrawal = \"keep\", or take `recording` out",
         ),
         (
             "key = \"1\"\n",

@@ -18,7 +18,8 @@ const HOLDS: &str = "
                       WHERE b.recording = a.recording AND b.number > a.number AND b.deed = 'release' AND b.outcome = 'done')";
 
 const STORED: &str = "
-    SELECT calls.recording, began_us, ended_us, policy, calls.purpose, state, salvaged_us, size_bytes, e.who AS erased_by,
+    SELECT calls.recording, began_us, ended_us, policy, calls.purpose, state,
+           calls.reason = 'withdrawn-shred' AS is_shredded, salvaged_us, size_bytes, e.who AS erased_by,
            e.number IS NOT NULL AS is_erased,
            EXISTS (SELECT 1 FROM accesses AS a
                    WHERE a.recording = calls.recording AND a.deed = 'hold' AND a.outcome = 'done'
@@ -73,6 +74,7 @@ fn one(row: &Row<'_>, names: &mut BTreeMap<String, Arc<str>>) -> rusqlite::Resul
         size_bytes: count_if(row, "size_bytes")?,
         is_held: row.get("is_held")?,
         erased_by,
+        is_shredded: row.get("is_shredded")?,
     })
 }
 
@@ -147,6 +149,28 @@ mod tests {
         assert_eq!(found(Some(wall(20))).last(), Some(&(id(3), wall(9), State::Erased, false)));
         let by = store.stored(Some(wall(20))).unwrap().into_iter().find_map(|one| one.erased_by);
         assert_eq!(by.as_deref(), Some("alice"));
+    }
+
+    #[test]
+    fn that_a_recording_is_to_be_shredded_outlasts_a_kill_and_a_torn_end() {
+        let (home, mut store) = kept();
+        let shredded = |n, state| Entry { state, reason: Reason::Shredded, ..entry(n) };
+        store
+            .write(&[
+                put(&shredded(1, State::Recording)),
+                put(&shredded(2, State::Recording)),
+                put(&Entry { state: State::Recording, ..entry(3) }),
+            ])
+            .unwrap();
+        store.write(&[Write::Torn(id(2), Reason::VaultUnavailable), Write::Torn(id(3), Reason::VaultUnavailable)]).unwrap();
+        store.write(&[put(&shredded(3, State::Recording))]).unwrap();
+        store.mark_torn().unwrap();
+        drop(store);
+
+        let store = open(&home.path().join("ledger.db"), Opening::Keep).unwrap();
+
+        let found: Vec<_> = store.stored(None).unwrap().into_iter().map(|one| (one.state, one.is_shredded)).collect();
+        assert_eq!(found, [(State::Torn, true); 3]);
     }
 
     #[test]

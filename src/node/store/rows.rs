@@ -12,7 +12,8 @@ use crate::node::store::stamps;
 use crate::private::Private;
 use crate::time::Wall;
 
-/// A row that is sealed or torn keeps its state, its totals and its recording; a torn one keeps its reason too, which is why.
+/// A row that is sealed or torn keeps its state, its totals and its recording; a torn one keeps its reason too, which is why;
+/// but that a recording is to be shredded is said of any, and nothing is said in its place.
 const PUT_CALL: &str = "
     INSERT INTO calls (call, began_us, answered_us, ended_us, direction, trunk, policy, purpose, state, reason, leg, recording,
                        pbx_packets, trunk_packets, gaps, lost, size_bytes)
@@ -21,7 +22,7 @@ const PUT_CALL: &str = "
     ON CONFLICT (call) DO UPDATE SET
         began_us = excluded.began_us, answered_us = excluded.answered_us, ended_us = excluded.ended_us,
         direction = excluded.direction, trunk = excluded.trunk, policy = excluded.policy, purpose = excluded.purpose,
-        reason = CASE state WHEN 'torn' THEN reason ELSE excluded.reason END,
+        reason = CASE WHEN state = 'torn' AND excluded.reason <> 'withdrawn-shred' THEN reason ELSE excluded.reason END,
         leg = excluded.leg,
         recording = CASE WHEN state IN ('sealed', 'torn') THEN recording ELSE excluded.recording END,
         pbx_packets = coalesce(excluded.pbx_packets, pbx_packets), trunk_packets = coalesce(excluded.trunk_packets, trunk_packets),
@@ -49,7 +50,9 @@ const SEAL: &str = "
     UPDATE calls SET state = 'sealed', pbx_packets = ?2, trunk_packets = ?3, gaps = ?4, lost = ?5, size_bytes = ?6
     WHERE recording = ?1 RETURNING call";
 
-const TEAR: &str = "UPDATE calls SET state = 'torn', reason = ?2 WHERE recording = ?1 AND state <> 'sealed' RETURNING call";
+const TEAR: &str = "
+    UPDATE calls SET state = 'torn', reason = CASE reason WHEN 'withdrawn-shred' THEN reason ELSE ?2 END
+    WHERE recording = ?1 AND state <> 'sealed' RETURNING call";
 
 const LOSE: &str = "
     UPDATE calls SET state = 'none', recording = NULL, reason = ?2 WHERE recording = ?1 AND state <> 'sealed' RETURNING call";

@@ -197,7 +197,9 @@ impl Store for SqliteStore {
     fn mark_torn(&mut self) -> Result<[u64; 2], StoreError> {
         let mut marked = [0; 2];
         self.transaction(|transaction, chain| {
-            let torn = "UPDATE calls SET state = 'torn', reason = ?1 WHERE state = 'recording' RETURNING call, recording";
+            let torn = "
+                UPDATE calls SET state = 'torn', reason = CASE reason WHEN 'withdrawn-shred' THEN reason ELSE ?1 END
+                WHERE state = 'recording' RETURNING call, recording";
             let torn = transaction
                 .prepare(torn)?
                 .query_map([Reason::Torn.as_str()], |row| Ok((row.get::<_, String>(0)?, word(row, "recording")?)))?

@@ -445,7 +445,7 @@ impl<'p> World<'p> {
                     self.pauses.remove(&number);
                     self.model.fault(self.now, model::Fault::Resumed(number));
                 }
-                Done::Withdrawn => self.model.fault(self.now, model::Fault::Withdrawn(number)),
+                Done::Withdrawn | Done::Shreds => self.model.fault(self.now, model::Fault::Withdrawn(number)),
             }
         }
         for datagram in out {

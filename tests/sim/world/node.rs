@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mitschnitt::call::{
-    Codecs, Config, ContactKey, Deed, Done, Guarding, HandleKey, Input, MediaAs, Output, Peer, Peers, Policy, PortPair,
+    Codecs, Config, ContactKey, Deed, Done, Guarding, HandleKey, InCall, Input, MediaAs, Output, Peer, Peers, Policy, PortPair,
     Registering, Selector, Strangers, Table,
 };
 use mitschnitt::catalogue::{Store, Write};
@@ -212,6 +212,7 @@ fn policies(pace: Pace) -> Vec<Arc<Policy>> {
                 codecs: Codecs::AsOffered,
                 mandatory: None,
                 hook: None,
+                in_call: InCall::default(),
             }));
         }
     }

@@ -1,0 +1,146 @@
+//! What an operator does to a call that goes on, and what a party does to it by key: pause, resume, withdraw.
+
+use std::time::Duration;
+
+use crate::call::desk::Desk;
+use crate::call::door::{Deed, Done, NotDone, Suspension};
+use crate::call::policy::{AfterPause, InCall, Shred};
+use crate::call::story::Reason;
+use crate::consent::{By, Consent, Fact, How, Standing};
+use crate::digit::Digit;
+use crate::ids::Leg;
+use crate::time::Moment;
+use crate::vault::EndReason;
+
+use super::{Call, State};
+
+/// A key that paused or resumed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Toggled {
+    leg: Leg,
+    how: How,
+    at: Moment,
+}
+
+/// How long after a key the same may come in another form, as an event and as SIP INFO: where one key toggles, that would undo it.
+const SAME_PRESS: Duration = Duration::from_secs(2);
+
+impl Call {
+    // ── by a party's key ───────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Takes a key that a party pressed.
+    pub(in crate::call) fn pressed(&mut self, leg: Leg, digit: Digit, how: How, desk: &mut Desk, now: Moment) {
+        // One that has agreed with it is not paused by it.
+        let was_recording = self.is_recording;
+        self.consider(Fact::Pressed(leg, digit, how), desk, now);
+        if was_recording && self.is_recording {
+            self.toggle(leg, digit, how, desk, now);
+        }
+    }
+
+    /// Returns whether this key of the party on this leg means no, whenever it was pressed.
+    pub(in crate::call) fn says_no(&self, leg: Leg, digit: Digit) -> bool {
+        self.consent.as_ref().is_some_and(|consent| consent.terms().says_no(leg, digit))
+    }
+
+    /// Pauses or resumes by key, where it is one for that, and the party one that may press it.
+    fn toggle(&mut self, leg: Leg, digit: Digit, how: How, desk: &mut Desk, now: Moment) {
+        let is_paused = self.pause_ends.is_some();
+        let does = match (self.in_call().means(leg, digit), is_paused) {
+            ((true, _), false) => Deed::Pause,
+            ((_, true), true) => Deed::Resume,
+            ((false, _), false) | ((_, false), true) => return,
+        };
+        let is_same = |last: &Toggled| last.leg == leg && last.how != how && now.since(last.at) < SAME_PRESS;
+        if self.toggled.as_ref().is_some_and(is_same) {
+            return;
+        }
+        // What an operator could not do, a key does not either: it is recorded, and paused or not, as was seen above.
+        if self.operate(does, desk, now).is_ok() {
+            self.toggled = Some(Toggled { leg, how, at: now });
+        }
+    }
+
+    // ── by an operator ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Does what an operator wants.
+    ///
+    /// # Errors
+    /// Nothing can be done, or was done already.
+    pub(in crate::call) fn operate(&mut self, deed: Deed, desk: &mut Desk, now: Moment) -> Result<Done, NotDone> {
+        match deed {
+            Deed::Pause => self.pause(desk, now),
+            Deed::Resume => {
+                self.pause_ends.take().ok_or(NotDone::NotPaused)?;
+                self.go_on(desk);
+                Ok(Done::Resumed)
+            }
+            Deed::Withdraw => self.withdraw(false, desk, now),
+            Deed::Shred => self.withdraw(true, desk, now),
+        }
+    }
+
+    fn pause(&mut self, desk: &mut Desk, now: Moment) -> Result<Done, NotDone> {
+        let longest = self.consent.as_ref().map(|consent| consent.terms().longest_pause);
+        let Some(longest) = longest.filter(|_| self.is_recording) else { return Err(NotDone::NotRecorded(self.reason)) };
+        if self.pause_ends.is_some() {
+            return Err(NotDone::AlreadyPaused);
+        }
+        let ends = now + longest;
+        self.pause_ends = Some(ends);
+        self.suspend(Suspension::Pause, desk);
+        Ok(Done::Paused { ends })
+    }
+
+    /// The longest pause is over.
+    pub(super) fn pause_is_over(&mut self, desk: &mut Desk) {
+        match self.in_call().after_pause {
+            AfterPause::Resume => {
+                self.pause_ends = None;
+                self.go_on(desk);
+            }
+            // The pause is a gap up to here, and nothing comes after it.
+            AfterPause::Stop => self.end_recording(EndReason::Stopped, desk),
+        }
+    }
+
+    fn withdraw(&mut self, shreds: bool, desk: &mut Desk, now: Moment) -> Result<Done, NotDone> {
+        if shreds && self.was_granted && self.in_call().shred == Shred::Never {
+            return Err(NotDone::Locked);
+        }
+        match self.consent.as_ref().map(Consent::standing) {
+            Some(Standing::Asking | Standing::Granted(_)) => self.consider(Fact::OperatorWithdrew, desk, now),
+            Some(Standing::Refused(_)) => return Err(NotDone::NotRecorded(self.reason)),
+            Some(Standing::Withdrawn(_)) => return Err(NotDone::AlreadyWithdrawn),
+            None if self.is_withdrawn => return Err(NotDone::AlreadyWithdrawn),
+            None => match (&self.policy, self.state) {
+                (None, _) => return Err(NotDone::NotRecorded(Reason::NoPolicy)),
+                (Some(policy), _) if policy.terms.is_none() => return Err(NotDone::NotRecorded(Reason::PolicyNever)),
+                // Nobody was asked, and nobody will be.
+                (Some(_), State::Ringing | State::Answered) => self.is_withdrawn = true,
+                (Some(_), State::Up { .. }) if self.waits_for_advice() => self.is_withdrawn = true,
+                (Some(_), State::Up { .. } | State::Over) => return Err(NotDone::NotRecorded(self.reason)),
+            },
+        }
+        if shreds && self.was_granted && self.reason != Reason::Shredded {
+            self.settle(Reason::Shredded, None, desk);
+        }
+        Ok(if self.reason == Reason::Shredded { Done::Shreds } else { Done::Withdrawn })
+    }
+
+    /// Ends the recording of a party that withdrew, and says what becomes of it.
+    pub(super) fn withdrawn_by(&mut self, by: By, desk: &mut Desk) {
+        let (why, reason, leg) = match by {
+            By::Party(leg) => (EndReason::Withdrawn(leg), Reason::Withdrawn, Some(leg)),
+            By::Register(leg) => (EndReason::Withdrawn(leg), Reason::WithdrawnInRegister, Some(leg)),
+            By::Operator => (EndReason::Stopped, Reason::WithdrawnByOperator, None),
+        };
+        self.end_recording(why, desk);
+        let shreds = self.was_granted && self.in_call().shred == Shred::Always;
+        self.settle(if shreds { Reason::Shredded } else { reason }, leg, desk);
+    }
+
+    fn in_call(&self) -> InCall {
+        self.policy.as_ref().map(|policy| policy.in_call).unwrap_or_default()
+    }
+}
