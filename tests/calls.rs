@@ -4,6 +4,8 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one output among all")]
 #![allow(missing_docs, reason = "a test")]
 
+#[path = "calls/aware.rs"]
+mod aware;
 #[path = "calls/bodies.rs"]
 mod bodies;
 #[path = "calls/emergency.rs"]

@@ -454,10 +454,11 @@ impl Table {
         }
 
         if let Some(Some(call)) = self.calls.get_mut(slot as usize) {
+            call.saw(direction.caller(), request);
             call.asserts(direction.caller(), request, &mut self.desk, now);
         }
         let outcome = match self.calls.get_mut(slot as usize) {
-            Some(Some(call)) => first_offer(call, request, &mut self.desk).or_else(|refused| {
+            Some(Some(call)) => first_offer(call, request, &mut self.desk, now).or_else(|refused| {
                 // Help is worth more than being in between: its description goes as it came.
                 call.is_past_us = call.is_emergency;
                 if call.is_past_us { Ok((None, None)) } else { Err(refused) }
@@ -570,7 +571,7 @@ impl Table {
             let is_other_trunk = call.trunk_at != trunk_at;
             call.goes(way);
             if is_other_trunk {
-                match take_other_trunk(call, trunk_at, &mut self.desk) {
+                match take_other_trunk(call, trunk_at, &mut self.desk, now) {
                     Ok((offer, body)) => {
                         attempt.body = body;
                         if let Some(pending) = self.pending.get_mut(&server) {
@@ -658,6 +659,7 @@ impl Table {
             }
             return;
         }
+        call.saw(sender, request);
         let (id, trunk_at, way) = (call.id, call.trunk_at, call.way_to(sender.other()));
         // PRACK may carry the answer to an offer that came in a reliable provisional response (RFC 3262 §5).
         let late = call.dialogs.get(dialog).filter(|_| method == Method::Prack).and_then(|dialog| dialog.late_offer.clone());
@@ -669,7 +671,7 @@ impl Table {
                 Ok(sdp) => {
                     let session = call.session(&sdp, &self.desk);
                     let role = Role::after(late.as_ref(), false);
-                    call.anchor(sender.other(), Some(dialog), &sdp, role, &mut self.desk)
+                    call.anchor(sender.other(), Some(dialog), &sdp, role, &mut self.desk, now)
                         .map(|body| (Some(session), Some(with(request, at, body))))
                         .map_err(|why| (why.status(), why.warning()))
                 }
@@ -756,7 +758,7 @@ impl Table {
             && let Ok(sdp) = read(request, &at)
             && let Some((offered, is_again)) = call.dialogs.get(dialog).map(Dialog::offered_late)
             && let Ok(anchored) =
-                call.anchor(sender.other(), Some(dialog), &sdp, Role::after(offered.as_ref(), is_again), &mut self.desk)
+                call.anchor(sender.other(), Some(dialog), &sdp, Role::after(offered.as_ref(), is_again), &mut self.desk, now)
         {
             body = Some(with(request, at, anchored));
             let offer = call.dialogs.get_mut(dialog).and_then(Dialog::answer_late);
@@ -797,6 +799,7 @@ impl Table {
         if let Some(Some(call)) = self.calls.get_mut(slot as usize)
             && status < 300
         {
+            call.saw(from.other(), &response);
             let dialog = known.or_else(|| {
                 let tag = response.to().ok().and_then(|to| to.tag())?;
                 let dialog = call.dialog_of_answer(tag);
@@ -825,7 +828,7 @@ impl Table {
                     Role::Offer if kind == Kind::Invite && status >= 200 && is_first => Role::OfferAsked,
                     role @ (Role::Offer | Role::OfferAsked | Role::Answer(_) | Role::Again(_)) => role,
                 };
-                match call.anchor(from, Some(at), &sdp, role, &mut self.desk) {
+                match call.anchor(from, Some(at), &sdp, role, &mut self.desk, now) {
                     Ok(anchored) => {
                         let pending = self.pending.get_mut(&server);
                         let news = pending.and_then(|pending| pending.is_news(at, description).then(|| pending.offer.clone()));
@@ -1123,7 +1126,7 @@ const DRAINED_AFTER_S: u32 = 30;
 type Offered = (Option<Session>, Option<Bytes>);
 
 /// Anchors the first offer, and makes the first dialog with its ports: so that a call that cannot have them is refused now.
-fn first_offer(call: &mut Call, request: &Message, desk: &mut Desk) -> Result<Offered, (Reason, Option<Extra>)> {
+fn first_offer(call: &mut Call, request: &Message, desk: &mut Desk, now: Moment) -> Result<Offered, (Reason, Option<Extra>)> {
     call.dialogs.push(Dialog::new(None, Vec::new()));
     if let (Some(dialog), Ok(cseq)) = (call.dialogs.first_mut(), request.cseq()) {
         dialog.cseq = by_leg(call.direction.caller(), cseq.number);
@@ -1133,7 +1136,7 @@ fn first_offer(call: &mut Call, request: &Message, desk: &mut Desk) -> Result<Of
     };
     let sdp = read(request, &at).map_err(|_| (Reason::BadOffer, None))?;
     let session = call.session(&sdp, desk);
-    let body = call.anchor(call.callee(), None, &sdp, Role::Offer, desk).map_err(|why| match why {
+    let body = call.anchor(call.callee(), None, &sdp, Role::Offer, desk, now).map_err(|why| match why {
         NotAnchored::NoPorts => (Reason::PortsExhausted, None),
         NotAnchored::PointsAtItself | NotAnchored::Escapes | NotAnchored::NotSecured(_) => (Reason::BadOffer, why.warning()),
     })?;
@@ -1142,7 +1145,7 @@ fn first_offer(call: &mut Call, request: &Message, desk: &mut Desk) -> Result<Of
 }
 
 /// Lets a call begin anew on another trunk, and anchors its offer for that one.
-fn take_other_trunk(call: &mut Call, trunk_at: usize, desk: &mut Desk) -> Result<Offered, (Reason, Option<Extra>)> {
+fn take_other_trunk(call: &mut Call, trunk_at: usize, desk: &mut Desk, now: Moment) -> Result<Offered, (Reason, Option<Extra>)> {
     let Some((trunk, _)) = desk.config.peers.trunks.get(trunk_at).cloned() else { return Err((Reason::Failed, None)) };
     let (calling, called) = (call.parties.calling.reveal(), call.parties.called.reveal());
     let of_trunk = Policy::first(&desk.config.policies, &trunk, call.direction, calling, called);
@@ -1153,7 +1156,7 @@ fn take_other_trunk(call: &mut Call, trunk_at: usize, desk: &mut Desk) -> Result
     // Another policy, of another trunk, may be the first that wants to know.
     call.consult(desk);
     let request = call.invite.clone();
-    first_offer(call, &request, desk).or_else(|refused| {
+    first_offer(call, &request, desk, now).or_else(|refused| {
         call.is_past_us = call.is_emergency;
         if call.is_past_us { Ok((None, None)) } else { Err(refused) }
     })

@@ -29,6 +29,9 @@ pub enum Fact {
     Another(Leg),
     /// The party on this leg is one that is never recorded.
     Exempt(Leg),
+    /// A party says no, or takes its yes back, in another way than by a key: its telephone does (RFC 7866 §7.3.2). It counts from who may do so by
+    /// key.
+    SaysNo(Leg),
     /// An operator says no, or takes a yes back, for a party.
     OperatorWithdrew,
     /// The deadline was reached.
@@ -276,6 +279,20 @@ impl Consent {
                     }
                 }
             }
+            (State::Asking(_), Fact::SaysNo(leg)) => {
+                if self.terms.may_say_no(leg) {
+                    self.refuse(Refusal::Declined(leg))
+                } else {
+                    None
+                }
+            }
+            (State::Granted(..), Fact::SaysNo(leg)) => {
+                if self.terms.may_say_no(leg) {
+                    self.withdraw(By::Party(leg))
+                } else {
+                    None
+                }
+            }
             (State::Asking(_), Fact::TimeCame) => self.decide(now),
             (State::Granted(..), Fact::Pressed(leg, digit, _)) => {
                 if self.terms.says_no(leg, digit) {
@@ -307,6 +324,7 @@ impl Consent {
                 | Fact::Played(_)
                 | Fact::Cut(..)
                 | Fact::Pressed(..)
+                | Fact::SaysNo(_)
                 | Fact::Stands(..)
                 | Fact::StandsNoMore(_)
                 | Fact::Another(_)

@@ -106,6 +106,13 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// Returns whether the party on this leg may say no at any time.
+    #[must_use]
+    pub fn may_say_no(&self, leg: Leg) -> bool {
+        let by_key = self.withdraw.is_some_and(|withdraw| withdraw.is(leg, withdraw.key));
+        by_key || (self.mode == Mode::OptOut && self.asks(leg))
+    }
+
     /// Returns whether this key of the party on this leg says no, whenever it comes.
     #[must_use]
     pub fn says_no(&self, leg: Leg, digit: Digit) -> bool {

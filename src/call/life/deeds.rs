@@ -140,7 +140,7 @@ impl Call {
         self.settle(if shreds { Reason::Shredded } else { reason }, leg, desk);
     }
 
-    fn in_call(&self) -> InCall {
+    pub(super) fn in_call(&self) -> InCall {
         self.policy.as_ref().map(|policy| policy.in_call).unwrap_or_default()
     }
 }

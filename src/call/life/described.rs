@@ -91,6 +91,7 @@ impl Call {
         sdp: &Sdp,
         role: Role<'_>,
         desk: &mut Desk,
+        now: Moment,
     ) -> Result<Vec<u8>, NotAnchored> {
         let session = self.session(sdp, desk);
         let rules = desk.media_as(self.trunk_at);
@@ -131,7 +132,10 @@ impl Call {
         };
         // Last, for nothing fails from here on: what is refused leaves the keys as they were.
         let secured = rules.map(|rules| self.secure(to, dialog, &session, role, rules, desk));
-        Ok(anchor::rewrite(restricted.as_ref().unwrap_or(sdp), &here, ip, secured.as_deref()))
+        let body = anchor::rewrite(restricted.as_ref().unwrap_or(sdp), &here, ip, secured.as_deref());
+        self.saw_description(to.other(), sdp);
+        self.heed(desk, now);
+        Ok(self.indicated(to, body))
     }
 
     /// Sees whether the rules of both sides allow what a description says.

@@ -7,6 +7,7 @@
 //! ```
 
 mod advised;
+mod aware;
 mod deeds;
 mod described;
 mod identity;
@@ -36,6 +37,7 @@ use crate::time::Moment;
 use crate::vault::EndReason;
 use crate::wire::sip::Message;
 
+use aware::Aware;
 use deeds::Toggled;
 use identity::Identity;
 
@@ -87,6 +89,8 @@ pub(super) struct Call {
     pause_ends: Option<Moment>,
     /// The key that paused or resumed last.
     toggled: Option<Toggled>,
+    /// What each party's telephone knows of recording ([`Leg::index`]).
+    aware: [Aware; 2],
     /// What was granted while a BYE was on its way: nothing is begun for a call that ends, but one whose BYE is challenged goes on.
     held: Option<Permit>,
     /// Where it stands with the web hook.
@@ -227,6 +231,7 @@ impl Call {
             is_recording: false,
             pause_ends: None,
             toggled: None,
+            aware: [Aware::default(); 2],
             held: None,
             is_withdrawn: false,
             recorded: None,
@@ -461,6 +466,7 @@ impl Call {
         if self.is_withdrawn {
             self.consider(Fact::OperatorWithdrew, desk, now);
         }
+        self.heed(desk, now);
         Leg::BOTH.into_iter().for_each(|leg| self.look_up(leg, desk, now));
         self.announce(desk, now);
     }

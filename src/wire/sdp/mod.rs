@@ -7,6 +7,7 @@ mod format;
 mod media;
 mod multipart;
 mod profile;
+mod record;
 mod restrict;
 
 pub use anchor::Here;
@@ -16,3 +17,4 @@ pub use format::Format;
 pub use media::{Flow, Kind, Media};
 pub use multipart::{find, is_hidden, may_describe};
 pub use profile::{Profile, Secured};
+pub use record::{RecordIndication, RecordPreference};
