@@ -30,6 +30,8 @@ mod registrations;
 mod restart;
 #[path = "calls/secured.rs"]
 mod secured;
+#[path = "calls/selected.rs"]
+mod selected;
 #[path = "calls/session_timer.rs"]
 mod session_timer;
 #[allow(dead_code, reason = "each file of tests uses its part")]

@@ -8,6 +8,7 @@ use crate::codec::Coding;
 use crate::consent::{Clip, Terms};
 use crate::digit::{Digit, PartyKey};
 use crate::ids::{Direction, Leg, TrunkName};
+use crate::time::Wall;
 
 /// A policy as the operator wrote it, its announcements read and encoded.
 #[derive(Clone, Debug)]
@@ -29,6 +30,24 @@ pub struct Policy {
     pub hook: Option<WhenSilent>,
     /// What may be done to a recording while it is made.
     pub in_call: InCall,
+    /// Which of its calls are recorded.
+    pub selects: Selects,
+}
+
+/// Which of a policy's calls are recorded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Selects {
+    /// One in so many, drawn by chance; at least 1, which is all of them.
+    pub one_in: u32,
+    /// None from then on: the policy was to be looked at again by then.
+    pub until: Option<Wall>,
+}
+
+/// All of them.
+impl Default for Selects {
+    fn default() -> Self {
+        Self { one_in: 1, until: None }
+    }
 }
 
 /// What may be done to a recording while it is made, and what becomes of it.
@@ -165,6 +184,7 @@ mod tests {
             mandatory: None,
             hook: None,
             in_call: InCall::default(),
+            selects: Selects::default(),
         })
     }
 

@@ -29,6 +29,10 @@ pub enum Reason {
     Exempt,
     /// The code was dialled before the number by which a call is not recorded.
     Unrecorded,
+    /// The policy records one call in so many, and this one was not drawn.
+    NotSampled,
+    /// The policy was to be looked at again, and records nothing until it was.
+    ReviewOverdue,
     /// The web hook says that it is not to be recorded.
     HookDenied,
     /// The web hook has said nothing in time, and the policy does not record then.
@@ -98,6 +102,8 @@ impl Reason {
         Self::PolicyNever,
         Self::Exempt,
         Self::Unrecorded,
+        Self::NotSampled,
+        Self::ReviewOverdue,
         Self::HookDenied,
         Self::HookSilent,
         Self::Emergency,
@@ -141,6 +147,8 @@ impl Reason {
             Self::PolicyNever => "policy-never",
             Self::Exempt => "exempt",
             Self::Unrecorded => "unrecorded-by-code",
+            Self::NotSampled => "not-sampled",
+            Self::ReviewOverdue => "review-overdue",
             Self::HookDenied => "hook-denied",
             Self::HookSilent => "hook-silent",
             Self::Emergency => "emergency",

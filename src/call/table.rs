@@ -401,6 +401,7 @@ impl Table {
         let Some((trunk, _)) = self.desk.config.peers.trunks.get(trunk_at).cloned() else { return };
         let is_emergency = origin.as_ref().is_some_and(|origin| origin.is_emergency)
             || (direction == Direction::Outbound && sip::calls_for_help(request, &self.desk.config.emergency));
+        let drawn = origin.as_ref().and_then(|origin| origin.drawn);
         let of_origin = origin.and_then(|origin| origin.policy);
         let keeps_policy = of_origin.is_some();
         let policy = of_origin
@@ -426,7 +427,7 @@ impl Table {
             },
             now,
         );
-        call.keeps_policy = keeps_policy;
+        (call.keeps_policy, call.drawn) = (keeps_policy, drawn);
         call.is_unrecorded = is_unrecorded && !call.is_mandatory();
         let asked = Asked {
             caller: source,
@@ -474,7 +475,7 @@ impl Table {
                 }
                 let attempt = Attempt { way: to, others: ways, body };
                 if let Some(Some(call)) = self.calls.get_mut(slot as usize) {
-                    call.consult(&mut self.desk);
+                    call.consult(&mut self.desk, now);
                 }
                 self.desk.name(server, id, call_id, now);
                 self.attempt(server, &attempt, now);
@@ -1154,7 +1155,7 @@ fn take_other_trunk(call: &mut Call, trunk_at: usize, desk: &mut Desk, now: Mome
     call.start_over((trunk_at, trunk), policy, desk);
     desk.out(Output::Story(Box::new(call.story(None))));
     // Another policy, of another trunk, may be the first that wants to know.
-    call.consult(desk);
+    call.consult(desk, now);
     let request = call.invite.clone();
     first_offer(call, &request, desk, now).or_else(|refused| {
         call.is_past_us = call.is_emergency;

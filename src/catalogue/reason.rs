@@ -65,6 +65,10 @@ reasons! {
     Exempt = "exempt", "One of its parties is never recorded: the register says so.";
     /// The code was dialled by which it is not recorded.
     Unrecorded = "unrecorded-by-code", "The caller, on the PBX's side, has dialled the code by which a call is not recorded.";
+    /// It was not drawn.
+    NotSampled = "not-sampled", "The policy records one call in so many, and this one was not drawn.";
+    /// The policy was to be looked at again.
+    ReviewOverdue = "review-overdue", "The policy was to be reviewed before, and records nothing until its `review_by` is a later day.";
     /// The web hook says no.
     HookDenied = "hook-denied", "The web hook says that the call is not to be recorded.";
     /// The web hook has said nothing.

@@ -23,6 +23,7 @@ pub(super) fn check(config: &Path, is_json: bool, doors: &Doors<'_>, term: &mut 
     let mut mistakes = report.mistakes;
     mistakes.extend(found.mistakes.iter().cloned());
     mistakes.extend(report.settings.iter().flat_map(|settings| settings.unheard(who::now())));
+    mistakes.extend(report.settings.iter().flat_map(|settings| settings.unreviewed(who::now())));
     mistakes.extend(report.settings.iter().flat_map(Settings::unlimited));
     site::sort(&mut mistakes);
     let errors = if is_json { tell_json(&mistakes, config, term)? } else { site::tell(&mistakes, config, term)? };

@@ -204,6 +204,7 @@ fn weight(reason: Reason) -> Style {
         | Reason::DeadMedia
         | Reason::SessionExpired
         | Reason::HookSilent
+        | Reason::ReviewOverdue
         | Reason::Transferred => Style::Care,
         Reason::InProgress
         | Reason::Recorded
@@ -215,6 +216,7 @@ fn weight(reason: Reason) -> Style {
         | Reason::PolicyNever
         | Reason::Exempt
         | Reason::Unrecorded
+        | Reason::NotSampled
         | Reason::HookDenied
         | Reason::Emergency
         | Reason::NotAnswered

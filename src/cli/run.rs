@@ -17,7 +17,8 @@ pub(super) fn run(config: &Path, doors: &Doors<'_>, term: &mut Term<'_>) -> Resu
     if let Some(settings) = &report.settings {
         mistakes.extend(files::check(settings, config, doors).mistakes);
         // A date that has passed keeps no calls from being connected: they go on, unrecorded.
-        mistakes.extend(settings.unheard(who::now()).into_iter().map(|told| Mistake { weight: Weight::Warning, ..told }));
+        let told = settings.unheard(who::now()).into_iter().chain(settings.unreviewed(who::now()));
+        mistakes.extend(told.map(|told| Mistake { weight: Weight::Warning, ..told }));
     }
     site::sort(&mut mistakes);
     let errors = site::tell(&mistakes, config, term)?;

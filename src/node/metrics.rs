@@ -94,6 +94,8 @@ pub(super) struct Metrics {
     pub(super) timestamp_failures: IntCounter,
     pub(super) timestamps_waiting: IntGauge,
     pub(super) timestamps_given_up: IntCounter,
+    /// By policy.
+    pub(super) review_due: IntGaugeVec,
     /// What the web hook has said, and how long it took.
     pub(super) hook_answers: IntCounterVec,
     pub(super) hook_seconds: Histogram,
@@ -362,6 +364,11 @@ impl Metrics {
                 "Times that an authority was asked for a timestamp and gave none.",
             ),
             timestamps_waiting: gauge("mitschnitt_timestamps_waiting", "Heads and recordings that wait for a timestamp."),
+            review_due: gauges(
+                "mitschnitt_policy_review_due_seconds",
+                "Seconds until a policy is to be reviewed (review_by), by policy; below 0 since it was to be.",
+                &["policy"],
+            ),
             hook_answers: counters(
                 "mitschnitt_hook_answers_total",
                 "What the web hook has said of calls: allow, ask or deny, and silent where it has said nothing in time.",

@@ -42,7 +42,7 @@ use crate::node::stamper;
 use crate::node::store;
 use crate::node::wires::{Arrived, Knock, Names, Outcome, Wires, address_remedy};
 use crate::sip::{End, Flow, Transport};
-use crate::time::Moment;
+use crate::time::{Moment, Wall};
 
 /// Runs the proxy until it is told to stop.
 ///
@@ -87,6 +87,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         publish_heads_every,
         timestamps,
         hook,
+        reviews,
         witness,
         store,
         rules,
@@ -259,6 +260,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         ledger_file: data.join("ledger.db"),
         reread,
         asker,
+        reviews,
         drained_by: None,
         empty_since: None,
     };
@@ -345,6 +347,8 @@ struct Shell {
     /// Where the register is read from, and where it is told once it was.
     ledger_file: PathBuf,
     reread: mpsc::UnboundedSender<Input>,
+    /// The policies that are to be reviewed, and by when.
+    reviews: Vec<(String, Wall)>,
     /// Who asks the web hook, where there is one.
     asker: Option<Asker>,
     /// When to end although there are calls, because an operator wants no new ones.
@@ -445,6 +449,10 @@ impl Shell {
         self.metrics.overload_lag.set(load.lag.as_secs_f64());
         self.table.handle(Input::Load(load), moment);
         self.tell_full(moment);
+        for (policy, by) in &self.reviews {
+            let due = by.unix_micros().saturating_sub(wall.unix_micros()).div_euclid(1_000_000);
+            self.metrics.review_due.with_label_values(&[policy.as_str()]).set(due);
+        }
         self.gauge();
         self.tell_overload();
         self.renew_certificates();

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::call::{
     self, Codecs, ContactKey, DeadMedia, Deed, Guarding, HandleKey, InCall, Live, Peer, Peers, Policy, Reached, Registering,
-    Routing, Selector, Shred, Strangers, Table,
+    Routing, Selector, Selects, Shred, Strangers, Table,
 };
 use crate::catalogue::{Retention, Rules, Store};
 use crate::consent::{Mode, PriorTerms, Registered, Standing, Terms, WithoutConsent};
@@ -70,6 +70,8 @@ pub(super) struct Setup {
     pub(super) publish_heads_every: Duration,
     pub(super) timestamps: Option<config::Timestamps>,
     pub(super) hook: Option<Hook>,
+    /// The policies that are to be reviewed, and by when.
+    pub(super) reviews: Vec<(String, Wall)>,
     /// Who signs those.
     pub(super) witness: Option<Witness>,
     pub(super) store: Box<dyn Store>,
@@ -171,6 +173,11 @@ impl Setup {
             publish_heads_every: settings.audit.publish_every,
             timestamps: settings.timestamps.clone(),
             hook: settings.hook.as_ref().map(hook).transpose()?,
+            reviews: settings
+                .policies
+                .iter()
+                .filter_map(|policy| Some((policy.name.clone(), policy.terms.as_ref()?.review?.by)))
+                .collect(),
             witness,
             store,
             rules: rules(settings),
@@ -294,8 +301,8 @@ fn policy(policy: &config::Policy, retention: &Retention) -> Result<Policy, Trou
     };
     let name: Arc<str> = policy.name.as_str().into();
     let Some(terms) = &policy.terms else {
-        let (clips, codecs, in_call) = (Vec::new(), Codecs::AsOffered, InCall::default());
-        return Ok(Policy { selector, name, terms: None, clips, codecs, mandatory: None, hook: None, in_call });
+        let (clips, codecs, in_call, selects) = (Vec::new(), Codecs::AsOffered, InCall::default(), Selects::default());
+        return Ok(Policy { selector, name, terms: None, clips, codecs, mandatory: None, hook: None, in_call, selects });
     };
     let mut clips = match terms.announcement() {
         Some(path) => announcements::clips(path, &terms.language).map_err(Trouble::from)?,
@@ -305,6 +312,8 @@ fn policy(policy: &config::Policy, retention: &Retention) -> Result<Policy, Trou
         clips.push(announcements::ready(payloads, coding, &terms.language).map_err(Trouble::from)?);
     }
     let (codecs, mandatory, hook) = (terms.codecs, terms.mandatory, terms.hook);
+    let until = terms.review.filter(|review| review.stops).map(|review| review.by);
+    let selects = Selects { one_in: terms.one_in, until };
     let is_locked = mandatory.is_some() || retention.of(Some(&terms.purpose)).shortest > Duration::ZERO;
     let shred = match (terms.shreds, is_locked) {
         (_, true) => Shred::Never,
@@ -342,7 +351,7 @@ fn policy(policy: &config::Policy, retention: &Retention) -> Result<Policy, Trou
             version: terms.consent_version.as_deref().map(Into::into),
         },
     };
-    Ok(Policy { selector, name, terms: Some(terms), clips, codecs, mandatory, hook, in_call })
+    Ok(Policy { selector, name, terms: Some(terms), clips, codecs, mandatory, hook, in_call, selects })
 }
 
 /// Reads what the web hook is asked with.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::call::advice::{Advice, Advised, Consulting, WhenSilent, Word};
 use crate::call::desk::Desk;
 use crate::call::door::Output;
-use crate::call::policy::Policy;
+use crate::call::policy::{Policy, Selects};
 use crate::call::story::Reason;
 use crate::consent::Prior;
 use crate::time::Moment;
@@ -14,11 +14,12 @@ use super::{Call, State};
 
 impl Call {
     /// Has the hook asked, once, where the policy wants that and the call could be recorded at all.
-    pub(in crate::call) fn consult(&mut self, desk: &mut Desk) {
-        let Some(policy) = self.policy.as_ref().filter(|policy| policy.hook.is_some()) else { return };
+    pub(in crate::call) fn consult(&mut self, desk: &mut Desk, now: Moment) {
+        let Some(policy) = self.policy.clone().filter(|policy| policy.hook.is_some()) else { return };
         let Some(terms) = policy.terms.as_ref() else { return };
         let is_asked = matches!(self.advised, Advised::Waits | Advised::Given(_));
-        if is_asked || self.is_emergency || self.is_unrecorded || self.exempt(desk).is_some() {
+        let is_never = self.is_emergency || self.is_unrecorded || self.exempt(desk).is_some();
+        if is_asked || is_never || self.left_out(&policy, desk, now).is_some() {
             return;
         }
         let consulting = Consulting {
@@ -31,6 +32,19 @@ impl Call {
         };
         self.advised = Advised::Waits;
         desk.out(Output::Consult(Box::new(consulting)));
+    }
+
+    /// Returns why the policy does not record this call of those that it is for, where it does not.
+    pub(super) fn left_out(&mut self, policy: &Policy, desk: &mut Desk, now: Moment) -> Option<Reason> {
+        let Selects { one_in, until } = policy.selects;
+        if until.is_some_and(|until| until <= desk.wall(now)) {
+            return Some(Reason::ReviewOverdue);
+        }
+        if one_in <= 1 {
+            return None;
+        }
+        let drawn = *self.drawn.get_or_insert_with(|| desk.draw());
+        (!drawn.is_multiple_of(u64::from(one_in))).then_some(Reason::NotSampled)
     }
 
     /// Returns whether nobody may be asked yet.

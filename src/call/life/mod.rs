@@ -95,6 +95,8 @@ pub(super) struct Call {
     held: Option<Permit>,
     /// Where it stands with the web hook.
     advised: Advised,
+    /// What was drawn for it, where its policy records one call in so many: once, also for the calls that it goes on in.
+    pub(super) drawn: Option<u64>,
     /// The code was dialled by which it is not recorded.
     pub(super) is_unrecorded: bool,
     /// An operator withdrew before anybody was asked: nobody will be.
@@ -243,6 +245,7 @@ impl Call {
             replaced: [false; 2],
             is_unrecorded: false,
             advised: Advised::NotAsked,
+            drawn: None,
             heard: None,
             keeps_policy: false,
             is_transferred: false,
@@ -433,7 +436,7 @@ impl Call {
         if self.is_unrecorded {
             return self.settle(Reason::Unrecorded, Some(Leg::Pbx), desk);
         }
-        if let Some(reason) = self.barred_by_hook(&policy) {
+        if let Some(reason) = self.left_out(&policy, desk, now).or_else(|| self.barred_by_hook(&policy)) {
             return self.settle(reason, None, desk);
         }
         if let Some(dialog) = self.dialogs.get(at)

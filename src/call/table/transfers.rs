@@ -61,6 +61,8 @@ pub(super) struct Origin {
     pub(super) policy: Option<Arc<Policy>>,
     /// It went to an emergency number.
     pub(super) is_emergency: bool,
+    /// What was drawn for it.
+    pub(super) drawn: Option<u64>,
     /// The trunk that has the dialog which is replaced.
     pub(super) trunk_at: Option<usize>,
 }
@@ -166,7 +168,8 @@ impl Transfer {
 
 impl Origin {
     fn of(call: &Call) -> Self {
-        Self { policy: call.policy.clone(), is_emergency: call.is_emergency, trunk_at: Some(call.trunk_at) }
+        let Call { policy, is_emergency, drawn, trunk_at, .. } = call;
+        Self { policy: policy.clone(), is_emergency: *is_emergency, drawn: *drawn, trunk_at: Some(*trunk_at) }
     }
 }
 

@@ -48,6 +48,26 @@ fn lapse(policy: &str, purpose: &String, recipients: &[Recipient], now: Wall) ->
     Some(Mistake { line: Some(one.public_key_line), weight: Weight::Warning, what, remedy: remedy() })
 }
 
+/// Returns a warning for each policy that was to be looked at again by now, or is to be within [`AHEAD`]; a mistake where it records nothing
+/// since then.
+pub(super) fn unreviewed(settings: &Settings, now: Wall) -> Vec<Mistake> {
+    let reviews = settings.policies.iter().filter_map(|policy| Some((&policy.name, policy.terms.as_ref()?.review?)));
+    let told = reviews.filter(|(_, review)| review.by <= now + AHEAD).map(|(policy, review)| {
+        let (by, is_over) = (day(review.by), review.by <= now);
+        let (weight, what) = match (is_over, review.stops) {
+            (true, true) => (Weight::Error, format!("policy `{policy}` was to be reviewed by {by}, and records nothing since")),
+            (true, false) => (Weight::Warning, format!("policy `{policy}` was to be reviewed by {by}")),
+            (false, true) => {
+                (Weight::Warning, format!("policy `{policy}` is to be reviewed by {by}, and records nothing from then on"))
+            }
+            (false, false) => (Weight::Warning, format!("policy `{policy}` is to be reviewed by {by}")),
+        };
+        let remedy = "see whether purpose, ground and announcement hold still, and write a later `review_by`";
+        Mistake { line: Some(review.line), weight, what, remedy: remedy.into() }
+    });
+    told.collect()
+}
+
 /// Returns a point in time as the configuration would have it: a date where it is a midnight in UTC.
 pub(super) fn day(at: Wall) -> String {
     let text = at.to_string();
@@ -65,6 +85,26 @@ mod tests {
 
     fn with(lines: &str) -> String {
         BASE.replace("public_key = \"desk.pub.pem\"", &format!("public_key = \"desk.pub.pem\"\n{lines}"))
+    }
+
+    #[test]
+    fn a_policy_that_is_to_be_reviewed_is_told_before_and_more_loudly_after() {
+        let told = |lines: &str| {
+            let report = parse(&BASE.replace("key = \"1\"", &format!("key = \"1\"\n{lines}")));
+            assert_eq!(report.mistakes, [], "{lines}");
+            let mistakes = unreviewed(&report.settings.unwrap(), NOON.parse().unwrap());
+            mistakes.into_iter().map(|told| (told.weight, told.what)).collect::<Vec<_>>()
+        };
+
+        assert_eq!(told("review_by = 2027-01-31"), []);
+        let soon = "policy `all` is to be reviewed by 2026-12-24";
+        assert_eq!(told("review_by = 2026-12-24"), [(Weight::Warning, soon.into())]);
+        let stops = told("review_by = 2026-12-24\nafter_review = \"stop\"");
+        assert_eq!(stops, [(Weight::Warning, format!("{soon}, and records nothing from then on"))]);
+        let over = "policy `all` was to be reviewed by 2026-11-30";
+        assert_eq!(told("review_by = 2026-11-30"), [(Weight::Warning, over.into())]);
+        let stopped = told("review_by = 2026-11-30\nafter_review = \"stop\"");
+        assert_eq!(stopped, [(Weight::Error, format!("{over}, and records nothing since"))]);
     }
 
     /// What is told of these lines at noon.

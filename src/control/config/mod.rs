@@ -22,7 +22,7 @@ pub use crate::call::{End, EndId, MediaAs, Spread, Transport};
 pub use mistake::{Mistake, Weight};
 pub use network::{Network, NotANetwork};
 pub use parse::{Report, parse};
-pub use policy::{Mode, Payloads, Policy, PolicyTerms, Registered, WithoutConsent};
+pub use policy::{Mode, Payloads, Policy, PolicyTerms, Registered, Review, WithoutConsent};
 pub use settings::{
     Audit, Authority, FileUse, Hook, HookTls, Host, Latching, Media, MediaIo, NamedFile, NodeKeyFile, Peer, Recipient, Settings,
     Sip, Strangers, Timestamps, TlsFiles, Trunk,

@@ -10,13 +10,13 @@ use crate::control::config::keys::keys;
 use crate::control::config::parse::{each, is_word, name, word};
 use crate::control::config::section::{Found, Notes, Section, printable};
 use crate::control::config::similar::similar;
-use crate::control::config::{Mode, Payloads, Policy, PolicyTerms, Recipient, Registered, WithoutConsent, retention};
+use crate::control::config::{Mode, Payloads, Policy, PolicyTerms, Recipient, Registered, Review, WithoutConsent, retention};
 use crate::ids::{Direction, Leg, TrunkName};
 use crate::limits;
 use crate::time::Wall;
 
 /// The settings of a policy.
-pub(super) const SETTINGS: [&str; 31] = [
+pub(super) const SETTINGS: [&str; 34] = [
     "name",
     "trunk",
     "direction",
@@ -48,6 +48,9 @@ pub(super) const SETTINGS: [&str; 31] = [
     "registered_remote",
     "consent_version",
     "web_hook",
+    "record_one_in",
+    "review_by",
+    "after_review",
 ];
 
 /// What may be said of consent.
@@ -178,6 +181,7 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
     let quota = retention::size(section, "quota", "\"200 GiB\"", notes);
     let words = [WhenSilent::Ask, WhenSilent::Deny].map(|when| (when.as_str(), when));
     let hook = section.word("web_hook", &words, notes).map(|found| found.value);
+    let (one_in, review) = (one_in(section, mandatory, notes), review(section, notes));
     let (registered, consent_version) = registered(section, must_agree, notes);
     Some(PolicyTerms {
         purpose: purpose?.value,
@@ -203,10 +207,37 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
         longest_pause: Duration::from_secs(longest_pause),
         mandatory,
         quota_bytes: quota,
+        one_in,
+        review,
         hook,
         registered,
         consent_version,
     })
+}
+
+/// Returns how many calls there are for each that is recorded.
+fn one_in(section: &Section<'_>, mandatory: Option<Duration>, notes: &mut Notes) -> u32 {
+    let Some(found) = section.number("record_one_in", 1..=1_000_000, "of calls", notes) else { return 1 };
+    if found.value > 1 && mandatory.is_some() {
+        let what = format!("{} records one call in {}, and says that every call must be recorded", section.name, found.value);
+        notes.error(found.line, what, "take out `record_one_in`, or recording = \"mandatory\"");
+    }
+    u32::try_from(found.value).unwrap_or(1)
+}
+
+/// Returns by when the policy is to be looked at again.
+fn review(section: &Section<'_>, notes: &mut Notes) -> Option<Review> {
+    let words = [("warn", false), ("stop", true)];
+    let stops = section.word("after_review", &words, notes);
+    if section.line_of("review_by", notes).is_none() {
+        if let Some(stops) = stops {
+            let what = format!("`after_review` of {} means nothing without `review_by`", section.name);
+            notes.error(stops.line, what, "write review_by = 2027-06-30, or take it out");
+        }
+        return None;
+    }
+    let found = section.instant("review_by", notes)?;
+    Some(Review { by: found.value, stops: stops.is_some_and(|stops| stops.value), line: found.line })
 }
 
 /// Returns what a consent in the register is worth, of each leg's party, and to which version of the text it must be.

@@ -11,6 +11,7 @@ use crate::call::{AfterPause, Codecs, WhenSilent};
 use crate::codec::Foreign;
 use crate::digit::{Digit, PartyKey};
 use crate::ids::{Direction, Leg, TrunkName};
+use crate::time::Wall;
 
 /// A policy.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -70,6 +71,10 @@ pub struct PolicyTerms {
     pub mandatory: Option<Duration>,
     /// How many bytes its recordings may take together, where they may not take any.
     pub quota_bytes: Option<u64>,
+    /// One call in so many is recorded: at least 1.
+    pub one_in: u32,
+    /// By when the policy is to be looked at again.
+    pub review: Option<Review>,
     /// Whether the web hook is asked, and what becomes of a call of which it says nothing in time.
     pub hook: Option<WhenSilent>,
     /// What a consent that stands from before the call is worth, of each leg's party ([`Leg::index`]).
@@ -118,6 +123,17 @@ impl Mode {
             Self::OptIn => "opt-in",
         }
     }
+}
+
+/// By when a policy is to be looked at again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Review {
+    /// By then.
+    pub by: Wall,
+    /// Whether nothing is recorded from then on.
+    pub stops: bool,
+    /// Where the configuration says it.
+    pub line: usize,
 }
 
 /// What a consent in the register is worth.
@@ -233,6 +249,13 @@ impl Policy {
             if registered != Registered::Asked {
                 line(side, registered.as_str());
             }
+        }
+        if terms.one_in > 1 {
+            line("record_one_in", &terms.one_in.to_string());
+        }
+        if let Some(Review { by, stops, .. }) = terms.review {
+            line("review_by", &by.to_string());
+            line("after_review", if stops { "stop" } else { "warn" });
         }
         if let Some(when_silent) = terms.hook {
             line("web_hook", when_silent.as_str());

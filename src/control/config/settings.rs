@@ -67,6 +67,12 @@ impl Settings {
         in_force::unheard(self, now)
     }
 
+    /// Returns what is to be told of policies that were to be looked at again by this time, or are to be within 30 days.
+    #[must_use]
+    pub fn unreviewed(&self, now: Wall) -> Vec<Mistake> {
+        in_force::unreviewed(self, now)
+    }
+
     /// Returns a warning for each purpose of which nothing says how long its recordings are kept.
     #[must_use]
     pub fn unlimited(&self) -> Vec<Mistake> {

@@ -514,6 +514,16 @@ fn each_mistake_is_told_with_what_to_do() {
         ),
         (
             "key = \"1\"",
+            "key = \"1\"\nrecord_one_in = 10\nrecording = \"mandatory\"",
+            "25: policy `all` records one call in 10, and says that every call must be recorded\n  take out `record_one_in`, or recording = \"mandatory\"",
+        ),
+        (
+            "key = \"1\"",
+            "key = \"1\"\nafter_review = \"stop\"",
+            "25: `after_review` of policy `all` means nothing without `review_by`\n  write review_by = 2027-06-30, or take it out",
+        ),
+        (
+            "key = \"1\"",
             "key = \"1\"\nconsent_version = \"2\"",
             "25: `consent_version` of policy `all` means nothing: everybody is asked, whatever the register has\n  write registered_local = \"told\" or \"untold\", or take it out",
         ),
@@ -659,7 +669,7 @@ fn each_mistake_is_told_with_what_to_do() {
         ),
         (
             "key = \"1\"\n",
-            "key = \"1\"\nresume_key = \"*\"\n",
+            "key = \"1\"\nresume_key = \"0\"\n",
             "25: `resume_key` of policy `all` means nothing without a key that pauses\n  write pause_key = \"#\", or take it out",
         ),
         (

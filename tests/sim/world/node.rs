@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mitschnitt::call::{
     Codecs, Config, ContactKey, Deed, Done, Guarding, HandleKey, InCall, Input, MediaAs, Output, Peer, Peers, Policy, PortPair,
-    Registering, Selector, Strangers, Table,
+    Registering, Selector, Selects, Strangers, Table,
 };
 use mitschnitt::catalogue::{Store, Write};
 use mitschnitt::codec::Codec;
@@ -213,6 +213,7 @@ fn policies(pace: Pace) -> Vec<Arc<Policy>> {
                 mandatory: None,
                 hook: None,
                 in_call: InCall::default(),
+                selects: Selects::default(),
             }));
         }
     }
