@@ -77,7 +77,7 @@ impl Algorithm {
 /// Bytes of a public key of P-256: 4, and both coordinates (SEC 1 §2.3.3, uncompressed).
 pub(super) const P256_PUBLIC_BYTES: usize = 65;
 
-/// What stands between the two halves of P-256 in a private key: [1] { BIT STRING(66) { 0 unused bits } }.
+/// What stands between the two halves of P-256 in a private key: the tag a1, and in it BIT STRING(66) { 0 unused bits }.
 pub(super) const P256_BETWEEN: &[u8] = b"\xa1\x44\x03\x42\0";
 
 /// The container of a private key of P-256 without the public one, which may be left out (RFC 5915 §3): SEQUENCE(65) and so on.
