@@ -18,6 +18,7 @@ pub struct Audit<'n> {
     lines: BTreeMap<Digest, u64>,
     /// The lines of the register: the event that has each, and what it is.
     roster: BTreeMap<u64, (u64, Digest)>,
+    words: BTreeMap<Digest, Option<Digest>>,
     before: [u64; 2],
     unbound: [u64; 2],
     parties_erased: u64,
@@ -76,6 +77,7 @@ impl<'n> Audit<'n> {
             rows: BTreeMap::new(),
             lines: BTreeMap::new(),
             roster: BTreeMap::new(),
+            words: BTreeMap::new(),
             before: [0; 2],
             unbound: [0; 2],
             parties_erased: 0,
@@ -114,6 +116,10 @@ impl<'n> Audit<'n> {
                 }
             }
             Event::Roster { number, line, .. } => drop(self.roster.insert(number, (link.seq, line))),
+            Event::Note { line, words, .. } => {
+                self.lines.insert(line, link.seq);
+                self.words.insert(line, words);
+            }
             Event::Started { .. } => self.started = link.seq,
             Event::Stopped | Event::Broken { .. } => {}
         }
@@ -163,6 +169,12 @@ impl<'n> Audit<'n> {
             Bound::Roster { number, line } => {
                 if self.roster.remove(&number).is_none_or(|(_, told)| told != line) {
                     self.faults.push(Fault::RosterChanged(number));
+                }
+            }
+            Bound::Note { line, words } => {
+                let told = self.words.get(&line).copied().flatten();
+                if self.lines.remove(&line).is_none() || words.is_some() && words != told {
+                    self.faults.push(Fault::LineUnknown);
                 }
             }
             Bound::Access(None) => {
@@ -254,12 +266,12 @@ pub enum Fault {
     RowUnknown(CallId),
     /// So many rows are in no event, beyond those that are older than the chain.
     RowsOutside(u64),
-    /// A line of the access log is gone.
+    /// A line of the access log, or a note, is gone.
     LineGone {
         /// The event that has it.
         seq: u64,
     },
-    /// A line of the access log is not as it was written.
+    /// A line of the access log, or a note, is not as it was written.
     LineUnknown,
     /// So many lines of the access log are in no event, beyond those that are older than the chain.
     LinesOutside(u64),
@@ -308,8 +320,8 @@ impl fmt::Display for Fault {
             Self::PartiesChanged(call) => write!(f, "the parties of call {call} are not as they were written"),
             Self::RowUnknown(call) => write!(f, "the row of call {call} is in no event"),
             Self::RowsOutside(rows) => write!(f, "{rows} calls have a row that is in no event, and is not older than the chain"),
-            Self::LineGone { seq } => write!(f, "a line of the access log is gone, which event {seq} has"),
-            Self::LineUnknown => write!(f, "a line of the access log is not as it was written"),
+            Self::LineGone { seq } => write!(f, "a line of the access log, or a note, is gone, which event {seq} has"),
+            Self::LineUnknown => write!(f, "a line of the access log, or a note, is not as it was written"),
             Self::LinesOutside(lines) => {
                 write!(f, "{lines} lines of the access log are in no event, and are not older than the chain")
             }

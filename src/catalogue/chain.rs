@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::catalogue::{Deed, Outcome, Reason, RosterDeed, StoreError};
+use crate::catalogue::{Deed, NoteKind, Outcome, Reason, RosterDeed, StoreError};
 use crate::ids::{CallId, RecordingId};
 use crate::time::Wall;
 use crate::vault::{Digest, Fingerprint, HeadKey, SignedHead};
@@ -149,6 +149,17 @@ pub enum Event {
         /// The line: who, whose number, for what.
         line: Digest,
     },
+    /// Something was noted: that somebody looked for a person, a correction, a complaint.
+    Note {
+        /// What kind of note.
+        kind: NoteKind,
+        /// About which recording, where it is about one.
+        recording: Option<RecordingId>,
+        /// The note: who, when, why.
+        line: Digest,
+        /// What of it may be cleared.
+        words: Option<Digest>,
+    },
     /// The chain did not hold when it was looked through, at a start.
     Broken {
         /// From which event on.
@@ -177,6 +188,7 @@ impl Event {
             Self::Access { deed: Deed::Release, outcome: Outcome::Done, .. } => "released",
             Self::Access { .. } => "access",
             Self::Roster { .. } => "roster",
+            Self::Note { kind, .. } => kind.as_str(),
             Self::Broken { .. } => "broken",
         }
     }
@@ -206,6 +218,11 @@ impl Event {
                 format!(r#"{{"recording":"{recording}","deed":"{deed}","outcome":"{outcome}","line":"{line}"}}"#)
             }
             Self::Roster { number, deed, line } => format!(r#"{{"number":{number},"deed":"{deed}","line":"{line}"}}"#),
+            Self::Note { recording, line, words, .. } => {
+                let recording = recording.map_or_else(|| "null".into(), |recording| format!(r#""{recording}""#));
+                let words = words.map_or_else(|| "null".into(), |words| format!(r#""{words}""#));
+                format!(r#"{{"recording":{recording},"line":"{line}","words":{words}}}"#)
+            }
             Self::Broken { at } => format!(r#"{{"at":{at}}}"#),
         }
     }
@@ -253,7 +270,12 @@ impl Event {
             },
             "roster" => Self::Roster { number: number("number")?, deed: text("deed")?.parse().ok()?, line: digest("line")? },
             "broken" => Self::Broken { at: number("at")? },
-            _ => return None,
+            note => {
+                let is_none = |name: &str| body.get(name).is_some_and(Value::is_null);
+                let about = if is_none("recording") { None } else { Some(recording()?) };
+                let words = if is_none("words") { None } else { Some(digest("words")?) };
+                Self::Note { kind: note.parse().ok()?, recording: about, line: digest("line")?, words }
+            }
         })
     }
 
@@ -268,6 +290,7 @@ impl Event {
             | Self::Salvaged { recording, .. }
             | Self::Lost { recording, .. }
             | Self::Access { recording, .. } => Some(*recording),
+            Self::Note { recording, .. } => *recording,
             Self::Chained { .. }
             | Self::Started { .. }
             | Self::Stopped
@@ -355,6 +378,10 @@ pub enum Part {
     Access,
     /// A line of the register.
     Roster,
+    /// A note.
+    Note,
+    /// What of a note may be cleared.
+    Words,
 }
 
 impl Part {
@@ -366,6 +393,8 @@ impl Part {
             Self::Parties => "parties",
             Self::Access => "access",
             Self::Roster => "roster",
+            Self::Note => "note",
+            Self::Words => "words",
         };
         Digest::of(format!("mitschnitt {word} 1\n{}\n{columns}\n", Digest::from_bytes(*salt)).as_bytes())
     }
@@ -393,6 +422,13 @@ pub enum Bound {
         number: u64,
         /// What it is.
         line: Digest,
+    },
+    /// A note.
+    Note {
+        /// What it is.
+        line: Digest,
+        /// What of it may be cleared; nothing once it was.
+        words: Option<Digest>,
     },
 }
 
@@ -463,6 +499,8 @@ mod tests {
             access(Deed::Release, Outcome::Done),
             access(Deed::Release, Outcome::Holds),
             Event::Roster { number: 9, deed: RosterDeed::NotExempt, line: digest },
+            Event::Note { kind: NoteKind::Sought, recording: None, line: digest, words: Some(digest) },
+            Event::Note { kind: NoteKind::Corrected, recording: Some(recording), line: digest, words: None },
             Event::Broken { at: 8 },
         ]
     }

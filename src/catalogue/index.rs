@@ -6,16 +6,16 @@ use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::catalogue::{Chain, Entry, Event, Keeping, Quality, Reason, Roster, Stamps, Totals};
+use crate::catalogue::{Chain, Entry, Event, Keeping, Number, Quality, Reason, Rights, Roster, Stamps, Totals};
 use crate::ids::{CallId, RecordingId};
 use crate::private::Private;
 use crate::sabotage;
 use crate::time::Wall;
 use crate::vault::Digest;
 
-/// Keeps the ledger, the access log, the [`Chain`] of what happened, its timestamps, what decides how long recordings are kept, and the
-/// register of those who have agreed.
-pub trait Store: Chain + Stamps + Keeping + Roster + Send {
+/// Keeps the ledger, the access log, the [`Chain`] of what happened, its timestamps, what decides how long recordings are kept, the
+/// register of those who have agreed, and what is noted beside the calls.
+pub trait Store: Chain + Stamps + Keeping + Roster + Rights + Send {
     /// Does all of this, or nothing of it: one transaction.
     ///
     /// A recording's state only goes forward: a [`Write::Put`] that comes after its [`Write::Sealed`] or [`Write::Torn`] leaves state and
@@ -185,8 +185,34 @@ pub struct Filter {
     pub reason: Option<Reason>,
     /// How good they were.
     pub heard: Heard,
+    /// Those that began then or later only.
+    pub from: Option<Wall>,
+    /// Those that began before then only.
+    pub to: Option<Wall>,
+    /// Those of a party only.
+    pub party: Option<Whose>,
     /// The newest so many only.
     pub newest: Option<u64>,
+}
+
+/// Which party's calls are wanted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Whose {
+    /// Those of this number.
+    Of(Number),
+    /// Those of numbers that look like it and are written otherwise.
+    Alike(Number),
+}
+
+impl Whose {
+    /// Returns whether a call is one of them.
+    #[must_use]
+    pub fn is_of(&self, entry: &Entry) -> bool {
+        match self {
+            Self::Of(number) => number.role(entry).is_some(),
+            Self::Alike(number) => number.is_alike(entry),
+        }
+    }
 }
 
 /// Recorded calls, or all.

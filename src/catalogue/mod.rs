@@ -6,25 +6,31 @@
 mod audit;
 mod chain;
 mod entry;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod index;
 mod reason;
 mod retention;
+mod rights;
 mod roster;
 mod signed;
 mod stamp;
+mod telephone;
 mod walk;
 
 pub use audit::{Audit, Audited, End, Fault, Standing};
 pub use chain::{Bound, Chain, Event, Link, Part, Tip};
 pub use entry::{Entry, NotAState, Parties, Quality, State, Totals};
 pub use index::{
-    Access, Deed, Filter, Heard, KeptCall, NotInTheLog, Opening, Outcome, Seal, Store, StoreError, Which, Write, erasure,
+    Access, Deed, Filter, Heard, KeptCall, NotInTheLog, Opening, Outcome, Seal, Store, StoreError, Which, Whose, Write, erasure,
 };
 pub use reason::{NotAReason, Reason};
 pub use retention::{
     Bar, CATCH_UP, Cause, Keeping, Limits, Order, Plan, Retention, Rules, Span, Stored, Used, due, locked_until, paced, plan,
 };
+pub use rights::{About, Field, NotInANote, Note, NoteKind, Purged, Rights};
 pub use roster::{Roster, RosterDeed, RosterLine, standing};
 pub use signed::{StampHash, StampSignature};
 pub use stamp::{NotStamped, Question, Stamp, Stamps, Subject, Told};
+pub use telephone::{Country, Likeness, NotANumber, Number, Role};
 pub use walk::{Break, Walk, Walked};

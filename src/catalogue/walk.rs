@@ -72,7 +72,19 @@ impl<'n> Walk<'n> {
 }
 
 /// What anybody may add who can write to the ledger: operators' commands, and the program that made the chain.
-const WITHOUT_KEY: [&str; 3] = ["access", "erased", "chained"];
+const WITHOUT_KEY: [&str; 11] = [
+    "access",
+    "erased",
+    "held",
+    "released",
+    "chained",
+    "sought",
+    "handed-over",
+    "cleared",
+    "corrected",
+    "complaint",
+    "complaint-closed",
+];
 
 /// What was found.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -15,10 +15,11 @@ use crate::cli::term::{Colour, Stream, Term};
 use crate::cli::words::{Audit, Calls, Keys, Recordings, SecretKey, Staff, Trunks, Verb, Words};
 use crate::cli::{
     audit, bundle, bundled, calls, check, deed, demo, drain, erase, export, exposure, hold, keys, list, part, play, public,
-    retention, rewrap, rotate, run, show, staff, timestamps, trunks, verify,
+    retention, rewrap, rotate, run, show, staff, subject, timestamps, trunks, verify,
 };
 use crate::control::{Settings, Trouble};
 use crate::export::Channels;
+use crate::private::Private;
 
 /// What the command line needs of rooms that it does not know, given by `main.rs`.
 pub struct Doors<'d> {
@@ -123,10 +124,11 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
         Verb::Calls(Calls::Withdraw { one, shred: true }) => deed::deed(&one, deed::Deed::Shred, term),
         Verb::Calls(Calls::Drain { limit_s, site, form }) => drain::drain(&site.config, limit_s, form.json, term),
         Verb::Trunks(Trunks::List { site, form }) => trunks::list(&site.config, form.json, term),
-        Verb::Recordings(Recordings::List { site, form, numbers, all, reason, quality, mos_below, last }) => {
+        Verb::Recordings(Recordings::List { site, form, numbers, all, reason, quality, mos_below, last, span, party }) => {
             let measured = if quality { Heard::Measured } else { Heard::Any };
             let heard = mos_below.map_or(measured, Heard::Below);
-            let wanted = list::Wanted { all, reason, heard, last, json: form.json, numbers: numbers.numbers };
+            let wanted =
+                list::Wanted { all, reason, heard, last, span, party: party.asked()?, json: form.json, numbers: numbers.numbers };
             list::list(&site.config, &wanted, doors, term)
         }
         Verb::Recordings(Recordings::Show { id, site, form, numbers }) => {
@@ -155,8 +157,14 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
             let wanted = play::Wanted { asked, channels: channels(mono), json: form.json };
             play::play(&site.config, &wanted, doors, term)
         }
-        Verb::Recordings(Recordings::Erase { id, reason, yes, site, form }) => {
-            erase::erase(&site.config, &erase::Wanted { id, reason, is_meant: yes, json: form.json }, doors, term)
+        Verb::Recordings(Recordings::Erase { id, party, country, before, dry_run, receipt, reason, yes, site, form }) => {
+            let which = match (id, party, before) {
+                (Some(id), _, _) => erase::These::One(id),
+                (None, Some(number), _) => erase::These::Party { number: Private::new(number), country },
+                (None, None, before) => erase::These::Before(before.unwrap_or_default()),
+            };
+            let wanted = erase::Wanted { which, reason, is_meant: yes, is_dry: dry_run, receipt, json: form.json };
+            erase::erase(&site.config, &wanted, doors, term)
         }
         Verb::Recordings(Recordings::Hold { id, reason, site, form }) => {
             hold::hold(&site.config, &hold::Wanted { id, reason, all: false, json: form.json }, doors, term)
@@ -195,6 +203,7 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
             let wanted = audit::Wanted { recording, kind, since, until, last, json: form.json };
             audit::show(&site.config, &wanted, doors, term)
         }
+        Verb::Subject(subject) => subject::subject(subject, doors, term),
         Verb::Demo { out } => demo::demo(&out, doors, term),
     }
 }

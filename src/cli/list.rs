@@ -4,11 +4,12 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::catalogue::{Entry, Filter, Heard, Opening, Parties, Quality, Reason, Which};
+use crate::catalogue::{Entry, Filter, Heard, Opening, Parties, Quality, Reason, Which, Whose};
 use crate::cli::doors::Doors;
 use crate::cli::exit::Stop;
 use crate::cli::json::{self, percent};
 use crate::cli::kept::Kept;
+use crate::cli::party::{self, Span};
 use crate::cli::site::{Site, style};
 use crate::cli::table::{Align, Cell, Table};
 use crate::cli::term::{Style, Term};
@@ -23,6 +24,9 @@ pub(super) struct Wanted {
     pub(super) reason: Option<Reason>,
     pub(super) heard: Heard,
     pub(super) last: Option<u64>,
+    pub(super) span: Span,
+    /// Whose calls, and for what they are looked for.
+    pub(super) party: Option<party::Asked>,
     pub(super) json: bool,
     pub(super) numbers: bool,
 }
@@ -30,12 +34,19 @@ pub(super) struct Wanted {
 /// Lists recordings, or all calls.
 pub(super) fn list(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
     let site = Site::find(config, term)?;
-    let store = site.store(Opening::Read, doors)?;
+    let opening = if wanted.party.is_some() { Opening::ReadAndLog } else { Opening::Read };
+    let mut store = site.store(opening, doors)?;
     let is_of_quality = wanted.heard != Heard::Any;
     // Most reasons are why a call was not recorded, and a call that sounds bad does so recorded or not.
     let is_all = wanted.all || wanted.reason.is_some() || is_of_quality;
     let which = if is_all { Which::All } else { Which::Recorded };
-    let entries = store.list(&Filter { which, reason: wanted.reason, heard: wanted.heard, newest: wanted.last })?;
+    let number = wanted.party.as_ref().map(|asked| asked.number()).transpose()?;
+    let (from, to, newest) = (wanted.span.from, wanted.span.to, wanted.last);
+    let party = number.clone().map(Whose::Of);
+    let entries = store.list(&Filter { which, reason: wanted.reason, heard: wanted.heard, from, to, party, newest })?;
+    if let (Some(asked), Some(number)) = (&wanted.party, &number) {
+        asked.log(store.as_mut(), number, &entries)?;
+    }
     let kept = Kept::find(&site, store.as_ref())?;
     if wanted.json {
         for entry in &entries {
@@ -67,6 +78,10 @@ pub(super) fn list(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mut
 
 /// Says that there is nothing of what was asked for.
 fn nothing(wanted: &Wanted, is_all: bool) -> String {
+    if wanted.party.is_some() || !wanted.span.is_all() {
+        let what = if is_all { "calls" } else { "recordings" };
+        return format!("No {what} of what was asked for.");
+    }
     let calls = match wanted.reason {
         Some(reason) => format!("No calls with the reason {reason}"),
         None => "No calls".into(),

@@ -5,7 +5,7 @@
 //! it is.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Seek as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -52,6 +52,12 @@ impl Output {
     /// Returns the file, to be written to.
     pub(super) const fn file(&self) -> &File {
         &self.file
+    }
+
+    /// Writes a text into it.
+    pub(super) fn write(&self, bytes: &[u8]) -> Result<(), Stop> {
+        let mut file = &self.file;
+        file.write_all(bytes).map_err(|error| not_written(&self.path, &error))
     }
 
     /// Returns the name that it will have.

@@ -158,6 +158,46 @@ impl Site {
         std::iter::once(&self.data).chain(&self.spare).map(|folder| folder.join("keys")).collect()
     }
 
+    /// Returns whether a file of a recording is there, all of it or a part.
+    pub(super) fn has_files(&self, id: RecordingId) -> bool {
+        // What cannot be looked at may be there.
+        self.files(id).map_or(true, |files| !files.is_empty())
+    }
+
+    /// Removes a recording's files, all of it or parts, from each disk and durably; they may be gone already. On failure, says which.
+    pub(super) fn remove_files(&self, id: RecordingId) -> Result<(), (PathBuf, io::Error)> {
+        for path in self.files(id)? {
+            fs::remove_file(&path).map_err(|error| (path, error))?;
+        }
+        for folder in self.recording_folders().filter(|folder| folder.exists()) {
+            File::open(&folder).and_then(|folder| folder.sync_all()).map_err(|error| (folder, error))?;
+        }
+        Ok(())
+    }
+
+    fn recording_folders(&self) -> impl Iterator<Item = PathBuf> {
+        std::iter::once(&self.data).chain(&self.spare).map(|folder| folder.join("recordings"))
+    }
+
+    /// The files of a recording: whole, and the part on the spare disk of one that was cut short while it moved there.
+    fn files(&self, id: RecordingId) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
+        let (whole, part) = (format!("{id}.rec"), format!("{id}.rec.from-"));
+        let mut files = Vec::new();
+        for folder in self.recording_folders() {
+            let entries = match fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err((folder, error)),
+            };
+            for entry in entries {
+                let path = entry.map_err(|error| (folder.clone(), error))?.path();
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                files.extend((name == whole || name.starts_with(&part)).then_some(path));
+            }
+        }
+        Ok(files)
+    }
+
     /// Opens a recording's file, and says how long it is; nothing where it is not there.
     pub(super) fn open(&self, id: RecordingId) -> Result<Option<(File, u64)>, Stop> {
         let path = self.recording(id);

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::catalogue::Reason;
 use crate::cli::exit::Exit;
 use crate::cli::named::Named;
-use crate::cli::span;
+use crate::cli::{party, span, subject};
 use crate::ids::{CallId, RecordingId};
 use crate::time::Wall;
 
@@ -45,6 +45,9 @@ pub(super) enum Verb {
     /// Keep the register of those who have agreed before any call, and of those who are never recorded
     #[command(subcommand)]
     Staff(Staff),
+    /// Answer a person whose calls came by: find what is held, hand it over
+    #[command(subcommand)]
+    Subject(subject::Subject),
     /// Look at the chain that the ledger is bound by: its head, its events, and whether all of it holds
     #[command(subcommand)]
     Audit(Audit),
@@ -368,6 +371,10 @@ pub(super) enum Recordings {
         /// Only the newest N
         #[arg(long, value_name = "N")]
         last: Option<u64>,
+        #[command(flatten)]
+        span: party::Span,
+        #[command(flatten)]
+        party: party::Wanted,
     },
     /// Show all that is known of a recording, or of a call without one
     Show {
@@ -513,17 +520,38 @@ pub(super) enum Recordings {
         #[command(flatten)]
         form: Form,
     },
-    /// Erase a recording: destroy its wrapped keys, without which nobody opens it
-    #[command(long_about = "Erase a recording: destroy its wrapped keys, without which nobody opens it.\n\n\
-        The key file is overwritten, removed, and both are made durable. The ciphertext stays, and\n\
-        so does the ledger's row, with the parties; the access log says who erased it and why.\n\
+    /// Erase recordings: destroy their wrapped keys, without which nobody opens them, their files, and who talked
+    #[command(group(ArgGroup::new("which").required(true).args(["id", "party", "before"])))]
+    #[command(
+        long_about = "Erase recordings: destroy their wrapped keys, without which nobody opens them, their files, and who talked.\n\n\
+        The key file is overwritten, removed, and both are made durable; then the recording's file\n\
+        is removed. The numbers of the parties and the salts beside them are cleared from the\n\
+        ledger, of calls that were not recorded too, and its files are looked through for them. The\n\
+        rows stay without them; the access log and the chain say who erased what and why. What is\n\
+        held or locked is not erased, and is answered one by one; run it again until all is done.\n\
         What this cannot reach are copies: backups and snapshots of the `keys` folder, and blocks\n\
         that a flash disk or a copy-on-write file system has put aside. Who has such a copy and a\n\
-        recipient's secret key opens the recording still. One that is being made is not erased.")]
+        recipient's secret key opens the recording still. One that is being made is not erased."
+    )]
     Erase {
         /// The recording: 32 hexadecimal digits
         #[arg(value_name = "ID")]
-        id: RecordingId,
+        id: Option<RecordingId>,
+        /// All calls of this number, as `subject find` finds them; `-` reads it from standard input
+        #[arg(long, value_name = "NUMBER")]
+        party: Option<String>,
+        /// The country in which a number that begins with a single 0 is: 49
+        #[arg(long, value_name = "CODE", requires = "party")]
+        country: Option<String>,
+        /// All calls that began before this time, in UTC: 2026-11-24, or 2026-11-24T09:30:00
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        before: Option<Wall>,
+        /// Say what would be erased, and what not and why; nothing is
+        #[arg(long)]
+        dry_run: bool,
+        /// Write a receipt to this file, which names no party; never overwritten
+        #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+        receipt: Option<PathBuf>,
         /// Why, for the access log
         #[arg(long, value_name = "TEXT", value_parser = sentence)]
         reason: String,
@@ -674,7 +702,7 @@ pub(super) fn time(text: &str) -> Result<Wall, String> {
 }
 
 /// A text with something in it, on one line and of a sentence or two.
-fn sentence(text: &str) -> Result<String, String> {
+pub(super) fn sentence(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() || text.len() > REASON_BYTES || text.chars().any(char::is_control) {
         return Err(format!("one line of at most {REASON_BYTES} bytes"));

@@ -225,8 +225,8 @@ mod tests {
 
     use super::*;
     use crate::catalogue::{
-        Access, Bound, Chain, Entry, Event, Filter, Keeping, KeptCall, Link, Reason, Roster, RosterLine, Stamp, Stamps, Stored,
-        Subject,
+        Access, Bound, Chain, Entry, Event, Filter, Keeping, KeptCall, Link, Note, Number, Purged, Reason, Rights, Roster,
+        RosterLine, Stamp, Stamps, Stored, Subject,
     };
     use crate::vault::{NodeKey, SignedHead};
 
@@ -365,6 +365,28 @@ mod tests {
 
         fn roster(&self) -> Result<Vec<RosterLine>, StoreError> {
             Ok(Vec::new())
+        }
+    }
+
+    impl Rights for Slow {
+        fn note_down(&mut self, _: &Note) -> Result<u64, StoreError> {
+            Ok(0)
+        }
+
+        fn notes(&self) -> Result<Vec<Note>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        fn of_person(&self, _: &Number) -> Result<Vec<u64>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        fn clear(&mut self, _: &[CallId], _: Option<&Number>) -> Result<u64, StoreError> {
+            Ok(0)
+        }
+
+        fn purge(&mut self, _: &[Private<String>]) -> Result<Purged, StoreError> {
+            Ok(Purged::Clean)
         }
     }
 

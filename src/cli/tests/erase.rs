@@ -3,9 +3,9 @@
 use std::fs;
 use std::os::unix::net::UnixListener;
 
-use crate::catalogue::{Deed, Outcome, State};
+use crate::catalogue::{Deed, Outcome, Purged, State};
 use crate::cli::exit::Exit;
-use crate::cli::tests::site::{Site, id, other};
+use crate::cli::tests::site::{COMPLETE, Site, id, other};
 
 #[test]
 fn what_is_erased_has_no_keys_left_and_stays_in_the_ledger_with_who_and_why() {
@@ -18,7 +18,7 @@ fn what_is_erased_has_no_keys_left_and_stays_in_the_ledger_with_who_and_why() {
 
     assert!(said.starts_with("Recording ID is erased. Its keys were destroyed on 20"), "{said}");
     assert!(said.ends_with(": GDPR 17.\n"), "{said}");
-    assert!(!keys.exists());
+    assert!(!keys.exists() && !site.home().join(format!("data/recordings/{}.rec", id())).exists());
     assert_eq!(fs::read(other_name).unwrap(), vec![0; usize::try_from(length).unwrap()], "overwritten before it was removed");
     assert_eq!(site.outcomes(), [(Deed::Erase, Outcome::Granted), (Deed::Erase, Outcome::Done)]);
     assert!(site.store.lock().unwrap().accesses.iter().all(|access| access.reason.as_deref() == Some("GDPR 17")));
@@ -32,6 +32,10 @@ fn what_is_erased_has_no_keys_left_and_stays_in_the_ledger_with_who_and_why() {
 fn what_was_erased_verifies_by_its_chain_and_is_not_exported() {
     let site = Site::with_recordings();
     site.says(&["recordings", "erase", "ID", "--reason", "GDPR 17", "--yes"]);
+    let gone = site.says(&["recordings", "verify", "ID"]);
+    assert!(gone.starts_with("ID  erased  it was erased, and its file `HOME/data/recordings/ID.rec` is not there; "), "{gone}");
+    // As one that was erased by an earlier version lies there, or is in a backup.
+    fs::write(site.home().join(format!("data/recordings/{}.rec", id())), COMPLETE).unwrap();
 
     for key in [&[][..], &["--key", "HOME/recipient.pem"]] {
         let said = site.says(&[&["recordings", "verify", "ID"], key].concat());
@@ -71,6 +75,95 @@ fn keys_that_come_back_from_a_backup_are_told_and_destroyed_again() {
     site.says(&erase);
 
     assert!(!keys.exists());
+}
+
+#[test]
+fn of_a_partys_calls_what_may_be_erased_is_and_each_other_is_answered_and_again_until_all_is() {
+    let site = Site::with_recordings();
+    site.says(&["recordings", "hold", "OTHER", "--reason", "complaint 12"]);
+    let by_party = ["recordings", "erase", "--party", "+49 30 123456", "--reason", "GDPR 17, request 7"];
+
+    let dry = site.says(&[&by_party[..], &["--dry-run"]].concat());
+    let outcomes = site.outcomes().len();
+    let first = site.run(&[&by_party[..], &["--yes", "--receipt", "HOME/receipt.txt"]].concat());
+
+    assert!(dry.contains("  recording ID  would be erased: its keys, its file, and who talked\n"), "{dry}");
+    assert!(dry.contains("  recording OTHER  NOT erased: recording OTHER is held since 20"), "{dry}");
+    assert_eq!(outcomes, 1, "a dry run does nothing");
+    assert_eq!((first.exit, first.err.as_str()), (Exit::Refused, ""));
+    assert!(first.out.contains("  recording ID  erased: its keys are destroyed, its file is removed\n"), "{}", first.out);
+    assert!(first.out.contains("  recording OTHER  NOT erased: recording OTHER is held since 20"), "{}", first.out);
+    assert!(
+        first.out.contains("\nWho talked is cleared in 1 call, with the salts; the ledger's file and its journal were looked"),
+        "{}",
+        first.out
+    );
+    let receipt = fs::read_to_string(site.home().join("receipt.txt")).unwrap();
+    assert!(receipt.contains("erased: its keys are destroyed") && !receipt.contains("123456"), "{receipt}");
+    assert_eq!(
+        site.outcomes()[1..],
+        [(Deed::Erase, Outcome::Held), (Deed::Erase, Outcome::Granted), (Deed::Erase, Outcome::Done)]
+    );
+
+    site.says(&["recordings", "release", "OTHER", "--reason", "closed"]);
+    let again = site.says(&[&by_party[..], &["--yes"]].concat());
+    let nothing = site.says(&[&by_party[..], &["--yes"]].concat());
+
+    assert!(again.contains("  recording OTHER  erased: ") && !again.contains("recording ID"), "{again}");
+    assert!(nothing.contains("\n  no calls\n"), "{nothing}");
+    let memory = site.store.lock().unwrap();
+    assert!(memory.entries.iter().all(|entry| entry.parties.is_none()));
+    let kinds: Vec<_> = memory.notes.iter().map(|note| note.kind.as_str()).collect();
+    assert_eq!(kinds, ["sought", "sought", "cleared", "sought", "cleared", "sought", "cleared"]);
+}
+
+#[test]
+fn by_time_all_calls_of_before_are_erased_recorded_or_not() {
+    let site = Site::with_recordings();
+    let parties = site.store.lock().unwrap().entries[0].parties.clone();
+    site.store.lock().unwrap().entries[2].parties = parties;
+
+    let said = site.says(&["recordings", "erase", "--before", "2026-11-24T09:35:00", "--reason", "old", "--yes", "--json"]);
+    let rest = site.says(&["recordings", "erase", "--before", "2027-01-01", "--reason", "old", "--yes"]);
+
+    assert_eq!(said.lines().count(), 2, "{said}");
+    assert!(
+        said.contains("\"result\":\"erased\"") && said.contains("\"cleared\":1,\"events\":[],\"files_clean\":true"),
+        "{said}"
+    );
+    assert!(rest.contains("  recording OTHER  erased: ") && rest.contains("  not recorded; who talked is cleared\n"), "{rest}");
+    assert!(rest.contains("Who talked is cleared in 2 calls"), "{rest}");
+}
+
+#[test]
+fn what_stands_in_the_ledgers_files_still_is_not_said_to_be_gone() {
+    for (purged, says) in
+        [(Purged::Journal, "stands in the ledger's journal still"), (Purged::Left, "stands in the ledger still: in the words")]
+    {
+        let site = Site::with_recordings();
+        site.store.lock().unwrap().purged = Some(purged);
+
+        let said = site.run(&["recordings", "erase", "--party", "+4930123456", "--reason", "GDPR 17", "--yes"]);
+
+        assert_eq!(said.exit, Exit::Cannot);
+        assert!(said.err.contains(says), "{}", said.err);
+        assert!(!site.store.lock().unwrap().notes.last().unwrap().is_done);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_removed_is_told_although_nobody_opens_it() {
+    let site = Site::with_recordings();
+    let file = site.home().join(format!("data/recordings/{}.rec", id()));
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+
+    let said = site.run(&["recordings", "erase", "ID", "--reason", "GDPR 17", "--yes"]);
+
+    assert_eq!(said.exit, Exit::Cannot);
+    assert!(said.err.contains("its keys are destroyed, but cannot remove `HOME/data/recordings/ID.rec`"), "{}", said.err);
+    fs::remove_dir(&file).unwrap();
+    site.says(&["recordings", "erase", "ID", "--reason", "GDPR 17", "--yes"]);
 }
 
 #[test]

@@ -13,5 +13,6 @@ mod play;
 mod rewrap;
 mod rotate;
 mod site;
+mod subject;
 mod usage;
 mod verify;

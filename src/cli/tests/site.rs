@@ -11,8 +11,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::catalogue::{
-    Access, Bound, Chain, Deed, Entry, Event, Filter, Heard, Keeping, KeptCall, Link, Opening, Outcome, Parties, Reason, Roster,
-    RosterLine, Stamp, Stamps, State, Store, StoreError, Stored, Subject, Totals, Which, Write, erasure,
+    About, Access, Bound, Chain, Deed, Entry, Event, Filter, Heard, Keeping, KeptCall, Link, Note, Number, Opening, Outcome,
+    Parties, Purged, Reason, Rights, Roster, RosterLine, Stamp, Stamps, State, Store, StoreError, Stored, Subject, Totals, Which,
+    Write, erasure,
 };
 use crate::cli::doors::{Doors, exit};
 use crate::cli::exit::Exit;
@@ -280,6 +281,9 @@ pub(super) struct Memory {
     pub(super) log_is_full: bool,
     pub(super) links: Vec<Link>,
     pub(super) roster: Vec<RosterLine>,
+    pub(super) notes: Vec<Note>,
+    /// What is found of what was cleared.
+    pub(super) purged: Option<Purged>,
 }
 
 struct Shared(Arc<Mutex<Memory>>);
@@ -311,6 +315,9 @@ impl Store for Shared {
             (filter.which == Which::All || entry.recording.is_some())
                 && filter.reason.is_none_or(|reason| reason == entry.reason)
                 && (filter.heard == Heard::Any || entry.quality.is_some())
+                && filter.from.is_none_or(|from| from <= entry.began)
+                && filter.to.is_none_or(|to| entry.began < to)
+                && filter.party.as_ref().is_none_or(|party| party.is_of(entry))
         });
         let wanted: Vec<_> = wanted.cloned().collect();
         let skipped = filter.newest.map_or(0, |newest| wanted.len().saturating_sub(usize::try_from(newest).unwrap()));
@@ -375,6 +382,38 @@ impl Chain for Shared {
 
     fn bound(&self, _: &mut dyn FnMut(Bound)) -> Result<(), StoreError> {
         unreachable!("tests/audit.rs has a ledger with a chain")
+    }
+}
+
+impl Rights for Shared {
+    fn note_down(&mut self, note: &Note) -> Result<u64, StoreError> {
+        let mut memory = self.0.lock().unwrap();
+        if memory.log_is_full {
+            return Err(StoreError::Full { path: "ledger.db".into() });
+        }
+        let number = memory.notes.len() as u64 + 1;
+        memory.notes.push(Note { number, ..note.clone() });
+        Ok(number)
+    }
+
+    fn notes(&self) -> Result<Vec<Note>, StoreError> {
+        Ok(self.0.lock().unwrap().notes.clone())
+    }
+
+    fn of_person(&self, number: &Number) -> Result<Vec<u64>, StoreError> {
+        let memory = self.0.lock().unwrap();
+        let is_of = |note: &&Note| matches!(&note.about, About::Person(Some(person)) if person == number.form());
+        Ok(memory.notes.iter().filter(is_of).map(|note| note.number).collect())
+    }
+
+    fn clear(&mut self, calls: &[CallId], _: Option<&Number>) -> Result<u64, StoreError> {
+        let mut memory = self.0.lock().unwrap();
+        let cleared = memory.entries.iter_mut().filter(|entry| calls.contains(&entry.call));
+        Ok(cleared.filter_map(|entry| entry.parties.take()).count() as u64)
+    }
+
+    fn purge(&mut self, _: &[Private<String>]) -> Result<Purged, StoreError> {
+        Ok(self.0.lock().unwrap().purged.unwrap_or(Purged::Clean))
     }
 }
 

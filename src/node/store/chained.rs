@@ -7,14 +7,14 @@ use std::path::Path;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use crate::catalogue::fixture::recorded;
 use crate::catalogue::{
-    Access, Audit, Audited, Break, Deed, End, Entry, Event, Fault, Opening, Outcome, Parties, Quality, Reason, Seal, State,
-    Store, Subject, Totals, Write,
+    Access, Audit, Audited, Break, Deed, End, Entry, Event, Fault, Opening, Outcome, Quality, Reason, Seal, State, Store,
+    Subject, Totals, Write,
 };
-use crate::ids::{CallId, Direction, RecordingId, TrunkName};
+use crate::ids::{CallId, RecordingId};
 use crate::node::store::open;
 use crate::node::store::schema::{APPLICATION, STEPS};
-use crate::private::Private;
 use crate::time::Wall;
 use crate::vault::{Digest, HeadKey, NodeKey, SignedHead};
 
@@ -38,7 +38,7 @@ fn what_happens_is_in_the_chain_in_its_order_and_everything_accounts_for_itself(
 #[test]
 fn a_row_is_bound_once_it_is_final_and_anew_whenever_it_changes() {
     let (home, mut store) = kept();
-    let going_on = Entry { reason: Reason::InProgress, state: State::None, recording: None, ended: None, ..entry(1) };
+    let going_on = Entry { reason: Reason::InProgress, state: State::None, recording: None, ended: None, ..recorded(1) };
     store.write(&[put(&going_on)]).unwrap();
     assert_eq!(rows(store.as_ref()), 0);
 
@@ -55,8 +55,8 @@ fn a_row_is_bound_once_it_is_final_and_anew_whenever_it_changes() {
 #[test]
 fn what_a_kill_left_open_and_what_was_found_is_in_the_chain() {
     let (home, mut store) = kept();
-    store.write(&[Write::Begun(id(1)), put(&Entry { ended: None, state: State::Recording, ..entry(1) })]).unwrap();
-    store.write(&[put(&Entry { reason: Reason::InProgress, state: State::None, recording: None, ..entry(2) })]).unwrap();
+    store.write(&[Write::Begun(id(1)), put(&Entry { ended: None, state: State::Recording, ..recorded(1) })]).unwrap();
+    store.write(&[put(&Entry { reason: Reason::InProgress, state: State::None, recording: None, ..recorded(2) })]).unwrap();
 
     store.mark_torn().unwrap();
     store.write(&[Write::Found { recording: id(3), began: wall(3) }, Write::Found { recording: id(1), began: wall(1) }]).unwrap();
@@ -68,7 +68,7 @@ fn what_a_kill_left_open_and_what_was_found_is_in_the_chain() {
 #[test]
 fn a_recording_of_which_row_and_file_are_gone_was_begun_all_the_same() {
     let (home, mut store) = kept();
-    store.write(&[Write::Begun(id(1)), put(&Entry { ended: None, state: State::Recording, ..entry(1) })]).unwrap();
+    store.write(&[Write::Begun(id(1)), put(&Entry { ended: None, state: State::Recording, ..recorded(1) })]).unwrap();
     drop(store);
     assert_eq!(audit(home.path(), &[]).faults, [], "it goes on");
     tamper(home.path(), "DELETE FROM parties; DELETE FROM calls");
@@ -224,7 +224,7 @@ fn a_ledger_from_before_the_chain_says_what_was_there_and_is_bound_from_there_on
 
     let mut store = open(&path, Opening::Keep).unwrap();
     store.sign_with(key());
-    store.write(&[put(&Entry { state: State::None, recording: None, reason: Reason::Busy, ..entry(1) })]).unwrap();
+    store.write(&[put(&Entry { state: State::None, recording: None, reason: Reason::Busy, ..recorded(1) })]).unwrap();
 
     let mut events = Vec::new();
     store.links(0, &mut |link, _| events.extend(link.event())).unwrap();
@@ -286,15 +286,17 @@ fn more_than_may_wait_for_a_timestamp_are_given_up_the_oldest_first() {
 
 /// A recording that is sealed, heard and erased, one that is torn, one that could not be begun, and a call that was not answered.
 fn a_day(store: &mut dyn Store) {
-    let recording = |n| Entry { state: State::Recording, recording: Some(id(n)), ..entry(n) };
+    let recording = |n| Entry { state: State::Recording, recording: Some(id(n)), ..recorded(n) };
     let totals = Totals { packets: [250, 249], gaps: 1, lost: 3, size_bytes: 99_000 };
     let seal = Seal { root: Digest::of(b"chunks"), chunks: 3 };
     store.write(&[Write::Begun(id(1)), put(&recording(1))]).unwrap();
-    store.write(&[Write::Sealed(id(1), totals, seal), Write::Measured(entry(1).call, Box::new([quality(), quality()]))]).unwrap();
+    store
+        .write(&[Write::Sealed(id(1), totals, seal), Write::Measured(recorded(1).call, Box::new([quality(), quality()]))])
+        .unwrap();
     store.write(&[Write::Begun(id(2)), put(&recording(2))]).unwrap();
     store.write(&[Write::Torn(id(2), Reason::VaultUnavailable)]).unwrap();
     store.write(&[put(&recording(3)), Write::Lost(id(3), Reason::VaultUnavailable)]).unwrap();
-    store.write(&[put(&Entry { state: State::None, recording: None, reason: Reason::NotAnswered, ..entry(4) })]).unwrap();
+    store.write(&[put(&Entry { state: State::None, recording: None, reason: Reason::NotAnswered, ..recorded(4) })]).unwrap();
     store.record_access(&access(1, Deed::Export, Outcome::OtherPurpose)).unwrap();
     store.record_access(&access(1, Deed::Erase, Outcome::Granted)).unwrap();
     store.record_access(&access(1, Deed::Erase, Outcome::Done)).unwrap();
@@ -358,28 +360,4 @@ fn wall(seconds: i64) -> Wall {
 
 fn quality() -> Quality {
     Quality { expected: 250, received: 249, ..Quality::default() }
-}
-
-fn entry(n: u64) -> Entry {
-    Entry {
-        call: CallId::from_u64(n),
-        began: wall(1),
-        answered: Some(wall(2)),
-        ended: Some(wall(3)),
-        direction: Some(Direction::Inbound),
-        trunk: Some(TrunkName::new("carrier")),
-        policy: Some("all".into()),
-        purpose: Some("quality".into()),
-        state: State::Sealed,
-        reason: Reason::Recorded,
-        leg: None,
-        recording: Some(id(n)),
-        totals: None,
-        quality: None,
-        parties: Some(Parties {
-            calling: Private::new("+4930123456".into()),
-            called: Private::new("100".into()),
-            call_id: Private::new("a@b".into()),
-        }),
-    }
 }

@@ -2,6 +2,8 @@
 
 mod chain;
 mod keeping;
+mod notes;
+mod purge;
 mod roster;
 mod rows;
 mod schema;
@@ -12,5 +14,7 @@ pub(crate) use sqlite::open;
 
 #[cfg(test)]
 mod chained;
+#[cfg(test)]
+mod noted;
 #[cfg(test)]
 mod tests;

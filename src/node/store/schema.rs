@@ -4,7 +4,7 @@
 pub(super) const APPLICATION: i64 = 0x6d69_7473;
 
 /// What brings a ledger of version *n* to *n + 1*; a new one goes through all.
-pub(super) const STEPS: [&str; 8] = [
+pub(super) const STEPS: [&str; 9] = [
     "
     CREATE TABLE calls (
         call          TEXT PRIMARY KEY,
@@ -148,10 +148,39 @@ pub(super) const STEPS: [&str; 8] = [
     CREATE TRIGGER roster_is_not_cut BEFORE DELETE ON roster
         BEGIN SELECT RAISE(ABORT, 'the register only grows'); END;
 ",
+    "
+    CREATE TABLE notes (
+        number     INTEGER PRIMARY KEY AUTOINCREMENT,
+        at_us      INTEGER NOT NULL,
+        who        TEXT NOT NULL,
+        kind       TEXT NOT NULL,
+        recording  TEXT,
+        field      TEXT,
+        earlier    INTEGER REFERENCES notes (number),
+        reason     TEXT,
+        calls      INTEGER NOT NULL,
+        recordings INTEGER NOT NULL,
+        is_done    INTEGER NOT NULL CHECK (is_done IN (0, 1)),
+        salt       BLOB NOT NULL
+    ) STRICT;
+    CREATE TRIGGER notes_are_not_changed BEFORE UPDATE ON notes
+        BEGIN SELECT RAISE(ABORT, 'notes only grow'); END;
+    CREATE TRIGGER notes_are_not_removed BEFORE DELETE ON notes
+        BEGIN SELECT RAISE(ABORT, 'notes only grow'); END;
+
+    CREATE TABLE words (
+        note   INTEGER PRIMARY KEY REFERENCES notes (number),
+        text   TEXT,
+        digest BLOB NOT NULL,
+        salt   BLOB NOT NULL
+    ) STRICT;
+    CREATE TRIGGER words_are_not_changed BEFORE UPDATE ON words
+        BEGIN SELECT RAISE(ABORT, 'words are cleared, and never changed'); END;
+",
 ];
 
 /// The version that [`STEPS`] lead to.
-pub(super) const VERSION: i64 = 8;
+pub(super) const VERSION: i64 = 9;
 
 /// The version from which on there is a chain.
 pub(super) const CHAINED: usize = 6;

@@ -10,13 +10,13 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
 use crate::catalogue::{
-    Access, Bound, Chain, Entry, Event, Filter, Heard, Keeping, KeptCall, Link, Opening, Reason, Roster, RosterLine, Stamp,
-    Stamps, Store, StoreError, Stored, Subject, Which, Write,
+    Access, Bound, Chain, Entry, Event, Filter, Heard, Keeping, KeptCall, Link, Note, Number, Opening, Purged, Reason, Rights,
+    Roster, RosterLine, Stamp, Stamps, Store, StoreError, Stored, Subject, Which, Write,
 };
 use crate::ids::{CallId, RecordingId};
 use crate::node::store::rows::{IS_MEASURED, KEPT, QUALITY, SELECT, TORN, access, count, do_write, entry, measured, word};
 use crate::node::store::schema::{APPLICATION, CHAINED, STEPS, VERSION};
-use crate::node::store::{chain, keeping, roster, stamps};
+use crate::node::store::{chain, keeping, notes, purge, roster, stamps};
 use crate::private::Private;
 use crate::time::Wall;
 use crate::vault::{HeadKey, SignedHead};
@@ -239,12 +239,19 @@ impl Store for SqliteStore {
         // The newest ones are found by the index, and turned round here.
         let query = format!(
             "{SELECT} WHERE {recorded} AND (?1 IS NULL OR reason = ?1) AND {heard}
+               AND began_us >= ?4 AND began_us < ?5
              ORDER BY began_us DESC, call DESC LIMIT ?2"
         );
         let newest = filter.newest.map_or(-1, |newest| i64::try_from(newest).unwrap_or(i64::MAX));
+        // Whose number is meant SQLite does not know: the newest of those are counted here.
+        let limit = if filter.party.is_some() { -1 } else { newest };
+        let from = filter.from.map_or(i64::MIN, Wall::unix_micros);
+        let to = filter.to.map_or(i64::MAX, Wall::unix_micros);
         let rows = self.db.prepare(&query).and_then(|mut statement| {
             let mut quality = self.db.prepare(QUALITY)?;
-            let rows = statement.query_map(params![filter.reason.map(Reason::as_str), newest, below], entry)?;
+            let rows = statement.query_map(params![filter.reason.map(Reason::as_str), limit, below, from, to], entry)?;
+            let is_of = |entry: &Entry| filter.party.as_ref().is_none_or(|party| party.is_of(entry));
+            let rows = rows.filter(|row| row.as_ref().map_or(true, is_of)).take(usize::try_from(newest).unwrap_or(usize::MAX));
             rows.map(|row| measured(row?, &mut quality)).collect::<rusqlite::Result<Vec<_>>>()
         });
         let mut rows = rows.map_err(|error| failed(&self.path, error))?;
@@ -333,7 +340,7 @@ impl Chain for SqliteStore {
     }
 
     fn bound(&self, each: &mut dyn FnMut(Bound)) -> Result<(), StoreError> {
-        chain::bound(&self.db, each).map_err(|error| failed(&self.path, error))
+        chain::bound(&self.db, each).and_then(|()| notes::bound(&self.db, each)).map_err(|error| failed(&self.path, error))
     }
 }
 
@@ -362,6 +369,38 @@ impl Roster for SqliteStore {
 
     fn roster(&self) -> Result<Vec<RosterLine>, StoreError> {
         roster::all(&self.db).map_err(|error| failed(&self.path, error))
+    }
+}
+
+impl Rights for SqliteStore {
+    fn note_down(&mut self, note: &Note) -> Result<u64, StoreError> {
+        let mut number = 0;
+        self.durably(|transaction, chain| {
+            number = notes::note_down(transaction, note, chain)?;
+            Ok(())
+        })?;
+        Ok(number)
+    }
+
+    fn notes(&self) -> Result<Vec<Note>, StoreError> {
+        notes::notes(&self.db).map_err(|error| failed(&self.path, error))
+    }
+
+    fn of_person(&self, number: &Number) -> Result<Vec<u64>, StoreError> {
+        notes::of_person(&self.db, number).map_err(|error| failed(&self.path, error))
+    }
+
+    fn clear(&mut self, calls: &[CallId], person: Option<&Number>) -> Result<u64, StoreError> {
+        let mut cleared = 0;
+        self.durably(|transaction, _| {
+            cleared = notes::clear(transaction, calls, person)?;
+            Ok(())
+        })?;
+        Ok(cleared)
+    }
+
+    fn purge(&mut self, gone: &[Private<String>]) -> Result<Purged, StoreError> {
+        purge::purge(&self.db, &self.path, gone).map_err(|error| failed(&self.path, error))
     }
 }
 

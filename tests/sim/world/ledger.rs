@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mitschnitt::catalogue::{
-    Access, Audit, Bound, Break, Chain, End, Entry, Event, Fault, Filter, Keeping, KeptCall, Link, Part, Reason, Roster,
-    RosterLine, Stamp, Stamps, State, Store, StoreError, Stored, Subject, Tip, Which, Write,
+    Access, Audit, Bound, Break, Chain, End, Entry, Event, Fault, Filter, Keeping, KeptCall, Link, Note, Number, Part, Purged,
+    Reason, Rights, Roster, RosterLine, Stamp, Stamps, State, Store, StoreError, Stored, Subject, Tip, Which, Write,
 };
 use mitschnitt::ids::{CallId, RecordingId};
+use mitschnitt::private::Private;
 use mitschnitt::time::Wall;
 use mitschnitt::vault::{Digest, HeadKey, SignedHead};
 
@@ -286,6 +287,31 @@ fn alone(call: CallId, began: Wall) -> Entry {
 }
 
 /// No authority is in these worlds.
+    }
+}
+
+impl Rights for Rows {
+    fn note_down(&mut self, _: &Note) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    fn notes(&self) -> Result<Vec<Note>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn of_person(&self, _: &Number) -> Result<Vec<u64>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn clear(&mut self, _: &[CallId], _: Option<&Number>) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    fn purge(&mut self, _: &[Private<String>]) -> Result<Purged, StoreError> {
+        Ok(Purged::Clean)
+    }
+}
+
 impl Keeping for Rows {
     fn holds(&self, _: Option<RecordingId>) -> Result<Vec<Access>, StoreError> {
         Ok(Vec::new())

@@ -1,0 +1,166 @@
+//! What came of an erasure, call by call: said on the terminal, and written where somebody wants it to be kept.
+
+use serde_json::json;
+
+use crate::catalogue::{Access, Purged, State};
+use crate::cli::erase::{These, Wanted, sentence};
+use crate::cli::exit::{Exit, Stop};
+use crate::cli::list::{counted, seconds};
+use crate::cli::show::erased;
+use crate::cli::term::Term;
+use crate::cli::who;
+use crate::control::Trouble;
+use crate::ids::{CallId, RecordingId};
+
+/// What was answered about one call.
+pub(super) struct Answered {
+    pub(super) call: CallId,
+    pub(super) recording: Option<RecordingId>,
+    pub(super) answer: Answer,
+}
+
+/// What was, or is to be, done.
+pub(super) enum Answer {
+    /// It may be erased.
+    Will,
+    /// It was.
+    Done,
+    /// It was erased before.
+    Before,
+    /// It may not be.
+    Refused(Trouble),
+    /// It could not be.
+    Failed(Trouble),
+}
+
+/// All of it.
+pub(super) struct Receipt<'r> {
+    pub(super) wanted: &'r Wanted,
+    pub(super) answered: Vec<Answered>,
+    /// In how many calls who talked was cleared.
+    pub(super) cleared: u64,
+    /// What the ledger's files have of that; nothing where nothing was done.
+    pub(super) purged: Option<Purged>,
+    /// The events of the chain that say so.
+    pub(super) events: Vec<u64>,
+}
+
+impl Receipt<'_> {
+    /// Returns the one recording that was meant.
+    pub(super) const fn only(&self) -> Option<RecordingId> {
+        match self.wanted.which {
+            These::One(id) => Some(id),
+            These::Party { .. } | These::Before(_) => None,
+        }
+    }
+
+    /// Says it; of one recording [`Receipt::end`] does.
+    pub(super) fn say(&self, term: &mut Term<'_>) -> Result<(), Stop> {
+        if self.wanted.json && (self.wanted.is_dry || self.only().is_none()) {
+            for one in &self.answered {
+                let (state, why) = self.word(one);
+                let recording = one.recording.map(|id| id.to_string());
+                term.out.line(json!({ "call": one.call.to_string(), "recording": recording, "result": state, "why": why }))?;
+            }
+            let is_clean = self.purged.map(|purged| purged == Purged::Clean);
+            let (events, cleared) = (&self.events, self.cleared);
+            return Ok(term.out.line(json!({ "cleared": cleared, "files_clean": is_clean, "events": events }))?);
+        }
+        if self.wanted.is_dry || self.only().is_none() {
+            term.out.text(&self.text())?;
+        }
+        Ok(())
+    }
+
+    /// Comes to the end: well only where all of it is erased.
+    pub(super) fn end(&self, accesses: &[Access], term: &mut Term<'_>) -> Result<(), Stop> {
+        if let (Some(id), [one]) = (self.only(), self.answered.as_slice()) {
+            match &one.answer {
+                Answer::Failed(trouble) => return Err(Stop::Trouble(Exit::Cannot, trouble.clone())),
+                Answer::Refused(trouble) => return Err(Stop::Trouble(Exit::Refused, trouble.clone())),
+                Answer::Will | Answer::Done | Answer::Before => {}
+            }
+            let was_before = matches!(one.answer, Answer::Before);
+            if self.wanted.json {
+                let text = erased(accesses);
+                let (id, state) = (id.to_string(), State::Erased.as_str());
+                term.out.line(json!({ "recording": id, "state": state, "before": was_before, "text": text }))?;
+            } else {
+                term.out.line(sentence(id, was_before, accesses))?;
+            }
+        }
+        match self.purged {
+            Some(Purged::Journal) => {
+                let what = "who talked is cleared, but stands in the ledger's journal still: another process reads it";
+                return Err(Stop::cannot(what, "erase it again: that empties the journal"));
+            }
+            Some(Purged::Left) => {
+                let what =
+                    "who talked is cleared, and a text of it stands in the ledger still: in the words of a complaint or a reason";
+                return Err(Stop::cannot(what, "`mitschnitt complaint list` and `mitschnitt recordings show` tell them"));
+            }
+            Some(Purged::Clean) | None => {}
+        }
+        let has = |is: fn(&Answer) -> bool| self.answered.iter().any(|one| is(&one.answer));
+        if has(|answer| matches!(answer, Answer::Failed(_))) {
+            return Err(Stop::Said(Exit::Cannot));
+        }
+        if has(|answer| matches!(answer, Answer::Refused(_))) { Err(Stop::Said(Exit::Refused)) } else { Ok(()) }
+    }
+
+    fn word<'a>(&self, one: &'a Answered) -> (&'static str, Option<&'a str>) {
+        match &one.answer {
+            Answer::Will if one.recording.is_some() => ("would-be-erased", None),
+            Answer::Will => ("would-be-cleared", None),
+            Answer::Done if one.recording.is_some() => ("erased", None),
+            Answer::Done => ("cleared", None),
+            Answer::Before => ("erased-before", None),
+            Answer::Refused(trouble) => ("refused", Some(trouble.what())),
+            Answer::Failed(trouble) => ("failed", Some(trouble.what())),
+        }
+    }
+
+    /// Returns it as a text that somebody keeps. It names no party.
+    pub(super) fn text(&self) -> String {
+        let (at, who, reason) = (seconds(who::now()), who::who(), &self.wanted.reason);
+        let meant = match &self.wanted.which {
+            These::One(id) => format!("recording {id}"),
+            These::Party { .. } => "all calls of a party, by its number".into(),
+            These::Before(time) => format!("all calls that began before {} UTC", seconds(*time)),
+        };
+        let done = if self.wanted.is_dry { "Nothing is erased; this would be" } else { "Erasure" };
+        let mut text = format!("{done}: {meant}\n  on {at} UTC by {who}: {reason}\n\n");
+        for one in &self.answered {
+            let name = one.recording.map_or_else(|| format!("call {}", one.call), |id| format!("recording {id}"));
+            let what = match &one.answer {
+                Answer::Will if one.recording.is_some() => "would be erased: its keys, its file, and who talked".into(),
+                Answer::Will => "not recorded; who talked would be cleared".into(),
+                Answer::Done if one.recording.is_some() => "erased: its keys are destroyed, its file is removed".into(),
+                Answer::Done => "not recorded; who talked is cleared".into(),
+                Answer::Before => "erased before".into(),
+                Answer::Refused(trouble) => format!("NOT erased: {}; {}", trouble.what(), trouble.remedy()),
+                Answer::Failed(trouble) => format!("NOT erased: {}; {}", trouble.what(), trouble.remedy()),
+            };
+            text += &format!("  {name}  {what}\n");
+        }
+        if self.answered.is_empty() {
+            text += "  no calls\n";
+        }
+        if self.wanted.is_dry {
+            return text;
+        }
+        text += &format!("\nWho talked is cleared in {}, with the salts", counted(self.cleared, "call"));
+        text += match self.purged {
+            Some(Purged::Clean) => "; the ledger's file and its journal were looked through, and have nothing of it.\n",
+            Some(Purged::Journal) => "; but it stands in the ledger's journal still: do it again.\n",
+            Some(Purged::Left) => "; but a text of it stands in the ledger still, in the words of a complaint or a reason.\n",
+            None => ".\n",
+        };
+        if let (Some(first), Some(last)) = (self.events.first(), self.events.last()) {
+            text += &format!("The ledger's chain has it in events {first} to {last}, which the node's next head signs.\n");
+        }
+        text + "The rows stay, without who talked: time, trunk, policy, reason.\n\
+                Not reached from here: copies of the `keys` folder and of the ledger in backups and snapshots, and what a flash\n\
+                disk or a copy-on-write file system has put aside. Who has such a copy and a recipient's key opens it still.\n"
+    }
+}
