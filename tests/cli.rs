@@ -113,8 +113,10 @@ fn calls_are_listed_their_recordings_verified_and_exported() {
     place.names(&[(&shown["accesses"][0]["who"], "WHO")]);
     place.plays("access-log");
     place.plays("audit");
+    place.plays("subject");
     place.plays("holds");
     place.plays("erase");
+    place.plays("cleared");
 }
 
 #[test]
@@ -217,7 +219,7 @@ fn live(site: &Site, is_so: impl Fn(&Value) -> bool) -> Option<Value> {
 
 /// What differs from run to run, and what stands for it: `#` is a digit, `%` are digits, `&` is a hexadecimal digit; the rest is as it is.
 /// A length has no brackets: so it is as wide as before, and columns stay what they are.
-const SHAPES: [(&str, &str); 44] = [
+const SHAPES: [(&str, &str); 45] = [
     ("####-##-##T##:##:##.######Z", "[TIME]"),
     ("####-##-##T##:##:##.###Z", "[TIME]"),
     ("####-##-## ##:##:##", "[TIME]"),
@@ -255,6 +257,7 @@ const SHAPES: [(&str, &str); 44] = [
     ("\"expected\":%", "\"expected\":[N]"),
     ("\"received\":%", "\"received\":[N]"),
     ("\"jitter_ms\":%.%", "\"jitter_ms\":[N]"),
+    ("\"packets\":##}", "\"packets\":[N]}"),
     ("\"worst_jitter_ms\":%.%", "\"worst_jitter_ms\":[N]"),
     ("\"longest_gap_ms\":%.%", "\"longest_gap_ms\":[N]"),
     ("\"mos\":%.%", "\"mos\":[N]"),

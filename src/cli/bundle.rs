@@ -93,7 +93,7 @@ pub(super) fn bundle(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
     let out = Output::create(&wanted.out)?;
     let written = (|| -> Result<(), Stop> {
         let failed = |error: std::io::Error| not_written(&wanted.out, &error);
-        let mut archive = Archive::begin(out.file(), id, entry.began.unix_micros());
+        let mut archive = Archive::begin(out.file(), format!("mitschnitt-{id}"), entry.began.unix_micros());
         archive
             .put("README.txt", readme(id, &closing, proof.as_ref(), keys.is_some(), part.as_ref()).as_bytes())
             .map_err(failed)?;
@@ -248,23 +248,26 @@ fn log(store: &mut dyn Store, wanted: &Wanted, outcome: Outcome) -> Result<(), S
 }
 
 /// The archive on its way. The same recording gives the same bytes: its files are of the time at which the call began.
-struct Archive<'f> {
+pub(super) struct Archive<'f> {
     tar: tar::Builder<&'f File>,
     folder: String,
     at: u64,
 }
 
 impl<'f> Archive<'f> {
-    fn begin(file: &'f File, id: RecordingId, began_us: i64) -> Self {
-        let at = u64::try_from(began_us / 1_000_000).unwrap_or(0);
-        Self { tar: tar::Builder::new(file), folder: format!("mitschnitt-{id}"), at }
+    /// Begins one, with all of it in this folder and of this time.
+    pub(super) fn begin(file: &'f File, folder: String, at_us: i64) -> Self {
+        let at = u64::try_from(at_us / 1_000_000).unwrap_or(0);
+        Self { tar: tar::Builder::new(file), folder, at }
     }
 
-    fn put(&mut self, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+    /// Puts in a file.
+    pub(super) fn put(&mut self, name: &str, bytes: &[u8]) -> std::io::Result<()> {
         self.append(name, bytes.len() as u64, bytes)
     }
 
-    fn put_file(&mut self, name: &str, file: File, length: u64) -> std::io::Result<()> {
+    /// Puts in what lies in another file.
+    pub(super) fn put_file(&mut self, name: &str, file: File, length: u64) -> std::io::Result<()> {
         self.append(name, length, BufReader::with_capacity(256 * 1024, file).take(length))
     }
 
@@ -277,7 +280,8 @@ impl<'f> Archive<'f> {
         self.tar.append_data(&mut header, format!("{}/{name}", self.folder), bytes)
     }
 
-    fn end(self) -> std::io::Result<()> {
+    /// Comes to the end.
+    pub(super) fn end(self) -> std::io::Result<()> {
         let mut file: &File = self.tar.into_inner()?;
         file.flush()
     }

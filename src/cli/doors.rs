@@ -148,12 +148,12 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
             verify::verify(&site.config, &verify::Wanted { which, key, node, json: form.json }, doors, term)
         }
         Verb::Recordings(Recordings::Export { id, key, purpose, format, mono, out, picture, span, node, site, form }) => {
-            let asked = Asked { id, deed: Deed::Export, key, purpose, span, node };
+            let asked = Asked { id, deed: Deed::Export, key, purpose, reason: None, span, node };
             let wanted = export::Wanted { asked, format, channels: channels(mono), out, picture, json: form.json };
             export::export(&site.config, &wanted, doors, term)
         }
         Verb::Recordings(Recordings::Play { id, key, purpose, mono, span, node, site, form }) => {
-            let asked = Asked { id, deed: Deed::Play, key, purpose, span, node };
+            let asked = Asked { id, deed: Deed::Play, key, purpose, reason: None, span, node };
             let wanted = play::Wanted { asked, channels: channels(mono), json: form.json };
             play::play(&site.config, &wanted, doors, term)
         }

@@ -51,7 +51,7 @@ pub(super) fn export(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
 
 /// Makes all that is wanted; only then has any of it a name.
 fn make(opened: &Opened<'_>, wanted: &Wanted) -> Result<Vec<Made>, Refused> {
-    let Surveyed { survey, began } = opened.survey()?;
+    let Surveyed { survey, began, .. } = opened.survey()?;
     let span = survey.span();
     let origin = Origin { recording: wanted.asked.id, purpose: wanted.asked.purpose.clone(), began, span };
     let mut written = Vec::new();

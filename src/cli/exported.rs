@@ -187,7 +187,7 @@ fn say_sound(config: &Path, wanted: &Wanted, made: &Made, exported: &Exported, t
     };
     let [channels, left, right] = match wanted.channels {
         Channels::Stereo => ["stereo", "left", "right"],
-        Channels::Mono => ["mono, the mean of both", "from", "from"],
+        Channels::Mono | Channels::Only(_) => ["mono, the mean of both", "from", "from"],
     };
     let mut lines = vec![
         ("sound", format!("{}, {} Hz, {channels}", length(exported.duration), exported.rate)),

@@ -25,6 +25,7 @@ mod export;
 mod exported;
 mod exposure;
 mod files;
+mod handed;
 mod held;
 mod hold;
 mod json;

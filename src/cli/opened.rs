@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::catalogue::{Deed, Entry, Opening, Outcome, State, Store};
@@ -30,6 +31,8 @@ pub(super) struct Asked {
     pub(super) deed: Deed,
     pub(super) key: SecretKey,
     pub(super) purpose: String,
+    /// In whose name, or by which right, where that is more than the purpose says.
+    pub(super) reason: Option<String>,
     pub(super) span: span::Asked,
     pub(super) node: Option<PathBuf>,
 }
@@ -43,6 +46,19 @@ pub(super) fn opened<T>(
     asked: &Asked,
     doors: &Doors<'_>,
     term: &mut Term<'_>,
+    ready: impl FnOnce() -> Result<(), Stop>,
+    work: impl FnOnce(&Opened<'_>) -> Result<T, Refused>,
+) -> Result<(T, Option<Word>), Stop> {
+    opened_by(config, asked, doors, term, || read_secret(&asked.key).map(Rc::new), ready, work)
+}
+
+/// The same with a secret key that was read before.
+pub(super) fn opened_by<T>(
+    config: &Path,
+    asked: &Asked,
+    doors: &Doors<'_>,
+    term: &mut Term<'_>,
+    secret: impl FnOnce() -> Result<Rc<RecipientSecret>, Stop>,
     ready: impl FnOnce() -> Result<(), Stop>,
     work: impl FnOnce(&Opened<'_>) -> Result<T, Refused>,
 ) -> Result<(T, Option<Word>), Stop> {
@@ -63,7 +79,7 @@ pub(super) fn opened<T>(
         tell(Outcome::OtherPurpose)?;
         return Err(other_purpose(asked, own));
     }
-    let begin = read_secret(&asked.key).and_then(|secret| {
+    let begin = secret().and_then(|secret| {
         ready()?;
         let node = site.node(asked.node.as_deref())?;
         let word = if asked.span.is_all() { Some(verified(&site, &entry, asked, &node, term)?) } else { None };
@@ -96,7 +112,8 @@ pub(super) fn opened<T>(
 }
 
 fn tell(store: &mut dyn Store, asked: &Asked, outcome: Outcome) -> Result<(), Stop> {
-    let part = (!asked.span.is_all()).then(|| asked.span.to_string());
+    let span = (!asked.span.is_all()).then(|| asked.span.to_string());
+    let part = asked.reason.clone().or(span);
     log_part(store, asked.id, (Some(&asked.purpose), part), asked.deed, outcome)
 }
 
@@ -162,7 +179,7 @@ fn verified(site: &Site, entry: &Entry, asked: &Asked, node: &NodePublic, term: 
 pub(super) struct Opened<'o> {
     site: &'o Site,
     asked: &'o Asked,
-    secret: RecipientSecret,
+    secret: Rc<RecipientSecret>,
     key_file: Vec<u8>,
     /// What of it is wanted; nothing where it is all.
     span: Option<Part>,
@@ -180,10 +197,12 @@ pub(super) struct Surveyed {
     pub(super) survey: Survey,
     /// When the recording began, by the evidence.
     pub(super) began: Wall,
+    /// Who was told what, who agreed, how and when.
+    pub(super) evidence: serde_json::Value,
 }
 
 impl<'o> Opened<'o> {
-    fn begin(site: &'o Site, asked: &'o Asked, secret: RecipientSecret, node: &NodePublic) -> Result<Self, Stop> {
+    fn begin(site: &'o Site, asked: &'o Asked, secret: Rc<RecipientSecret>, node: &NodePublic) -> Result<Self, Stop> {
         let mut opened = Self { site, asked, secret, key_file: site.wrapped(asked.id)?, span: None };
         if !asked.span.is_all() {
             opened.span = Some(opened.find(node)?);
@@ -229,7 +248,7 @@ impl<'o> Opened<'o> {
             return Err(Refused::Purpose(own));
         }
         let began = began_of(&evidence).unwrap_or(Wall::from_unix_micros(0));
-        Ok(Surveyed { survey, began })
+        Ok(Surveyed { survey, began, evidence })
     }
 
     /// Begins to read its records; `doing` is what the progress bar says.

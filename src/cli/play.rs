@@ -19,6 +19,7 @@ use crate::cli::table::pairs;
 use crate::cli::term::Term;
 use crate::cli::verify::{Word, unopened};
 use crate::export::{self, Channels, ExportError, Exported};
+use crate::ids::Leg;
 
 /// What is wanted.
 pub(super) struct Wanted {
@@ -144,6 +145,8 @@ fn say(wanted: &Wanted, player: &str, heard: &Heard, term: &mut Term<'_>) -> Res
     let channels = match wanted.channels {
         Channels::Stereo => "PBX left, trunk right",
         Channels::Mono => "mono, the mean of both",
+        Channels::Only(Leg::Pbx) => "the PBX alone",
+        Channels::Only(Leg::Trunk) => "the trunk alone",
     };
     let mut lines = vec![("played", format!("{}, {channels}, by {player}", length(exported.duration)))];
     lines.extend(silent(exported));

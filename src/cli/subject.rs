@@ -1,6 +1,6 @@
-//! `subject find`: every call that a number took part in, and what exactly counted as that number.
+//! `subject find`: every call that a number took part in, and what exactly counted as that number; `subject export` hands it over.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use crate::catalogue::{Entry, Filter, Number, Opening, Role, Which, Whose};
 use crate::cli::doors::Doors;
 use crate::cli::exit::Stop;
-use crate::cli::json;
 use crate::cli::list::{counted, length, number, seconds};
 use crate::cli::party::{Asked, Span};
 use crate::cli::site::{Site, style};
 use crate::cli::table::{Align, Cell, Table};
 use crate::cli::term::Term;
-use crate::cli::words::{self, Form, Numbers, sentence};
+use crate::cli::words::{self, Form, Numbers, SecretKey, sentence};
+use crate::cli::{handed, json};
 use crate::ids::{Direction, Leg, TrunkName};
 use crate::private::Private;
 
@@ -47,6 +47,45 @@ pub(super) enum Subject {
         #[command(flatten)]
         numbers: Numbers,
     },
+    /// Hand over all that is held on a number, in one archive that a layman reads
+    #[command(long_about = "Hand over all that is held on a number, in one archive that a layman reads.\n\n\
+        The archive (tar) has an index.html and the same as index.json; each recording that can be\n\
+        opened as WAV, with its record of consent; and who has opened it. What cannot be opened, or\n\
+        was erased, is listed with why. Of a call there is only the side on which the number was\n\
+        heard, as the other party has rights too; --both gives both. After a transfer others may\n\
+        have been heard on the same side.\n\n\
+        Each recording is verified and opened as for `recordings export`, and logged like that.")]
+    Export {
+        /// The number; `-` reads it from standard input, where no other user of the machine sees it
+        #[arg(value_name = "NUMBER", allow_hyphen_values = true)]
+        number: String,
+        #[command(flatten)]
+        key: SecretKey,
+        /// What it is handed over for, for the chain and the access log: a sentence
+        #[arg(long, value_name = "TEXT", value_parser = sentence)]
+        purpose: String,
+        /// The country in which a number that begins with a single 0 is: 49
+        #[arg(long, value_name = "CODE")]
+        country: Option<String>,
+        /// Only the side on which the number was heard, which is so unless --both is said
+        #[arg(long, conflicts_with = "both")]
+        own: bool,
+        /// Both sides, and the other's number in full
+        #[arg(long)]
+        both: bool,
+        #[command(flatten)]
+        span: Span,
+        /// The archive to be written; it must not be there yet
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// The node's public key [default: beside the configured private one, as *.pub.pem]
+        #[arg(long, value_name = "FILE")]
+        node: Option<PathBuf>,
+        #[command(flatten)]
+        site: words::Site,
+        #[command(flatten)]
+        form: Form,
+    },
 }
 
 /// Does it.
@@ -55,6 +94,11 @@ pub(super) fn subject(subject: Subject, doors: &Doors<'_>, term: &mut Term<'_>) 
         Subject::Find { number, purpose, country, span, site, form, numbers } => {
             let asked = Asked { number: Private::new(number), country, purpose };
             find(&site.config, &asked, span, (form.json, numbers.numbers), doors, term)
+        }
+        Subject::Export { number, key, purpose, country, own: _, both, span, out, node, site, form } => {
+            let asked = Asked { number: Private::new(number), country, purpose };
+            let wanted = handed::Wanted { asked, key, both, span, out, node, json: form.json };
+            handed::export(&site.config, &wanted, doors, term)
         }
     }
 }

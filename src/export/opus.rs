@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::export::Source;
 use crate::export::sound::{self, Channels, Ear, ExportError, Exported, Survey};
-use crate::ids::RecordingId;
+use crate::ids::{Leg, RecordingId};
 use crate::sound::ogg::{About, OggOpus};
 
 /// Writes a recording as Opus in Ogg, from the recording's beginning to its end.
@@ -27,6 +27,8 @@ pub fn opus<S: Source>(
     let sides = match channels {
         Channels::Stereo => "left: what the PBX sent; right: what the trunk sent",
         Channels::Mono => "the mean of what the PBX sent and what the trunk sent",
+        Channels::Only(Leg::Pbx) => "what the PBX sent",
+        Channels::Only(Leg::Trunk) => "what the trunk sent",
     };
     let program = concat!("mitschnitt ", env!("CARGO_PKG_VERSION"));
     let tags = [("TITLE", title.as_str()), ("DESCRIPTION", sides), ("ENCODER", program)];

@@ -87,6 +87,8 @@ pub enum Channels {
     Stereo,
     /// Both in one: the mean of the two, which cannot overflow however loud both are; a party who speaks alone is 6 dB quieter.
     Mono,
+    /// One party's side alone.
+    Only(Leg),
 }
 
 impl Channels {
@@ -95,7 +97,7 @@ impl Channels {
     pub const fn count(self) -> u16 {
         match self {
             Self::Stereo => 2,
-            Self::Mono => 1,
+            Self::Mono | Self::Only(_) => 1,
         }
     }
 
@@ -109,6 +111,9 @@ impl Channels {
                 frames.iter_mut().zip(both).for_each(|(frame, (&pbx, &trunk))| *frame = [pbx, trunk]);
             }
             Self::Mono => out.iter_mut().zip(both).for_each(|(mixed, (&pbx, &trunk))| *mixed = pbx.midpoint(trunk)),
+            Self::Only(leg) => out.iter_mut().zip(both).for_each(|(one, (&pbx, &trunk))| {
+                *one = if leg == Leg::Pbx { pbx } else { trunk };
+            }),
         }
     }
 }

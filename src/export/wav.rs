@@ -112,7 +112,12 @@ mod tests {
         assert!(samples[..320].iter().all(|&sample| sample == 32_124), "both");
         assert!(samples[320..480].iter().all(|&sample| sample == 0), "one against the other");
         assert!(samples[480..].iter().all(|&sample| sample == -16_062), "one alone");
-        assert_eq!(Channels::Mono.count(), 1);
+        assert_eq!([Channels::Mono, Channels::Only(Leg::Pbx)].map(Channels::count), [1, 1]);
+        let mut one = Vec::new();
+        for (leg, alone) in [(Leg::Pbx, [1, 2]), (Leg::Trunk, [3, 4])] {
+            Channels::Only(leg).put(&[1, 2], &[3, 4], &mut one);
+            assert_eq!(one, alone, "{leg}");
+        }
         let mut mixed = Vec::new();
         Channels::Mono.put(&[i16::MIN, i16::MAX, i16::MIN, 1], &[i16::MIN, i16::MAX, i16::MAX, 0], &mut mixed);
         assert_eq!(mixed, [i16::MIN, i16::MAX, 0, 0]);

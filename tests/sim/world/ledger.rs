@@ -286,10 +286,6 @@ fn alone(call: CallId, began: Wall) -> Entry {
     }
 }
 
-/// No authority is in these worlds.
-    }
-}
-
 impl Rights for Rows {
     fn note_down(&mut self, _: &Note) -> Result<u64, StoreError> {
         Ok(0)
