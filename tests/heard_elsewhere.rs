@@ -33,7 +33,7 @@ fn ffmpeg_hears_of_an_opus_file_what_the_wav_has_and_as_long() {
         let records = conversation(codec, payload_type);
         let wav = stereo_wav(&records);
 
-        for channels in [Channels::Stereo, Channels::Mono] {
+        for channels in [Channels::Stereo, Channels::Mono, Channels::Only(Leg::Trunk)] {
             let (exported, file) = opus(&records, channels);
 
             let heard = ffmpeg(&file, "opus", wav.rate);
@@ -43,6 +43,7 @@ fn ffmpeg_hears_of_an_opus_file_what_the_wav_has_and_as_long() {
             let expected = match channels {
                 Channels::Stereo => wav.channels.clone(),
                 Channels::Mono => vec![mean(&wav.channels)],
+                Channels::Only(leg) => vec![wav.channels[leg.index()].clone()],
             };
             for (side, (heard, expected)) in heard.channels.iter().zip(&expected).enumerate() {
                 let case = format!("{codec:?} {channels:?}, channel {side}");

@@ -336,6 +336,7 @@ impl Roster for Rows {
     }
 }
 
+/// No authority is in these worlds.
 impl Stamps for Rows {
     fn wait(&mut self, _: &[Subject], _: u64) -> Result<u64, StoreError> {
         Ok(0)
