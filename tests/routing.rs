@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use call_scene::{Calls, PBX, TRUNK, US, answer, first_word, peer, request, sdp};
-use mitschnitt::call::{Codecs, InCall, Input, MediaAs, Output, Peer, Peers, Policy, Routing, Selector, Selects};
+use mitschnitt::call::{Codecs, InCall, Input, MediaAs, Output, Peer, Peers, Policy, Routing, Selector, Selects, Signs};
 use mitschnitt::ids::TrunkName;
 use mitschnitt::network::Network;
 use mitschnitt::sip::{End, EndId, Flow, Transport};
@@ -41,6 +41,7 @@ fn calls(change: impl FnOnce(&mut Peer, &mut [(TrunkName, Peer)])) -> Calls {
             hook: None,
             in_call: InCall::default(),
             selects: Selects::default(),
+            signs: Signs::default(),
         })
     };
     Calls::between(peers(change), "192.0.2.2", vec![policy("carrier"), policy("second")])

@@ -32,6 +32,8 @@ pub struct Policy {
     pub in_call: InCall,
     /// Which of its calls are recorded.
     pub selects: Selects,
+    /// What a party hears that has done it by key.
+    pub signs: Signs,
 }
 
 /// Which of a policy's calls are recorded.
@@ -48,6 +50,16 @@ impl Default for Selects {
     fn default() -> Self {
         Self { one_in: 1, until: None }
     }
+}
+
+/// What a party hears that has withdrawn, paused or resumed by key, in each coding it can be had in: nobody else hears it, and what goes out to a
+/// party is never recorded.
+#[derive(Clone, Default, Debug)]
+pub struct Signs {
+    /// Nothing is kept from here on.
+    pub ends: Arc<[Clip]>,
+    /// The recording goes on.
+    pub goes_on: Arc<[Clip]>,
 }
 
 /// What may be done to a recording while it is made, and what becomes of it.
@@ -185,6 +197,7 @@ mod tests {
             hook: None,
             in_call: InCall::default(),
             selects: Selects::default(),
+            signs: Signs::default(),
         })
     }
 

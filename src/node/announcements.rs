@@ -5,6 +5,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use crate::call::Signs;
 use crate::codec::Codec;
 use crate::consent::Clip;
 use crate::control::config::Payloads;
@@ -25,6 +26,18 @@ pub(super) fn ready(payloads: &Payloads, name: &str, language: &str) -> Result<C
         .map_err(|error| named(&error, "record it again"))
 }
 
+/// Makes the beeps that tell a party that what it wanted is done, for every codec.
+///
+/// # Errors
+/// None that could be met.
+pub(super) fn signs() -> Result<Signs, String> {
+    let [ends, goes_on] = [1, 2].map(|count| {
+        let wav = sound::beeps(count);
+        encoded(&wav, "", &|what, _| format!("a beep cannot be made: {what}"))
+    });
+    Ok(Signs { ends: ends?.into(), goes_on: goes_on?.into() })
+}
+
 /// Reads an announcement and encodes it for every codec.
 ///
 /// # Errors
@@ -33,11 +46,15 @@ pub(super) fn clips(path: &Path, language: &str) -> Result<Vec<Clip>, String> {
     let named = |what: &dyn std::fmt::Display, remedy: &str| format!("announcement `{}`: {what}\n  {remedy}", path.display());
     let bytes = fs::read(path)
         .map_err(|error| named(&error, "name a WAV file that the service's user can read in the policy's `announcement`"))?;
-    let sha256: [u8; 32] = Sha256::digest(&bytes).into();
+    encoded(&bytes, language, &named)
+}
+
+fn encoded(wav: &[u8], language: &str, named: &dyn Fn(&dyn std::fmt::Display, &str) -> String) -> Result<Vec<Clip>, String> {
+    let sha256: [u8; 32] = Sha256::digest(wav).into();
     Codec::ANNOUNCED
         .into_iter()
         .map(|codec| {
-            let encoded = sound::encode_wav(&bytes, codec)
+            let encoded = sound::encode_wav(wav, codec)
                 .map_err(|error| named(&error, "any uncompressed WAV will do: sox IN.mp3 -b 16 -r 16000 -c 1 OUT.wav"))?;
             let clip = match encoded {
                 Encoded::Stream(payload) => Clip::new(codec, &payload, sha256, language),

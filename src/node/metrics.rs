@@ -317,7 +317,7 @@ impl Metrics {
             ),
             retention_overdue: gauge(
                 "mitschnitt_retention_overdue",
-                "Recordings that are there although their longest time is over: held, being made, or they could not be erased.",
+                "Recordings that are there although their longest time is over, or consent to them was withdrawn and they are to be shredded: held, being made, or they could not be erased.",
             ),
             retention_erased: counters(
                 "mitschnitt_retention_erased_total",

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::call::{
     self, Codecs, ContactKey, DeadMedia, Deed, Guarding, HandleKey, InCall, Live, Peer, Peers, Policy, Reached, Registering,
-    Routing, Selector, Selects, Shred, Strangers, Table,
+    Routing, Selector, Selects, Shred, Signs, Strangers, Table,
 };
 use crate::catalogue::{Retention, Rules, Store};
 use crate::consent::{Mode, PriorTerms, Registered, Standing, Terms, WithoutConsent};
@@ -302,7 +302,8 @@ fn policy(policy: &config::Policy, retention: &Retention) -> Result<Policy, Trou
     let name: Arc<str> = policy.name.as_str().into();
     let Some(terms) = &policy.terms else {
         let (clips, codecs, in_call, selects) = (Vec::new(), Codecs::AsOffered, InCall::default(), Selects::default());
-        return Ok(Policy { selector, name, terms: None, clips, codecs, mandatory: None, hook: None, in_call, selects });
+        let signs = Signs::default();
+        return Ok(Policy { selector, name, terms: None, clips, codecs, mandatory: None, hook: None, in_call, selects, signs });
     };
     let mut clips = match terms.announcement() {
         Some(path) => announcements::clips(path, &terms.language).map_err(Trouble::from)?,
@@ -320,6 +321,7 @@ fn policy(policy: &config::Policy, retention: &Retention) -> Result<Policy, Trou
         (true, false) => Shred::Always,
         (false, false) => Shred::Asked,
     };
+    let signs = announcements::signs().map_err(Trouble::from)?;
     let in_call = InCall { pause: terms.pause, resume: terms.resume, after_pause: terms.after_pause, shred };
     let terms = Terms {
         policy: Arc::clone(&name),
@@ -351,7 +353,7 @@ fn policy(policy: &config::Policy, retention: &Retention) -> Result<Policy, Trou
             version: terms.consent_version.as_deref().map(Into::into),
         },
     };
-    Ok(Policy { selector, name, terms: Some(terms), clips, codecs, mandatory, hook, in_call, selects })
+    Ok(Policy { selector, name, terms: Some(terms), clips, codecs, mandatory, hook, in_call, selects, signs })
 }
 
 /// Reads what the web hook is asked with.

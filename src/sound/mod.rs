@@ -14,9 +14,11 @@ pub mod ogg;
 mod opus;
 pub mod resample;
 mod sine;
+mod tone;
 pub mod wav;
 
 pub use decode::{Decoder, Spoiled};
 pub use encode::{Encoded, encode_wav};
 pub use melody::{MELODY_RATE, Voice, melody};
+pub use tone::beeps;
 pub use wav::BadWav;

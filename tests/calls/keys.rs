@@ -1,7 +1,8 @@
 //! What a party's key does to a call that is recorded.
 
-use mitschnitt::call::{AfterPause, Shred};
-use mitschnitt::consent::How;
+use mitschnitt::call::{AfterPause, Shred, Signs};
+use mitschnitt::codec::Codec;
+use mitschnitt::consent::{Clip, How};
 use mitschnitt::digit::{Digit, PartyKey};
 
 use super::terms::LONGEST_PAUSE;
@@ -22,13 +23,28 @@ fn paused_by_star(after_pause: AfterPause) -> World {
 
 fn recorded_with(of: [bool; 2], in_call: InCall) -> World {
     let withdraw = Digit::from_char('9').map(|key| PartyKey { key, of });
-    let policies = for_all(Terms { withdraw, ..terms(Mode::OptIn) });
-    let mut world = World::new(policies.iter().map(|policy| Arc::new(Policy { in_call, ..(**policy).clone() })).collect());
+    let mut world = World::new(with_terms(Terms { withdraw, ..terms(Mode::OptIn) }, |policy| Policy { in_call, ..policy }));
+    agree(&mut world);
+    world
+}
+
+/// One in which both may withdraw, under a policy that is changed so.
+fn recorded_of(change: impl Fn(Policy) -> Policy) -> World {
+    let withdraw = Digit::from_char('9').map(|key| PartyKey { key, of: [true, true] });
+    let mut world = World::new(with_terms(Terms { withdraw, ..terms(Mode::OptIn) }, change));
+    agree(&mut world);
+    world
+}
+
+fn with_terms(terms: Terms, change: impl Fn(Policy) -> Policy) -> Vec<Arc<Policy>> {
+    for_all(terms).iter().map(|policy| Arc::new(change((**policy).clone()))).collect()
+}
+
+fn agree(world: &mut World) {
     world.call_is_up();
     world.announced().iter().for_each(|announcing| world.played(announcing));
     world.trunk_sends("INFO", 2, "b", DTMF, "1");
     assert_eq!(world.recording(), ["record"]);
-    world
 }
 
 #[test]
@@ -187,4 +203,40 @@ fn a_call_that_is_not_recorded_yet_has_nothing_to_shred() {
 
     assert_eq!(world.last_story().reason, Reason::WithdrawnByOperator);
     assert_eq!(world.last_story().recording, None);
+}
+
+#[test]
+fn who_pressed_a_key_that_counts_hears_it_and_the_other_does_not() {
+    let sign = |sha256| -> Arc<[Clip]> { [Clip::new(Codec::Pcmu, &[1; 160], [sha256; 32], "").unwrap()].into() };
+    let star = Digit::from_char('*').map(|key| PartyKey { key, of: [true, false] });
+    let in_call = InCall { pause: star, resume: star, ..InCall::default() };
+    let mut world = recorded_of(|policy| Policy { in_call, signs: Signs { ends: sign(1), goes_on: sign(2) }, ..policy });
+    let heard = |world: &mut World| {
+        let announced = world.announced();
+        announced.iter().map(|sign| (sign.leg, sign.clip.sha256()[0])).collect::<Vec<_>>()
+    };
+
+    world.pbx_sends("INFO", 2, "b", DTMF, "*");
+    assert_eq!(heard(&mut world), [(Leg::Pbx, 1)]);
+    world.trunk_sends("INFO", 3, "b", DTMF, "*");
+    assert_eq!(heard(&mut world), [], "it means nothing from there");
+    world.pbx_sends("INFO", 3, "b", DTMF, "*");
+    assert_eq!(heard(&mut world), [(Leg::Pbx, 2)]);
+    world.trunk_sends("INFO", 4, "b", DTMF, "9");
+    assert_eq!(heard(&mut world), [(Leg::Trunk, 1)]);
+
+    assert_eq!(world.recording(), ["record", "suspend for a pause", "resume", "end Withdrawn(Trunk)"]);
+}
+
+#[test]
+fn a_sign_that_is_cut_short_asks_nobody_anew() {
+    let sign: Arc<[Clip]> = [Clip::new(Codec::Pcmu, &[1; 160], [1; 32], "").unwrap()].into();
+    let mut world = recorded_of(|policy| Policy { signs: Signs { ends: sign.clone(), goes_on: sign.clone() }, ..policy });
+    world.trunk_sends("INFO", 3, "b", DTMF, "9");
+    let id = world.announced()[0].id;
+
+    world.media(Event::Cut { id, leg: Leg::Trunk, cut: Cut::Moved });
+
+    assert_eq!(world.announced(), []);
+    assert_eq!(world.last_story().reason, Reason::Withdrawn);
 }

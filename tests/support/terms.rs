@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mitschnitt::call::{Codecs, InCall, Policy, Selector, Selects};
+use mitschnitt::call::{Codecs, InCall, Policy, Selector, Selects, Signs};
 use mitschnitt::codec::Codec;
 use mitschnitt::consent::{Clip, Facts, Mode, Parties, PriorTerms, Terms, WithoutConsent};
 use mitschnitt::digit::Digit;
@@ -58,5 +58,6 @@ pub(crate) fn for_all(terms: Terms) -> Vec<Arc<Policy>> {
         hook: None,
         in_call: InCall::default(),
         selects: Selects::default(),
+        signs: Signs::default(),
     })]
 }

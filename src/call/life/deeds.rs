@@ -9,10 +9,11 @@ use crate::call::story::Reason;
 use crate::consent::{By, Consent, Fact, How, Standing};
 use crate::digit::Digit;
 use crate::ids::Leg;
+use crate::media::{Announcing, Order};
 use crate::time::Moment;
 use crate::vault::EndReason;
 
-use super::{Call, State};
+use super::{Call, State, bridge};
 
 /// A key that paused or resumed.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +59,26 @@ impl Call {
         // What an operator could not do, a key does not either: it is recorded, and paused or not, as was seen above.
         if self.operate(does, desk, now).is_ok() {
             self.toggled = Some(Toggled { leg, how, at: now });
+            self.sign(leg, is_paused, desk);
+        }
+    }
+
+    /// Lets the party on this leg hear that what it wanted is done: that the recording goes on, or that nothing is kept. Nothing where it
+    /// can be told in none of the codings that were agreed, or hears nothing now.
+    fn sign(&self, leg: Leg, goes_on: bool, desk: &mut Desk) {
+        let (State::Up { dialog: at }, Some(policy)) = (self.state, &self.policy) else { return };
+        let Some((dialog, line)) = self.dialogs.get(at).and_then(|dialog| Some((dialog, dialog.audio()?))) else { return };
+        let Some(agreed) = &dialog.agreed else { return };
+        let clips = if goes_on { &policy.signs.goes_on } else { &policy.signs.ends };
+        let clip_in = |coding| clips.iter().find(|clip| clip.coding() == coding);
+        let (Some(this), Some(offer), Some(answer)) =
+            (agreed.of(leg).line(line), agreed.offer.line(line), agreed.answer.line(line))
+        else {
+            return;
+        };
+        let speech = this.speech(offer, answer, |coding| clip_in(coding).is_some()).filter(|_| this.receives());
+        if let Some((clip, payload_type)) = speech.and_then(|(coding, of)| Some((clip_in(coding)?.clone(), of))) {
+            desk.order(self.id, Order::Announce(Announcing { id: bridge(self.id, at, line), leg, clip, payload_type }));
         }
     }
 
@@ -136,6 +157,9 @@ impl Call {
             By::Operator => (EndReason::Stopped, Reason::WithdrawnByOperator, None),
         };
         self.end_recording(why, desk);
+        if let By::Party(leg) = by {
+            self.sign(leg, false, desk);
+        }
         let shreds = self.was_granted && self.in_call().shred == Shred::Always;
         self.settle(if shreds { Reason::Shredded } else { reason }, leg, desk);
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mitschnitt::call::{
     Codecs, Config, ContactKey, Deed, Done, Guarding, HandleKey, InCall, Input, MediaAs, Output, Peer, Peers, Policy, PortPair,
-    Registering, Selector, Selects, Strangers, Table,
+    Registering, Selector, Selects, Signs, Strangers, Table,
 };
 use mitschnitt::catalogue::{Store, Write};
 use mitschnitt::codec::Codec;
@@ -214,6 +214,7 @@ fn policies(pace: Pace) -> Vec<Arc<Policy>> {
                 hook: None,
                 in_call: InCall::default(),
                 selects: Selects::default(),
+                signs: Signs::default(),
             }));
         }
     }
