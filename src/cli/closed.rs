@@ -44,6 +44,19 @@ impl Closed {
         }
     }
 
+    /// Finds how one recording was closed.
+    pub(super) fn find(store: &dyn Store, id: RecordingId) -> Result<Option<Self>, Stop> {
+        let (mut found, name) = (None, id.to_string());
+        store.links(0, &mut |link: Link, _: Option<SignedHead>| {
+            // Most events are of other recordings, and are not read for that.
+            let is_of_it = matches!(link.kind.as_str(), "sealed" | "salvaged") && link.body.contains(&name);
+            if let Some((_, closed)) = is_of_it.then(|| Self::of(&link)).flatten() {
+                found = Some(closed);
+            }
+        })?;
+        Ok(found)
+    }
+
     /// Finds how each recording was closed. The chain itself is not verified by it: `audit verify` does that.
     pub(super) fn all(store: &dyn Store) -> Result<BTreeMap<RecordingId, Self>, Stop> {
         let mut all = BTreeMap::new();

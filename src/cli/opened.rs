@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::catalogue::{Deed, Entry, Opening, Outcome, State, Store};
+use crate::cli::closed::{Chained, Closed, Signed};
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::progress::{Progress, Reading};
@@ -73,6 +74,7 @@ pub(super) fn opened_by<T>(
         let what = format!("recording {} was erased: {}", asked.id, erased(&store.accesses(asked.id)?).replacen("Its", "its", 1));
         return Err(Stop::Trouble(Exit::NotFound, Trouble::new(what, "nothing on this machine can open it any more")));
     }
+    let closed = if asked.span.is_all() { Closed::find(store.as_ref(), asked.id)? } else { None };
     let mut tell = |outcome| tell(store.as_mut(), asked, outcome);
     // Where the row does not know what it was made for, the evidence inside does, and decides all the same.
     if let Some(own) = entry.purpose.as_deref().filter(|own| *own != asked.purpose) {
@@ -82,7 +84,7 @@ pub(super) fn opened_by<T>(
     let begin = secret().and_then(|secret| {
         ready()?;
         let node = site.node(asked.node.as_deref())?;
-        let word = if asked.span.is_all() { Some(verified(&site, &entry, asked, &node, term)?) } else { None };
+        let word = if asked.span.is_all() { Some(verified(&site, &entry, asked, (&node, closed.as_ref()), term)?) } else { None };
         // Where a span is asked for it is looked for when it is opened; that the file is there is known before.
         if word.is_none() && site.open(asked.id)?.is_none() {
             return Err(not_there(&site, &entry, asked)?);
@@ -145,12 +147,24 @@ fn other_purpose(asked: &Asked, own: &str) -> Stop {
 }
 
 /// Sound is given out of nothing that is not as it was written; of what is torn, what there is.
-fn verified(site: &Site, entry: &Entry, asked: &Asked, node: &NodePublic, term: &mut Term<'_>) -> Result<Word, Stop> {
+fn verified(
+    site: &Site,
+    entry: &Entry,
+    asked: &Asked,
+    (node, closed): (&NodePublic, Option<&Closed>),
+    term: &mut Term<'_>,
+) -> Result<Word, Stop> {
     let done = if asked.deed == Deed::Export { "exported" } else { "played" };
     let Some((file, length)) = site.open(asked.id)? else { return Err(not_there(site, entry, asked)?) };
     let input = Progress::begin("verifying", length).reading(BufReader::with_capacity(64 * 1024, file));
     let verdict = vault::verify(input, node).map_err(|error| unopened(asked.id, &error))?;
     let found = finding(&verdict, length, Some(entry));
+    let chained = Signed::of(&verdict).map(|signed| Chained::of(&signed, closed));
+    if let Some(other @ Chained::Other(_)) = chained {
+        let what = format!("recording {} is whole and signed, {}", asked.id, other.in_words());
+        let remedy = format!("nothing is {done} of what may not be that recording");
+        return Err(Stop::Trouble(Exit::NotSo, Trouble::new(what, remedy)));
+    }
     match verdict {
         Verdict::Complete(_) => Ok(found.word),
         Verdict::Salvaged(_) => {

@@ -173,6 +173,8 @@ fn a_recording_that_is_not_the_one_of_the_ledgers_chain_is_disputed() {
     let same = says(found.root, &["recordings", "verify", "ID"]);
     let other = says([7; 32], &["recordings", "verify", "ID"]);
     let all = says([7; 32], &["recordings", "verify", "--all", "--json"]);
+    let (right, wrong) =
+        (says(found.root, &site.export("quality", "one.wav")), says([7; 32], &site.export("quality", "two.wav")));
 
     assert_eq!(same.exit, Exit::Well);
     assert!(same.out.ends_with("hashes are good; event 2 of the ledger's chain has the same root\n"), "{}", same.out);
@@ -183,5 +185,8 @@ fn a_recording_that_is_not_the_one_of_the_ledgers_chain_is_disputed() {
         "{}",
         other.out
     );
+    assert_eq!((right.exit, wrong.exit), (Exit::Well, Exit::NotSo), "{}", wrong.err);
+    assert!(!site.home().join("two.wav").exists());
+    assert!(wrong.err.contains("is whole and signed, but event 2 of the ledger's chain has another recording"), "{}", wrong.err);
     assert!(all.out.contains("\"ledger\":\"other\"") && all.out.contains("\"verdict\":\"disputed\""), "{}", all.out);
 }
