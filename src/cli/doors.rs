@@ -14,8 +14,8 @@ use crate::cli::opened::Asked;
 use crate::cli::term::{Colour, Stream, Term};
 use crate::cli::words::{Audit, Calls, Keys, Recordings, SecretKey, Staff, Trunks, Verb, Words};
 use crate::cli::{
-    audit, bundle, bundled, calls, check, deed, demo, drain, erase, export, exposure, hold, keys, list, part, play, public,
-    retention, rewrap, rotate, run, show, staff, subject, timestamps, trunks, verify,
+    audit, bundle, bundled, calls, check, complaint, correct, deed, demo, drain, erase, export, exposure, hold, keys, list, part,
+    play, processing, public, retention, rewrap, rotate, run, show, staff, subject, timestamps, trunks, verify,
 };
 use crate::control::{Settings, Trouble};
 use crate::export::Channels;
@@ -169,6 +169,10 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
         Verb::Recordings(Recordings::Hold { id, reason, site, form }) => {
             hold::hold(&site.config, &hold::Wanted { id, reason, all: false, json: form.json }, doors, term)
         }
+        Verb::Recordings(Recordings::Correct { id, field, value, reason, site, form }) => {
+            let wanted = correct::Wanted { id, field, value: Private::new(value), reason, json: form.json };
+            correct::correct(&site.config, wanted, doors, term)
+        }
         Verb::Recordings(Recordings::Release { id, reason, all, site, form }) => {
             hold::release(&site.config, &hold::Wanted { id, reason, all, json: form.json }, doors, term)
         }
@@ -203,6 +207,8 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
             let wanted = audit::Wanted { recording, kind, since, until, last, json: form.json };
             audit::show(&site.config, &wanted, doors, term)
         }
+        Verb::Processing { site, form } => processing::processing(&site.config, form.json, doors, term),
+        Verb::Complaint(complaint) => complaint::complaint(complaint, doors, term),
         Verb::Subject(subject) => subject::subject(subject, doors, term),
         Verb::Demo { out } => demo::demo(&out, doors, term),
     }

@@ -95,9 +95,8 @@ impl Receipt<'_> {
                 return Err(Stop::cannot(what, "erase it again: that empties the journal"));
             }
             Some(Purged::Left) => {
-                let what =
-                    "who talked is cleared, and a text of it stands in the ledger still: in the words of a complaint or a reason";
-                return Err(Stop::cannot(what, "`mitschnitt complaint list` and `mitschnitt recordings show` tell them"));
+                let what = "who talked is cleared, and a text of it stands in the ledger still: in a complaint, a reason or the register of staff";
+                return Err(Stop::cannot(what, "`mitschnitt complaint list`, `staff list` and `recordings show` tell them"));
             }
             Some(Purged::Clean) | None => {}
         }
@@ -153,7 +152,9 @@ impl Receipt<'_> {
         text += match self.purged {
             Some(Purged::Clean) => "; the ledger's file and its journal were looked through, and have nothing of it.\n",
             Some(Purged::Journal) => "; but it stands in the ledger's journal still: do it again.\n",
-            Some(Purged::Left) => "; but a text of it stands in the ledger still, in the words of a complaint or a reason.\n",
+            Some(Purged::Left) => {
+                "; but a text of it stands in the ledger still, in a complaint, a reason or the register of staff.\n"
+            }
             None => ".\n",
         };
         if let (Some(first), Some(last)) = (self.events.first(), self.events.last()) {

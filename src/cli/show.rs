@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::catalogue::{Access, Entry, Opening, Quality, Reason, State, Store, erasure};
+use crate::cli::correct;
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::json::{self, percent};
@@ -37,11 +38,13 @@ pub(super) fn show(
     let accesses = entry.recording.map(|id| store.accesses(id)).transpose()?.unwrap_or_default();
     let holds = entry.recording.map(|id| store.holds(Some(id))).transpose()?.unwrap_or_default();
     let kept = Kept::find(&site, store.as_ref())?;
+    let corrected = entry.recording.map(|id| correct::of(store.as_ref(), id)).transpose()?.unwrap_or_default();
     if is_json {
         let mut value = json::entry(&entry, is_in_full);
         kept.fill(&mut value, &entry);
         if let Value::Object(fields) = &mut value {
             fields.insert("why".into(), sentence(&entry, &accesses).into());
+            fields.insert("corrections".into(), corrected.iter().map(|note| correct::as_json(note, is_in_full)).collect());
             fields.insert("accesses".into(), accesses.iter().map(json::access).collect());
         }
         return Ok(term.out.line(value)?);
@@ -52,7 +55,8 @@ pub(super) fn show(
         None => format!("call {}  not recorded\n", entry.call),
     };
     let mut text = head + &format!("  {}\n\n", sentence(&entry, &accesses));
-    let facts = facts(&entry, is_in_full).into_iter().chain(kept.facts(&entry, &holds));
+    let corrected = corrected.iter().map(|note| correct::in_words(note, is_in_full));
+    let facts = facts(&entry, is_in_full).into_iter().chain(corrected).chain(kept.facts(&entry, &holds));
     text += &pairs(facts, term.out.colour(), 2);
     if let Some(recording) = entry.recording {
         text += "\n";

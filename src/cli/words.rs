@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
-use crate::catalogue::Reason;
+use crate::catalogue::{Field, Reason};
 use crate::cli::exit::Exit;
 use crate::cli::named::Named;
-use crate::cli::{party, span, subject};
+use crate::cli::{complaint, party, span, subject};
 use crate::ids::{CallId, RecordingId};
 use crate::time::Wall;
 
@@ -48,6 +48,16 @@ pub(super) enum Verb {
     /// Answer a person whose calls came by: find what is held, hand it over
     #[command(subcommand)]
     Subject(subject::Subject),
+    /// Tell what the records of processing (GDPR 30) have to say of this recorder
+    Processing {
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Note complaints, list them, close them
+    #[command(subcommand)]
+    Complaint(complaint::Complaint),
     /// Look at the chain that the ledger is bound by: its head, its events, and whether all of it holds
     #[command(subcommand)]
     Audit(Audit),
@@ -579,6 +589,30 @@ pub(super) enum Recordings {
         #[command(flatten)]
         form: Form,
     },
+    /// Correct what was noted wrongly of a recording; what was there stays beside it
+    #[command(long_about = "Correct what was noted wrongly of a recording; what was there stays beside it.\n\n\
+        That is for somebody who wants it put right (GDPR 16). `recordings show` has both, with who\n\
+        corrected it, when and why, and the chain has that it was done. A purpose that is corrected\n\
+        changes nothing of what the recording may be opened for: that is signed in it. `subject\n\
+        find` goes by what stood there first.")]
+    Correct {
+        /// The recording: 32 hexadecimal digits
+        #[arg(value_name = "ID")]
+        id: RecordingId,
+        /// What was wrong: calling, called, purpose; or remark
+        #[arg(long, value_name = "FIELD", value_parser = field)]
+        field: Field,
+        /// What it should be, on one line
+        #[arg(long, value_name = "TEXT", value_parser = sentence)]
+        value: String,
+        /// Why, for the chain
+        #[arg(long, value_name = "TEXT", value_parser = sentence)]
+        reason: String,
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
     /// Release a recording that is held
     #[command(long_about = "Release a recording that is held.\n\n\
         From then on it is erased as any other: at once where its time was up.")]
@@ -809,6 +843,11 @@ fn day(text: &str) -> Result<Wall, String> {
 fn purpose(text: &str) -> Result<String, String> {
     let is_word = !text.is_empty() && text.len() <= 64 && !text.chars().any(|c| c.is_whitespace() || c.is_control());
     if is_word { Ok(text.to_owned()) } else { Err("a purpose is one word, as in the configuration".into()) }
+}
+
+fn field(word: &str) -> Result<Field, String> {
+    let all = || Field::ALL.map(Field::as_str).join(", ");
+    word.parse().map_err(|_| format!("what may be corrected: {}", all()))
 }
 
 fn reason(code: &str) -> Result<Reason, String> {

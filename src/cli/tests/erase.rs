@@ -138,7 +138,7 @@ fn by_time_all_calls_of_before_are_erased_recorded_or_not() {
 #[test]
 fn what_stands_in_the_ledgers_files_still_is_not_said_to_be_gone() {
     for (purged, says) in
-        [(Purged::Journal, "stands in the ledger's journal still"), (Purged::Left, "stands in the ledger still: in the words")]
+        [(Purged::Journal, "stands in the ledger's journal still"), (Purged::Left, "stands in the ledger still: in a complaint")]
     {
         let site = Site::with_recordings();
         site.store.lock().unwrap().purged = Some(purged);

@@ -9,6 +9,7 @@ mod export;
 mod hold;
 mod keys;
 mod ledger;
+mod noted;
 mod play;
 mod rewrap;
 mod rotate;
