@@ -219,7 +219,7 @@ fn live(site: &Site, is_so: impl Fn(&Value) -> bool) -> Option<Value> {
 
 /// What differs from run to run, and what stands for it: `#` is a digit, `%` are digits, `&` is a hexadecimal digit; the rest is as it is.
 /// A length has no brackets: so it is as wide as before, and columns stay what they are.
-const SHAPES: [(&str, &str); 45] = [
+const SHAPES: [(&str, &str); 46] = [
     ("####-##-##T##:##:##.######Z", "[TIME]"),
     ("####-##-##T##:##:##.###Z", "[TIME]"),
     ("####-##-## ##:##:##", "[TIME]"),
@@ -239,6 +239,7 @@ const SHAPES: [(&str, &str); 45] = [
     ("\"events\":%", "\"events\":[N]"),
     ("% events, signed up to event %", "[N] events, signed up to event [N]"),
     ("event % of the ledger's chain", "event [N] of the ledger's chain"),
+    ("events % to %", "events [N] to [N]"),
     ("% bytes", "[SIZE] bytes"),
     ("byte %", "byte [N]"),
     ("% chunks", "[N] chunks"),
