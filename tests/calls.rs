@@ -6,6 +6,8 @@
 
 #[path = "calls/aware.rs"]
 mod aware;
+#[path = "calls/beeps.rs"]
+mod beeps;
 #[path = "calls/bodies.rs"]
 mod bodies;
 #[path = "calls/emergency.rs"]

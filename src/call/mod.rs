@@ -38,7 +38,7 @@ pub use kept::{Kept, NotKept};
 pub use keys::{KeySource, MediaAs};
 pub use overload::{Backlog, Load, Overload, Pairs, Watermark};
 pub use peers::{Peer, Peers, Source};
-pub use policy::{AfterPause, Codecs, InCall, Policy, Selector, Selects, Shred, Signs};
+pub use policy::{AfterPause, Beep, Codecs, InCall, Policy, Selector, Selects, Shred, Signs};
 pub use registration::{ContactKey, Registering, Registrations};
 pub use story::{Reason, Story};
 pub use table::Table;

@@ -60,6 +60,8 @@ pub struct Signs {
     pub ends: Arc<[Clip]>,
     /// The recording goes on.
     pub goes_on: Arc<[Clip]>,
+    /// It is recorded at this moment ([`Beep`]).
+    pub telling: Arc<[Clip]>,
 }
 
 /// What may be done to a recording while it is made, and what becomes of it.
@@ -73,6 +75,17 @@ pub struct InCall {
     pub after_pause: AfterPause,
     /// What becomes of what was recorded until consent was withdrawn.
     pub shred: Shred,
+    /// Whether a tone tells of the recording while it is made.
+    pub beep: Option<Beep>,
+}
+
+/// The tone that tells of a recording while it is made (47 CFR 64.501).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Beep {
+    /// From one to the next; more than none.
+    pub every: Duration,
+    /// Whether the party on each leg hears it ([`Leg::index`]).
+    pub to: [bool; 2],
 }
 
 impl InCall {

@@ -26,16 +26,14 @@ pub(super) fn ready(payloads: &Payloads, name: &str, language: &str) -> Result<C
         .map_err(|error| named(&error, "record it again"))
 }
 
-/// Makes the beeps that tell a party that what it wanted is done, for every codec.
+/// Makes the beeps that tell a party that what it wanted is done, and the tone that tells of a recording, for every codec.
 ///
 /// # Errors
 /// None that could be met.
 pub(super) fn signs() -> Result<Signs, String> {
-    let [ends, goes_on] = [1, 2].map(|count| {
-        let wav = sound::beeps(count);
-        encoded(&wav, "", &|what, _| format!("a beep cannot be made: {what}"))
-    });
-    Ok(Signs { ends: ends?.into(), goes_on: goes_on?.into() })
+    let [ends, goes_on, telling] = [sound::beeps(1), sound::beeps(2), sound::telling()]
+        .map(|wav| encoded(&wav, "", &|what, _| format!("a beep cannot be made: {what}")));
+    Ok(Signs { ends: ends?.into(), goes_on: goes_on?.into(), telling: telling?.into() })
 }
 
 /// Reads an announcement and encodes it for every codec.

@@ -322,7 +322,7 @@ fn policy(policy: &config::Policy, retention: &Retention) -> Result<Policy, Trou
         (false, false) => Shred::Asked,
     };
     let signs = announcements::signs().map_err(Trouble::from)?;
-    let in_call = InCall { pause: terms.pause, resume: terms.resume, after_pause: terms.after_pause, shred };
+    let in_call = InCall { pause: terms.pause, resume: terms.resume, after_pause: terms.after_pause, shred, beep: terms.beep };
     let terms = Terms {
         policy: Arc::clone(&name),
         policy_hash: policy.sha256(),

@@ -20,5 +20,5 @@ pub mod wav;
 pub use decode::{Decoder, Spoiled};
 pub use encode::{Encoded, encode_wav};
 pub use melody::{MELODY_RATE, Voice, melody};
-pub use tone::beeps;
+pub use tone::{beeps, telling};
 pub use wav::BadWav;

@@ -6,9 +6,18 @@ use super::wav;
 /// Samples a second.
 const RATE: u32 = 16_000;
 
-/// A beep: 440 Hz, which is in every band, for 160 ms.
-const PITCH_HZ: f64 = 440.0;
-const BEEP: u32 = RATE * 160 / 1000;
+/// A sign: 440 Hz, which is in every band, for 160 ms.
+const SIGN: Tone = Tone { pitch_hz: 440.0, samples: RATE * 160 / 1000 };
+
+/// The tone that tells of a recording while it is made: 1400 Hz for 200 ms (47 CFR 64.501).
+const TELLING: Tone = Tone { pitch_hz: 1400.0, samples: RATE * 200 / 1000 };
+
+/// A pitch, and how long it is held.
+#[derive(Clone, Copy)]
+struct Tone {
+    pitch_hz: f64,
+    samples: u32,
+}
 
 /// Between two beeps: 120 ms, so that they are heard as two.
 const REST: u32 = RATE * 120 / 1000;
@@ -22,18 +31,27 @@ const LOUDNESS: f64 = 0.25 * 32_767.0;
 /// Returns so many beeps, as a WAV file.
 #[must_use]
 pub fn beeps(count: u32) -> Vec<u8> {
-    let samples: Vec<i16> = (0..count).flat_map(|nth| beep(if nth == 0 { 0 } else { REST })).collect();
+    as_wav((0..count).flat_map(|nth| beep(if nth == 0 { 0 } else { REST }, SIGN)).collect())
+}
+
+/// Returns the tone that tells of a recording while it is made, as a WAV file.
+#[must_use]
+pub fn telling() -> Vec<u8> {
+    as_wav(beep(0, TELLING).collect())
+}
+
+fn as_wav(samples: Vec<i16>) -> Vec<u8> {
     let mut wav = wav::head(RATE, 1, samples.len() as u64).to_vec();
     wav.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
     wav
 }
 
 /// One beep, after a rest.
-fn beep(rest: u32) -> impl Iterator<Item = i16> {
-    let swell = |at: u32| f64::from(at.min(BEEP - 1 - at).min(EDGE)) / f64::from(EDGE);
-    let sample = move |at: u32| LOUDNESS * swell(at) * sine(f64::from(at) * PITCH_HZ / f64::from(RATE));
+fn beep(rest: u32, Tone { pitch_hz, samples }: Tone) -> impl Iterator<Item = i16> {
+    let swell = move |at: u32| f64::from(at.min(samples - 1 - at).min(EDGE)) / f64::from(EDGE);
+    let sample = move |at: u32| LOUDNESS * swell(at) * sine(f64::from(at) * pitch_hz / f64::from(RATE));
     #[expect(clippy::cast_possible_truncation, reason = "a quarter of what an i16 holds")]
-    let sound = (0..BEEP).map(move |at| sample(at) as i16);
+    let sound = (0..samples).map(move |at| sample(at) as i16);
     (0..rest).map(|_| 0).chain(sound)
 }
 
@@ -41,6 +59,15 @@ fn beep(rest: u32) -> impl Iterator<Item = i16> {
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_tone_that_tells_of_a_recording_has_the_pitch_and_the_length_of_the_rule() {
+        let samples = wav::read(&telling()).unwrap().mono();
+
+        assert_eq!(samples.len(), 3200, "200 ms");
+        let rising = samples.windows(2).filter(|pair| matches!(pair, [before, after] if *before < 0.0 && *after >= 0.0)).count();
+        assert!((278..=281).contains(&rising), "1400 periods a second: {rising} in 200 ms");
+    }
 
     #[test]
     fn one_beep_is_not_two_and_neither_clicks() {

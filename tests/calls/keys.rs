@@ -18,7 +18,7 @@ fn recorded(of: [bool; 2]) -> World {
 /// One in which the agent alone pauses and resumes with `*`.
 fn paused_by_star(after_pause: AfterPause) -> World {
     let star = Digit::from_char('*').map(|key| PartyKey { key, of: [true, false] });
-    recorded_with([true, true], InCall { pause: star, resume: star, after_pause, shred: Shred::Asked })
+    recorded_with([true, true], InCall { pause: star, resume: star, after_pause, shred: Shred::Asked, beep: None })
 }
 
 fn recorded_with(of: [bool; 2], in_call: InCall) -> World {
@@ -210,7 +210,8 @@ fn who_pressed_a_key_that_counts_hears_it_and_the_other_does_not() {
     let sign = |sha256| -> Arc<[Clip]> { [Clip::new(Codec::Pcmu, &[1; 160], [sha256; 32], "").unwrap()].into() };
     let star = Digit::from_char('*').map(|key| PartyKey { key, of: [true, false] });
     let in_call = InCall { pause: star, resume: star, ..InCall::default() };
-    let mut world = recorded_of(|policy| Policy { in_call, signs: Signs { ends: sign(1), goes_on: sign(2) }, ..policy });
+    let mut world =
+        recorded_of(|policy| Policy { in_call, signs: Signs { ends: sign(1), goes_on: sign(2), ..Signs::default() }, ..policy });
     let heard = |world: &mut World| {
         let announced = world.announced();
         announced.iter().map(|sign| (sign.leg, sign.clip.sha256()[0])).collect::<Vec<_>>()
@@ -231,7 +232,8 @@ fn who_pressed_a_key_that_counts_hears_it_and_the_other_does_not() {
 #[test]
 fn a_sign_that_is_cut_short_asks_nobody_anew() {
     let sign: Arc<[Clip]> = [Clip::new(Codec::Pcmu, &[1; 160], [1; 32], "").unwrap()].into();
-    let mut world = recorded_of(|policy| Policy { signs: Signs { ends: sign.clone(), goes_on: sign.clone() }, ..policy });
+    let mut world =
+        recorded_of(|policy| Policy { signs: Signs { ends: sign.clone(), goes_on: sign.clone(), ..Signs::default() }, ..policy });
     world.trunk_sends("INFO", 3, "b", DTMF, "9");
     let id = world.announced()[0].id;
 

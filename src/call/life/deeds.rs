@@ -6,7 +6,7 @@ use crate::call::desk::Desk;
 use crate::call::door::{Deed, Done, NotDone, Suspension};
 use crate::call::policy::{AfterPause, InCall, Shred};
 use crate::call::story::Reason;
-use crate::consent::{By, Consent, Fact, How, Standing};
+use crate::consent::{By, Clip, Consent, Fact, How, Standing};
 use crate::digit::Digit;
 use crate::ids::Leg;
 use crate::media::{Announcing, Order};
@@ -66,10 +66,15 @@ impl Call {
     /// Lets the party on this leg hear that what it wanted is done: that the recording goes on, or that nothing is kept. Nothing where it
     /// can be told in none of the codings that were agreed, or hears nothing now.
     fn sign(&self, leg: Leg, goes_on: bool, desk: &mut Desk) {
-        let (State::Up { dialog: at }, Some(policy)) = (self.state, &self.policy) else { return };
+        let Some(policy) = &self.policy else { return };
+        self.plays(leg, if goes_on { &policy.signs.goes_on } else { &policy.signs.ends }, desk);
+    }
+
+    /// Lets the party on this leg hear one of these clips, where it can hear anything now.
+    fn plays(&self, leg: Leg, clips: &[Clip], desk: &mut Desk) {
+        let State::Up { dialog: at } = self.state else { return };
         let Some((dialog, line)) = self.dialogs.get(at).and_then(|dialog| Some((dialog, dialog.audio()?))) else { return };
         let Some(agreed) = &dialog.agreed else { return };
-        let clips = if goes_on { &policy.signs.goes_on } else { &policy.signs.ends };
         let clip_in = |coding| clips.iter().find(|clip| clip.coding() == coding);
         let (Some(this), Some(offer), Some(answer)) =
             (agreed.of(leg).line(line), agreed.offer.line(line), agreed.answer.line(line))
@@ -80,6 +85,22 @@ impl Call {
         if let Some((clip, payload_type)) = speech.and_then(|(coding, of)| Some((clip_in(coding)?.clone(), of))) {
             desk.order(self.id, Order::Announce(Announcing { id: bridge(self.id, at, line), leg, clip, payload_type }));
         }
+    }
+
+    /// Lets the parties hear that they are recorded, where that is due: as the recording begins and from time to time while it is made, and never
+    /// while nothing is kept.
+    pub(super) fn beeps(&mut self, desk: &mut Desk, now: Moment) {
+        let Some(beep) = self.in_call().beep.filter(|_| self.beeps_at().is_some_and(|at| at <= now)) else { return };
+        self.next_beep = Some(now + beep.every);
+        let Some(policy) = self.policy.clone() else { return };
+        for (leg, _) in Leg::BOTH.into_iter().zip(beep.to).filter(|(_, hears)| *hears) {
+            self.plays(leg, &policy.signs.telling, desk);
+        }
+    }
+
+    /// Returns when the next tone is due that tells of the recording.
+    pub(super) fn beeps_at(&self) -> Option<Moment> {
+        self.next_beep.filter(|_| self.is_recording())
     }
 
     // ── by an operator ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -87,6 +87,8 @@ pub(super) struct Call {
     is_recording: bool,
     /// When the pause of an operator, or of a party by its key, ends by itself.
     pause_ends: Option<Moment>,
+    /// When a tone tells of the recording next.
+    next_beep: Option<Moment>,
     /// The key that paused or resumed last.
     toggled: Option<Toggled>,
     /// What each party's telephone knows of recording ([`Leg::index`]).
@@ -232,6 +234,7 @@ impl Call {
             reason_leg: None,
             is_recording: false,
             pause_ends: None,
+            next_beep: None,
             toggled: None,
             aware: [Aware::default(); 2],
             held: None,
@@ -538,6 +541,7 @@ impl Call {
         if self.pause_ends.is_some_and(|at| at <= now) {
             self.pause_is_over(desk);
         }
+        self.beeps(desk, now);
         if let (true, State::Up { dialog }) = (self.timer.wake(now), self.state) {
             self.watch(dialog, true, desk);
         }
@@ -562,7 +566,10 @@ impl Call {
     pub(super) fn deadline(&self) -> Option<Moment> {
         let asked = self.consent.as_ref().and_then(Consent::deadline);
         let unlawful_at = self.unlawful_at.filter(|_| matches!(self.state, State::Up { .. }));
-        [asked, self.pause_ends, unlawful_at, self.unacknowledged_at, self.timer.deadline()].into_iter().flatten().min()
+        [asked, self.pause_ends, self.beeps_at(), unlawful_at, self.unacknowledged_at, self.timer.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Returns whether the call was answered and never acknowledged: there is no call, and no BYE will come.
@@ -691,6 +698,7 @@ impl Call {
         self.is_recording = true;
         self.recorded = Some((at, line));
         self.was_granted = true;
+        self.next_beep = Some(permit.granted()).filter(|_| self.in_call().beep.is_some());
         let formats = self.formats();
         // The story first: what becomes of the recording must find its row.
         self.settle(Reason::Recorded, None, desk);

@@ -126,10 +126,10 @@ fn withdraw(section: &Section<'_>, mode: Mode, key: Option<Digit>, notes: &mut N
 const USUAL: [char; 2] = ['*', '#'];
 
 /// Returns who may press a key, where that is said.
-fn legs(section: &Section<'_>, setting: &str, notes: &mut Notes) -> Option<[bool; 2]> {
+pub(super) fn legs(section: &Section<'_>, setting: &str, notes: &mut Notes) -> Option<[bool; 2]> {
     let found = section.texts(setting, "[\"local\", \"remote\"]", notes)?;
     if found.value.is_empty() {
-        let what = format!("`{setting}` of {} is empty: nobody could press the key", section.name);
+        let what = format!("`{setting}` of {} is empty: nobody is meant", section.name);
         notes.error(found.line, what, format!("for example: {setting} = [\"local\"], the party on the PBX's side"));
         return None;
     }

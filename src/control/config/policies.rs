@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::call::{AfterPause, Codecs, WhenSilent};
+use crate::call::{AfterPause, Beep, Codecs, WhenSilent};
 use crate::codec::Coding;
-use crate::control::config::keys::keys;
+use crate::control::config::keys::{keys, legs};
 use crate::control::config::parse::{each, is_word, name, word};
 use crate::control::config::section::{Found, Notes, Section, printable};
 use crate::control::config::similar::similar;
@@ -16,7 +16,7 @@ use crate::limits;
 use crate::time::Wall;
 
 /// The settings of a policy.
-pub(super) const SETTINGS: [&str; 34] = [
+pub(super) const SETTINGS: [&str; 36] = [
     "name",
     "trunk",
     "direction",
@@ -51,6 +51,8 @@ pub(super) const SETTINGS: [&str; 34] = [
     "record_one_in",
     "review_by",
     "after_review",
+    "beep_every_s",
+    "beep_to",
 ];
 
 /// What may be said of consent.
@@ -181,6 +183,7 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
     let quota = retention::size(section, "quota", "\"200 GiB\"", notes);
     let words = [WhenSilent::Ask, WhenSilent::Deny].map(|when| (when.as_str(), when));
     let hook = section.word("web_hook", &words, notes).map(|found| found.value);
+    let beep = beep(section, notes);
     let (one_in, review) = (one_in(section, mandatory, notes), review(section, notes));
     let (registered, consent_version) = registered(section, must_agree, notes);
     Some(PolicyTerms {
@@ -207,12 +210,27 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
         longest_pause: Duration::from_secs(longest_pause),
         mandatory,
         quota_bytes: quota,
+        beep,
         one_in,
         review,
         hook,
         registered,
         consent_version,
     })
+}
+
+/// Returns how a tone tells of the recording while it is made.
+fn beep(section: &Section<'_>, notes: &mut Notes) -> Option<Beep> {
+    let to = section.line_of("beep_to", notes).map(|line| (legs(section, "beep_to", notes), line));
+    let Some(every) = section.number("beep_every_s", 5..=3600, "of seconds", notes) else {
+        if let (Some((_, line)), None) = (&to, section.line_of("beep_every_s", notes)) {
+            let what = format!("`beep_to` of {} means nothing without `beep_every_s`", section.name);
+            notes.error(*line, what, "write beep_every_s = 15, or take it out");
+        }
+        return None;
+    };
+    let to = to.map_or(Some([true; 2]), |(to, _)| to)?;
+    Some(Beep { every: Duration::from_secs(every.value), to })
 }
 
 /// Returns how many calls there are for each that is recorded.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::call::{AfterPause, Codecs, WhenSilent};
+use crate::call::{AfterPause, Beep, Codecs, WhenSilent};
 use crate::codec::Foreign;
 use crate::digit::{Digit, PartyKey};
 use crate::ids::{Direction, Leg, TrunkName};
@@ -71,6 +71,8 @@ pub struct PolicyTerms {
     pub mandatory: Option<Duration>,
     /// How many bytes its recordings may take together, where they may not take any.
     pub quota_bytes: Option<u64>,
+    /// The tone that tells of a recording while it is made.
+    pub beep: Option<Beep>,
     /// One call in so many is recorded: at least 1.
     pub one_in: u32,
     /// By when the policy is to be looked at again.
@@ -202,17 +204,7 @@ impl Policy {
         line("mode", terms.mode.as_str());
         line("purpose", &terms.purpose);
         line("legal_basis", &terms.legal_basis);
-        let [pbx, trunk] = terms.must_agree;
-        line(
-            "must_agree",
-            if pbx && trunk {
-                "both"
-            } else if pbx {
-                Leg::Pbx.as_str()
-            } else {
-                Leg::Trunk.as_str()
-            },
-        );
+        line("must_agree", legs_of(terms.must_agree));
         line("key", &terms.key.map(Digit::reveal).map(String::from).unwrap_or_default());
         line("answer_s", &terms.answer.as_secs().to_string());
         line("language", &terms.language);
@@ -240,6 +232,10 @@ impl Policy {
         }
         if terms.after_pause != AfterPause::Resume {
             line("after_pause", terms.after_pause.as_str());
+        }
+        if let Some(Beep { every, to }) = terms.beep {
+            line("beep_every_s", &every.as_secs().to_string());
+            line("beep_to", legs_of(to));
         }
         if terms.shreds {
             line("on_withdrawal", "shred");
@@ -306,6 +302,15 @@ impl Policy {
 fn key_of(PartyKey { key, of }: &PartyKey) -> String {
     let may = ["local", "remote"].into_iter().zip(of).filter(|(_, may)| **may).map(|(side, _)| format!(" {side}"));
     std::iter::once(key.reveal().to_string()).chain(may).collect()
+}
+
+/// Says which legs are meant, of which there is at least one.
+const fn legs_of([pbx, trunk]: [bool; 2]) -> &'static str {
+    match (pbx, trunk) {
+        (true, true) => "both",
+        (true, false) => Leg::Pbx.as_str(),
+        (false, _) => Leg::Trunk.as_str(),
+    }
 }
 
 #[cfg(test)]

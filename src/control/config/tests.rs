@@ -519,6 +519,11 @@ fn each_mistake_is_told_with_what_to_do() {
         ),
         (
             "key = \"1\"",
+            "key = \"1\"\nbeep_to = [\"local\"]",
+            "25: `beep_to` of policy `all` means nothing without `beep_every_s`\n  write beep_every_s = 15, or take it out",
+        ),
+        (
+            "key = \"1\"",
             "key = \"1\"\nafter_review = \"stop\"",
             "25: `after_review` of policy `all` means nothing without `review_by`\n  write review_by = 2027-06-30, or take it out",
         ),
@@ -685,7 +690,7 @@ fn each_mistake_is_told_with_what_to_do() {
         (
             "key = \"1\"\n",
             "key = \"1\"\nmay_withdraw = []\n",
-            "25: `may_withdraw` of policy `all` is empty: nobody could press the key\n  for example: may_withdraw = [\"local\"], the party on the PBX's side",
+            "25: `may_withdraw` of policy `all` is empty: nobody is meant\n  for example: may_withdraw = [\"local\"], the party on the PBX's side",
         ),
         (
             "answer_s = 5\n",
