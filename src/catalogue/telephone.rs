@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::catalogue::Entry;
 use crate::ids::{Direction, Leg};
+use crate::number;
 use crate::private::Private;
 
 /// A number that is looked for.
@@ -157,30 +158,12 @@ impl Role {
     }
 }
 
-/// The form in which numbers are compared: `+` and digits, digits alone, or a name as it is written.
+/// The form in which numbers are compared: `+` and digits, digits alone, or a name as it is written; a national one in its international form
+/// where it was said in which country it is.
 fn form(text: &str, country: Option<&Country>) -> String {
-    // Parameters are of the way there (RFC 3966 §5.1), not of the number.
-    let bare = text.split(';').next().unwrap_or(text).trim();
-    let bare = bare.strip_prefix("tel:").unwrap_or(bare);
-    let is_number = bare.chars().enumerate().all(|(at, c)| c.is_ascii_digit() || is_separator(c) || c == '+' && at == 0);
-    if !is_number || !bare.contains(|c: char| c.is_ascii_digit()) {
-        return bare.to_owned();
-    }
-    let is_international = bare.starts_with('+');
-    let bare = if is_international { bare.replacen("(0)", "", 1) } else { bare.to_owned() };
-    let digits: String = bare.chars().filter(char::is_ascii_digit).collect();
-    if is_international {
-        return format!("+{digits}");
-    }
-    match digits.strip_prefix("00") {
-        Some(rest) => format!("+{rest}"),
-        None => country.and_then(|country| country.international(&digits)).unwrap_or(digits),
-    }
-}
-
-/// A space, wherever it came from, and what people put between digits (ITU-T E.123 §7; RFC 3966 §5.1.1).
-const fn is_separator(c: char) -> bool {
-    matches!(c, ' ' | '-' | '.' | '/' | '(' | ')' | '\u{a0}' | '\u{2009}' | '\u{202f}' | '\u{2010}'..='\u{2013}')
+    let form = number::compared(text).unwrap_or_default();
+    let is_national = form.bytes().all(|byte| byte.is_ascii_digit());
+    country.filter(|_| is_national).and_then(|country| country.international(&form)).unwrap_or(form)
 }
 
 /// The last digits of a number that has so many; nothing of a name.
