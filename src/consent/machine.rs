@@ -483,6 +483,30 @@ mod tests {
     }
 
     #[test]
+    fn who_was_told_in_the_call_before_need_not_be_told_again() {
+        let (consent, _) = told(Mode::Announce);
+        let mut next = Consent::going_on(terms(Mode::Announce), facts(), consent.heard(Leg::Trunk).expect("it was told"));
+
+        assert!(matches!(next.handle(Fact::Played(played(Leg::Pbx, T)), T), Some(Output::Begin(_))));
+    }
+
+    #[test]
+    fn a_party_says_no_without_a_key_where_it_may_by_one() {
+        let by_trunk = Digit::from_char('9').map(|key| PartyKey { key, of: [false, true] });
+        let with = |mode, withdraw| begun(Consent::new(Terms { withdraw, ..terms(mode) }, facts()));
+        let says_no = |mut consent: Consent, leg| consent.handle(Fact::SaysNo(leg), T);
+
+        for (mode, withdraw) in [(Mode::OptIn, by_trunk), (Mode::Announce, by_trunk), (Mode::OptOut, None)] {
+            let refused = says_no(with(mode, withdraw), Leg::Trunk);
+            assert!(matches!(refused, Some(Output::Refuse(Refusal::Declined(Leg::Trunk)))), "{mode:?}");
+            assert!(says_no(with(mode, withdraw), Leg::Pbx).is_none(), "{mode:?}: it is not its to say");
+        }
+        for mode in [Mode::OptIn, Mode::Announce] {
+            assert!(says_no(with(mode, None), Leg::Trunk).is_none(), "{mode:?}: no key withdraws");
+        }
+    }
+
+    #[test]
     fn what_was_heard_on_other_terms_counts_for_nothing() {
         let (consent, _) = told(Mode::Announce);
         let others = [

@@ -50,18 +50,6 @@ pub enum Registered {
     Untold,
 }
 
-impl Registered {
-    /// Returns the operator's word.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Asked => "asked",
-            Self::Told => "told",
-            Self::Untold => "untold",
-        }
-    }
-}
-
 /// What consents that stand from before the call are worth: nothing, by default.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct PriorTerms {
