@@ -10,6 +10,8 @@ mod aware;
 mod beeps;
 #[path = "calls/bodies.rs"]
 mod bodies;
+#[path = "calls/demanded.rs"]
+mod demanded;
 #[path = "calls/emergency.rs"]
 mod emergency;
 #[path = "calls/guarded.rs"]

@@ -297,6 +297,8 @@ pub enum Output {
 /// What an operator may do to a call.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Deed {
+    /// Tell and ask the parties now, where the policy records on demand.
+    Start,
     /// Keep nothing from here on, until it is resumed or [`Terms::longest_pause`](crate::consent::Terms::longest_pause) has passed.
     Pause,
     /// Go on keeping.
@@ -310,6 +312,8 @@ pub enum Deed {
 /// What was done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Done {
+    /// The parties are being told and asked: what they say decides.
+    Asks,
     /// Nothing is kept; it goes on by itself then.
     Paused {
         /// When.
@@ -330,6 +334,8 @@ pub enum NotDone {
     NoSuchCall,
     /// It is not recorded, for this reason: `InProgress` where that is not decided yet, `Recorded` where the recording has ended.
     NotRecorded(Reason),
+    /// It is recorded already, or its parties are being asked.
+    AlreadyStarted,
     /// It is paused already.
     AlreadyPaused,
     /// It is not paused.

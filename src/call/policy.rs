@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::advice::WhenSilent;
+use super::hours::Hours;
 use crate::codec::Coding;
 use crate::consent::{Clip, Terms};
 use crate::digit::{Digit, PartyKey};
@@ -43,12 +44,24 @@ pub struct Selects {
     pub one_in: u32,
     /// None from then on: the policy was to be looked at again by then.
     pub until: Option<Wall>,
+    /// What begins it.
+    pub begins: Begins,
+}
+
+/// What begins the recording of a call that may be recorded: the question to its parties is what begins.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Begins {
+    /// The call does, once its parties are in it.
+    #[default]
+    ByItself,
+    /// Somebody does: a party by this key, where there is one, or an operator.
+    OnDemand(Option<PartyKey>),
 }
 
 /// All of them.
 impl Default for Selects {
     fn default() -> Self {
-        Self { one_in: 1, until: None }
+        Self { one_in: 1, until: None, begins: Begins::ByItself }
     }
 }
 
@@ -160,16 +173,19 @@ pub struct Selector {
     pub called_prefix: Option<String>,
     /// How the calling number begins.
     pub calling_prefix: Option<String>,
+    /// At which hours it begins: what comes after them in a call changes nothing.
+    pub hours: Option<Hours>,
 }
 
 impl Selector {
     /// Returns whether a call falls under it.
     #[must_use]
-    pub fn matches(&self, trunk: &TrunkName, direction: Direction, calling: &str, called: &str) -> bool {
+    pub fn matches(&self, trunk: &TrunkName, direction: Direction, calling: &str, called: &str, at: Wall) -> bool {
         self.trunk.as_ref().is_none_or(|name| name == trunk)
             && self.direction.is_none_or(|way| way == direction)
             && self.called_prefix.as_deref().is_none_or(|prefix| called.starts_with(prefix))
             && self.calling_prefix.as_deref().is_none_or(|prefix| calling.starts_with(prefix))
+            && self.hours.as_ref().is_none_or(|hours| hours.contain(at))
     }
 }
 
@@ -190,14 +206,18 @@ impl Policy {
         direction: Direction,
         calling: &str,
         called: &str,
+        at: Wall,
     ) -> Option<&'p Arc<Self>> {
-        policies.iter().find(|policy| policy.selector.matches(trunk, direction, calling, called))
+        policies.iter().find(|policy| policy.selector.matches(trunk, direction, calling, called, at))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::Span;
+
+    const AT: Wall = Wall::from_unix_micros(0);
 
     fn policy(name: &str, selector: Selector) -> Arc<Policy> {
         Arc::new(Policy {
@@ -219,10 +239,23 @@ mod tests {
         let sales = Selector { called_prefix: Some("+4930".into()), ..Selector::default() };
         let policies = [policy("sales", sales), policy("rest", Selector::default())];
         let carrier = TrunkName::new("carrier");
-        let name = |called| Policy::first(&policies, &carrier, Direction::Outbound, "100", called).map(|p| &*p.name);
+        let name = |called| Policy::first(&policies, &carrier, Direction::Outbound, "100", called, AT).map(|p| &*p.name);
 
         assert_eq!(name("+4930123"), Some("sales"));
         assert_eq!(name("+4940123"), Some("rest"));
+    }
+
+    #[test]
+    fn out_of_its_hours_a_policy_is_for_no_call() {
+        let night = Hours::new(Span::parse("mon-sun 22:00-06:00").into_iter().collect(), "UTC").expect("there is UTC");
+        let policies =
+            [policy("night", Selector { hours: Some(night), ..Selector::default() }), policy("day", Selector::default())];
+        let name = |hour: i64| {
+            let at = Wall::from_unix_micros(hour * 3_600_000_000);
+            Policy::first(&policies, &TrunkName::new("t"), Direction::Inbound, "1", "2", at).map(|policy| &*policy.name)
+        };
+
+        assert_eq!([5, 6, 21, 22].map(name), ["night", "day", "day", "night"].map(Some));
     }
 
     #[test]
@@ -230,6 +263,6 @@ mod tests {
         let inbound = Selector { direction: Some(Direction::Inbound), ..Selector::default() };
         let policies = [policy("inbound", inbound)];
 
-        assert!(Policy::first(&policies, &TrunkName::new("t"), Direction::Outbound, "1", "2").is_none());
+        assert!(Policy::first(&policies, &TrunkName::new("t"), Direction::Outbound, "1", "2", AT).is_none());
     }
 }

@@ -33,6 +33,8 @@ pub enum Reason {
     NotSampled,
     /// The policy was to be looked at again, and records nothing until it was.
     ReviewOverdue,
+    /// The policy records what somebody wants recorded, and nobody did.
+    NotDemanded,
     /// The web hook says that it is not to be recorded.
     HookDenied,
     /// The web hook has said nothing in time, and the policy does not record then.
@@ -104,6 +106,7 @@ impl Reason {
         Self::Unrecorded,
         Self::NotSampled,
         Self::ReviewOverdue,
+        Self::NotDemanded,
         Self::HookDenied,
         Self::HookSilent,
         Self::Emergency,
@@ -149,6 +152,7 @@ impl Reason {
             Self::Unrecorded => "unrecorded-by-code",
             Self::NotSampled => "not-sampled",
             Self::ReviewOverdue => "review-overdue",
+            Self::NotDemanded => "not-demanded",
             Self::HookDenied => "hook-denied",
             Self::HookSilent => "hook-silent",
             Self::Emergency => "emergency",

@@ -17,7 +17,7 @@ use super::guard::Asked;
 use super::handle::Forged;
 use super::hangup;
 use super::kept::{Kept, Mark};
-use super::life::{Beginning, Call, NotAnchored, Role, State};
+use super::life::{Beginning, Call, Demand, NotAnchored, Role, State};
 use super::overload::Overload;
 use super::peers::Source;
 use super::policy::Policy;
@@ -402,11 +402,14 @@ impl Table {
         let is_emergency = origin.as_ref().is_some_and(|origin| origin.is_emergency)
             || (direction == Direction::Outbound && sip::calls_for_help(request, &self.desk.config.emergency));
         let drawn = origin.as_ref().and_then(|origin| origin.drawn);
+        let demand = origin.as_ref().map_or(Demand::Untold, |origin| origin.demand);
         let of_origin = origin.and_then(|origin| origin.policy);
         let keeps_policy = of_origin.is_some();
+        let policies = &self.desk.config.policies;
         let policy = of_origin
             .or_else(|| {
-                Policy::first(&self.desk.config.policies, &trunk, direction, calling.reveal(), called.reveal()).map(Arc::clone)
+                let at = self.desk.wall(now);
+                Policy::first(policies, &trunk, direction, calling.reveal(), called.reveal(), at).map(Arc::clone)
             })
             .filter(|_| !is_emergency);
         let slot = self.seat();
@@ -427,7 +430,7 @@ impl Table {
             },
             now,
         );
-        (call.keeps_policy, call.drawn) = (keeps_policy, drawn);
+        (call.keeps_policy, call.drawn, call.demand) = (keeps_policy, drawn, demand);
         call.is_unrecorded = is_unrecorded && !call.is_mandatory();
         let asked = Asked {
             caller: source,
@@ -1149,7 +1152,7 @@ fn first_offer(call: &mut Call, request: &Message, desk: &mut Desk, now: Moment)
 fn take_other_trunk(call: &mut Call, trunk_at: usize, desk: &mut Desk, now: Moment) -> Result<Offered, (Reason, Option<Extra>)> {
     let Some((trunk, _)) = desk.config.peers.trunks.get(trunk_at).cloned() else { return Err((Reason::Failed, None)) };
     let (calling, called) = (call.parties.calling.reveal(), call.parties.called.reveal());
-    let of_trunk = Policy::first(&desk.config.policies, &trunk, call.direction, calling, called);
+    let of_trunk = Policy::first(&desk.config.policies, &trunk, call.direction, calling, called, desk.wall(now));
     let of_trunk = of_trunk.filter(|_| !call.is_emergency).map(Arc::clone);
     let policy = if call.keeps_policy { call.policy.clone() } else { of_trunk };
     call.start_over((trunk_at, trunk), policy, desk);

@@ -69,6 +69,8 @@ reasons! {
     NotSampled = "not-sampled", "The policy records one call in so many, and this one was not drawn.";
     /// The policy was to be looked at again.
     ReviewOverdue = "review-overdue", "The policy was to be reviewed before, and records nothing until its `review_by` is a later day.";
+    /// Nobody wanted it recorded.
+    NotDemanded = "not-demanded", "The policy records on demand, and nobody has demanded it.";
     /// The web hook says no.
     HookDenied = "hook-denied", "The web hook says that the call is not to be recorded.";
     /// The web hook has said nothing.

@@ -1,4 +1,4 @@
-//! `calls pause`, `calls resume`, `calls withdraw`: what an operator does to a call, by the running proxy.
+//! `calls start`, `calls pause`, `calls resume`, `calls withdraw`: what an operator does to a call, by the running proxy.
 
 use serde_json::json;
 
@@ -12,6 +12,7 @@ use crate::control::{Done, NotDone, Reply, Request, Trouble};
 /// What is done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Deed {
+    Start,
     Pause,
     Resume,
     Withdraw,
@@ -23,6 +24,7 @@ pub(super) fn deed(one: &OneCall, deed: Deed, term: &mut Term<'_>) -> Result<(),
     let socket = Site::find(&one.site.config, term)?.socket();
     let call = one.call.to_string();
     let request = match deed {
+        Deed::Start => Request::Start { call: call.clone() },
         Deed::Pause => Request::Pause { call: call.clone() },
         Deed::Resume => Request::Resume { call: call.clone() },
         Deed::Withdraw => Request::Withdraw { call: call.clone(), shreds: false },
@@ -40,6 +42,7 @@ pub(super) fn deed(one: &OneCall, deed: Deed, term: &mut Term<'_>) -> Result<(),
 
 fn told(call: &str, done: Done) -> String {
     let value = match done {
+        Done::Asks => json!({ "call": call, "done": "asks" }),
         Done::Paused { resumes_in_s } => json!({ "call": call, "done": "paused", "resumes_in_s": resumes_in_s }),
         Done::Resumed => json!({ "call": call, "done": "resumed" }),
         Done::Withdrawn => json!({ "call": call, "done": "withdrawn" }),
@@ -50,6 +53,10 @@ fn told(call: &str, done: Done) -> String {
 
 fn said(call: &str, done: Done) -> String {
     match done {
+        Done::Asks => format!(
+            "The parties of call {call} are being told and asked; what they say decides.\n\
+             `mitschnitt calls list` shows where that stands."
+        ),
         Done::Paused { resumes_in_s } => {
             format!("The recording of call {call} is paused; it goes on by itself in {resumes_in_s} s.")
         }
@@ -72,8 +79,25 @@ fn undone(call: &str, deed: Deed, why: NotDone, reason: &str) -> Stop {
             format!("call {call} is not recorded: {reason}; there is nothing to withdraw"),
             format!("`mitschnitt recordings show {call}` says why"),
         ),
-        (NotDone::NotRecorded, Deed::Pause | Deed::Resume) => match reason {
+        (NotDone::NotRecorded, Deed::Start) => match reason {
             "in-progress" => (
+                format!("call {call} is not recorded on demand, or its parties are not in it yet"),
+                "only a policy with recording = \"on-demand\" waits for this".to_owned(),
+            ),
+            "recorded" => (
+                format!("the recording of call {call} has ended; it is not begun again"),
+                "one call has one recording".to_owned(),
+            ),
+            _ => {
+                (format!("call {call} is not to be recorded: {reason}"), format!("`mitschnitt recordings show {call}` says why"))
+            }
+        },
+        (NotDone::AlreadyStarted, _) => (
+            format!("call {call} is recorded already, or its parties are being asked"),
+            "`mitschnitt calls list` shows where that stands".to_owned(),
+        ),
+        (NotDone::NotRecorded, Deed::Pause | Deed::Resume) => match reason {
+            "in-progress" | "not-demanded" => (
                 format!("call {call} is not recorded yet; there is nothing to pause"),
                 format!("`mitschnitt calls withdraw {call}` keeps it from being recorded at all"),
             ),

@@ -118,6 +118,7 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
             rewrap::rewrap(&site.config, &wanted, doors, term)
         }
         Verb::Calls(Calls::List { site, form, numbers }) => calls::list(&site.config, form.json, numbers.numbers, term),
+        Verb::Calls(Calls::Start(one)) => deed::deed(&one, deed::Deed::Start, term),
         Verb::Calls(Calls::Pause(one)) => deed::deed(&one, deed::Deed::Pause, term),
         Verb::Calls(Calls::Resume(one)) => deed::deed(&one, deed::Deed::Resume, term),
         Verb::Calls(Calls::Withdraw { one, shred: false }) => deed::deed(&one, deed::Deed::Withdraw, term),

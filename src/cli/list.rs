@@ -232,6 +232,7 @@ fn weight(reason: Reason) -> Style {
         | Reason::Exempt
         | Reason::Unrecorded
         | Reason::NotSampled
+        | Reason::NotDemanded
         | Reason::HookDenied
         | Reason::Emergency
         | Reason::NotAnswered

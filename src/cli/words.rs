@@ -309,6 +309,11 @@ pub(super) enum Calls {
         #[command(flatten)]
         numbers: Numbers,
     },
+    /// Ask the parties of a call now, where its policy records on demand
+    #[command(long_about = "Ask the parties of a call now, where its policy records on demand.\n\n\
+        They hear the announcement, and are recorded only if the policy's terms are met, as in any\n\
+        other call. A policy with recording = \"on-demand\" waits for this, or for its start_key.")]
+    Start(OneCall),
     /// Pause the recording of a call: nothing is kept until it is resumed
     #[command(long_about = "Pause the recording of a call: nothing is kept until it is resumed.\n\n\
         That is for card numbers and the like. The pause is a gap in the recording, of its true\n\

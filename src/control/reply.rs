@@ -93,6 +93,8 @@ impl Standing {
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Debug)]
 #[serde(tag = "done", rename_all = "kebab-case")]
 pub enum Done {
+    /// Its parties are being told and asked.
+    Asks,
     /// Nothing is kept of it.
     Paused {
         /// Seconds after which it goes on by itself.
@@ -114,6 +116,8 @@ pub enum NotDone {
     NoSuchCall,
     /// It is not recorded.
     NotRecorded,
+    /// It is recorded already, or its parties are being asked.
+    AlreadyStarted,
     /// It is paused already.
     AlreadyPaused,
     /// It is not paused.
@@ -131,6 +135,7 @@ impl NotDone {
         match self {
             Self::NoSuchCall => "no-such-call",
             Self::NotRecorded => "not-recorded",
+            Self::AlreadyStarted => "already-started",
             Self::AlreadyPaused => "already-paused",
             Self::NotPaused => "not-paused",
             Self::AlreadyWithdrawn => "already-withdrawn",

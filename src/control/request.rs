@@ -15,6 +15,11 @@ pub enum Request {
         #[serde(default)]
         numbers: bool,
     },
+    /// Tell and ask the parties of a call, whose policy records on demand.
+    Start {
+        /// The call's number.
+        call: String,
+    },
     /// Keep nothing of a call from here on, until it is resumed or its longest pause has passed.
     Pause {
         /// The call's number.

@@ -84,6 +84,7 @@ async fn answer(request: Request, ask: &mpsc::Sender<Asked>) -> Reply {
 /// Logs what was done, and by whom; what was only looked at is not.
 fn log(request: &Request, reply: &Reply, uid: Option<u32>) {
     let (deed, call) = match request {
+        Request::Start { call } => ("start", call.as_str()),
         Request::Pause { call } => ("pause", call.as_str()),
         Request::Resume { call } => ("resume", call.as_str()),
         Request::Withdraw { call, shreds: false } => ("withdraw", call.as_str()),

@@ -298,6 +298,7 @@ fn policy(policy: &config::Policy, retention: &Retention) -> Result<Policy, Trou
         direction: policy.direction,
         called_prefix: policy.called_prefix.clone(),
         calling_prefix: policy.calling_prefix.clone(),
+        hours: policy.hours.clone(),
     };
     let name: Arc<str> = policy.name.as_str().into();
     let Some(terms) = &policy.terms else {
@@ -314,7 +315,7 @@ fn policy(policy: &config::Policy, retention: &Retention) -> Result<Policy, Trou
     }
     let (codecs, mandatory, hook) = (terms.codecs, terms.mandatory, terms.hook);
     let until = terms.review.filter(|review| review.stops).map(|review| review.by);
-    let selects = Selects { one_in: terms.one_in, until };
+    let selects = Selects { one_in: terms.one_in, until, begins: terms.begins };
     let is_locked = mandatory.is_some() || retention.of(Some(&terms.purpose)).shortest > Duration::ZERO;
     let shred = match (terms.shreds, is_locked) {
         (_, true) => Shred::Never,
@@ -428,6 +429,7 @@ pub(super) fn asks(request: &Request, table: &Table, clock: Clock) -> Asks {
         Err(_) => Asks::Told(not_done(call::NotDone::NoSuchCall)),
     };
     Asks::Told(match request {
+        Request::Start { call } => return deed(call, Deed::Start),
         Request::Pause { call } => return deed(call, Deed::Pause),
         Request::Resume { call } => return deed(call, Deed::Resume),
         Request::Withdraw { call, shreds: false } => return deed(call, Deed::Withdraw),
@@ -470,6 +472,7 @@ pub(super) fn answer(answer: Result<call::Done, call::NotDone>, clock: Clock) ->
     match answer {
         // A pause that has just begun has its whole length before it.
         Ok(call::Done::Paused { ends }) => Reply::Done(Done::Paused { resumes_in_s: seconds_up(ends.since(clock.now())) }),
+        Ok(call::Done::Asks) => Reply::Done(Done::Asks),
         Ok(call::Done::Resumed) => Reply::Done(Done::Resumed),
         Ok(call::Done::Withdrawn) => Reply::Done(Done::Withdrawn),
         Ok(call::Done::Shreds) => Reply::Done(Done::Shreds),
@@ -481,6 +484,7 @@ fn not_done(why: call::NotDone) -> Reply {
     let (why, reason) = match why {
         call::NotDone::NoSuchCall => (NotDone::NoSuchCall, None),
         call::NotDone::NotRecorded(reason) => (NotDone::NotRecorded, Some(reason.to_string())),
+        call::NotDone::AlreadyStarted => (NotDone::AlreadyStarted, None),
         call::NotDone::AlreadyPaused => (NotDone::AlreadyPaused, None),
         call::NotDone::NotPaused => (NotDone::NotPaused, None),
         call::NotDone::AlreadyWithdrawn => (NotDone::AlreadyWithdrawn, None),

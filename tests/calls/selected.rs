@@ -12,7 +12,7 @@ fn selecting(selects: Selects) -> Vec<Arc<Policy>> {
 
 #[test]
 fn of_many_calls_one_in_so_many_is_recorded_and_the_others_go_on_unasked() {
-    let mut world = World::new(selecting(Selects { one_in: 4, until: None }));
+    let mut world = World::new(selecting(Selects { one_in: 4, until: None, ..Selects::default() }));
     let (mut drawn, calls) = (0, 400);
     for number in 0..calls {
         world.calls = number;
@@ -34,7 +34,7 @@ fn of_many_calls_one_in_so_many_is_recorded_and_the_others_go_on_unasked() {
 
 #[test]
 fn after_its_review_was_due_a_policy_records_nothing_and_asks_no_hook() {
-    let until = |micros| Selects { one_in: 1, until: Some(Wall::from_unix_micros(micros)) };
+    let until = |micros| Selects { one_in: 1, until: Some(Wall::from_unix_micros(micros)), ..Selects::default() };
     for (selects, announced, reason) in [(until(i64::MAX), 2, Reason::InProgress), (until(0), 0, Reason::ReviewOverdue)] {
         let policies = selecting(selects);
         let mut world = World::new(policies.clone());

@@ -36,7 +36,7 @@ impl Call {
 
     /// Returns why the policy does not record this call of those that it is for, where it does not.
     pub(super) fn left_out(&mut self, policy: &Policy, desk: &mut Desk, now: Moment) -> Option<Reason> {
-        let Selects { one_in, until } = policy.selects;
+        let Selects { one_in, until, begins: _ } = policy.selects;
         if until.is_some_and(|until| until <= desk.wall(now)) {
             return Some(Reason::ReviewOverdue);
         }

@@ -31,6 +31,9 @@ impl Call {
 
     /// Takes a key that a party pressed.
     pub(in crate::call) fn pressed(&mut self, leg: Leg, digit: Digit, how: How, desk: &mut Desk, now: Moment) {
+        if self.waits_for_demand() {
+            return self.pressed_before_demand(leg, digit, desk, now);
+        }
         // One that has agreed with it is not paused by it.
         let was_recording = self.is_recording;
         self.consider(Fact::Pressed(leg, digit, how), desk, now);
@@ -111,6 +114,7 @@ impl Call {
     /// Nothing can be done, or was done already.
     pub(in crate::call) fn operate(&mut self, deed: Deed, desk: &mut Desk, now: Moment) -> Result<Done, NotDone> {
         match deed {
+            Deed::Start => self.start(desk, now),
             Deed::Pause => self.pause(desk, now),
             Deed::Resume => {
                 self.pause_ends.take().ok_or(NotDone::NotPaused)?;
@@ -161,6 +165,10 @@ impl Call {
                 // Nobody was asked, and nobody will be.
                 (Some(_), State::Ringing | State::Answered) => self.is_withdrawn = true,
                 (Some(_), State::Up { .. }) if self.waits_for_advice() => self.is_withdrawn = true,
+                (Some(_), State::Up { .. }) if self.waits_for_demand() => {
+                    self.is_withdrawn = true;
+                    self.settle(Reason::WithdrawnByOperator, None, desk);
+                }
                 (Some(_), State::Up { .. } | State::Over) => return Err(NotDone::NotRecorded(self.reason)),
             },
         }

@@ -9,6 +9,7 @@
 mod advised;
 mod aware;
 mod deeds;
+mod demanded;
 mod described;
 mod identity;
 mod registered;
@@ -39,6 +40,7 @@ use crate::wire::sip::Message;
 
 use aware::Aware;
 use deeds::Toggled;
+pub(super) use demanded::Demand;
 use identity::Identity;
 
 pub(super) use described::{NotAnchored, Role};
@@ -101,6 +103,8 @@ pub(super) struct Call {
     pub(super) drawn: Option<u64>,
     /// The code was dialled by which it is not recorded.
     pub(super) is_unrecorded: bool,
+    /// Where it stands with its policy's recording on demand.
+    pub(super) demand: Demand,
     /// An operator withdrew before anybody was asked: nobody will be.
     is_withdrawn: bool,
     /// The dialog and line that are, or were, recorded.
@@ -247,6 +251,7 @@ impl Call {
             asserted: [None, None],
             replaced: [false; 2],
             is_unrecorded: false,
+            demand: Demand::Untold,
             advised: Advised::NotAsked,
             drawn: None,
             heard: None,
@@ -441,6 +446,9 @@ impl Call {
         }
         if let Some(reason) = self.left_out(&policy, desk, now).or_else(|| self.barred_by_hook(&policy)) {
             return self.settle(reason, None, desk);
+        }
+        if self.is_to_be_demanded(&policy) {
+            return;
         }
         if let Some(dialog) = self.dialogs.get(at)
             && dialog.audio().is_none()
@@ -777,6 +785,9 @@ impl Call {
         if self.reason == Reason::InProgress && reason == Reason::Stopped {
             self.reason = reason;
         }
+        if self.waits_for_demand() {
+            self.reason = Reason::NotDemanded;
+        }
         self.consider(Fact::Ended, desk, now);
         let goes_on = self.is_transferred && matches!(why, EndReason::HungUp(_));
         self.end_recording(if goes_on { EndReason::Transferred } else { why }, desk);
@@ -846,8 +857,8 @@ impl Call {
         )
     }
 
-    pub(super) const fn reason(&self) -> Reason {
-        self.reason
+    pub(super) fn reason(&self) -> Reason {
+        if self.waits_for_demand() { Reason::NotDemanded } else { self.reason }
     }
 }
 

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Table;
-use crate::call::life::Call;
+use crate::call::life::{Call, Demand};
 use crate::call::peers::Source;
 use crate::call::policy::Policy;
 use crate::consent::{Consent, Heard};
@@ -63,6 +63,8 @@ pub(super) struct Origin {
     pub(super) is_emergency: bool,
     /// What was drawn for it.
     pub(super) drawn: Option<u64>,
+    /// Whether somebody wanted it recorded.
+    pub(super) demand: Demand,
     /// The trunk that has the dialog which is replaced.
     pub(super) trunk_at: Option<usize>,
 }
@@ -168,8 +170,9 @@ impl Transfer {
 
 impl Origin {
     fn of(call: &Call) -> Self {
-        let Call { policy, is_emergency, drawn, trunk_at, .. } = call;
-        Self { policy: policy.clone(), is_emergency: *is_emergency, drawn: *drawn, trunk_at: Some(*trunk_at) }
+        let Call { policy, is_emergency, drawn, demand, trunk_at, .. } = call;
+        let demand = if *demand == Demand::Told { Demand::Told } else { Demand::Untold };
+        Self { policy: policy.clone(), is_emergency: *is_emergency, drawn: *drawn, demand, trunk_at: Some(*trunk_at) }
     }
 }
 

@@ -86,6 +86,13 @@ fn what_an_operator_does_to_a_call_is_said_as_it_was_done() {
     for (deed, form, reply, says) in [
         ("pause", &[][..], paused.clone(), "The recording of call 00000000000000c0 is paused; it goes on by itself in 120 s.\n"),
         ("pause", &["--json"], paused, "{\"call\":\"00000000000000c0\",\"done\":\"paused\",\"resumes_in_s\":120}\n"),
+        (
+            "start",
+            &[],
+            Reply::Done(Done::Asks),
+            "The parties of call 00000000000000c0 are being told and asked; what they say decides.\n`mitschnitt calls list` shows where that stands.\n",
+        ),
+        ("start", &["--json"], Reply::Done(Done::Asks), "{\"call\":\"00000000000000c0\",\"done\":\"asks\"}\n"),
         ("resume", &[], Reply::Done(Done::Resumed), "The recording of call 00000000000000c0 goes on.\n"),
         ("withdraw", &[], Reply::Done(Done::Withdrawn), "Nothing of call 00000000000000c0 is kept from here on.\n"),
     ] {
@@ -139,6 +146,41 @@ fn what_cannot_be_done_to_a_call_is_said_with_its_reason() {
             None,
             Exit::Refused,
             "error: the recording of call 00000000000000c0 is paused already\n",
+        ),
+        (
+            "start",
+            NotDone::AlreadyStarted,
+            None,
+            Exit::Refused,
+            "error: call 00000000000000c0 is recorded already, or its parties are being asked\n",
+        ),
+        (
+            "start",
+            NotDone::NotRecorded,
+            Some("in-progress"),
+            Exit::Refused,
+            "error: call 00000000000000c0 is not recorded on demand, ",
+        ),
+        (
+            "start",
+            NotDone::NotRecorded,
+            Some("recorded"),
+            Exit::Refused,
+            "error: the recording of call 00000000000000c0 has ended; ",
+        ),
+        (
+            "start",
+            NotDone::NotRecorded,
+            Some("exempt"),
+            Exit::Refused,
+            "error: call 00000000000000c0 is not to be recorded: exempt\n",
+        ),
+        (
+            "pause",
+            NotDone::NotRecorded,
+            Some("not-demanded"),
+            Exit::Refused,
+            "error: call 00000000000000c0 is not recorded yet; ",
         ),
         ("resume", NotDone::NotPaused, None, Exit::Refused, "error: the recording of call 00000000000000c0 is not paused\n"),
         (

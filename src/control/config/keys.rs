@@ -16,6 +16,8 @@ pub(super) struct Keys {
     pub(super) pause: Option<PartyKey>,
     /// The key that resumes.
     pub(super) resume: Option<PartyKey>,
+    /// The key that has the parties asked, where that is done on demand.
+    pub(super) start: Option<PartyKey>,
 }
 
 /// Reads the keys of a policy, and weighs them against each other; nothing where one of them is a mistake.
@@ -24,12 +26,16 @@ pub(super) fn keys(section: &Section<'_>, mode: Mode, must_agree: [bool; 2], not
     let key = asking(section, mode, notes);
     let withdraw = withdraw(section, mode, key.flatten(), notes);
     let [pause, resume] = pauses(section, notes);
+    let start = start(section, notes);
     let asks = key.flatten().map(|key| PartyKey { key, of: must_agree });
     let (agrees, refuses) = if mode == Mode::OptIn { (asks, None) } else { (None, asks) };
     for (setting, one, other, means) in [
         ("withdraw_key", withdraw, agrees, "the key that agrees: who presses it twice would withdraw"),
         ("pause_key", pause, agrees, "the key that agrees: who presses it twice would pause"),
         ("pause_key", pause, refuses, "the key that refuses: one press cannot mean both"),
+        ("start_key", start, agrees, "the key that agrees: nobody agrees to what is not asked yet"),
+        ("start_key", start, refuses, "the key that refuses: one press cannot mean both"),
+        ("start_key", start, withdraw, "the key that withdraws: one press cannot mean both"),
         ("pause_key", pause, withdraw, "the key that withdraws: one press cannot mean both"),
         (
             "resume_key",
@@ -44,11 +50,11 @@ pub(super) fn keys(section: &Section<'_>, mode: Mode, must_agree: [bool; 2], not
             notes.error(
                 section.line_of(setting, notes),
                 what,
-                format!("write another one, as {setting} = \"{}\"", free(&[key.flatten()], &[withdraw, pause, resume])),
+                format!("write another one, as {setting} = \"{}\"", free(&[key.flatten()], &[withdraw, pause, resume, start])),
             );
         }
     }
-    (notes.errors() == had).then_some(Keys { key: key?, withdraw, pause, resume })
+    (notes.errors() == had).then_some(Keys { key: key?, withdraw, pause, resume, start })
 }
 
 /// Returns a key that means nothing yet.
@@ -74,6 +80,26 @@ fn pauses(section: &Section<'_>, notes: &mut Notes) -> [Option<PartyKey>; 2] {
         }
     }
     [pause, resume.or(pause)]
+}
+
+/// Returns the key that has the parties asked: where nothing is said, none, and the agent's alone, for it is the agent's house that records.
+fn start(section: &Section<'_>, notes: &mut Notes) -> Option<PartyKey> {
+    let of = legs(section, "may_start", notes).unwrap_or([true, false]);
+    let is_on_demand = section.peek("recording") == Some("on-demand");
+    for setting in ["start_key", "may_start"] {
+        if let Some(line) = section.line_of(setting, notes).filter(|_| !is_on_demand) {
+            let what = format!("`{setting}` of {} means nothing: its recordings begin by themselves", section.name);
+            notes.error(line, what, "write recording = \"on-demand\", or take it out");
+        }
+    }
+    let start = digit(section, "start_key", "5", notes).map(|found| PartyKey { key: found.value, of });
+    if let (None, None, Some(line)) =
+        (start, section.line_of("start_key", notes), section.line_of("may_start", notes).filter(|_| is_on_demand))
+    {
+        let what = format!("`may_start` of {} means nothing without a key", section.name);
+        notes.error(line, what, "write start_key = \"5\", or take it out");
+    }
+    start
 }
 
 /// The outer nothing is a mistake, the inner one says that no key is meant.

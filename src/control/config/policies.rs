@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::call::{AfterPause, Beep, Codecs, WhenSilent};
+use crate::call::{AfterPause, Beep, Begins, Codecs, Hours, Span, WhenSilent};
 use crate::codec::Coding;
 use crate::control::config::keys::{keys, legs};
 use crate::control::config::parse::{each, is_word, name, word};
@@ -16,12 +16,14 @@ use crate::limits;
 use crate::time::Wall;
 
 /// The settings of a policy.
-pub(super) const SETTINGS: [&str; 36] = [
+pub(super) const SETTINGS: [&str; 40] = [
     "name",
     "trunk",
     "direction",
     "called_prefix",
     "calling_prefix",
+    "hours",
+    "time_zone",
     "mode",
     "purpose",
     "legal_basis",
@@ -43,6 +45,8 @@ pub(super) const SETTINGS: [&str; 36] = [
     "longest_pause_s",
     "recording",
     "mandatory_grace_s",
+    "start_key",
+    "may_start",
     "quota",
     "registered_local",
     "registered_remote",
@@ -111,6 +115,7 @@ fn policy(
     let directions = [("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];
     let direction = section.word("direction", &directions, notes).map(|found| found.value);
     let [called_prefix, calling_prefix] = ["called_prefix", "calling_prefix"].map(|key| prefix(section, key, notes));
+    let hours = hours(section, notes);
     let mode = match section.line_of("mode", notes) {
         Some(_) => section.word("mode", &MODES, notes).map(|found| found.value),
         None => {
@@ -126,8 +131,49 @@ fn policy(
     if notes.errors() > had || notes.is_partial() {
         return None;
     }
-    let policy = Policy { name: name?.value, trunk, direction, called_prefix, calling_prefix, terms };
+    let policy = Policy { name: name?.value, trunk, direction, called_prefix, calling_prefix, hours, terms };
     Some(Found { value: policy, line: section.line.unwrap_or(1) })
+}
+
+/// Returns the hours at which it is one for the calls that begin.
+fn hours(section: &Section<'_>, notes: &mut Notes) -> Option<Hours> {
+    let example = "[\"mon-fri 08:00-18:00\", \"sat 09:00-13:00\"]";
+    let zone = section.text("time_zone", "\"Europe/Berlin\"", notes);
+    if section.line_of("hours", notes).is_none() {
+        if let Some(zone) = zone {
+            let what = format!("`time_zone` of {} means nothing without `hours`", section.name);
+            notes.error(zone.line, what, format!("write hours = {example}, or take it out"));
+        }
+        return None;
+    }
+    let found = section.texts("hours", example, notes)?;
+    if found.value.is_empty() {
+        let what = format!("`hours` of {} is empty: no call would begin at them", section.name);
+        notes.error(found.line, what, format!("for example: hours = {example}"));
+    }
+    let mut spans = Vec::new();
+    for Found { value: text, line } in &found.value {
+        match Span::parse(text) {
+            Some(span) => spans.push(span),
+            None => {
+                let what = format!("`hours` of {} has `{}`, which is no span of a day", section.name, printable(text));
+                notes.error(*line, what, "days and times to the minute, as \"mon-fri 08:00-18:00\" or \"sat 22:00-06:00\"");
+            }
+        }
+    }
+    let Some(zone) = zone else {
+        if section.line_of("time_zone", notes).is_none() {
+            let what = format!("`hours` of {} needs a `time_zone`: by whose clocks?", section.name);
+            notes.missing(found.line, what, "for example: time_zone = \"Europe/Berlin\", or \"UTC\"");
+        }
+        return None;
+    };
+    let hours = Hours::new(spans, &zone.value);
+    if hours.is_err() {
+        let what = format!("`time_zone` of {} is `{}`, which there is not", section.name, printable(&zone.value));
+        notes.error(zone.line, what, "write it as the IANA's database has it: \"Europe/Berlin\", \"America/New_York\", \"UTC\"");
+    }
+    hours.ok()
 }
 
 fn trunk(section: &Section<'_>, trunks: &[TrunkName], notes: &mut Notes) -> Option<TrunkName> {
@@ -178,7 +224,7 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
     let without_consent = section.word("without_consent", &ways, notes).map_or(WithoutConsent::GoOn, |found| found.value);
     let longest_pause =
         section.number("longest_pause_s", 1..=86_400, "of seconds", notes).map_or(LONGEST_PAUSE_S, |found| found.value);
-    let mandatory = mandatory(section, notes);
+    let (mandatory, is_on_demand) = mandatory(section, notes);
     let (after_pause, shreds) = (after_pause(section, mandatory, notes), shreds(section, mandatory, notes));
     let quota = retention::size(section, "quota", "\"200 GiB\"", notes);
     let words = [WhenSilent::Ask, WhenSilent::Deny].map(|when| (when.as_str(), when));
@@ -208,6 +254,7 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
         codecs,
         without_consent,
         longest_pause: Duration::from_secs(longest_pause),
+        begins: if is_on_demand { Begins::OnDemand(keys?.start) } else { Begins::ByItself },
         mandatory,
         quota_bytes: quota,
         beep,
@@ -279,17 +326,18 @@ fn registered(section: &Section<'_>, must_agree: Option<[bool; 2]>, notes: &mut 
     (worth, version.map(|found| found.value))
 }
 
-/// Returns how long a call goes on whose recording fails, where no call may be without one.
-fn mandatory(section: &Section<'_>, notes: &mut Notes) -> Option<Duration> {
-    let words = [("best-effort", false), ("mandatory", true)];
-    let is_mandatory = section.word("recording", &words, notes).is_some_and(|found| found.value);
+/// Returns how long a call goes on whose recording fails, where no call may be without one; and whether a call is recorded on demand.
+fn mandatory(section: &Section<'_>, notes: &mut Notes) -> (Option<Duration>, bool) {
+    let words = [("best-effort", (false, false)), ("mandatory", (true, false)), ("on-demand", (false, true))];
+    let (is_mandatory, is_on_demand) = section.word("recording", &words, notes).map_or((false, false), |found| found.value);
     let grace = section.number("mandatory_grace_s", 0..=3600, "of seconds", notes);
     if let (false, Some(grace)) = (is_mandatory, &grace) {
         let what =
             format!("`mandatory_grace_s` of {} means nothing: its calls go on whatever becomes of the recording", section.name);
         notes.error(grace.line, what, "write recording = \"mandatory\", or leave it out");
     }
-    is_mandatory.then(|| Duration::from_secs(grace.map_or(MANDATORY_GRACE_S, |found| found.value)))
+    let grace = is_mandatory.then(|| Duration::from_secs(grace.map_or(MANDATORY_GRACE_S, |found| found.value)));
+    (grace, is_on_demand)
 }
 
 /// Returns what comes after the longest pause.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::call::{AfterPause, Beep, Codecs, WhenSilent};
+use crate::call::{AfterPause, Beep, Begins, Codecs, Hours, WhenSilent};
 use crate::codec::Foreign;
 use crate::digit::{Digit, PartyKey};
 use crate::ids::{Direction, Leg, TrunkName};
@@ -26,6 +26,8 @@ pub struct Policy {
     pub called_prefix: Option<String>,
     /// Calls from numbers that begin so only.
     pub calling_prefix: Option<String>,
+    /// Calls that begin at these hours only.
+    pub hours: Option<Hours>,
     /// The terms of recording; nothing where the policy says `never`.
     pub terms: Option<PolicyTerms>,
 }
@@ -67,6 +69,8 @@ pub struct PolicyTerms {
     pub without_consent: WithoutConsent,
     /// The longest pause.
     pub longest_pause: Duration,
+    /// What begins a recording.
+    pub begins: Begins,
     /// Where no call may be without its recording: how long one goes on whose recording fails, before it is ended.
     pub mandatory: Option<Duration>,
     /// How many bytes its recordings may take together, where they may not take any.
@@ -197,6 +201,9 @@ impl Policy {
         line("direction", self.direction.map_or("*", Direction::as_str));
         line("called_prefix", self.called_prefix.as_deref().unwrap_or(""));
         line("calling_prefix", self.calling_prefix.as_deref().unwrap_or(""));
+        if let Some(hours) = &self.hours {
+            line("hours", &hours.to_string());
+        }
         let Some(terms) = &self.terms else {
             line("mode", "never");
             return text;
@@ -229,6 +236,10 @@ impl Policy {
             if let Some(key) = &key {
                 line(setting, &key_of(key));
             }
+        }
+        if let Begins::OnDemand(key) = &terms.begins {
+            line("recording", "on-demand");
+            line("start_key", &key.as_ref().map(key_of).unwrap_or_default());
         }
         if terms.after_pause != AfterPause::Resume {
             line("after_pause", terms.after_pause.as_str());
@@ -275,6 +286,7 @@ impl Policy {
             mine.as_ref().is_none_or(|mine| theirs.as_ref().is_some_and(|theirs| theirs.starts_with(mine)))
         };
         (self.trunk.is_none() || self.trunk == other.trunk)
+            && (self.hours.is_none() || self.hours == other.hours)
             && (self.direction.is_none() || self.direction == other.direction)
             && begins(&self.called_prefix, &other.called_prefix)
             && begins(&self.calling_prefix, &other.calling_prefix)
@@ -294,6 +306,7 @@ impl Policy {
         words.extend(self.trunk.as_ref().map(|trunk| format!("over {trunk}")));
         words.extend(self.calling_prefix.as_ref().map(|prefix| format!("from {prefix}…")));
         words.extend(self.called_prefix.as_ref().map(|prefix| format!("to {prefix}…")));
+        words.extend(self.hours.as_ref().map(|hours| format!("at {hours}")));
         words.join(" ")
     }
 }
@@ -324,6 +337,7 @@ mod tests {
             direction,
             called_prefix: called.map(Into::into),
             calling_prefix: None,
+            hours: None,
             terms: None,
         }
     }

@@ -519,6 +519,46 @@ fn each_mistake_is_told_with_what_to_do() {
         ),
         (
             "key = \"1\"",
+            "key = \"1\"\nhours = [\"mon-fri 8-18\"]\ntime_zone = \"UTC\"",
+            "25: `hours` of policy `all` has `mon-fri 8-18`, which is no span of a day\n  days and times to the minute, as \"mon-fri 08:00-18:00\" or \"sat 22:00-06:00\"",
+        ),
+        (
+            "key = \"1\"",
+            "key = \"1\"\nhours = []\ntime_zone = \"UTC\"",
+            "25: `hours` of policy `all` is empty: no call would begin at them\n  for example: hours = [\"mon-fri 08:00-18:00\", \"sat 09:00-13:00\"]",
+        ),
+        (
+            "key = \"1\"",
+            "key = \"1\"\nhours = [\"sat 09:00-13:00\"]",
+            "25: `hours` of policy `all` needs a `time_zone`: by whose clocks?\n  for example: time_zone = \"Europe/Berlin\", or \"UTC\"",
+        ),
+        (
+            "key = \"1\"",
+            "key = \"1\"\nhours = [\"sat 09:00-13:00\"]\ntime_zone = \"Berlin\"",
+            "26: `time_zone` of policy `all` is `Berlin`, which there is not\n  write it as the IANA's database has it: \"Europe/Berlin\", \"America/New_York\", \"UTC\"",
+        ),
+        (
+            "key = \"1\"",
+            "key = \"1\"\ntime_zone = \"UTC\"",
+            "25: `time_zone` of policy `all` means nothing without `hours`\n  write hours = [\"mon-fri 08:00-18:00\", \"sat 09:00-13:00\"], or take it out",
+        ),
+        (
+            "key = \"1\"",
+            "key = \"1\"\nstart_key = \"5\"",
+            "25: `start_key` of policy `all` means nothing: its recordings begin by themselves\n  write recording = \"on-demand\", or take it out",
+        ),
+        (
+            "key = \"1\"",
+            "key = \"1\"\nrecording = \"on-demand\"\nmay_start = [\"local\"]",
+            "26: `may_start` of policy `all` means nothing without a key\n  write start_key = \"5\", or take it out",
+        ),
+        (
+            "key = \"1\"",
+            "key = \"1\"\nrecording = \"on-demand\"\nstart_key = \"*\"",
+            "26: `start_key` of policy `all` is the key that withdraws: one press cannot mean both\n  write another one, as start_key = \"#\"",
+        ),
+        (
+            "key = \"1\"",
             "key = \"1\"\nbeep_to = [\"local\"]",
             "25: `beep_to` of policy `all` means nothing without `beep_every_s`\n  write beep_every_s = 15, or take it out",
         ),

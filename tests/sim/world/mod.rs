@@ -441,6 +441,7 @@ impl<'p> World<'p> {
                     self.happens(ends, Event::PauseEnds(number));
                     self.model.fault(self.now, model::Fault::Paused(number));
                 }
+                Done::Asks => {}
                 Done::Resumed => {
                     self.pauses.remove(&number);
                     self.model.fault(self.now, model::Fault::Resumed(number));
