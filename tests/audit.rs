@@ -73,9 +73,12 @@ fn a_recording_that_was_deleted_with_its_row_and_keys_is_missed() {
     let gone = format!("recording {} was made, and its file is gone", day.id);
     assert_eq!((code, &verified["faults"]), (Some(1), &vec![gone].into()));
 
-    day.tamper("PRAGMA foreign_keys = OFF; DELETE FROM calls; DELETE FROM parties; DELETE FROM quality");
+    day.tamper(
+        "PRAGMA foreign_keys = OFF; DELETE FROM calls; DELETE FROM parties; DELETE FROM quality;
+         DROP TRIGGER turns_are_not_removed; DELETE FROM turns",
+    );
     let (verified, code) = day.verify(&[&published]);
-    assert_eq!((code, verified["faults"].as_array().unwrap().len()), (Some(1), 2), "{verified}");
+    assert_eq!((code, verified["faults"].as_array().unwrap().len()), (Some(1), 4), "{verified}");
 
     // The whole of it cut off, to before the recording was begun, with every signature on it.
     day.tamper(
@@ -122,7 +125,9 @@ fn heads_are_read_from_a_log_and_what_is_none_is_told() {
 fn a_stranger_checks_it_by_the_commands_of_the_manual() {
     let day = Day::with_a_recording();
     let blocks = commands();
-    let [events, head, row, line, roster, note] = blocks.as_slice() else { panic!("the manual has other commands: {blocks:?}") };
+    let [events, head, row, line, roster, note, turn] = blocks.as_slice() else {
+        panic!("the manual has other commands: {blocks:?}")
+    };
 
     assert_eq!(day.shell(events).out, "", "every event holds");
     let said = day.shell(head).out;
@@ -133,7 +138,7 @@ fn a_stranger_checks_it_by_the_commands_of_the_manual() {
     day.site.cli(&["recordings", "erase", &day.id, "--reason", "GDPR 17", "--yes"]).must_succeed();
     day.site.cli(&["staff", "exempt", "150", "--reason", "works council"]).must_succeed();
     day.site.cli(&["subject", "find", "100", "--purpose", "GDPR 15"]).must_succeed();
-    for commands in [line, roster, note] {
+    for commands in [line, roster, note, turn] {
         let said = day.shell(commands).out;
         let (digest, body) = said.split_once('\n').unwrap();
         assert!(body.contains(&format!(r#""line":"{digest}""#)), "{said}");
@@ -157,6 +162,9 @@ impl Day {
         let pair = Pair::new(&site);
         let talk = pair.recorded_call(&site, 1.0);
         talk.each_is_heard(25);
+        let call = site.json(&["calls", "list"])[0]["call"].as_str().unwrap().to_owned();
+        site.cli(&["calls", "pause", &call]).must_succeed();
+        site.cli(&["calls", "resume", &call]).must_succeed();
         talk.caller_hangs_up();
         let id = site.recorded();
         let row = site.ledger(1).remove(0);

@@ -50,8 +50,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mitschnitt::call::{
-    Codecs, Config, ContactKey, DeadMedia, Deed, Done, Guarding, HandleKey, InCall, Input, KeySource, MediaAs, NotDone, Output,
-    Peer, Peers, Policy, PortPair, Reason, Registering, Silence, Story, Strangers, Suspension, Table, Watermark, WhenDead,
+    Codecs, Config, ContactKey, DeadMedia, Deed, Doer, Done, Guarding, HandleKey, InCall, Input, KeySource, MediaAs, NotDone,
+    Output, Peer, Peers, Policy, PortPair, Reason, Registering, Silence, Story, Strangers, Suspension, Table, Turn, Watermark,
+    WhenDead,
 };
 use mitschnitt::consent::{By, Cut, Mode, Player, Refusal, SentAs, Standing, Terms, WithoutConsent};
 use mitschnitt::ids::{CallId, Leg, TrunkName};
@@ -1711,6 +1712,15 @@ impl World {
         });
         assert_eq!(answers.len(), 1, "each deed has one answer");
         answers.remove(0)
+    }
+
+    /// What was done to the recordings, and by whom.
+    fn turns(&self) -> Vec<(Turn, Doer)> {
+        let turns = self.out.iter().filter_map(|output| match output {
+            Output::Turn { what, by, .. } => Some((*what, *by)),
+            _ => None,
+        });
+        turns.collect()
     }
 
     fn last_story(&self) -> &Story {

@@ -16,7 +16,7 @@ use super::peers::Peers;
 use super::policy::Policy;
 use super::registration::Registering;
 use super::story::{Reason, Story};
-use crate::consent::{Parties, Permit, Register, Standing};
+use crate::consent::{How, Parties, Permit, Register, Standing};
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::media::{self, BridgeId, Order, PairIds};
 use crate::sip::{self, Flow, Transport};
@@ -283,6 +283,17 @@ pub enum Output {
     Keep(Box<Kept>),
     /// A call is over: nothing is kept of it any more.
     Forget(CallId),
+    /// Somebody did something to the recording of a call that goes on: write it down. Where it was an operator, its [`Output::Answer`] is the next of these.
+    Turn {
+        /// The call.
+        call: CallId,
+        /// Its recording, where it has one.
+        recording: Option<RecordingId>,
+        /// What.
+        what: Turn,
+        /// Who.
+        by: Doer,
+    },
     /// What came of an operator's deed: one for each [`Input::Operator`], in order.
     Answer {
         /// The call.
@@ -292,6 +303,36 @@ pub enum Output {
         /// Whether it was.
         answer: Result<Done, NotDone>,
     },
+}
+
+/// What somebody did to the recording of a call that goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Turn {
+    /// It was wanted: the parties are told and asked.
+    Demanded,
+    /// Nothing is kept from here on.
+    Paused,
+    /// It goes on.
+    Resumed,
+    /// A party said no, or took its yes back.
+    Withdrawn,
+    /// The same, and what was kept until then is to be destroyed.
+    Shredded,
+}
+
+/// Who did it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Doer {
+    /// The party on this leg, by a key that came so.
+    Key(Leg, How),
+    /// The party on this leg, by its telephone (RFC 7866 §7.3.2).
+    Telephone(Leg),
+    /// An operator.
+    Operator,
+    /// The register: what stood in it stands no more.
+    Register,
+    /// Nobody: the longest pause was over.
+    Time,
 }
 
 /// What an operator may do to a call.

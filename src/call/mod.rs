@@ -30,8 +30,8 @@ pub use crate::sip::{End, EndId, Flow, Rate, Transport};
 pub use advice::{Advice, Consulting, WhenSilent, Word};
 pub use anchor::{Line, Session};
 pub use door::{
-    Config, DeadMedia, Deed, Done, Input, Live, NotDone, Output, PortPair, RecordedFormat, Silence, Strangers, Suspension,
-    Tallies, WhenDead,
+    Config, DeadMedia, Deed, Doer, Done, Input, Live, NotDone, Output, PortPair, RecordedFormat, Silence, Strangers, Suspension,
+    Tallies, Turn, WhenDead,
 };
 pub use guard::Guarding;
 pub use handle::HandleKey;

@@ -12,7 +12,7 @@ use super::anchor::{self, Session};
 use super::body::{Extra, is_hidden, read, refusal, sdp_of, with, without_media};
 use super::desk::{Desk, Within, is_sips, no_sips};
 use super::dialog::{Agreed, Dialog, Stood};
-use super::door::{Config, Deed, Input, Live, NotDone, Output, PortPair, Silence, Tallies, WhenDead};
+use super::door::{Config, Deed, Doer, Input, Live, NotDone, Output, PortPair, Silence, Tallies, WhenDead};
 use super::guard::Asked;
 use super::handle::Forged;
 use super::hangup;
@@ -962,7 +962,7 @@ impl Table {
 
     fn operate(&mut self, call: CallId, deed: Deed, now: Moment) {
         let mut answer = Err(NotDone::NoSuchCall);
-        self.with_call(call, now, |call, desk| answer = call.operate(deed, desk, now));
+        self.with_call(call, now, |call, desk| answer = call.operated(deed, Doer::Operator, desk, now));
         self.desk.out(Output::Answer { call, deed, answer });
     }
 

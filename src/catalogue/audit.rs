@@ -18,6 +18,7 @@ pub struct Audit<'n> {
     lines: BTreeMap<Digest, u64>,
     /// The lines of the register: the event that has each, and what it is.
     roster: BTreeMap<u64, (u64, Digest)>,
+    turns: BTreeMap<u64, (u64, Digest)>,
     words: BTreeMap<Digest, Option<Digest>>,
     before: [u64; 2],
     unbound: [u64; 2],
@@ -77,6 +78,7 @@ impl<'n> Audit<'n> {
             rows: BTreeMap::new(),
             lines: BTreeMap::new(),
             roster: BTreeMap::new(),
+            turns: BTreeMap::new(),
             words: BTreeMap::new(),
             before: [0; 2],
             unbound: [0; 2],
@@ -116,6 +118,7 @@ impl<'n> Audit<'n> {
                 }
             }
             Event::Roster { number, line, .. } => drop(self.roster.insert(number, (link.seq, line))),
+            Event::Turn { number, line, .. } => drop(self.turns.insert(number, (link.seq, line))),
             Event::Note { line, words, .. } => {
                 self.lines.insert(line, link.seq);
                 self.words.insert(line, words);
@@ -171,6 +174,11 @@ impl<'n> Audit<'n> {
                     self.faults.push(Fault::RosterChanged(number));
                 }
             }
+            Bound::Turn { number, line } => {
+                if self.turns.remove(&number).is_none_or(|(_, told)| told != line) {
+                    self.faults.push(Fault::TurnChanged(number));
+                }
+            }
             Bound::Note { line, words } => {
                 let told = self.words.get(&line).copied().flatten();
                 if self.lines.remove(&line).is_none() || words.is_some() && words != told {
@@ -195,6 +203,7 @@ impl<'n> Audit<'n> {
         faults.extend(gone.map(|(&call, told)| Fault::RowGone { call, seq: told.seq }));
         faults.extend(self.lines.values().map(|&seq| Fault::LineGone { seq }));
         faults.extend(self.roster.iter().map(|(&number, &(seq, _))| Fault::RosterGone { number, seq }));
+        faults.extend(self.turns.iter().map(|(&number, &(seq, _))| Fault::TurnGone { number, seq }));
         // What a process leaves open the next one ends, by its row or by its file: where it did not, both were gone.
         let unended = self.recordings.iter().filter(|(_, is)| is.end == End::Open && is.begun < self.started);
         faults.extend(unended.map(|(&recording, _)| Fault::Unended(recording)));
@@ -284,6 +293,15 @@ pub enum Fault {
     },
     /// A line of the register is not as it was written, or was never written by this program.
     RosterChanged(u64),
+    /// What somebody did to a call's recording is gone.
+    TurnGone {
+        /// Which line.
+        number: u64,
+        /// The event that has it.
+        seq: u64,
+    },
+    /// What somebody did to a call's recording is not as it was written, or was never written by this program.
+    TurnChanged(u64),
     /// A recording was begun, and the next start found neither its row nor its file.
     Unended(RecordingId),
     /// A recording's file is gone.
@@ -327,6 +345,10 @@ impl fmt::Display for Fault {
             }
             Self::RosterGone { number, seq } => write!(f, "line {number} of the register is gone, which event {seq} has"),
             Self::RosterChanged(number) => write!(f, "line {number} of the register is not as it was written"),
+            Self::TurnGone { number, seq } => {
+                write!(f, "line {number} of what was done to calls is gone, which event {seq} has")
+            }
+            Self::TurnChanged(number) => write!(f, "line {number} of what was done to calls is not as it was written"),
             Self::Unended(recording) => {
                 write!(f, "recording {recording} was begun, and at the next start neither its row nor its file was there")
             }

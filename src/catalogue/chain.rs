@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::catalogue::{Deed, NoteKind, Outcome, Reason, RosterDeed, StoreError};
+use crate::catalogue::{Deed, NoteKind, Outcome, Reason, RosterDeed, StoreError, What};
 use crate::ids::{CallId, RecordingId};
 use crate::time::Wall;
 use crate::vault::{Digest, Fingerprint, HeadKey, SignedHead};
@@ -77,6 +77,8 @@ pub enum Event {
         version: String,
         /// Whose key signs from here on.
         node: Fingerprint,
+        /// SHA-256 of the configuration's text: another one says that it was changed. Events of before have none.
+        settings: Option<Digest>,
     },
     /// The node's process was told to stop, and has written all.
     Stopped,
@@ -149,6 +151,19 @@ pub enum Event {
         /// The line: who, whose number, for what.
         line: Digest,
     },
+    /// Somebody did something to a call's recording while the call went on.
+    Turn {
+        /// The line's number.
+        number: u64,
+        /// To which call.
+        call: CallId,
+        /// The call's recording, where it had one.
+        recording: Option<RecordingId>,
+        /// What.
+        what: What,
+        /// The line: who, how, when.
+        line: Digest,
+    },
     /// Something was noted: that somebody looked for a person, a correction, a complaint.
     Note {
         /// What kind of note.
@@ -188,6 +203,7 @@ impl Event {
             Self::Access { deed: Deed::Release, outcome: Outcome::Done, .. } => "released",
             Self::Access { .. } => "access",
             Self::Roster { .. } => "roster",
+            Self::Turn { what, .. } => what.as_str(),
             Self::Note { kind, .. } => kind.as_str(),
             Self::Broken { .. } => "broken",
         }
@@ -200,7 +216,10 @@ impl Event {
             Self::Chained { version, calls, accesses } => {
                 format!(r#"{{"version":{},"calls":{calls},"accesses":{accesses}}}"#, quoted(version))
             }
-            Self::Started { version, node } => format!(r#"{{"version":{},"node":"{node}"}}"#, quoted(version)),
+            Self::Started { version, node, settings } => {
+                let settings = settings.map_or_else(String::new, |settings| format!(r#","settings":"{settings}""#));
+                format!(r#"{{"version":{},"node":"{node}"{settings}}}"#, quoted(version))
+            }
             Self::Stopped => "{}".into(),
             Self::Begun(recording) | Self::Found(recording) => format!(r#"{{"recording":"{recording}"}}"#),
             Self::Sealed { recording, root, chunks, bytes } | Self::Salvaged { recording, root, chunks, bytes } => {
@@ -218,6 +237,10 @@ impl Event {
                 format!(r#"{{"recording":"{recording}","deed":"{deed}","outcome":"{outcome}","line":"{line}"}}"#)
             }
             Self::Roster { number, deed, line } => format!(r#"{{"number":{number},"deed":"{deed}","line":"{line}"}}"#),
+            Self::Turn { number, call, recording, line, .. } => {
+                let recording = recording.map_or_else(|| "null".into(), |recording| format!(r#""{recording}""#));
+                format!(r#"{{"number":{number},"call":"{call}","recording":{recording},"line":"{line}"}}"#)
+            }
             Self::Note { recording, line, words, .. } => {
                 let recording = recording.map_or_else(|| "null".into(), |recording| format!(r#""{recording}""#));
                 let words = words.map_or_else(|| "null".into(), |words| format!(r#""{words}""#));
@@ -242,7 +265,8 @@ impl Event {
             }
             "started" => {
                 let node = Fingerprint::from_bytes(*digest("node")?.as_bytes());
-                Self::Started { version: text("version")?.into(), node }
+                let settings = if body.get("settings").is_some() { Some(digest("settings")?) } else { None };
+                Self::Started { version: text("version")?.into(), node, settings }
             }
             "stopped" => Self::Stopped,
             "begun" => Self::Begun(recording()?),
@@ -270,11 +294,15 @@ impl Event {
             },
             "roster" => Self::Roster { number: number("number")?, deed: text("deed")?.parse().ok()?, line: digest("line")? },
             "broken" => Self::Broken { at: number("at")? },
-            note => {
+            other => {
                 let is_none = |name: &str| body.get(name).is_some_and(Value::is_null);
                 let about = if is_none("recording") { None } else { Some(recording()?) };
+                if let Ok(what) = other.parse() {
+                    let call = text("call")?.parse().ok()?;
+                    return Some(Self::Turn { number: number("number")?, call, recording: about, what, line: digest("line")? });
+                }
                 let words = if is_none("words") { None } else { Some(digest("words")?) };
-                Self::Note { kind: note.parse().ok()?, recording: about, line: digest("line")?, words }
+                Self::Note { kind: other.parse().ok()?, recording: about, line: digest("line")?, words }
             }
         })
     }
@@ -290,7 +318,7 @@ impl Event {
             | Self::Salvaged { recording, .. }
             | Self::Lost { recording, .. }
             | Self::Access { recording, .. } => Some(*recording),
-            Self::Note { recording, .. } => *recording,
+            Self::Note { recording, .. } | Self::Turn { recording, .. } => *recording,
             Self::Chained { .. }
             | Self::Started { .. }
             | Self::Stopped
@@ -378,6 +406,8 @@ pub enum Part {
     Access,
     /// A line of the register.
     Roster,
+    /// A turn of a call's recording.
+    Turn,
     /// A note.
     Note,
     /// What of a note may be cleared.
@@ -393,6 +423,7 @@ impl Part {
             Self::Parties => "parties",
             Self::Access => "access",
             Self::Roster => "roster",
+            Self::Turn => "turn",
             Self::Note => "note",
             Self::Words => "words",
         };
@@ -418,6 +449,13 @@ pub enum Bound {
     Access(Option<Digest>),
     /// A line of the register.
     Roster {
+        /// Its number.
+        number: u64,
+        /// What it is.
+        line: Digest,
+    },
+    /// A turn.
+    Turn {
         /// Its number.
         number: u64,
         /// What it is.
@@ -482,7 +520,8 @@ mod tests {
         let access = |deed, outcome| Event::Access { recording, deed, outcome, line: digest };
         vec![
             Event::Chained { version: version.clone(), calls: 3, accesses: 4 },
-            Event::Started { version, node: Fingerprint::from_bytes([7; 32]) },
+            Event::Started { version: version.clone(), node: Fingerprint::from_bytes([7; 32]), settings: None },
+            Event::Started { version, node: Fingerprint::from_bytes([7; 32]), settings: Some(digest) },
             Event::Stopped,
             Event::Begun(recording),
             Event::Sealed { recording, root: digest, chunks: 5, bytes: 6 },
@@ -499,6 +538,8 @@ mod tests {
             access(Deed::Release, Outcome::Done),
             access(Deed::Release, Outcome::Holds),
             Event::Roster { number: 9, deed: RosterDeed::NotExempt, line: digest },
+            Event::Turn { number: 1, call, recording: None, what: What::Demanded, line: digest },
+            Event::Turn { number: 2, call, recording: Some(recording), what: What::Shredded, line: digest },
             Event::Note { kind: NoteKind::Sought, recording: None, line: digest, words: Some(digest) },
             Event::Note { kind: NoteKind::Corrected, recording: Some(recording), line: digest, words: None },
             Event::Broken { at: 8 },

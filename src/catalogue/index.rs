@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::catalogue::{Chain, Entry, Event, Keeping, Number, Quality, Reason, Rights, Roster, Stamps, Totals};
+use crate::catalogue::{Chain, Entry, Event, Keeping, Number, Quality, Reason, Rights, Roster, Stamps, Totals, Turn};
 use crate::ids::{CallId, RecordingId};
 use crate::private::Private;
 use crate::sabotage;
@@ -79,6 +79,12 @@ pub trait Store: Chain + Stamps + Keeping + Roster + Rights + Send {
     /// # Errors
     /// The disk.
     fn accesses(&self, recording: RecordingId) -> Result<Vec<Access>, StoreError>;
+
+    /// Returns what was done to a call's recording while it went on, in order.
+    ///
+    /// # Errors
+    /// The disk.
+    fn turns(&self, call: CallId) -> Result<Vec<Turn>, StoreError>;
 }
 
 /// One change of the ledger.
@@ -117,6 +123,8 @@ pub enum Write {
     Keep(KeptCall),
     /// The call is over: nothing is kept of it.
     Forget(CallId),
+    /// Somebody did something to a call's recording while the call went on.
+    Turn(Turn),
     /// What waited for a timestamp has one.
     Stamped {
         /// Which of those that wait.
@@ -150,6 +158,8 @@ impl Write {
             Self::Torn(recording, reason) => Some(Event::Torn { recording: *recording, reason: *reason }),
             Self::Lost(recording, reason) => Some(Event::Lost { recording: *recording, reason: *reason }),
             Self::Put(_) | Self::Found { .. } | Self::Measured(..) | Self::Ended(..) | Self::Keep(_) | Self::Forget(_) => None,
+            // It is of its line, which is not written yet.
+            Self::Turn(_) => None,
             // They prove themselves.
             Self::Stamped { .. } | Self::NotStamped { .. } => None,
         }

@@ -16,6 +16,7 @@ mod roster;
 mod signed;
 mod stamp;
 mod telephone;
+mod turn;
 mod walk;
 
 pub use audit::{Audit, Audited, End, Fault, Standing};
@@ -33,4 +34,5 @@ pub use roster::{Roster, RosterDeed, RosterLine, standing};
 pub use signed::{StampHash, StampSignature};
 pub use stamp::{NotStamped, Question, Stamp, Stamps, Subject, Told};
 pub use telephone::{Country, Likeness, NotANumber, Number, Role};
+pub use turn::{Doer, Turn, What};
 pub use walk::{Break, Walk, Walked};

@@ -39,6 +39,7 @@ impl Closed {
             | Event::Row { .. }
             | Event::Access { .. }
             | Event::Roster { .. }
+            | Event::Turn { .. }
             | Event::Note { .. }
             | Event::Broken { .. } => None,
         }

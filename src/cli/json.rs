@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::catalogue::{Access, Entry, Parties, Quality};
+use crate::catalogue::{Access, Entry, Parties, Quality, Turn};
 use crate::control::masked;
 use crate::ids::{Direction, Leg, TrunkName};
 use crate::private::Private;
@@ -64,6 +64,17 @@ fn quality(quality: &Quality) -> Value {
 pub(super) fn percent(quality: &Quality) -> Option<f64> {
     let percent = || (quality.lost() as f64 / quality.expected as f64 * 10_000.0).round() / 100.0;
     (quality.expected > 0).then(percent)
+}
+
+/// Returns what somebody did to a recording while its call went on.
+pub(super) fn turn(turn: &Turn) -> Value {
+    json!({
+        "at": turn.at.to_string(),
+        "what": turn.what.as_str(),
+        "by": turn.by.as_str(),
+        "how": turn.how,
+        "who": turn.who,
+    })
 }
 
 /// Returns a line of the access log.

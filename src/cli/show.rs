@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::catalogue::{Access, Entry, Opening, Quality, Reason, State, Store, erasure};
+use crate::catalogue::{Access, Entry, Opening, Quality, Reason, State, Store, Turn, erasure};
 use crate::cli::correct;
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
@@ -38,6 +38,7 @@ pub(super) fn show(
     let accesses = entry.recording.map(|id| store.accesses(id)).transpose()?.unwrap_or_default();
     let holds = entry.recording.map(|id| store.holds(Some(id))).transpose()?.unwrap_or_default();
     let kept = Kept::find(&site, store.as_ref())?;
+    let turns = store.turns(entry.call)?;
     let corrected = entry.recording.map(|id| correct::of(store.as_ref(), id)).transpose()?.unwrap_or_default();
     if is_json {
         let mut value = json::entry(&entry, is_in_full);
@@ -45,6 +46,7 @@ pub(super) fn show(
         if let Value::Object(fields) = &mut value {
             fields.insert("why".into(), sentence(&entry, &accesses).into());
             fields.insert("corrections".into(), corrected.iter().map(|note| correct::as_json(note, is_in_full)).collect());
+            fields.insert("turns".into(), turns.iter().map(json::turn).collect());
             fields.insert("accesses".into(), accesses.iter().map(json::access).collect());
         }
         return Ok(term.out.line(value)?);
@@ -58,6 +60,10 @@ pub(super) fn show(
     let corrected = corrected.iter().map(|note| correct::in_words(note, is_in_full));
     let facts = facts(&entry, is_in_full).into_iter().chain(corrected).chain(kept.facts(&entry, &holds));
     text += &pairs(facts, term.out.colour(), 2);
+    if !turns.is_empty() {
+        text += "\nduring the call\n";
+        text += &told(&turns).text(term.out.colour(), 2);
+    }
     if let Some(recording) = entry.recording {
         text += "\n";
         text += &pairs(files(&site, recording, entry.state), term.out.colour(), 2);
@@ -86,6 +92,20 @@ pub(super) fn show(
         }
     }
     Ok(term.out.text(&text)?)
+}
+
+/// What was done to the recording while the call went on, and by whom.
+fn told(turns: &[Turn]) -> Table {
+    let mut table = Table::new([("AT (UTC)", Align::Left), ("WHAT", Align::Left), ("WHO", Align::Left), ("HOW", Align::Left)]);
+    for turn in turns {
+        table.row([
+            Cell::new(seconds(turn.at)),
+            Cell::new(turn.what.as_str()),
+            Cell::new(turn.who.as_deref().unwrap_or_else(|| turn.by.in_words())),
+            Cell::new(turn.how.as_deref().unwrap_or_default()),
+        ]);
+    }
+    table
 }
 
 /// Finds the row.

@@ -1,7 +1,8 @@
 //! What the ledger is told: the row of a call's story, and the change that a recording's outcome makes to it.
 
 use crate::call::{self, Story};
-use crate::catalogue::{Entry, Parties, Reason, Seal, State, Totals, Write};
+use crate::catalogue::{Doer, Entry, Parties, Reason, Seal, State, Totals, Turn, What, Write};
+use crate::ids::{CallId, RecordingId};
 use crate::time::{Moment, Wall};
 use crate::vault::{Digest, Outcome};
 
@@ -33,6 +34,32 @@ pub fn of_story(story: Story, clocks: (Moment, Wall)) -> Write {
         quality: None,
         parties: Some(Parties { calling: story.parties.calling, called: story.parties.called, call_id: story.parties.call_id }),
     }))
+}
+
+/// Returns what the ledger is told of something that was done to a call's recording at this time, and by which operator, where it was one.
+#[must_use]
+pub fn of_turn(
+    (call, recording): (CallId, Option<RecordingId>),
+    what: call::Turn,
+    by: call::Doer,
+    operator: Option<&str>,
+    at: Wall,
+) -> Write {
+    let (by, how) = match by {
+        call::Doer::Key(leg, how) => (Doer::from(leg), Some(how.as_str())),
+        call::Doer::Telephone(leg) => (Doer::from(leg), Some("recordpref")),
+        call::Doer::Operator => (Doer::Operator, None),
+        call::Doer::Register => (Doer::Register, None),
+        call::Doer::Time => (Doer::Time, None),
+    };
+    let what = match what {
+        call::Turn::Demanded => What::Demanded,
+        call::Turn::Paused => What::Paused,
+        call::Turn::Resumed => What::Resumed,
+        call::Turn::Withdrawn => What::Withdrawn,
+        call::Turn::Shredded => What::Shredded,
+    };
+    Write::Turn(Turn { number: 0, at, call, recording, what, by, how: how.map(Into::into), who: operator.map(Into::into) })
 }
 
 /// Returns what the ledger is told of a recording's outcome: that it was begun, and how it ended; nothing of the steps between.

@@ -13,8 +13,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::control::{Reply, Request};
 use crate::ids::CallId;
 
-/// A request and where its reply goes.
-pub(super) type Asked = (Request, oneshot::Sender<Reply>);
+/// A request, who asks, and where its reply goes.
+pub(super) type Asked = (Request, String, oneshot::Sender<Reply>);
 
 /// Bytes of one request line; the longest real one is below 200. Longer: the connection is closed.
 const LINE_BYTES: u64 = 4096;
@@ -58,7 +58,7 @@ async fn serve(stream: UnixStream, ask: mpsc::Sender<Asked>) {
     let reply = match tokio::time::timeout(PATIENCE, lines.read_line(&mut line)).await {
         Ok(Ok(_)) => match Request::from_json(&line) {
             Ok(request) => {
-                let reply = answer(request.clone(), &ask).await;
+                let reply = answer(request.clone(), uid, &ask).await;
                 log(&request, &reply, uid);
                 reply
             }
@@ -72,10 +72,11 @@ async fn serve(stream: UnixStream, ask: mpsc::Sender<Asked>) {
     drop(write.write_all(&text).await);
 }
 
-async fn answer(request: Request, ask: &mpsc::Sender<Asked>) -> Reply {
+async fn answer(request: Request, uid: Option<u32>, ask: &mpsc::Sender<Asked>) -> Reply {
+    let who = uid.map_or_else(|| "unknown".to_owned(), |uid| format!("uid {uid}"));
     let (to, reply) = oneshot::channel();
     let stopped = || Reply::Error { what: "the proxy is stopping".into() };
-    if ask.send((request, to)).await.is_err() {
+    if ask.send((request, who, to)).await.is_err() {
         return stopped();
     }
     reply.await.unwrap_or_else(|_| stopped())

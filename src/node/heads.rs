@@ -11,7 +11,7 @@ use crate::node::clock::Clock;
 use crate::node::metrics::Metrics;
 use crate::node::stamper::Order;
 use crate::time::Moment;
-use crate::vault::HeadKey;
+use crate::vault::{Digest, HeadKey};
 
 /// What the ledger's thread does for the chain beside writing rows.
 pub(super) struct Heads {
@@ -33,7 +33,7 @@ impl Heads {
     /// The store cannot be written.
     pub(super) fn begin(
         store: &mut dyn Store,
-        key: HeadKey,
+        (key, settings): (HeadKey, Digest),
         (every, stamping): (Duration, Option<Stamping>),
         clock: Clock,
         metrics: Arc<Metrics>,
@@ -52,7 +52,8 @@ impl Heads {
                 metrics.ledger_chain_broken.set(1);
             }
         }
-        events.push(Event::Started { version: env!("CARGO_PKG_VERSION").into(), node: key.public().fingerprint() });
+        let (version, node) = (env!("CARGO_PKG_VERSION").into(), key.public().fingerprint());
+        events.push(Event::Started { version, node, settings: Some(settings) });
         store.sign_with(key);
         store.note(&events)?;
         let mut heads = Self { every, stamping, stamped: 0, due: clock.now(), clock, metrics };
@@ -110,6 +111,7 @@ impl Heads {
                     self.metrics.timestamp_failures.inc();
                 }
                 Write::Put(_)
+                | Write::Turn(_)
                 | Write::Begun(_)
                 | Write::Sealed(..)
                 | Write::Torn(..)
@@ -217,9 +219,14 @@ mod tests {
         let start = || {
             let mut store = store::open(&path, Opening::Keep).unwrap();
             let metrics = Arc::new(Metrics::new());
-            let heads =
-                Heads::begin(store.as_mut(), key(), (Duration::from_secs(60), None), Clock::start(), Arc::clone(&metrics))
-                    .unwrap();
+            let heads = Heads::begin(
+                store.as_mut(),
+                (key(), Digest::ZERO),
+                (Duration::from_secs(60), None),
+                Clock::start(),
+                Arc::clone(&metrics),
+            )
+            .unwrap();
             (store, heads, metrics)
         };
         let (mut store, heads, metrics) = start();
@@ -266,7 +273,8 @@ mod tests {
         let mut store = store::open(&path, Opening::Keep).unwrap();
         let metrics = Arc::new(Metrics::new());
         let hour = Duration::from_secs(3600);
-        let mut heads = Heads::begin(store.as_mut(), key(), (hour, None), Clock::start(), Arc::clone(&metrics)).unwrap();
+        let mut heads =
+            Heads::begin(store.as_mut(), (key(), Digest::ZERO), (hour, None), Clock::start(), Arc::clone(&metrics)).unwrap();
         let mut other = store::open(&path, Opening::Keep).unwrap();
         assert_eq!(heads.patience(), Duration::ZERO, "the first at once");
 

@@ -20,7 +20,7 @@ use crate::node::metrics::Metrics;
 use crate::node::queue::{self, Giver, Taker};
 use crate::private::Private;
 use crate::time::{Moment, Wall};
-use crate::vault::{HeadKey, Outcome};
+use crate::vault::{Digest, HeadKey, Outcome};
 
 /// The way to the ledger's thread; cheap to clone.
 #[derive(Clone, Debug)]
@@ -36,13 +36,13 @@ pub(super) struct Ledger {
 pub(super) fn start(
     mut store: Box<dyn Store>,
     folders: &Folders,
-    Signing { key, publish_every, stamping, clock }: Signing,
+    Signing { key, settings, publish_every, stamping, clock }: Signing,
     metrics: Arc<Metrics>,
     alive: Alive,
 ) -> io::Result<(Ledger, JoinHandle<()>, Vec<RecordingId>)> {
     // First of all, before anything is added to it.
-    let heads =
-        Heads::begin(store.as_mut(), key, (publish_every, stamping), clock, Arc::clone(&metrics)).map_err(io::Error::other)?;
+    let heads = Heads::begin(store.as_mut(), (key, settings), (publish_every, stamping), clock, Arc::clone(&metrics))
+        .map_err(io::Error::other)?;
     let [torn, interrupted] = store.mark_torn().map_err(io::Error::other)?;
     // After the rest: a call that is now taken for one that nothing was recorded of may have a recording after all.
     let found = found::adopt(store.as_mut(), folders)?;
@@ -68,6 +68,8 @@ pub(super) fn start(
 pub(super) struct Signing {
     /// By whom.
     pub(super) key: HeadKey,
+    /// SHA-256 of the configuration that it is started with.
+    pub(super) settings: Digest,
     /// How often its head is published.
     pub(super) publish_every: Duration,
     /// Who has heads stamped, where anybody does.
@@ -117,6 +119,7 @@ fn write(store: &mut dyn Store, waits: &Taker<Write>, mut heads: Heads, metrics:
                     Write::Measured(call, _) => tracing::error!(%call, "quality_lost"),
                     Write::Ended(call, _) => tracing::error!(%call, "row_lost"),
                     Write::Stamped { number, .. } => tracing::error!(number, "timestamp_lost"),
+                    Write::Turn(turn) => tracing::error!(call = %turn.call, what = %turn.what, "turn_lost"),
                     Write::NotStamped { .. } => {}
                     Write::Keep(KeptCall { call, .. }) | Write::Forget(call) => tracing::error!(%call, "call_not_kept"),
                 }
@@ -239,7 +242,13 @@ mod tests {
         let alive = Alive::new("ledger", tokio::sync::mpsc::channel(1).0);
         let nothing = tempfile::tempdir().unwrap();
         let key = HeadKey::of(NodeKey::generate(&mut crate::node::entropy::source()));
-        let signing = Signing { key, publish_every: Duration::from_secs(3600), stamping: None, clock: Clock::start() };
+        let signing = Signing {
+            key,
+            settings: Digest::ZERO,
+            publish_every: Duration::from_secs(3600),
+            stamping: None,
+            clock: Clock::start(),
+        };
         let (ledger, thread, _) =
             start(store, &Folders::make(nothing.path(), None).unwrap(), signing, Arc::clone(&metrics), alive).unwrap();
         let lines =
@@ -301,6 +310,10 @@ mod tests {
 
         fn record_access(&mut self, _: &Access) -> Result<(), StoreError> {
             Ok(())
+        }
+
+        fn turns(&self, _: CallId) -> Result<Vec<crate::catalogue::Turn>, StoreError> {
+            Ok(Vec::new())
         }
 
         fn accesses(&self, _: RecordingId) -> Result<Vec<Access>, StoreError> {

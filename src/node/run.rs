@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::call::{self, Advice, Consulting, Input, Kept, KeySource, Live, Output, Silence, Story, Table, Watermark};
 use crate::catalogue::{KeptCall, Opening};
-use crate::control::{Reply, Request, log_reached, log_silence, log_story};
+use crate::control::{Reply, Request, log_reached, log_silence, log_story, row};
 use crate::ids::{CallId, Leg, TrunkName};
 use crate::lane::{Down as ToLane, Up};
 use crate::limits;
@@ -82,6 +82,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         registering,
         handles,
         policies,
+        settings,
         node_key: setup::Signing { recordings: recordings_key, heads: head_key, patient },
         listeners,
         publish_heads_every,
@@ -123,7 +124,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
     // One at a time is asked for.
     let (order, orders) = mpsc::channel(1);
     let stamping = timestamps.as_ref().map(|wanted| Stamping::new(order, wanted.each_recording));
-    let signing = ledger::Signing { key: head_key, publish_every: publish_heads_every, stamping, clock };
+    let signing = ledger::Signing { key: head_key, settings, publish_every: publish_heads_every, stamping, clock };
     let (ledger, ledger_thread, torn) =
         ledger::start(store, &folders, signing, Arc::clone(&metrics), Alive::new("ledger", ended.clone()))
             .map_err(|error| format!("the ledger cannot be opened: {error}"))?;
@@ -343,7 +344,7 @@ struct Shell {
     quotas: Vec<Arc<str>>,
     full: Vec<Arc<str>>,
     /// Operators whose deeds the table has not answered yet, in order.
-    asked: VecDeque<oneshot::Sender<Reply>>,
+    asked: VecDeque<(oneshot::Sender<Reply>, String)>,
     /// Where the register is read from, and where it is told once it was.
     ledger_file: PathBuf,
     reread: mpsc::UnboundedSender<Input>,
@@ -426,7 +427,7 @@ impl Shell {
                 }
                 // Before all that others send: a flood of it keeps nobody from seeing it, or from doing something about it.
                 _ = tick.tick() => self.tick(),
-                Some((request, reply)) = asked.recv() => self.ask(&request, reply),
+                Some((request, who, reply)) = asked.recv() => self.ask(&request, who, reply),
                 Some(up) = events.recv() => self.hear(up),
                 Some(found) = located.recv() => self.located(found),
                 Some(told) = failures.recv() => self.input(told),
@@ -469,11 +470,11 @@ impl Shell {
     }
 
     /// Does what an operator asks for.
-    fn ask(&mut self, request: &Request, reply: oneshot::Sender<Reply>) {
+    fn ask(&mut self, request: &Request, who: String, reply: oneshot::Sender<Reply>) {
         match setup::asks(request, &self.table, self.clock) {
             Asks::Told(told) => drop(reply.send(told)),
             Asks::Deed(call, deed) => {
-                self.asked.push_back(reply);
+                self.asked.push_back((reply, who));
                 self.input(Input::Operator { call, deed });
             }
             Asks::Roster => self.read_register(reply),
@@ -632,8 +633,12 @@ impl Shell {
                 }
                 Output::Keep(kept) => self.ledger.keep(&kept, self.clock.both().1),
                 Output::Forget(call) => self.ledger.forget(call),
+                Output::Turn { call, recording, what, by } => {
+                    let operator = self.asked.front().filter(|_| by == call::Doer::Operator).map(|(_, who)| who.as_str());
+                    self.ledger.send(row::of_turn((call, recording), what, by, operator, self.clock.both().1));
+                }
                 Output::Answer { answer, .. } => {
-                    if let Some(reply) = self.asked.pop_front() {
+                    if let Some((reply, _)) = self.asked.pop_front() {
                         // An operator who has gone meanwhile misses nothing but the reply.
                         drop(reply.send(setup::answer(answer, self.clock)));
                     }

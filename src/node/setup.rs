@@ -34,10 +34,12 @@ use crate::sip::{End, EndId, Flow};
 use crate::time::{Moment, Wall};
 use crate::tls::{self, PeerName, Witness};
 use crate::token::{Token, TokenError};
-use crate::vault::{HeadKey, Listener, NodeKey, Recipient, TokenUri};
+use crate::vault::{Digest, HeadKey, Listener, NodeKey, Recipient, TokenUri};
 
 /// All that the proxy runs on.
 pub(super) struct Setup {
+    /// SHA-256 of the configuration's text.
+    pub(super) settings: Digest,
     pub(super) ends: Vec<End>,
     pub(super) sip_dscp: u8,
     pub(super) certificates: Option<Certificates>,
@@ -181,6 +183,7 @@ impl Setup {
             witness,
             store,
             rules: rules(settings),
+            settings: Digest::from_bytes(settings.sha256),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Policies that record on demand: nobody is told or asked before somebody wants it.
 
 use mitschnitt::call::{Begins, Selects};
+use mitschnitt::consent::How;
 use mitschnitt::digit::{Digit, PartyKey};
 
 use super::*;
@@ -32,6 +33,7 @@ fn nobody_is_told_before_the_agent_presses_the_key_and_then_both_are() {
     world.pbx_sends("INFO", 2, "b", DTMF, "5");
     let announced = world.announced();
     assert_eq!((announced.len(), world.table.live()[0].reason), (2, Reason::InProgress));
+    assert_eq!(world.turns(), [(Turn::Demanded, Doer::Key(Leg::Pbx, How::KeyByInfo))]);
     assert!(world.recording().is_empty(), "they are told first");
     announced.iter().for_each(|announcing| world.played(announcing));
 

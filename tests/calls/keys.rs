@@ -242,3 +242,41 @@ fn a_sign_that_is_cut_short_asks_nobody_anew() {
     assert_eq!(world.announced(), []);
     assert_eq!(world.last_story().reason, Reason::Withdrawn);
 }
+
+#[test]
+fn who_did_what_to_a_recording_is_written_down() {
+    let mut world = paused_by_star(AfterPause::Resume);
+    world.pbx_sends("INFO", 2, "b", DTMF, "*");
+    world.passes(LONGEST_PAUSE);
+    assert_eq!(world.operator(Deed::Pause).map(|_| ()), Ok(()));
+    assert_eq!(world.operator(Deed::Pause), Err(NotDone::AlreadyPaused), "nothing was done, and nothing is written");
+    assert_eq!(world.operator(Deed::Resume), Ok(Done::Resumed));
+    world.trunk_sends("INFO", 3, "b", DTMF, "*");
+    world.trunk_sends("INFO", 4, "b", DTMF, "9");
+
+    assert_eq!(
+        world.turns(),
+        [
+            (Turn::Paused, Doer::Key(Leg::Pbx, How::KeyByInfo)),
+            (Turn::Resumed, Doer::Time),
+            (Turn::Paused, Doer::Operator),
+            (Turn::Resumed, Doer::Operator),
+            (Turn::Withdrawn, Doer::Key(Leg::Trunk, How::KeyByInfo)),
+        ]
+    );
+    let named = world.out.iter().all(|output| !matches!(output, Output::Turn { recording: None, .. }));
+    assert!(named, "each is of the recording that there is");
+}
+
+#[test]
+fn an_operators_withdrawal_is_written_down_once_and_before_its_answer() {
+    for (deed, turn) in [(Deed::Withdraw, Turn::Withdrawn), (Deed::Shred, Turn::Shredded)] {
+        let mut world = recorded([true, true]);
+        assert!(world.operator(deed).is_ok());
+        assert_eq!(world.turns(), [(turn, Doer::Operator)]);
+    }
+    let mut asked = World::new(all_by(Mode::OptIn, WithoutConsent::GoOn));
+    asked.call_is_up();
+    assert!(asked.operator(Deed::Withdraw).is_ok());
+    assert_eq!(asked.turns(), [(Turn::Withdrawn, Doer::Operator)], "also where nothing was recorded yet");
+}

@@ -337,7 +337,7 @@ impl Parties {
                     unreachable!("nobody watches, and no hook is asked")
                 }
                 // What is kept for a restart is no part of these tables.
-                Output::Keep(_) | Output::Forget(_) => {}
+                Output::Keep(_) | Output::Forget(_) | Output::Turn { .. } => {}
                 Output::Record { id, .. } => {
                     self.bridge = Some(id);
                     self.was_recorded = true;

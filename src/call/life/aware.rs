@@ -4,7 +4,7 @@
 //! has a session recording client do: the parties' dialogs are theirs, and a request of ours in one would take a number that theirs count on.
 
 use crate::call::desk::Desk;
-use crate::call::door::Deed;
+use crate::call::door::{Deed, Doer};
 use crate::consent::Fact;
 use crate::ids::Leg;
 use crate::time::Moment;
@@ -56,8 +56,12 @@ impl Call {
                 RecordPreference::Off if self.consent.is_some() => self.consider(Fact::SaysNo(leg), desk, now),
                 // It is heeded once there is something to be asked.
                 RecordPreference::Off => self.aware_mut(leg).prefers = Some(preference),
-                RecordPreference::Pause if may_pause && !is_paused => drop(self.operate(Deed::Pause, desk, now)),
-                RecordPreference::On if may_pause && is_paused => drop(self.operate(Deed::Resume, desk, now)),
+                RecordPreference::Pause if may_pause && !is_paused => {
+                    self.operated(Deed::Pause, Doer::Telephone(leg), desk, now).ok();
+                }
+                RecordPreference::On if may_pause && is_paused => {
+                    self.operated(Deed::Resume, Doer::Telephone(leg), desk, now).ok();
+                }
                 RecordPreference::On | RecordPreference::Pause | RecordPreference::None => {}
             }
         }

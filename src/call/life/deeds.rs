@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::call::desk::Desk;
-use crate::call::door::{Deed, Done, NotDone, Suspension};
+use crate::call::door::{Deed, Doer, Done, NotDone, Suspension, Turn};
 use crate::call::policy::{AfterPause, InCall, Shred};
 use crate::call::story::Reason;
 use crate::consent::{By, Clip, Consent, Fact, How, Standing};
@@ -32,7 +32,7 @@ impl Call {
     /// Takes a key that a party pressed.
     pub(in crate::call) fn pressed(&mut self, leg: Leg, digit: Digit, how: How, desk: &mut Desk, now: Moment) {
         if self.waits_for_demand() {
-            return self.pressed_before_demand(leg, digit, desk, now);
+            return self.pressed_before_demand(leg, digit, how, desk, now);
         }
         // One that has agreed with it is not paused by it.
         let was_recording = self.is_recording;
@@ -60,7 +60,7 @@ impl Call {
             return;
         }
         // What an operator could not do, a key does not either: it is recorded, and paused or not, as was seen above.
-        if self.operate(does, desk, now).is_ok() {
+        if self.operated(does, Doer::Key(leg, how), desk, now).is_ok() {
             self.toggled = Some(Toggled { leg, how, at: now });
             self.sign(leg, is_paused, desk);
         }
@@ -108,11 +108,28 @@ impl Call {
 
     // ── by an operator ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    /// Does what an operator wants.
+    /// Does what an operator wants, or a party by its key or its telephone, and writes down what was done.
+    ///
+    /// # Errors
+    /// As for [`Call::operate`].
+    pub(in crate::call) fn operated(&mut self, deed: Deed, by: Doer, desk: &mut Desk, now: Moment) -> Result<Done, NotDone> {
+        let done = self.operate(deed, desk, now)?;
+        let what = match done {
+            Done::Asks => Turn::Demanded,
+            Done::Paused { .. } => Turn::Paused,
+            Done::Resumed => Turn::Resumed,
+            Done::Withdrawn => Turn::Withdrawn,
+            Done::Shreds => Turn::Shredded,
+        };
+        self.turned(what, by, desk);
+        Ok(done)
+    }
+
+    /// Does it.
     ///
     /// # Errors
     /// Nothing can be done, or was done already.
-    pub(in crate::call) fn operate(&mut self, deed: Deed, desk: &mut Desk, now: Moment) -> Result<Done, NotDone> {
+    fn operate(&mut self, deed: Deed, desk: &mut Desk, now: Moment) -> Result<Done, NotDone> {
         match deed {
             Deed::Start => self.start(desk, now),
             Deed::Pause => self.pause(desk, now),
@@ -144,6 +161,7 @@ impl Call {
             AfterPause::Resume => {
                 self.pause_ends = None;
                 self.go_on(desk);
+                self.turned(Turn::Resumed, Doer::Time, desk);
             }
             // The pause is a gap up to here, and nothing comes after it.
             AfterPause::Stop => self.end_recording(EndReason::Stopped, desk),

@@ -1,10 +1,10 @@
 //! Recording on demand: nobody is told or asked anything before somebody in the call, or an operator, wants it recorded.
 
 use crate::call::desk::Desk;
-use crate::call::door::{Done, NotDone};
+use crate::call::door::{Doer, Done, NotDone, Turn};
 use crate::call::policy::{Begins, Policy};
 use crate::call::story::Reason;
-use crate::consent::Standing;
+use crate::consent::{How, Standing};
 use crate::digit::Digit;
 use crate::ids::Leg;
 use crate::time::Moment;
@@ -38,13 +38,14 @@ impl Call {
     }
 
     /// A party has pressed a key while its call waits: it wants it recorded, or not to be, if it may.
-    pub(super) fn pressed_before_demand(&mut self, leg: Leg, digit: Digit, desk: &mut Desk, now: Moment) {
+    pub(super) fn pressed_before_demand(&mut self, leg: Leg, digit: Digit, how: How, desk: &mut Desk, now: Moment) {
         let Some(policy) = &self.policy else { return };
         let starts = matches!(policy.selects.begins, Begins::OnDemand(Some(key)) if key.is(leg, digit));
         let refuses = policy.terms.as_ref().is_some_and(|terms| terms.says_no(leg, digit));
         if refuses {
             self.settle(Reason::ConsentRefused, Some(leg), desk);
         } else if starts {
+            self.turned(Turn::Demanded, Doer::Key(leg, how), desk);
             self.is_demanded(desk, now);
         }
     }

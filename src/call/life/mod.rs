@@ -23,7 +23,7 @@ use super::advice::Advised;
 use super::announce::Telling;
 use super::desk::Desk;
 use super::dialog::{Agreed, Dialog, DialogState};
-use super::door::{Output, PortPair, Suspension};
+use super::door::{Doer, Output, PortPair, Suspension, Turn};
 use super::keys::Ours;
 use super::policy::Policy;
 use super::session_timer::SessionTimer;
@@ -676,6 +676,14 @@ impl Call {
     // ── what consent decides ───────────────────────────────────────────────────────────────────────────────────────
 
     fn consider(&mut self, fact: Fact, desk: &mut Desk, now: Moment) {
+        let by = match &fact {
+            Fact::Pressed(leg, _, how) => Doer::Key(*leg, *how),
+            Fact::SaysNo(leg) => Doer::Telephone(*leg),
+            Fact::OperatorWithdrew => Doer::Operator,
+            Fact::TimeCame | Fact::Ended => Doer::Time,
+            Fact::StandsNoMore(_) | Fact::Exempt(_) | Fact::Stands(..) | Fact::Another(_) => Doer::Register,
+            Fact::Begun(_) | Fact::Played(_) | Fact::Cut(..) => Doer::Time,
+        };
         let Some(output) = self.consent.as_mut().and_then(|consent| consent.handle(fact, now)) else { return };
         match output {
             consent::Output::Begin(permit) if self.is_leaving() => self.held = Some(permit),
@@ -691,11 +699,25 @@ impl Call {
                 };
                 self.settle(Reason::of_refusal(refusal), leg, desk);
             }
-            consent::Output::End(by) => {
+            consent::Output::End(end) => {
                 self.held = None;
-                self.withdrawn_by(by, desk);
+                self.withdrawn_by(end, desk);
+                // An operator's is told with the answer to it.
+                if by != Doer::Operator {
+                    self.turned(self.withdrawal(), by, desk);
+                }
             }
         }
+    }
+
+    /// Writes down what somebody did to the recording.
+    pub(super) fn turned(&self, what: Turn, by: Doer, desk: &mut Desk) {
+        desk.out(Output::Turn { call: self.id, recording: self.was_granted.then_some(self.recording), what, by });
+    }
+
+    /// Returns which withdrawal the one is that was: whether it has what was recorded destroyed.
+    fn withdrawal(&self) -> Turn {
+        if self.reason == Reason::Shredded { Turn::Shredded } else { Turn::Withdrawn }
     }
 
     fn begin_recording(&mut self, permit: Permit, desk: &mut Desk) {

@@ -12,8 +12,8 @@ use tempfile::TempDir;
 
 use crate::catalogue::{
     About, Access, Bound, Chain, Deed, Entry, Event, Filter, Heard, Keeping, KeptCall, Link, Note, Number, Opening, Outcome,
-    Parties, Purged, Reason, Rights, Roster, RosterLine, Stamp, Stamps, State, Store, StoreError, Stored, Subject, Totals, Which,
-    Write, erasure,
+    Parties, Purged, Reason, Rights, Roster, RosterLine, Stamp, Stamps, State, Store, StoreError, Stored, Subject, Totals, Turn,
+    Which, Write, erasure,
 };
 use crate::cli::doors::{Doors, exit};
 use crate::cli::exit::Exit;
@@ -282,6 +282,7 @@ pub(super) struct Memory {
     pub(super) links: Vec<Link>,
     pub(super) roster: Vec<RosterLine>,
     pub(super) notes: Vec<Note>,
+    pub(super) turns: Vec<Turn>,
     /// What is found of what was cleared.
     pub(super) purged: Option<Purged>,
 }
@@ -343,6 +344,10 @@ impl Store for Shared {
             erased.for_each(|entry| entry.state = State::Erased);
         }
         Ok(())
+    }
+
+    fn turns(&self, call: CallId) -> Result<Vec<Turn>, StoreError> {
+        Ok(self.0.lock().unwrap().turns.iter().filter(|turn| turn.call == call).cloned().collect())
     }
 
     fn accesses(&self, recording: RecordingId) -> Result<Vec<Access>, StoreError> {

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use toml::de::DeTable;
 
 use crate::call::{DeadMedia, End, Rate, Transport, WhenDead};
@@ -120,6 +121,9 @@ pub fn parse(text: &str) -> Report {
     let Notes { mut mistakes, .. } = notes;
     // What is missing altogether comes last.
     mistakes.sort_by_key(|mistake| mistake.line.unwrap_or(usize::MAX));
+    if let Some(settings) = &mut settings.whole {
+        settings.sha256 = Sha256::digest(text).into();
+    }
     if mistakes.iter().any(|mistake| mistake.weight == Weight::Error) {
         settings.whole = None;
     }
@@ -189,6 +193,7 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
         let listen = listen?.into_iter().map(|found| found.value).collect();
         let MediaRead { addresses, ports, threads, io, dscp, dead } = media?;
         Some(Settings {
+            sha256: [0; 32],
             sip: Sip {
                 listen,
                 strangers: strangers?,

@@ -17,6 +17,8 @@ use crate::vault::TokenUri;
 /// All settings.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
+    /// SHA-256 of the configuration's text.
+    pub sha256: [u8; 32],
     /// Signalling.
     pub sip: Sip,
     /// Who we are over TLS, where it is spoken.

@@ -75,7 +75,7 @@ fn a_recording_of_which_row_and_file_are_gone_was_begun_all_the_same() {
 
     let mut store = open(&home.path().join("ledger.db"), Opening::Keep).unwrap();
     store.sign_with(key());
-    store.note(&[Event::Started { version: "0.1.0".into(), node: key().public().fingerprint() }]).unwrap();
+    store.note(&[Event::Started { version: "0.1.0".into(), node: key().public().fingerprint(), settings: None }]).unwrap();
     store.mark_torn().unwrap();
 
     assert_eq!(audit(home.path(), &[]).faults, [Fault::Unended(id(1))]);
@@ -331,7 +331,7 @@ fn kept() -> (TempDir, Box<dyn Store>) {
     let home = tempfile::tempdir().unwrap();
     let mut store = open(&home.path().join("ledger.db"), Opening::Keep).unwrap();
     store.sign_with(key());
-    store.note(&[Event::Started { version: "0.1.0".into(), node: key().public().fingerprint() }]).unwrap();
+    store.note(&[Event::Started { version: "0.1.0".into(), node: key().public().fingerprint(), settings: None }]).unwrap();
     (home, store)
 }
 

@@ -9,6 +9,7 @@ mod rows;
 mod schema;
 mod sqlite;
 mod stamps;
+mod turns;
 
 pub(crate) use sqlite::open;
 

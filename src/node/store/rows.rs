@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension as _, Row, Statement, Transaction, named_params
 use crate::catalogue::{Access, Entry, Event, KeptCall, Parties, Quality, Reason, State, Totals, Write};
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::node::store::chain::Writer;
-use crate::node::store::stamps;
+use crate::node::store::{stamps, turns};
 use crate::private::Private;
 use crate::time::Wall;
 
@@ -133,6 +133,7 @@ pub(super) fn do_write(transaction: &Transaction<'_>, write: &Write, chain: &mut
         }
         Write::Stamped { number, answer } => stamps::stamped(transaction, *number, answer).map(|()| None)?,
         Write::NotStamped { number } => stamps::not_stamped(transaction, *number).map(|()| None)?,
+        Write::Turn(turn) => turns::add(transaction, turn, chain).map(|()| None)?,
         Write::Forget(call) => transaction.prepare_cached(FORGET)?.execute([call.to_string()]).map(|_| None)?,
     };
     write.event().map_or(Ok(()), |event| chain.add(&event))?;

@@ -4,7 +4,7 @@
 pub(super) const APPLICATION: i64 = 0x6d69_7473;
 
 /// What brings a ledger of version *n* to *n + 1*; a new one goes through all.
-pub(super) const STEPS: [&str; 9] = [
+pub(super) const STEPS: [&str; 10] = [
     "
     CREATE TABLE calls (
         call          TEXT PRIMARY KEY,
@@ -177,10 +177,28 @@ pub(super) const STEPS: [&str; 9] = [
     CREATE TRIGGER words_are_not_changed BEFORE UPDATE ON words
         BEGIN SELECT RAISE(ABORT, 'words are cleared, and never changed'); END;
 ",
+    "
+    CREATE TABLE turns (
+        number    INTEGER PRIMARY KEY AUTOINCREMENT,
+        at_us     INTEGER NOT NULL,
+        call      TEXT NOT NULL,
+        recording TEXT,
+        what      TEXT NOT NULL,
+        doer      TEXT NOT NULL,
+        how       TEXT,
+        who       TEXT,
+        salt      BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX turns_of_call ON turns (call, number);
+    CREATE TRIGGER turns_are_not_changed BEFORE UPDATE ON turns
+        BEGIN SELECT RAISE(ABORT, 'what was done stays'); END;
+    CREATE TRIGGER turns_are_not_removed BEFORE DELETE ON turns
+        BEGIN SELECT RAISE(ABORT, 'what was done stays'); END;
+",
 ];
 
 /// The version that [`STEPS`] lead to.
-pub(super) const VERSION: i64 = 9;
+pub(super) const VERSION: i64 = 10;
 
 /// The version from which on there is a chain.
 pub(super) const CHAINED: usize = 6;

@@ -11,12 +11,12 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transac
 
 use crate::catalogue::{
     Access, Bound, Chain, Entry, Event, Filter, Heard, Keeping, KeptCall, Link, Note, Number, Opening, Purged, Reason, Rights,
-    Roster, RosterLine, Stamp, Stamps, Store, StoreError, Stored, Subject, Which, Write,
+    Roster, RosterLine, Stamp, Stamps, Store, StoreError, Stored, Subject, Turn, Which, Write,
 };
 use crate::ids::{CallId, RecordingId};
 use crate::node::store::rows::{IS_MEASURED, KEPT, QUALITY, SELECT, TORN, access, count, do_write, entry, measured, word};
 use crate::node::store::schema::{APPLICATION, CHAINED, STEPS, VERSION};
-use crate::node::store::{chain, keeping, notes, purge, roster, stamps};
+use crate::node::store::{chain, keeping, notes, purge, roster, stamps, turns};
 use crate::private::Private;
 use crate::time::Wall;
 use crate::vault::{HeadKey, SignedHead};
@@ -290,6 +290,10 @@ impl Store for SqliteStore {
         })
     }
 
+    fn turns(&self, call: CallId) -> Result<Vec<Turn>, StoreError> {
+        turns::of_call(&self.db, call).map_err(|error| failed(&self.path, error))
+    }
+
     fn accesses(&self, recording: RecordingId) -> Result<Vec<Access>, StoreError> {
         let query =
             "SELECT at_us, who, deed, recording, purpose, reason, outcome FROM accesses WHERE recording = ?1 ORDER BY number";
@@ -340,7 +344,8 @@ impl Chain for SqliteStore {
     }
 
     fn bound(&self, each: &mut dyn FnMut(Bound)) -> Result<(), StoreError> {
-        chain::bound(&self.db, each).and_then(|()| notes::bound(&self.db, each)).map_err(|error| failed(&self.path, error))
+        let bound = chain::bound(&self.db, each).and_then(|()| notes::bound(&self.db, each));
+        bound.and_then(|()| turns::bound(&self.db, each)).map_err(|error| failed(&self.path, error))
     }
 }
 

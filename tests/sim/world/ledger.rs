@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mitschnitt::catalogue::{
     Access, Audit, Bound, Break, Chain, End, Entry, Event, Fault, Filter, Keeping, KeptCall, Link, Note, Number, Part, Purged,
-    Reason, Rights, Roster, RosterLine, Stamp, Stamps, State, Store, StoreError, Stored, Subject, Tip, Which, Write,
+    Reason, Rights, Roster, RosterLine, Stamp, Stamps, State, Store, StoreError, Stored, Subject, Tip, Turn, Which, Write,
 };
 use mitschnitt::ids::{CallId, RecordingId};
 use mitschnitt::private::Private;
@@ -95,7 +95,12 @@ impl Rows {
             | Write::Salvaged(recording, ..) => self.recordings.get(recording).copied(),
             Write::Found { recording, .. } => Some(recording.call()),
             Write::Ended(call, _) | Write::Measured(call, _) => Some(*call),
-            Write::Begun(_) | Write::Keep(_) | Write::Forget(_) | Write::Stamped { .. } | Write::NotStamped { .. } => None,
+            Write::Begun(_)
+            | Write::Keep(_)
+            | Write::Forget(_)
+            | Write::Turn(_)
+            | Write::Stamped { .. }
+            | Write::NotStamped { .. } => None,
         }
     }
 
@@ -141,7 +146,7 @@ impl Store for Rows {
                     self.calls.entry(*call).and_modify(|entry| entry.ended = Some(*at));
                 }
                 // A box that is started again in these worlds has lost what it kept of its calls.
-                Write::Keep(_) | Write::Forget(_) => {}
+                Write::Keep(_) | Write::Forget(_) | Write::Turn(_) => {}
                 Write::Measured(call, quality) => {
                     self.calls.entry(*call).and_modify(|entry| entry.quality = Some(**quality));
                 }
@@ -211,6 +216,10 @@ impl Store for Rows {
     fn record_access(&mut self, access: &Access) -> Result<(), StoreError> {
         self.accesses.push(access.clone());
         Ok(())
+    }
+
+    fn turns(&self, _: CallId) -> Result<Vec<Turn>, StoreError> {
+        Ok(Vec::new())
     }
 
     fn accesses(&self, recording: RecordingId) -> Result<Vec<Access>, StoreError> {

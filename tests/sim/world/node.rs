@@ -526,6 +526,8 @@ impl Node {
                 }
                 Output::Formats { call, slot, formats } => self.down(call, ToThread::Lane(Down::Formats { slot, formats }), now),
                 Output::Suspend { call, slot, why } => self.down(call, ToThread::Lane(Down::Suspend { slot, why }), now),
+                // Who did it is no part of the model.
+                Output::Turn { .. } => {}
                 Output::Answer { call, answer, .. } => {
                     if let (Some(&number), Ok(done)) = (self.asked_for.get(&call), answer) {
                         self.done.push((number, done));
