@@ -285,3 +285,20 @@ pub const HOOKS_AT_ONCE: usize = 256;
 /// that does ten other things (17 to 26 µs an event there), so that nobody waits for a call. More: the older ones are left to `mitschnitt audit
 /// verify`, which looks through all.
 pub const LEDGER_EVENTS_CHECKED: u64 = 100_000;
+
+// ── The HTTP API (node) ────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Bytes of the head of a request to the HTTP API: real ones have some hundreds, a bearer token 60 more. More: 431, and the connection is
+/// closed.
+pub const API_HEAD_BYTES: usize = 16 * 1024;
+
+/// Bytes of the body of a request to the HTTP API: a reason or a complaint of some pages. More: 413, and nothing is done.
+pub const API_BODY_BYTES: usize = 64 * 1024;
+
+/// Connections with the HTTP API at once, over the socket and over TLS each: who is known by its certificate shares them with strangers, and
+/// nobody there keeps a command out that is typed on the machine. More: they are closed at once.
+pub const API_CONNECTIONS: usize = 64;
+
+/// How long the head of a request to the HTTP API may take, and its body, a handshake, and what is sent to be taken. Longer: the connection
+/// is closed, after 408 where that can be said.
+pub const API_PATIENCE: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! Feeds bytes to the properties of the control socket's JSON: `cargo fuzz run request`.
+//! Feeds bytes to the properties of the HTTP API: `cargo fuzz run request`.
 #![no_main]
 
 #[path = "../properties/request.rs"]

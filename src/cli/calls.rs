@@ -1,23 +1,18 @@
-//! `calls list`: the calls of this moment, asked of the running proxy over its control socket.
+//! `calls list`: the calls of this moment, asked of the running proxy over its API.
 
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::cli::exit::Stop;
+use crate::cli::exit::{Exit, Stop};
+use crate::cli::http;
 use crate::cli::list::{counted, length};
 use crate::cli::site::Site;
 use crate::cli::table::{Align, Cell, Table};
 use crate::cli::term::{Style, Term};
 use crate::cli::who;
-use crate::control::{Consent, LiveCall, LiveState, Reply, Request};
-
-/// How long the proxy may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Bytes of an answer: 20,000 calls of some 400 bytes each, and room. Longer is none of ours.
-const ANSWER_BYTES: u64 = 64 * 1024 * 1024;
+use crate::control::api::{self, NotAnAnswer};
+use crate::control::{Consent, LiveCall, LiveState, Reply, Request, Trouble};
 
 /// Lists the calls of this moment.
 pub(super) fn list(config: &Path, is_json: bool, numbers: bool, term: &mut Term<'_>) -> Result<(), Stop> {
@@ -98,22 +93,20 @@ fn table(calls: &[LiveCall]) -> Table {
 
 /// Asks the running proxy.
 pub(super) fn ask(path: &Path, request: &Request) -> Result<Reply, Stop> {
-    let mut stream = UnixStream::connect(path).map_err(|error| unconnected(path, &error))?;
-    let answered =
-        stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.set_write_timeout(Some(PATIENCE))).and_then(|()| {
-            let mut line = serde_json::to_vec(request).map_err(io::Error::other)?;
-            line.push(b'\n');
-            stream.write_all(&line)?;
-            let mut answer = Vec::new();
-            stream.take(ANSWER_BYTES).read_to_end(&mut answer)?;
-            Ok(answer)
-        });
-    let answer = answered.map_err(|error| {
-        let is_late = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind());
-        let what = if is_late { format!("nothing within {} s", PATIENCE.as_secs()) } else { error.to_string() };
-        Stop::cannot(format!("the proxy does not answer on `{}`: {what}", path.display()), "its log says what it is doing")
+    let (status, answer) = http::exchange(path, request).map_err(|error| match error {
+        http::Failed::Unconnected(error) => unconnected(path, &error),
+        http::Failed::Silent(what) => {
+            let what = format!("the proxy does not answer on `{}`: {what}", path.display());
+            Stop::cannot(what, "its log says what it is doing")
+        }
     })?;
-    serde_json::from_slice(&answer).map_err(|_| strange(path))
+    api::reply(request, status, &answer).map_err(|error| match error {
+        NotAnAnswer::Strange => strange(path),
+        NotAnAnswer::Problem(problem) => {
+            let exit = if [401, 403].contains(&problem.status) { Exit::Refused } else { Exit::Cannot };
+            Stop::Trouble(exit, Trouble::new(problem.detail, problem.remedy))
+        }
+    })
 }
 
 fn unconnected(path: &Path, error: &io::Error) -> Stop {

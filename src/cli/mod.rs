@@ -30,6 +30,7 @@ mod files;
 mod handed;
 mod held;
 mod hold;
+mod http;
 mod json;
 mod kept;
 mod keyname;

@@ -1,5 +1,6 @@
 //! The operator's language: what may be configured, what may be asked of a running proxy, and what it answers.
 
+pub mod api;
 pub mod config;
 mod log;
 mod masked;
@@ -13,6 +14,6 @@ pub use config::{Mistake, Settings};
 pub use log::{log_reached, log_silence, log_story};
 pub use masked::masked;
 pub use reply::{Consent, Done, LiveCall, LiveState, NotDone, Reply, Standing, Status, TrunkAddress};
-pub use request::{NotUnderstood, Request};
+pub use request::Request;
 pub use trouble::Trouble;
 pub use witnessed::witnessed;

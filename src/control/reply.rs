@@ -1,12 +1,11 @@
-//! What a running proxy answers over its control socket: one line of JSON.
+//! What a running proxy answers about its calls.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 /// An answer.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[serde(tag = "answer", rename_all = "kebab-case")]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Reply {
     /// The calls at this moment, the oldest first.
     Calls {
@@ -49,7 +48,7 @@ pub enum Reply {
 }
 
 /// An address of the PBX or of a trunk.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema, Debug)]
 pub struct TrunkAddress {
     /// The trunk; nothing for the PBX.
     pub trunk: Option<String>,
@@ -66,7 +65,7 @@ pub struct TrunkAddress {
 }
 
 /// How an address stands, as far as is known.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema, Debug)]
 #[serde(rename_all = "lowercase")]
 pub enum Standing {
     /// It serves.
@@ -90,7 +89,7 @@ impl Standing {
 }
 
 /// What was done to a call.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema, Debug)]
 #[serde(tag = "done", rename_all = "kebab-case")]
 pub enum Done {
     /// Its parties are being told and asked.
@@ -109,7 +108,7 @@ pub enum Done {
 }
 
 /// Why nothing was done to a call.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema, Debug)]
 #[serde(rename_all = "kebab-case")]
 pub enum NotDone {
     /// There is no such call, or no longer.
@@ -145,7 +144,7 @@ impl NotDone {
 }
 
 /// A call at this moment. Its text is as it is printed: ids in hexadecimal, times in RFC 3339.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LiveCall {
     /// Its number.
     pub call: String,
@@ -183,7 +182,7 @@ impl fmt::Debug for LiveCall {
 }
 
 /// How far a call is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema, Debug)]
 #[serde(rename_all = "lowercase")]
 pub enum LiveState {
     /// It is not answered yet.
@@ -216,7 +215,7 @@ impl fmt::Display for LiveState {
 }
 
 /// Where consent stands.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema, Debug)]
 #[serde(rename_all = "lowercase")]
 pub enum Consent {
     /// The announcement is played, or the key waited for.
@@ -249,7 +248,7 @@ impl fmt::Display for Consent {
 }
 
 /// How the proxy does.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema, Debug)]
 pub struct Status {
     /// Its version.
     pub version: String,
@@ -259,40 +258,4 @@ pub struct Status {
     pub calls: u64,
     /// How many of them are recorded.
     pub recording: u64,
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may panic")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_is_one_line_and_read_as_it_is_written() {
-        let call = LiveCall {
-            call: "00000000000000c0".into(),
-            since: "2026-11-24T09:30:00.250Z".into(),
-            age_s: 61,
-            direction: "inbound".into(),
-            trunk: "carrier".into(),
-            policy: Some("all".into()),
-            state: LiveState::Up,
-            resumes_in_s: None,
-            consent: Some(Consent::Asking),
-            reason: "in-progress".into(),
-            recording: None,
-            calling: "…456".into(),
-            called: "…0".into(),
-        };
-        let replies = [
-            Reply::Calls { calls: vec![call] },
-            Reply::Status(Status { version: "0.1.0".into(), up_s: 5, calls: 2, recording: 1 }),
-            Reply::Error { what: "the proxy is stopping".into() },
-        ];
-
-        for reply in replies {
-            let line = serde_json::to_string(&reply).unwrap();
-            assert!(!line.contains('\n'));
-            assert_eq!(serde_json::from_str::<Reply>(&line).unwrap(), reply);
-        }
-    }
 }

@@ -6,9 +6,9 @@
     reason = "this is the room that reads clocks, opens sockets and files, and starts threads, so that no other need do so"
 )]
 
-mod admin;
 mod alive;
 mod announcements;
+mod api;
 mod bell;
 mod certificates;
 mod clock;

@@ -17,8 +17,8 @@ use crate::ids::{CallId, Leg, TrunkName};
 use crate::lane::{Down as ToLane, Up};
 use crate::limits;
 use crate::media::{self, BridgeTallies};
-use crate::node::admin::{self, Asked};
 use crate::node::alive::Alive;
+use crate::node::api::{self, Asked};
 use crate::node::clock::Clock;
 use crate::node::disk;
 use crate::node::entropy;
@@ -104,7 +104,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
     let wires = Wires::open(sip_ends.clone(), sip_dscp, guarding.peer_rate, certificates).await?;
     let (ask, mut asked) = mpsc::channel(16);
     let control = data.join("control.sock");
-    let admin = admin::listen(&control, ask).map_err(|error| {
+    let door = api::bind(&control).map_err(|error| {
         format!(
             "cannot make the control socket `{}`: {error}\n  the service's user must be able to write there",
             control.display()
@@ -274,6 +274,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         shell.located(found);
     }
     shell.restore(kept);
+    let api = api::start(door, ask).map_err(|error| format!("the API's thread cannot start: {error}"))?;
     announce_ready(&sip_ends);
 
     let result = shell.until_stopped(&mut events, &mut failures, &mut asked, &mut located, &mut ends).await;
@@ -282,7 +283,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
     tracing::info!(calls = shell.table.count(), "stopping");
     shell.table.shut_down(clock.now());
     shell.drain();
-    admin.abort();
+    let api = api.stop();
     scrape.abort();
     if let Some(stamper) = stamper {
         stamper.abort();
@@ -306,6 +307,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
     drop(room);
     faults.extend(joined(salvaging.stop(), "salvage").err());
     faults.extend(joined(retaining.stop(), "retention").err());
+    faults.extend(joined(api, "api").err());
     drop(ledger);
     faults.extend(joined(ledger_thread, "ledger").err());
     drop(std::fs::remove_file(&control));

@@ -45,7 +45,7 @@ fn the_running_proxy_is_asked_for_its_calls() {
 4 calls, 1 of them recorded at this moment, 1 paused.
 "
     );
-    assert_eq!(asked.join().unwrap(), "{\"ask\":\"calls\",\"numbers\":false}\n");
+    assert_eq!(asked.join().unwrap(), "GET /v1/calls ");
 }
 
 #[test]
@@ -76,7 +76,7 @@ carrier  tls 198.51.100.20:5061   down     1:01  by OPTIONS
 carrier  tls [2001:db8::20]:5061  avoided  1:01  by OPTIONS
 "
     );
-    assert_eq!(asked.join().unwrap(), "{\"ask\":\"trunks\"}\n");
+    assert_eq!(asked.join().unwrap(), "GET /v1/trunks ");
 }
 
 #[test]
@@ -101,7 +101,9 @@ fn what_an_operator_does_to_a_call_is_said_as_it_was_done() {
         let said = site.says(&[&["calls", deed, "00000000000000c0"], form].concat());
 
         assert_eq!(said, says);
-        assert_eq!(asked.join().unwrap(), format!("{{\"ask\":\"{deed}\",\"call\":\"00000000000000c0\"}}\n"));
+        let body = if deed == "withdraw" { "{\"shreds\":false}" } else { "" };
+        let asks = format!("POST /v1/calls/00000000000000c0/{deed} {body}");
+        assert_eq!(asked.join().unwrap(), asks);
         fs::remove_file(site.home().join("data/control.sock")).unwrap();
     }
 }
@@ -117,7 +119,7 @@ fn that_a_recording_is_shredded_is_not_said_before_it_is() {
         said,
         "Nothing of call 00000000000000c0 is kept from here on; its recording is being shredded.\n`mitschnitt recordings show 00000000000000c0` says `erased` once that is done.\n"
     );
-    assert_eq!(asked.join().unwrap(), "{\"ask\":\"withdraw\",\"call\":\"00000000000000c0\",\"shreds\":true}\n");
+    assert_eq!(asked.join().unwrap(), "POST /v1/calls/00000000000000c0/withdraw {\"shreds\":true}");
 }
 
 #[test]
@@ -217,7 +219,7 @@ fn a_proxy_that_is_drained_says_how_many_calls_are_left() {
     let said = site.says(&["calls", "drain", "--limit-s", "600"]);
 
     assert_eq!(said, "No new calls are taken: 2 calls are left, and the proxy ends after the last, or in 600 s.\n");
-    assert_eq!(asked.join().unwrap(), "{\"ask\":\"drain\",\"limit_s\":600}\n");
+    assert_eq!(asked.join().unwrap(), "POST /v1/drain {\"limit_s\":600}");
 }
 
 #[test]

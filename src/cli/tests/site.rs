@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ use crate::catalogue::{
 use crate::cli::doors::{Doors, exit};
 use crate::cli::exit::Exit;
 use crate::cli::term::{Colour, Stream, Term};
-use crate::control::{Reply, Trouble};
+use crate::control::{Reply, Trouble, api};
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::private::Private;
 use crate::time::Wall;
@@ -67,6 +67,19 @@ pub(super) const COMPLETE: &[u8] = include_bytes!("../../../tests/vault/vectors/
 pub(super) struct Site {
     pub(super) home: TempDir,
     pub(super) store: Arc<Mutex<Memory>>,
+}
+
+/// The answer as the proxy writes it.
+fn answered(first: &str, body: &[u8], reply: Reply) -> Vec<u8> {
+    let (method, target) = first.split_once(' ').unwrap();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let (route, id) = api::Route::find(method, path).unwrap();
+    let request = api::question(route, id, query, body).unwrap().unwrap();
+    let (status, body) = match api::told(&request, reply) {
+        Ok(value) => (200, value.to_string()),
+        Err(problem) => (problem.status, serde_json::to_string(&problem).unwrap()),
+    };
+    format!("HTTP/1.1 {status} x\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
 pub(super) struct Said {
@@ -157,16 +170,29 @@ impl Site {
         self.store.lock().unwrap().accesses.iter().map(|access| (access.deed, access.outcome)).collect()
     }
 
+    /// Answers one request to the running proxy's API, and returns its first line and its body.
     pub(super) fn proxy_answers(&self, reply: &Reply) -> std::thread::JoinHandle<String> {
         let listener = UnixListener::bind(self.home().join("data/control.sock")).unwrap();
-        let answer = serde_json::to_string(reply).unwrap() + "\n";
+        let reply = reply.clone();
         std::thread::Builder::new()
             .spawn(move || {
                 let (mut stream, _) = listener.accept().unwrap();
-                let mut line = String::new();
-                BufReader::new(stream.try_clone().unwrap()).read_line(&mut line).unwrap();
-                stream.write_all(answer.as_bytes()).unwrap();
-                line
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let (mut first, mut length) = (String::new(), 0);
+                reader.read_line(&mut first).unwrap();
+                loop {
+                    let mut line = String::new();
+                    reader.read_line(&mut line).unwrap();
+                    let Some((name, value)) = line.split_once(':') else { break };
+                    if name.eq_ignore_ascii_case("content-length") {
+                        length = value.trim().parse().unwrap();
+                    }
+                }
+                let mut body = vec![0; length];
+                reader.read_exact(&mut body).unwrap();
+                let first = first.trim_end().trim_end_matches(" HTTP/1.1");
+                stream.write_all(&answered(first, &body, reply)).unwrap();
+                format!("{first} {}", String::from_utf8(body).unwrap())
             })
             .unwrap()
     }

@@ -1,0 +1,127 @@
+//! The doors of the API: who may connect, how many at once, and for how long they may be silent.
+
+use std::convert::Infallible;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::control::{Reply, Request};
+use crate::limits::{API_CONNECTIONS, API_HEAD_BYTES, API_PATIENCE};
+use crate::node::api::serve::{self, Desk, Peer};
+
+/// A request, who asks, and where its reply goes.
+pub(in crate::node) type Asked = (Request, String, oneshot::Sender<Reply>);
+
+/// The API's thread.
+pub(in crate::node) struct Api {
+    /// Its end is that this goes.
+    stop: oneshot::Sender<Infallible>,
+    thread: JoinHandle<()>,
+}
+
+impl Api {
+    /// Has it take no more requests, and returns its thread, which ends in a moment.
+    pub(in crate::node) fn stop(self) -> JoinHandle<()> {
+        drop(self.stop);
+        self.thread
+    }
+}
+
+/// Listens on the socket, which only the service's own user may open.
+///
+/// # Errors
+/// The socket cannot be made: the directory is not writable, say, or another proxy listens there.
+pub(in crate::node) fn bind(path: &Path) -> io::Result<UnixListener> {
+    // What a killed process left behind is removed; a living one answers, and then this one may not start.
+    if path.exists() {
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another mitschnitt runs on this data directory"));
+        }
+        fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Serves the API until it is stopped.
+///
+/// # Errors
+/// The thread cannot be started.
+pub(in crate::node) fn start(unix: UnixListener, ask: mpsc::Sender<Asked>) -> io::Result<Api> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (stop, stopped) = oneshot::channel();
+    let desk = Arc::new(Desk::new(ask));
+    let thread = std::thread::Builder::new().name("api".into()).spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                () = accept(unix, desk) => {}
+                _ = stopped => {}
+            }
+        });
+        runtime.shutdown_timeout(LAST_WORDS);
+    })?;
+    Ok(Api { stop, thread })
+}
+
+/// How long what reads the ledger or a file may go on once the proxy stops.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// How long to wait where no connection can be taken: no descriptor is left, say, and the next try may find one.
+const BUSY: Duration = Duration::from_millis(100);
+
+async fn accept(unix: UnixListener, desk: Arc<Desk>) {
+    let listener = match tokio::net::UnixListener::from_std(unix) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "api_ended"),
+    };
+    let places = Arc::new(Semaphore::new(API_CONNECTIONS));
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Whoever finds no place hears so by the end of the connection.
+                let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+                let peer = Peer { uid: stream.peer_cred().map(|peer| peer.uid()).ok() };
+                let desk = Arc::clone(&desk);
+                drop(tokio::spawn(async move {
+                    speak(stream, peer, desk).await;
+                    drop(place);
+                }));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "api_socket_busy");
+                tokio::time::sleep(BUSY).await;
+            }
+        }
+    }
+}
+
+/// Speaks HTTP/1.1 with a peer for as long as it asks.
+async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, peer: Peer, desk: Arc<Desk>) {
+    let service = service_fn(|request| {
+        let (desk, peer) = (Arc::clone(&desk), peer.clone());
+        async move { Ok::<_, Infallible>(serve::serve(&desk, &peer, request).await) }
+    });
+    let spoken = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(API_PATIENCE)
+        .max_buf_size(API_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    // Who speaks something else, or goes before the answer, misses nothing but that.
+    if let Err(error) = spoken {
+        tracing::debug!(%error, "api_connection_ended");
+    }
+}
