@@ -79,7 +79,7 @@ mod tests {
     fn a_problem_says_whose_fault_it_is_and_what_to_do() {
         let problem = Problem::new(409, Trouble::new("the recording is paused already", "it is resumed by `resume`"));
 
-        let said = serde_json::to_string(&problem.clone().because("already-paused")).unwrap();
+        let said = serde_json::to_string(&problem.because("already-paused")).unwrap();
 
         assert_eq!(
             said,

@@ -115,7 +115,7 @@ impl Route {
     #[must_use]
     pub fn find<'p>(method: &str, path: &'p str) -> Option<(Self, &'p str)> {
         Self::ALL.iter().filter(|route| route.method().as_str() == method).find_map(|route| {
-            let (before, after) = route.path().split_once("{id}").unwrap_or((route.path(), ""));
+            let (before, after) = route.path().split_once("{id}").unwrap_or_else(|| (route.path(), ""));
             let id = path.strip_prefix(before)?.strip_suffix(after)?;
             let fits = if route.path().contains("{id}") { !id.is_empty() && !id.contains('/') } else { id.is_empty() };
             fits.then_some((*route, id))
