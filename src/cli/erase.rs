@@ -60,7 +60,8 @@ pub(super) fn erase(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mu
     let mut work = Work { site: &site, store: store.as_mut(), reason: &wanted.reason };
     if wanted.is_dry {
         let answered = held.entries.iter().map(|entry| work.weigh(entry, false)).collect::<Result<Vec<_>, _>>()?;
-        return Receipt { wanted, answered, cleared: 0, purged: None, events: Vec::new() }.say(term);
+        let copies = work.copies(&answered)?;
+        return Receipt { wanted, answered, copies, cleared: 0, purged: None, events: Vec::new() }.say(term);
     }
     // A receipt that cannot be written is known before anything is done.
     let file = wanted.receipt.as_deref().map(Output::create).transpose()?;
@@ -76,7 +77,8 @@ pub(super) fn erase(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mu
     let answered = work.erase(&held.entries, foreseen)?;
     let (cleared, purged) = work.clear(&held, &answered)?;
     let events = work.events(from, &answered)?;
-    let receipt = Receipt { wanted, answered, cleared, purged: Some(purged), events };
+    let copies = work.copies(&answered)?;
+    let receipt = Receipt { wanted, answered, copies, cleared, purged: Some(purged), events };
     if let Some(file) = file {
         file.write(receipt.text().as_bytes()).and_then(|()| file.publish())?;
     }
@@ -243,6 +245,17 @@ impl Work<'_> {
             note_down(self.store, &crate::catalogue::Note { is_done, ..note })?;
         }
         Ok((cleared, purged))
+    }
+
+    /// Returns who was given a copy of what is erased: they are to be told (GDPR 19), and only they can destroy it.
+    fn copies(&self, answered: &[Answered]) -> Result<Vec<Access>, Stop> {
+        let mut copies = Vec::new();
+        for one in answered.iter().filter(|one| matches!(one.answer, Answer::Will | Answer::Done | Answer::Before)) {
+            let accesses = one.recording.map(|id| self.store.accesses(id)).transpose()?.unwrap_or_default();
+            let is_copy = |access: &Access| matches!(access.deed, Deed::Export | Deed::Bundle) && access.outcome == Outcome::Done;
+            copies.extend(accesses.into_iter().filter(is_copy));
+        }
+        Ok(copies)
     }
 
     /// Returns the events of the chain that say so, by their numbers.

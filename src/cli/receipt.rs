@@ -1,6 +1,6 @@
 //! What came of an erasure, call by call: said on the terminal, and written where somebody wants it to be kept.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::catalogue::{Access, Purged, State};
 use crate::cli::erase::{These, Wanted, sentence};
@@ -37,6 +37,8 @@ pub(super) enum Answer {
 pub(super) struct Receipt<'r> {
     pub(super) wanted: &'r Wanted,
     pub(super) answered: Vec<Answered>,
+    /// Who was given a copy of what is erased.
+    pub(super) copies: Vec<Access>,
     /// In how many calls who talked was cleared.
     pub(super) cleared: u64,
     /// What the ledger's files have of that; nothing where nothing was done.
@@ -64,7 +66,9 @@ impl Receipt<'_> {
             }
             let is_clean = self.purged.map(|purged| purged == Purged::Clean);
             let (events, cleared) = (&self.events, self.cleared);
-            return Ok(term.out.line(json!({ "cleared": cleared, "files_clean": is_clean, "events": events }))?);
+            return Ok(term
+                .out
+                .line(json!({ "cleared": cleared, "files_clean": is_clean, "events": events, "copies": self.copies_json() }))?);
         }
         if self.wanted.is_dry || self.only().is_none() {
             term.out.text(&self.text())?;
@@ -84,9 +88,12 @@ impl Receipt<'_> {
             if self.wanted.json {
                 let text = erased(accesses);
                 let (id, state) = (id.to_string(), State::Erased.as_str());
-                term.out.line(json!({ "recording": id, "state": state, "before": was_before, "text": text }))?;
+                let copies = self.copies_json();
+                term.out
+                    .line(json!({ "recording": id, "state": state, "before": was_before, "text": text, "copies": copies }))?;
             } else {
                 term.out.line(sentence(id, was_before, accesses))?;
+                term.out.text(&self.handed_out())?;
             }
         }
         match self.purged {
@@ -119,6 +126,28 @@ impl Receipt<'_> {
         }
     }
 
+    /// Says who was given copies, which no erasure reaches; nothing where nobody was.
+    fn handed_out(&self) -> String {
+        if self.copies.is_empty() {
+            return String::new();
+        }
+        let mut text =
+            String::from("\nCopies went out before, and no erasure reaches them: whoever has one is to be told (GDPR 19).\n");
+        for Access { at, who, deed, recording, purpose, .. } in &self.copies {
+            let (at, purpose) = (seconds(*at), purpose.as_deref().unwrap_or("none"));
+            text += &format!("  recording {recording}  {} on {at} UTC by {who}, for {purpose}\n", deed.as_str());
+        }
+        text
+    }
+
+    fn copies_json(&self) -> Vec<Value> {
+        let copy = |access: &Access| {
+            let (at, recording) = (access.at.to_string(), access.recording.to_string());
+            json!({ "recording": recording, "at": at, "who": access.who, "deed": access.deed.as_str(), "purpose": access.purpose })
+        };
+        self.copies.iter().map(copy).collect()
+    }
+
     /// Returns it as a text that somebody keeps. It names no party.
     pub(super) fn text(&self) -> String {
         let (at, who, reason) = (seconds(who::now()), who::who(), &self.wanted.reason);
@@ -145,6 +174,7 @@ impl Receipt<'_> {
         if self.answered.is_empty() {
             text += "  no calls\n";
         }
+        text += &self.handed_out();
         if self.wanted.is_dry {
             return text;
         }

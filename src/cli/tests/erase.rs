@@ -29,6 +29,25 @@ fn what_is_erased_has_no_keys_left_and_stays_in_the_ledger_with_who_and_why() {
 }
 
 #[test]
+fn who_was_given_a_copy_is_named_where_it_is_erased_and_nobody_else() {
+    let site = Site::with_recordings();
+    site.says(&site.export("quality", "one.wav"));
+    site.run(&site.export("training", "two.wav"));
+
+    let foreseen = site.says(&["recordings", "erase", "ID", "--reason", "GDPR 17", "--dry-run"]);
+    let said = site.says(&["recordings", "erase", "ID", "--reason", "GDPR 17", "--yes"]);
+    let again = site.says(&["recordings", "erase", "ID", "--reason", "GDPR 17", "--yes", "--json"]);
+
+    for said in [&foreseen, &said] {
+        let (_, copies) = said.split_once("\nCopies went out before, and no erasure reaches them: ").expect(said);
+        let lines: Vec<_> = copies.lines().skip(1).take_while(|line| line.starts_with("  recording ")).collect();
+        let [line] = lines.as_slice() else { panic!("the export that was refused gave nobody a copy: {said}") };
+        assert!(line.starts_with("  recording ID  export on 20") && line.ends_with(", for quality"), "{line}");
+    }
+    assert!(again.contains("\"copies\":[{\"at\":\"20") && again.contains("\"deed\":\"export\""), "{again}");
+}
+
+#[test]
 fn what_was_erased_verifies_by_its_chain_and_is_not_exported() {
     let site = Site::with_recordings();
     site.says(&["recordings", "erase", "ID", "--reason", "GDPR 17", "--yes"]);
@@ -128,7 +147,7 @@ fn by_time_all_calls_of_before_are_erased_recorded_or_not() {
 
     assert_eq!(said.lines().count(), 2, "{said}");
     assert!(
-        said.contains("\"result\":\"erased\"") && said.contains("\"cleared\":1,\"events\":[],\"files_clean\":true"),
+        said.contains("\"result\":\"erased\"") && said.contains("\"cleared\":1,\"copies\":[],\"events\":[],\"files_clean\":true"),
         "{said}"
     );
     assert!(rest.contains("  recording OTHER  erased: ") && rest.contains("  not recorded; who talked is cleared\n"), "{rest}");
