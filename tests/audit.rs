@@ -92,6 +92,33 @@ fn a_recording_that_was_deleted_with_its_row_and_keys_is_missed() {
 }
 
 #[test]
+fn a_key_file_that_is_put_back_for_a_key_that_was_taken_out_is_told() {
+    let day = Day::with_a_recording();
+    let (old, keys) = (day.site.recipient_secret(), day.site.data().join(format!("keys/{}.key", day.id)));
+    let stick = tempfile::tempdir().unwrap();
+    let (new, public) = (stick.path().join("new.pem"), stick.path().join("new.pub.pem"));
+    let made = ["keys", "rotate", "desk", "--private-to", new.to_str().unwrap(), "--no-passphrase"];
+    day.site.cli(&made).must_succeed();
+    let made = day.site.cli_alone(&["keys", "public", new.to_str().unwrap()]).must_succeed();
+    std::fs::write(&public, made.out).unwrap();
+    let backup = std::fs::read(&keys).unwrap();
+    let public = public.to_str().unwrap();
+
+    let wrapped = ["keys", "rewrap", &day.id, "--key", old.to_str().unwrap(), "--add", public, "--only"];
+    day.site.cli(&wrapped).must_succeed();
+
+    let event = &day.site.json(&["audit", "show", "--kind", "rewrapped"])[0]["event"];
+    let count = |name: &str| event[name].as_array().map(Vec::len);
+    assert_eq!((count("added"), count("removed")), (Some(1), Some(1)), "{event}");
+    let (verified, code) = day.verify(&[]);
+    assert_eq!(code, Some(0), "it is what it was made: {verified}");
+    std::fs::write(&keys, backup).unwrap();
+    let (verified, code) = day.verify(&[]);
+    let told = format!("the key file of recording {} is not what the last rewrapping made of it: others may open it", day.id);
+    assert_eq!((code, &verified["faults"]), (Some(1), &vec![told].into()));
+}
+
+#[test]
 fn a_chain_that_was_changed_is_told_at_the_start_and_the_proxy_runs() {
     let day = Day::with_a_recording();
     day.tamper("DROP TRIGGER chain_is_not_changed; UPDATE chain SET body = '{}' WHERE kind = 'sealed'");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::catalogue::{Bound, Break, Event, Link, Walk, Walked};
+use crate::catalogue::{Bound, Break, Deed, Event, Link, Outcome, Walk, Walked};
 use crate::ids::{CallId, RecordingId};
 use crate::vault::{Digest, NodePublic, SignedHead};
 
@@ -46,6 +46,35 @@ pub struct Standing {
     pub end: End,
     /// Whether its keys were destroyed.
     pub is_erased: bool,
+    /// What its key file was made by the last rewrapping, where there was one.
+    pub keys: Option<Rewrapped>,
+}
+
+/// What a key file is by the chain: SHA-256 of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rewrapped {
+    /// The one or the other: that it was written anew nobody has said.
+    Either {
+        /// As it was.
+        before: Digest,
+        /// As it was to be.
+        after: Digest,
+        /// Whether who was about to write it may still say so.
+        goes_on: bool,
+    },
+    /// This one.
+    Is(Digest),
+}
+
+impl Rewrapped {
+    /// Returns whether a key file may be the one.
+    #[must_use]
+    pub fn is(self, digest: Digest) -> bool {
+        match self {
+            Self::Either { before, after, .. } => digest == before || digest == after,
+            Self::Is(after) => digest == after,
+        }
+    }
 }
 
 /// How a recording ended.
@@ -111,10 +140,21 @@ impl<'n> Audit<'n> {
             Event::Row { call, row, parties } => {
                 self.rows.insert(call, Told { seq: link.seq, row, parties, is_there: false });
             }
-            Event::Access { recording, line, .. } => {
+            Event::Rewrapped { recording, before, after, .. } => {
+                self.standing(recording, link.seq).keys = Some(Rewrapped::Either { before, after, goes_on: true });
+            }
+            Event::Access { recording, line, deed, outcome } => {
                 self.lines.insert(line, link.seq);
                 if let Some(standing) = self.recordings.get_mut(&recording) {
                     standing.is_erased |= link.kind == "erased";
+                    if let (Deed::Rewrap, Some(Rewrapped::Either { before, after, goes_on })) = (deed, standing.keys) {
+                        // Whoever begins says nothing of what another has left undone.
+                        standing.keys = Some(if goes_on && outcome == Outcome::Done {
+                            Rewrapped::Is(after)
+                        } else {
+                            Rewrapped::Either { before, after, goes_on: false }
+                        });
+                    }
                 }
             }
             Event::Roster { number, line, .. } => drop(self.roster.insert(number, (link.seq, line))),
@@ -129,7 +169,7 @@ impl<'n> Audit<'n> {
     }
 
     fn standing(&mut self, recording: RecordingId, seq: u64) -> &mut Standing {
-        self.recordings.entry(recording).or_insert(Standing { begun: seq, end: End::Open, is_erased: false })
+        self.recordings.entry(recording).or_insert(Standing { begun: seq, end: End::Open, is_erased: false, keys: None })
     }
 
     fn weigh(&mut self, signed: &SignedHead, hash: Digest) {
@@ -306,6 +346,8 @@ pub enum Fault {
     Unended(RecordingId),
     /// A recording's file is gone.
     FileGone(RecordingId),
+    /// The key file of a recording is not what the last rewrapping made of it.
+    KeysChanged(RecordingId),
     /// A recording's file is not as long as it was sealed.
     FileLength {
         /// Which.
@@ -352,10 +394,56 @@ impl fmt::Display for Fault {
             Self::Unended(recording) => {
                 write!(f, "recording {recording} was begun, and at the next start neither its row nor its file was there")
             }
+            Self::KeysChanged(recording) => {
+                write!(f, "the key file of recording {recording} is not what the last rewrapping made of it: others may open it")
+            }
             Self::FileGone(recording) => write!(f, "recording {recording} was made, and its file is gone"),
             Self::FileLength { recording, sealed, found } => {
                 write!(f, "recording {recording} was sealed with {sealed} bytes, and its file has {found}")
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::Tip;
+    use crate::time::Wall;
+
+    const RECORDING: RecordingId = RecordingId::from_bytes([1; 16]);
+
+    /// Where a recording's key file stands after these.
+    fn keys(events: &[Event]) -> Option<Rewrapped> {
+        let (mut audit, mut tip) = (Audit::begin(&[], &[]), Tip::EMPTY);
+        for event in events {
+            let link = Link::behind(tip, Wall::from_unix_micros(1), event);
+            tip = link.tip();
+            audit.step(&link, None);
+        }
+        audit.end(None).recordings.get(&RECORDING).and_then(|standing| standing.keys)
+    }
+
+    fn access(outcome: Outcome) -> Event {
+        Event::Access { recording: RECORDING, deed: Deed::Rewrap, outcome, line: Digest::of(outcome.as_str().as_bytes()) }
+    }
+
+    #[test]
+    fn a_key_file_is_the_new_one_once_that_was_said_and_either_until_then() {
+        let [old, new, other] = [b"old", b"new", b"who"].map(|text| Digest::of(text));
+        let rewrapped =
+            || Event::Rewrapped { recording: RECORDING, before: old, after: new, added: Vec::new(), removed: Vec::new() };
+        let is = |keys: Option<Rewrapped>| [old, new, other].map(|digest| keys.is_none_or(|keys| keys.is(digest)));
+
+        assert_eq!(is(keys(&[access(Outcome::Granted), rewrapped(), access(Outcome::Done)])), [false, true, false]);
+        for undone in [
+            &[access(Outcome::Granted), rewrapped()][..],
+            &[access(Outcome::Granted), rewrapped(), access(Outcome::Failed)],
+            // The next one found nothing to do: that says nothing of what the killed one has left.
+            &[access(Outcome::Granted), rewrapped(), access(Outcome::Granted), access(Outcome::Done)],
+        ] {
+            assert_eq!(is(keys(undone)), [true, true, false], "{undone:?}");
+        }
+        assert_eq!(is(keys(&[Event::Begun(RECORDING), access(Outcome::Done)])), [true; 3], "it was never rewrapped");
     }
 }

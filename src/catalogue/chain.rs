@@ -142,6 +142,20 @@ pub enum Event {
         /// The line of the access log: who, when, for what.
         line: Digest,
     },
+    /// A recording's key is wrapped for others: its key file is written anew, and is so once an [`Event::Access`] says that it was done. Until
+    /// then it may be either.
+    Rewrapped {
+        /// Which.
+        recording: RecordingId,
+        /// SHA-256 of the key file as it was.
+        before: Digest,
+        /// And as it is to be.
+        after: Digest,
+        /// Whose key opens it from there on.
+        added: Vec<Fingerprint>,
+        /// Whose does not any more.
+        removed: Vec<Fingerprint>,
+    },
     /// A line was added to the register of those who have agreed, or are never recorded.
     Roster {
         /// Its number.
@@ -202,6 +216,7 @@ impl Event {
             Self::Access { deed: Deed::Hold, outcome: Outcome::Done, .. } => "held",
             Self::Access { deed: Deed::Release, outcome: Outcome::Done, .. } => "released",
             Self::Access { .. } => "access",
+            Self::Rewrapped { .. } => "rewrapped",
             Self::Roster { .. } => "roster",
             Self::Turn { what, .. } => what.as_str(),
             Self::Note { kind, .. } => kind.as_str(),
@@ -235,6 +250,13 @@ impl Event {
             Self::Access { recording, deed, outcome, line } => {
                 let (deed, outcome) = (deed.as_str(), outcome.as_str());
                 format!(r#"{{"recording":"{recording}","deed":"{deed}","outcome":"{outcome}","line":"{line}"}}"#)
+            }
+            Self::Rewrapped { recording, before, after, added, removed } => {
+                let names = |names: &[Fingerprint]| names.iter().map(|name| format!(r#""{name}""#)).collect::<Vec<_>>().join(",");
+                let (added, removed) = (names(added), names(removed));
+                format!(
+                    r#"{{"recording":"{recording}","before":"{before}","after":"{after}","added":[{added}],"removed":[{removed}]}}"#
+                )
             }
             Self::Roster { number, deed, line } => format!(r#"{{"number":{number},"deed":"{deed}","line":"{line}"}}"#),
             Self::Turn { number, call, recording, line, .. } => {
@@ -292,6 +314,19 @@ impl Event {
                 outcome: text("outcome")?.parse().ok()?,
                 line: digest("line")?,
             },
+            "rewrapped" => {
+                let names = |name: &str| {
+                    let read = |one: &Value| Some(Fingerprint::from_bytes(*one.as_str()?.parse::<Digest>().ok()?.as_bytes()));
+                    body.get(name)?.as_array()?.iter().map(read).collect::<Option<Vec<_>>>()
+                };
+                Self::Rewrapped {
+                    recording: recording()?,
+                    before: digest("before")?,
+                    after: digest("after")?,
+                    added: names("added")?,
+                    removed: names("removed")?,
+                }
+            }
             "roster" => Self::Roster { number: number("number")?, deed: text("deed")?.parse().ok()?, line: digest("line")? },
             "broken" => Self::Broken { at: number("at")? },
             other => {
@@ -317,6 +352,7 @@ impl Event {
             | Self::Torn { recording, .. }
             | Self::Salvaged { recording, .. }
             | Self::Lost { recording, .. }
+            | Self::Rewrapped { recording, .. }
             | Self::Access { recording, .. } => Some(*recording),
             Self::Note { recording, .. } | Self::Turn { recording, .. } => *recording,
             Self::Chained { .. }
@@ -482,7 +518,8 @@ mod tests {
             assert_eq!(Event::read(event.kind(), &body), Some(event), "{body}");
             assert!(body.starts_with('{') && !body.contains(['\n', ' ']), "{body}");
         }
-        assert_eq!(Event::read("rewrapped", "{}"), None, "a later version's");
+        assert_eq!(Event::read("reread", "{}"), None, "a later version's");
+        assert_eq!(Event::read("rewrapped", "{}"), None);
         assert_eq!(Event::read("begun", "{}"), None);
         assert_eq!(Event::read("begun", "no JSON"), None);
     }
@@ -537,6 +574,13 @@ mod tests {
             access(Deed::Hold, Outcome::Done),
             access(Deed::Release, Outcome::Done),
             access(Deed::Release, Outcome::Holds),
+            Event::Rewrapped {
+                recording,
+                before: digest,
+                after: Digest::ZERO,
+                added: vec![Fingerprint::from_bytes([7; 32]), Fingerprint::from_bytes([8; 32])],
+                removed: Vec::new(),
+            },
             Event::Roster { number: 9, deed: RosterDeed::NotExempt, line: digest },
             Event::Turn { number: 1, call, recording: None, what: What::Demanded, line: digest },
             Event::Turn { number: 2, call, recording: Some(recording), what: What::Shredded, line: digest },

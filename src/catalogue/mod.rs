@@ -19,7 +19,7 @@ mod telephone;
 mod turn;
 mod walk;
 
-pub use audit::{Audit, Audited, End, Fault, Standing};
+pub use audit::{Audit, Audited, End, Fault, Rewrapped, Standing};
 pub use chain::{Bound, Chain, Event, Link, Part, Tip};
 pub use entry::{Entry, NotAState, Parties, Quality, State, Totals};
 pub use index::{

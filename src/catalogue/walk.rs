@@ -72,9 +72,10 @@ impl<'n> Walk<'n> {
 }
 
 /// What anybody may add who can write to the ledger: operators' commands, and the program that made the chain.
-const WITHOUT_KEY: [&str; 11] = [
+const WITHOUT_KEY: [&str; 12] = [
     "access",
     "erased",
+    "rewrapped",
     "held",
     "released",
     "chained",

@@ -16,7 +16,7 @@ use crate::cli::term::{Style, Term};
 use crate::control::Trouble;
 use crate::ids::RecordingId;
 use crate::time::Wall;
-use crate::vault::{NodePublic, SignedHead};
+use crate::vault::{Digest, NodePublic, SignedHead};
 
 /// Prints the head.
 pub(super) fn head(config: &Path, is_json: bool, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
@@ -164,7 +164,13 @@ fn files(site: &Site, audited: &Audited) -> Vec<Fault> {
             (End::Sealed { .. } | End::Torn | End::Open, Some(_)) => None,
         }
     });
-    wrong.collect()
+    let rewrapped = audited.recordings.iter().filter_map(|(&recording, standing)| {
+        let keys = standing.keys.filter(|_| !standing.is_erased)?;
+        // Where it is not there, `recordings verify` says so: nobody opens it by that.
+        let bytes = fs::read(site.key_file(recording)).ok()?;
+        (!keys.is(Digest::of(&bytes))).then_some(Fault::KeysChanged(recording))
+    });
+    wrong.chain(rewrapped).collect()
 }
 
 fn tell_json(audited: &Audited, published: usize, term: &mut Term<'_>) -> Result<(), Stop> {

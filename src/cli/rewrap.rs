@@ -1,11 +1,12 @@
 //! `keys rewrap`: one who can open recordings lets others open them too, or takes some out; the ciphertext stays as it is.
 
+use std::collections::BTreeSet;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::catalogue::{Deed, Opening, Outcome, State, Store};
+use crate::catalogue::{Deed, Event, Opening, Outcome, State, Store};
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::keyname::KeyName;
@@ -21,7 +22,7 @@ use crate::control::Trouble;
 use crate::ids::RecordingId;
 use crate::keyfolder::{KeyFolder, Undone};
 use crate::vault::{
-    Entries, Fingerprint, KeyFile, Leave, NotRewrapped, OpenError, Recipient, RecipientSecret, Recording, UnwrapErr,
+    Digest, Entries, Fingerprint, KeyFile, Leave, NotRewrapped, OpenError, Recipient, RecipientSecret, Recording, UnwrapErr,
 };
 
 /// What is wanted.
@@ -154,10 +155,13 @@ fn one(site: &Site, store: &mut dyn Store, id: RecordingId, secret: &RecipientSe
         .map_err(|error| unopened(id, &error))
         .and_then(|(old, file)| anew(site, id, &old.bytes, &file, secret, change).map(|new| (old, new)));
     let came = match made {
-        Ok((old, Some(new))) => match folder.replace(id, &old, &new.to_bytes()) {
-            Ok(()) => Came::Rewrapped(new.recipients().collect()),
-            Err(undone) => undone_of(id, &undone),
-        },
+        Ok((old, Some(new))) => {
+            note(store, id, &old.bytes, &new)?;
+            match folder.replace(id, &old, &new.to_bytes()) {
+                Ok(()) => Came::Rewrapped(new.recipients().collect()),
+                Err(undone) => undone_of(id, &undone),
+            }
+        }
         Ok((_, None)) => Came::Already,
         Err(Stop::Trouble(exit, trouble)) => Came::Failed(exit, trouble),
         Err(stop) => return Err(stop),
@@ -169,6 +173,23 @@ fn one(site: &Site, store: &mut dyn Store, id: RecordingId, secret: &RecipientSe
     };
     log(store, id, None, Deed::Rewrap, outcome)?;
     Ok(came)
+}
+
+/// Has the chain say whose key opens it from now on, and whose does not any more, before the key file is written anew.
+fn note(store: &mut dyn Store, id: RecordingId, bytes: &[u8], new: &KeyFile) -> Result<(), Stop> {
+    let names = |file: &KeyFile| file.recipients().collect::<BTreeSet<_>>();
+    let had = KeyFile::parse(bytes).map(|old| names(&old)).unwrap_or_default();
+    let has = names(new);
+    let event = Event::Rewrapped {
+        recording: id,
+        before: Digest::of(bytes),
+        after: Digest::of(&new.to_bytes()),
+        added: has.difference(&had).copied().collect(),
+        removed: had.difference(&has).copied().collect(),
+    };
+    store.note(&[event]).map_err(|error| {
+        Stop::cannot(format!("nothing is rewrapped that cannot be written into the ledger: {error}"), error.remedy())
+    })
 }
 
 /// Makes the new key file, of one that the recording commits to; nothing where it would be the same.

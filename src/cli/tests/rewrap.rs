@@ -5,10 +5,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
-use crate::catalogue::{Deed, Outcome, State};
+use crate::catalogue::{Deed, Event, Outcome, State};
 use crate::cli::exit::Exit;
 use crate::cli::tests::site::{COMPLETE, Said, Site, id, other};
-use crate::vault::{KeyFile, RecipientSecret, Recording, UnwrapErr};
+use crate::vault::{Digest, KeyFile, RecipientSecret, Recording, UnwrapErr};
 
 const KEY: &[u8] = include_bytes!("../../../tests/vault/vectors/complete.key");
 const RECIPIENT: &[u8] = include_bytes!("../../../tests/vault/vectors/recipient.pem");
@@ -56,7 +56,12 @@ fn a_holder_of_an_old_key_lets_a_new_one_open_it_and_the_old_one_is_taken_out() 
     assert_eq!(said.out.matches(", ").count(), 2, "the two that there were, and one more");
     assert!(site.opens(&old) && site.opens(&new));
     assert_eq!(site.outcomes(), [(Deed::Rewrap, Outcome::Granted), (Deed::Rewrap, Outcome::Done)]);
+    let events = site.store.lock().unwrap().events.clone();
+    let [Event::Rewrapped { recording, before, after, added, removed }] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!((*recording, *before, *after), (id(), Digest::of(KEY), Digest::of(&fs::read(site.keys_of(id())).unwrap())));
+    assert_eq!((added.as_slice(), removed.as_slice()), ([new.public().fingerprint()].as_slice(), [].as_slice()));
     assert_eq!(site.rewrap(&["ID", "--add", "HOME/new.pub.pem"]).out, "ID  already  it opens for them already\n");
+    assert_eq!(site.store.lock().unwrap().events.len(), 1, "what stays as it is is in no event");
 
     let said = site.run(&["keys", "rewrap", "ID", "--key", "HOME/new.pem", "--remove", &head]);
     assert_eq!((said.exit, said.err.as_str()), (Exit::Well, ""));

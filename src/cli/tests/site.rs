@@ -309,6 +309,7 @@ pub(super) struct Memory {
     pub(super) roster: Vec<RosterLine>,
     pub(super) notes: Vec<Note>,
     pub(super) turns: Vec<Turn>,
+    pub(super) events: Vec<Event>,
     /// What is found of what was cleared.
     pub(super) purged: Option<Purged>,
 }
@@ -386,8 +387,9 @@ impl Chain for Shared {
         unreachable!("the command line signs nothing")
     }
 
-    fn note(&mut self, _: &[Event]) -> Result<(), StoreError> {
-        unreachable!("the command line notes nothing but accesses")
+    fn note(&mut self, events: &[Event]) -> Result<(), StoreError> {
+        self.0.lock().unwrap().events.extend_from_slice(events);
+        Ok(())
     }
 
     fn sign(&mut self) -> Result<Option<SignedHead>, StoreError> {
