@@ -231,6 +231,10 @@ pub const RECIPIENTS: usize = 16;
 /// reader calls the file broken.
 pub const CHUNK_BYTES_READ: usize = 1024 * 1024;
 
+/// Bytes that a redacted recording says of what was taken out and of the keys of what is left, 44 for each chunk before: of a day's recording
+/// 8 MB. More: nothing is taken out, and a reader calls the file broken.
+pub const REDACTION_BYTES_READ: usize = 64 * 1024 * 1024;
+
 /// Chunk buffers that rest between two uses, for all calls of one media thread: 16 MiB. More: the buffer is freed.
 pub const CHUNK_BUFFERS_RESTING: usize = 1024;
 

@@ -35,7 +35,7 @@ impl SignedClosing {
         let mut walk = Walk::begin(rec)?;
         let closing = loop {
             match walk.step().map_err(|stop: Stop| OpenError::from(stop))? {
-                Step::Chunk(_) => {}
+                Step::Chunk(_) | Step::Hole(_) => {}
                 Step::Closing(closing) => break closing,
             }
         };

@@ -135,6 +135,8 @@ pub enum GapReason {
     Paused,
     /// The recorder was not running.
     Restarted,
+    /// They were in the file, and somebody who may has taken them out since.
+    Redacted,
     /// A code this program does not know.
     Other(u8),
 }
@@ -150,6 +152,7 @@ impl GapReason {
             Self::TooLong => 4,
             Self::Paused => 5,
             Self::Restarted => 6,
+            Self::Redacted => 7,
             Self::Other(code) => code,
         }
     }
@@ -164,6 +167,7 @@ impl GapReason {
             4 => Self::TooLong,
             5 => Self::Paused,
             6 => Self::Restarted,
+            7 => Self::Redacted,
             code => Self::Other(code),
         }
     }
@@ -178,6 +182,7 @@ impl GapReason {
             Self::TooLong => "packet-too-long",
             Self::Paused => "paused",
             Self::Restarted => "restarted",
+            Self::Redacted => "redacted",
             Self::Other(_) => "unknown",
         }
     }
@@ -764,7 +769,7 @@ mod tests {
         let words =
             |word: fn(u8) -> &'static str| (0..=255).map(word).filter(|&word| word != "unknown").collect::<HashSet<_>>().len();
 
-        assert_eq!(words(|code| GapReason::from_code(code).as_str()), 6);
+        assert_eq!(words(|code| GapReason::from_code(code).as_str()), 7);
         assert_eq!(words(|code| EndReason::from_code(code).as_str()), 11);
         for code in 0..=255 {
             assert_eq!(GapReason::from_code(code).code(), code);

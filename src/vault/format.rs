@@ -44,6 +44,10 @@ pub(super) const CHECK_BYTES: usize = 8;
 /// No frame begins with 0, so that a tail of zeros, as a power cut leaves it, is no chunk.
 pub(super) const KIND_CHUNK: u8 = 0xc5;
 pub(super) const KIND_CLOSING: u8 = 0xc6;
+pub(super) const KIND_REDACTION: u8 = 0xc7;
+pub(super) const KIND_HOLE: u8 = 0xc8;
+/// What stands in the place of a chunk that was taken out: kind, index, and the chunk's hash.
+pub(super) const HOLE_BYTES: usize = 1 + 4 + 32;
 
 const FLAG_LAST: u8 = 1;
 
@@ -383,6 +387,8 @@ pub enum Damage {
     Signature,
     /// Bytes follow the closing.
     AfterClosing,
+    /// What was taken out is not what its redaction says.
+    Hole,
     /// The hashes that should prove a span to be of it are not as many as that takes.
     Proof,
 }
@@ -407,6 +413,9 @@ impl fmt::Display for Damage {
             Self::Count(chunks) => write!(f, "the closing counts {chunks} chunks"),
             Self::Signature => f.write_str("the signature is not the node's over this file"),
             Self::AfterClosing => f.write_str("bytes follow the closing"),
+            Self::Hole => {
+                f.write_str("chunks are missing here that its redaction does not name, or there that it says are taken out")
+            }
             Self::Proof => f.write_str("the proof has not the hashes that it takes"),
         }
     }

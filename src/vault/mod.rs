@@ -12,6 +12,7 @@
 
 mod agreement;
 mod buffers;
+mod chunkkeys;
 mod closing;
 mod content;
 mod digest;
@@ -26,6 +27,8 @@ mod pem;
 mod ratchet;
 mod recipient;
 mod record;
+mod redact;
+mod redaction;
 mod salvage;
 mod seal;
 mod seek;
@@ -44,6 +47,8 @@ mod fixture;
 mod vectors;
 #[cfg(test)]
 mod vectors_kem;
+#[cfg(test)]
+mod vectors_redacted;
 
 // What threads meet through. `buffers` names it through this door, where the model checker's tests have another.
 use std::sync;
@@ -62,6 +67,8 @@ pub use open::{Chunk, OpenError, OwnedRecords, Recording};
 pub use part::{CutOut, Opened, Proof, Proven, verify_part};
 pub use recipient::{Recipient, RecipientSecret};
 pub use record::{LastChunk, PlainChunk, Recorder};
+pub use redact::{NotRedacted, Piece, Redacted, redact};
+pub use redaction::TakenOut;
 pub use salvage::{Salvage, salvage};
 pub use seal::{Begun, SealError, Sealed, Sealer};
 pub use seek::Index;

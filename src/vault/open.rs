@@ -4,12 +4,14 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use aes_gcm::aead::AeadInOut;
-use subtle::ConstantTimeEq;
 
-use crate::vault::format::{Closing, Place, Version};
+use crate::vault::chunkkeys::ChunkKeys;
+use crate::vault::format::{Closing, HEADER_BYTES, Place, Version, wide};
 use crate::vault::ratchet::Ratchet;
+use crate::vault::redaction::{self, NotOpen, Statement};
 use crate::vault::seal::aad;
 use crate::vault::walk::{Step, Stop, Walk};
 use crate::vault::wraps::{KeyFile, Segment};
@@ -22,10 +24,14 @@ use crate::vault::{
 /// What it gives was sealed with the recording's key, in this order. Who sealed it is `verify`'s question: a recipient could have.
 pub struct Recording<R> {
     walk: Walk<R>,
-    /// The ratchet at chunk 0, from which a reader that goes back begins again.
-    first: Ratchet,
+    /// The keys from chunk 0 on, from which a reader that goes back begins again.
+    first: ChunkKeys,
     /// Nothing after the last possible chunk.
-    ratchet: Option<Ratchet>,
+    keys: Option<ChunkKeys>,
+    /// What was taken out of it.
+    redacted: Option<Arc<Statement>>,
+    /// Whether the key file is that of before something was taken out.
+    is_between: bool,
     closing: Option<Closing>,
     is_over: bool,
 }
@@ -65,15 +71,31 @@ impl<R: Read> Recording<R> {
         if key_file.recording() != recording {
             return Err(OpenError::KeyFile(KeyFileFault::OtherRecording(key_file.recording())));
         }
-        if *key_file.segment() != (Segment { version, recording, number: segment, commitment }) {
+        let of = key_file.segment();
+        let is_its = walk.redaction().map_or(of.commitment == commitment, |redaction| redaction.is_for(&of.commitment));
+        if !is_its || *of != (Segment { version, recording, number: segment, commitment: of.commitment }) {
             return Err(OpenError::KeyFile(KeyFileFault::OtherSegment));
         }
         let shared = key_file.unwrap(secret).map_err(OpenError::Key)?;
-        let (derived, ratchet) = Ratchet::begin(version, &shared, recording, segment);
-        if !bool::from(derived.ct_eq(&commitment)) {
+        if !redaction::commits(of, &shared) {
             return Err(OpenError::Key(WrongKey::OtherSecret(secret.public().fingerprint())));
         }
-        Ok(Self { walk, first: ratchet.copy(), ratchet: Some(ratchet), closing: None, is_over: false })
+        let redacted = match walk.redaction() {
+            Some(redaction) => Some(redaction.open(of, walk.header_hash(), &shared).map(Arc::new).map_err(|error| {
+                let what = match error {
+                    NotOpen::Sealed => Damage::Tag,
+                    NotOpen::Malformed => Damage::Content("what is said of what was taken out"),
+                };
+                OpenError::Broken(Broken { what, chunk: 0, at: wide(HEADER_BYTES) })
+            })?),
+            None => None,
+        };
+        let first = match &redacted {
+            Some(statement) => ChunkKeys::left(Arc::clone(statement)),
+            None => ChunkKeys::of(Ratchet::begin(version, &shared, recording, segment).1),
+        };
+        let is_between = walk.redaction().is_some_and(|redaction| *redaction.commitment() != of.commitment);
+        Ok(Self { walk, keys: Some(first.copy()), first, redacted, is_between, closing: None, is_over: false })
     }
 
     /// Opens a recording that was verified before: its chunks are not held against their hashes again. Each must open, at its place, so that what
@@ -104,21 +126,42 @@ impl<R: Read> Recording<R> {
         self.is_over = true; // until this chunk has opened
         let frame = match self.walk.step()? {
             Step::Chunk(frame) => frame,
+            Step::Hole(index) => return self.pass(index).map(Some),
             Step::Closing(closing) => {
+                let end = self.redacted.as_ref().map_or(0, |statement| statement.end());
+                if end > self.walk.chunks() {
+                    return Err(OpenError::Broken(self.walk.broken(Damage::Hole)));
+                }
                 self.closing = Some(closing);
                 return Ok(None);
             }
         };
-        let ratchet = self.ratchet.take().ok_or_else(|| OpenError::Broken(self.walk.broken(Damage::Order(frame.index))))?;
+        let keys = self.keys.take().ok_or_else(|| OpenError::Broken(self.walk.broken(Damage::Order(frame.index))))?;
         let aad = aad(self.walk.header_hash(), &frame.to_bytes());
         let (sealed, tag) = self.walk.sealed();
-        let (opened, next) = ratchet.step(|cipher, nonce| cipher.decrypt_inout_detached(nonce, &aad, sealed.into(), &tag.into()));
-        self.ratchet = next;
-        if opened.is_err() {
-            return Err(OpenError::Broken(self.walk.broken(Damage::Tag)));
+        let (opened, next) = keys.step(|cipher, nonce| cipher.decrypt_inout_detached(nonce, &aad, sealed.into(), &tag.into()));
+        self.keys = next;
+        match opened {
+            Some(Ok(())) => {}
+            Some(Err(_)) => return Err(OpenError::Broken(self.walk.broken(Damage::Tag))),
+            None => return Err(OpenError::Broken(self.walk.broken(Damage::Hole))),
         }
         self.is_over = false;
         Ok(Some(Chunk { index: frame.index, plain: self.walk.plain(), place: frame.place }))
+    }
+
+    /// Gives what is said in the place of a chunk that was taken out: with the last of its hole, all that is said of it.
+    fn pass(&mut self, index: u32) -> Result<Chunk<'_>, OpenError> {
+        self.keys = self.keys.take().and_then(ChunkKeys::after);
+        let Some(hole) = self.redacted.as_ref().and_then(|statement| statement.hole(index)) else {
+            return Err(OpenError::Broken(self.walk.broken(Damage::Hole)));
+        };
+        self.is_over = false;
+        if hole.chunks.end != index.saturating_add(1) {
+            return Ok(Chunk { index, plain: &[], place: Place::Middle });
+        }
+        let place = if redaction::has_end(&hole.records) { Place::Last } else { Place::Middle };
+        Ok(Chunk { index, plain: &hole.records, place })
     }
 
     /// Lends each record to `take`, chunk after chunk, until the recording ends or `take` breaks off; returns with what, if it did.
@@ -155,8 +198,8 @@ impl<R: Read> Recording<R> {
         self.walk.header().version
     }
 
-    /// Returns the ratchet at chunk 0.
-    pub(super) fn begin_again(&self) -> Ratchet {
+    /// Returns the keys from chunk 0 on.
+    pub(super) fn begin_again(&self) -> ChunkKeys {
         self.first.copy()
     }
 
@@ -165,21 +208,21 @@ impl<R: Read> Recording<R> {
     }
 
     /// Goes on with this chunk, which begins there and has this key.
-    pub(super) fn stand_at(&mut self, chunk: u32, at: u64, key: Ratchet) -> io::Result<()>
+    pub(super) fn stand_at(&mut self, chunk: u32, at: u64, key: ChunkKeys) -> io::Result<()>
     where
         R: Seek,
     {
         self.walk.input().seek(SeekFrom::Start(at))?;
+        self.walk.has_moved();
         self.walk.stand_at(chunk, at);
-        (self.ratchet, self.closing, self.is_over) = (Some(key), None, false);
+        (self.keys, self.closing, self.is_over) = (Some(key), None, false);
         Ok(())
     }
 
     /// Goes on with a later chunk where it stands: those between are not there.
     pub(super) fn go_on_with(&mut self, chunk: u32) {
-        let skipped = |ratchet: &Ratchet| ratchet.index() < chunk;
-        while let Some(ratchet) = self.ratchet.take_if(|ratchet| skipped(ratchet)) {
-            self.ratchet = ratchet.step(|_, _| ()).1;
+        while let Some(keys) = self.keys.take_if(|keys| keys.index() < chunk) {
+            self.keys = keys.after();
         }
         self.walk.go_on_with(chunk);
         self.is_over = false;
@@ -187,6 +230,21 @@ impl<R: Read> Recording<R> {
 
     pub(super) const fn walk_mut(&mut self) -> &mut Walk<R> {
         &mut self.walk
+    }
+
+    /// Returns the keys from the next chunk on.
+    pub(super) const fn keys(&self) -> Option<&ChunkKeys> {
+        self.keys.as_ref()
+    }
+
+    /// Returns what was taken out of it.
+    pub(super) const fn redacted(&self) -> Option<&Arc<Statement>> {
+        self.redacted.as_ref()
+    }
+
+    /// Returns whether something was taken out of it, and the key file is still that of before.
+    pub(super) const fn is_between(&self) -> bool {
+        self.is_between
     }
 
     /// Returns the closing, once it was reached.

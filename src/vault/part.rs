@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::ids::Leg;
-use crate::vault::format::{CLOSING_BYTES, Closing, HEADER_BYTES, SALVAGED_BYTES, Version, Word, wide};
+use crate::vault::format::{CLOSING_BYTES, Closing, SALVAGED_BYTES, Version, Word, wide};
 use crate::vault::tree::{self, Hash};
 use crate::vault::walk::{Step, Stop, Walk};
 use crate::vault::{Broken, Cut, Damage, NodePublic, OpenError, RecipientSecret, Record, Recording, SignedClosing, Tail};
@@ -79,10 +79,10 @@ impl CutOut {
         if walk.header().version == Version::Zero {
             return Err(OpenError::Broken(Broken { what: Damage::Version(0), chunk: 0, at: 0 }));
         }
-        let (mut leaves, mut ends) = (Vec::new(), vec![wide(HEADER_BYTES)]);
+        let (mut leaves, mut ends) = (Vec::new(), vec![walk.first()]);
         let closing = loop {
             match walk.step()? {
-                Step::Chunk(_) => {
+                Step::Chunk(_) | Step::Hole(_) => {
                     leaves.push(*walk.leaf());
                     ends.push(walk.bytes());
                 }
@@ -95,7 +95,7 @@ impl CutOut {
         let end = |chunk: u32| usize::try_from(chunk).ok().and_then(|chunk| ends.get(chunk)).copied().unwrap_or_default();
         let chunks = proof.spans.iter().map(|span| end(span.start)..end(span.end));
         let last = ends.last().copied().unwrap_or_default();
-        let parts = std::iter::once(0..wide(HEADER_BYTES)).chain(chunks).chain(std::iter::once(last..walk.bytes())).collect();
+        let parts = std::iter::once(0..walk.first()).chain(chunks).chain(std::iter::once(last..walk.bytes())).collect();
         Ok(Self { closing: SignedClosing::of(&walk, &closing), proof: Proof { hashes, ..proof }, parts })
     }
 }
@@ -161,7 +161,7 @@ pub fn verify_part(
 
 fn chunk<R: Read>(step: Step, walk: &Walk<R>) -> Result<(), OpenError> {
     match step {
-        Step::Chunk(_) => Ok(()),
+        Step::Chunk(_) | Step::Hole(_) => Ok(()),
         Step::Closing(closing) => Err(OpenError::Broken(walk.broken(Damage::Count(closing.chunks)))),
     }
 }

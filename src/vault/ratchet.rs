@@ -14,6 +14,9 @@ use crate::vault::format::Version;
 /// 32 random bytes from which all keys of one segment come; what the recipients' wraps hold.
 pub(super) type Secret = Zeroizing<[u8; 32]>;
 
+/// A chunk's key and its nonce.
+pub(super) const CHUNK_KEY_BYTES: usize = 32 + 12;
+
 /// The state from which the key of the next chunk comes, and no key of an earlier one.
 ///
 /// A step consumes it and writes the next state over it, at the same place on the heap: moving the ratchet leaves no copy.
@@ -53,32 +56,54 @@ impl Ratchet {
         self.index
     }
 
-    /// Returns the ratchet after this one, and leaves this as it is: for a reader, who may go back.
+    /// Returns the ratchet after this one, and leaves this as it is.
+    #[cfg(test)]
     pub(super) fn after(&self) -> Option<Self> {
         self.copy().step(|_, _| ()).1
     }
 
-    /// Returns the same ratchet once more: for a reader. A writer that had two could seal a chunk twice.
+    /// Returns the same ratchet once more: for a reader, who may go back. A writer that had two could seal a chunk twice.
     pub(super) fn copy(&self) -> Self {
         Self { state: self.state.clone(), index: self.index, version: self.version }
     }
 
+    /// Returns the ratchet that has come to this state, from which the keys of this chunk and of all after it come.
+    pub(super) fn resumed(version: Version, state: &[u8; 32], index: u32) -> Self {
+        Self { state: Box::new(Zeroizing::new(*state)), index, version }
+    }
+
+    /// Returns the state.
+    pub(super) fn state(&self) -> &[u8; 32] {
+        &self.state
+    }
+
+    /// Returns key and nonce of the next chunk, for a reader who is to have them and none after it.
+    pub(super) fn key(&self) -> Zeroizing<[u8; CHUNK_KEY_BYTES]> {
+        let mut key = Zeroizing::new([0; CHUNK_KEY_BYTES]);
+        let okm = self.expand();
+        key.copy_from_slice(okm.split_at(CHUNK_KEY_BYTES).0);
+        key
+    }
+
     /// Lends the key and nonce of the next chunk to `with`, and returns the ratchet after it, or nothing after chunk 2³² − 1.
     pub(super) fn step<R>(mut self, with: impl FnOnce(&Aes256Gcm, &Nonce<U12>) -> R) -> (R, Option<Self>) {
+        let okm = self.expand();
+        let (key, next) = okm.split_at(CHUNK_KEY_BYTES);
+        self.state.copy_from_slice(next);
+        let result = lend(key.try_into().expect("they are 44 bytes"), with);
+        let Self { state, index, version } = self;
+        let next = index.checked_add(1).map(|index| Self { state, index, version });
+        (result, next)
+    }
+
+    /// Key, nonce and next state.
+    fn expand(&self) -> Zeroizing<[u8; 76]> {
         let mut okm = Zeroizing::new([0; 76]);
         Hkdf::<Sha256>::from_prk(self.state.as_slice())
             .expect("32 bytes are a key of HMAC-SHA-256")
             .expand_multi_info(&[chunk_label(self.version), &self.index.to_be_bytes()], okm.as_mut_slice())
             .expect("76 bytes are fewer than HKDF gives");
-        let (key, rest) = okm.split_at(32);
-        let (nonce, next) = rest.split_at(12);
-        self.state.copy_from_slice(next);
-        let cipher = Aes256Gcm::new_from_slice(key).expect("32 bytes are a key of AES-256");
-        let nonce: &Nonce<U12> = <&Array<u8, U12>>::try_from(nonce).expect("12 bytes are a nonce");
-        let result = with(&cipher, nonce);
-        let Self { state, index, version } = self;
-        let next = index.checked_add(1).map(|index| Self { state, index, version });
-        (result, next)
+        okm
     }
 
     /// Returns the ratchet as if it had come to this chunk.
@@ -87,6 +112,14 @@ impl Ratchet {
         self.index = index;
         self
     }
+}
+
+/// Lends the key and the nonce in these bytes to `with`.
+pub(super) fn lend<R>(key: &[u8; CHUNK_KEY_BYTES], with: impl FnOnce(&Aes256Gcm, &Nonce<U12>) -> R) -> R {
+    let (key, nonce) = key.split_at(32);
+    let cipher = Aes256Gcm::new_from_slice(key).expect("32 bytes are a key of AES-256");
+    let nonce: &Nonce<U12> = <&Array<u8, U12>>::try_from(nonce).expect("12 bytes are a nonce");
+    with(&cipher, nonce)
 }
 
 #[cfg(test)]

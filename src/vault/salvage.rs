@@ -51,19 +51,24 @@ pub fn salvage(rec: impl Read, length: u64, node: &NodeKey, at: Wall) -> io::Res
         Err(Stop::Broken(broken)) => return Ok(Salvage::Broken(broken)),
         Err(Stop::Disk(error)) => return Err(error),
     };
+    // Nobody takes anything out of a file that is not closed, and nothing is taken off one of which something was.
+    let is_redacted = walk.redaction().is_some();
     if walk.header().node != node.public().fingerprint() || !walk.header().version.can_be_salvaged() {
         return Ok(Salvage::NotOurs);
     }
     loop {
         match walk.step() {
-            Ok(Step::Chunk(_)) => {}
+            Ok(Step::Chunk(_) | Step::Hole(_)) => {}
             Ok(Step::Closing(closing)) => return Ok(Salvage::Closed(verdict(&walk, &closing, node.public(), None))),
+            Err(Stop::Cut(_)) if is_redacted => {
+                return Ok(Salvage::Broken(Broken { what: Damage::Signature, chunk: walk.chunks(), at: walk.bytes() }));
+            }
             Err(Stop::Cut(_)) if walk.has_a_chunk_in_the_tail() => {
                 return Ok(Salvage::Broken(Broken { what: Damage::Frame, chunk: walk.chunks(), at: walk.bytes() }));
             }
             Err(Stop::Cut(_)) => return close(&walk, length, node, at),
             // A write whose last blocks never reached the disk has zeros in their place.
-            Err(Stop::Broken(_)) if walk.stopped_in_the_tail() => return close(&walk, length, node, at),
+            Err(Stop::Broken(_)) if !is_redacted && walk.stopped_in_the_tail() => return close(&walk, length, node, at),
             Err(Stop::Broken(broken)) => return Ok(Salvage::Broken(broken)),
             Err(Stop::Disk(error)) => return Err(error),
         }

@@ -11,8 +11,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::limits::FORMATS_AGAIN;
-use crate::vault::format::{CHECK_BYTES, FRAME_BYTES, Frame, HEADER_BYTES, Place, TAG_BYTES, Version, wide};
-use crate::vault::ratchet::Ratchet;
+use crate::vault::chunkkeys::ChunkKeys;
+use crate::vault::format::{CHECK_BYTES, FRAME_BYTES, Frame, HOLE_BYTES, KIND_HOLE, Place, TAG_BYTES, Version, wide};
 use crate::vault::{OpenError, Record, Recording};
 
 /// Where the chunks of a recording begin, as far as frames follow one another, and the key of each.
@@ -21,7 +21,7 @@ use crate::vault::{OpenError, Record, Recording};
 pub struct Index {
     chunks: Vec<u64>,
     /// The key of a chunk comes from the one before: forwards only, so that all are kept by whoever goes back.
-    keys: Vec<Ratchet>,
+    keys: Vec<ChunkKeys>,
 }
 
 impl Index {
@@ -48,9 +48,9 @@ impl<R: Read + Seek> Recording<R> {
         let chunks = self.frames().map_err(OpenError::Disk)?;
         let mut keys = Vec::with_capacity(chunks.len());
         let mut next = Some(self.begin_again());
-        while let (Some(ratchet), true) = (next.take(), keys.len() < chunks.len()) {
-            next = ratchet.after();
-            keys.push(ratchet);
+        while let (Some(key), true) = (next.take(), keys.len() < chunks.len()) {
+            next = key.copy().after();
+            keys.push(key);
         }
         Ok(Index { chunks, keys })
     }
@@ -106,6 +106,26 @@ impl<R: Read + Seek> Recording<R> {
         Ok(number(first)..number(last + 1))
     }
 
+    /// Returns the chunks from the first that has a packet of the span to the last that has one; none where none came then. Those between may have
+    /// been taken out.
+    ///
+    /// # Errors
+    /// As [`Recording::next_chunk`], for the chunks that are looked at; it is over then.
+    pub fn chunks_heard(&mut self, index: &Index, span: Range<Duration>) -> Result<Range<u32>, OpenError> {
+        let all = self.chunks_of(index, span.clone())?;
+        let mut heard = None;
+        self.go_to(index, usize::try_from(all.start).unwrap_or(usize::MAX)).map_err(OpenError::Disk)?;
+        for chunk in all {
+            let Some(opened) = self.next_chunk()? else { break };
+            let came =
+                opened.records().filter_map(Result::ok).filter_map(|record| arrived(&record)).any(|came| span.contains(&came));
+            if came {
+                heard = Some(heard.map_or(chunk..chunk + 1, |heard: Range<u32>| heard.start..chunk + 1));
+            }
+        }
+        Ok(heard.unwrap_or_default())
+    }
+
     /// Returns the last chunk that begins no later than this; or else the first after chunk 0, which is the evidence.
     fn last_before(&mut self, index: &Index, at: Duration) -> Result<usize, OpenError> {
         let (mut low, mut high) = (1, index.chunks());
@@ -135,14 +155,14 @@ impl<R: Read + Seek> Recording<R> {
     fn go_to(&mut self, index: &Index, chunk: usize) -> io::Result<()> {
         match (index.chunks.get(chunk), index.keys.get(chunk)) {
             (Some(&at), Some(key)) => self.stand_at(u32::try_from(chunk).unwrap_or(u32::MAX), at, key.copy()),
-            (_, _) => self.stand_at(0, wide(HEADER_BYTES), self.begin_again()),
+            (_, _) => self.stand_at(0, self.walk().first(), self.begin_again()),
         }
     }
 
     /// Returns where each chunk begins, as far as frames follow one another; what is wrong behind is found by whoever reads on.
     fn frames(&mut self) -> io::Result<Vec<u64>> {
         let mut chunks = Vec::new();
-        let mut at = wide(HEADER_BYTES);
+        let mut at = self.walk().first();
         let input = self.input();
         let end = input.seek(SeekFrom::End(0))?;
         loop {
@@ -153,14 +173,18 @@ impl<R: Read + Seek> Recording<R> {
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => break,
                 Err(error) => return Err(error),
             }
-            let Ok(frame) = Frame::parse(bytes) else { break };
-            let next = at + wide(FRAME_BYTES + frame.length() + TAG_BYTES + CHECK_BYTES);
-            if next > end || u32::try_from(chunks.len()) != Ok(frame.index) {
+            let (index, length, place) = match (bytes, Frame::parse(bytes)) {
+                ([KIND_HOLE, i0, i1, i2, i3, ..], _) => (u32::from_be_bytes([i0, i1, i2, i3]), HOLE_BYTES, Place::Middle),
+                (_, Ok(frame)) => (frame.index, FRAME_BYTES + frame.length() + TAG_BYTES + CHECK_BYTES, frame.place),
+                (_, Err(_)) => break,
+            };
+            let next = at + wide(length);
+            if next > end || u32::try_from(chunks.len()) != Ok(index) {
                 break;
             }
             chunks.push(at);
             at = next;
-            if frame.place == Place::Last {
+            if place == Place::Last {
                 break;
             }
         }
@@ -276,7 +300,9 @@ mod tests {
         let read = recording.walk_mut().input().1;
 
         let whole = wide(made.rec.len());
-        assert_eq!(frames, wide(HEADER_BYTES) + 10 * wide(index.chunks()), "nothing but the frames");
+        // One byte more says whether something was taken out.
+        let before = wide(crate::vault::format::HEADER_BYTES) + 1;
+        assert_eq!(frames, before + 10 * wide(index.chunks()), "nothing but the frames");
         assert!(sought - frames < 20 * 17_000, "{sought} of {whole}");
         assert!(tail.len() >= 3000 && read < whole * 2 / 30 + whole / 50, "{read} of {whole}");
     }

@@ -3,12 +3,15 @@
 use std::fmt;
 use std::io::Read;
 
+use crate::ids::Leg;
 use crate::time::Wall;
 use crate::vault::content::LegTotals;
 use crate::vault::format::{Closing, Word};
 use crate::vault::record::Count;
 use crate::vault::walk::{Step, Walk};
-use crate::vault::{Broken, Cut, Damage, Header, NodePublic, OpenError, RecipientSecret, Record, Recording, Totals};
+use crate::vault::{
+    Broken, Cut, Damage, GapReason, Header, NodePublic, OpenError, RecipientSecret, Record, Recording, TakenOut, Totals,
+};
 
 /// What a recording is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +38,8 @@ pub struct Complete {
     pub totals: Option<Totals>,
     /// What the node has signed: the root over its chunks.
     pub root: [u8; 32],
+    /// What was taken out of it since; its hashes are there, so that the root is the same.
+    pub taken_out: Option<TakenOut>,
 }
 
 /// What is known of a salvaged recording. What came after its last chunk is lost, and nothing is guessed about it.
@@ -50,9 +55,33 @@ pub struct Salvaged {
     pub cut_off: u64,
     /// What the node has signed: the root over its chunks.
     pub root: [u8; 32],
+    /// What was taken out of it since.
+    pub taken_out: Option<TakenOut>,
 }
 
 impl Verdict {
+    /// Returns what was taken out of it since it was made.
+    #[must_use]
+    pub const fn taken_out(&self) -> Option<&TakenOut> {
+        match self {
+            Self::Complete(complete) => complete.taken_out.as_ref(),
+            Self::Salvaged(salvaged) => salvaged.taken_out.as_ref(),
+            Self::Cut(_) | Self::Broken(_) => None,
+        }
+    }
+
+    fn with_packets(mut self, packets: [u64; 2]) -> Self {
+        let taken_out = match &mut self {
+            Self::Complete(complete) => complete.taken_out.as_mut(),
+            Self::Salvaged(salvaged) => salvaged.taken_out.as_mut(),
+            Self::Cut(_) | Self::Broken(_) => None,
+        };
+        if let Some(taken_out) = taken_out {
+            taken_out.packets = Some(packets);
+        }
+        self
+    }
+
     /// Returns the operator's word.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
@@ -142,7 +171,8 @@ fn content(rec: impl Read, key_file: &[u8], secret: &RecipientSecret, node: &Nod
         told.map_err(|what| OpenError::Broken(recording.walk().broken(what)))?;
     }
     let closing = recording.closing().expect("`next_chunk` gives nothing only after the closing");
-    Ok(close(recording.walk(), closing, node, story.totals))
+    let verdict = close(recording.walk(), closing, node, story.totals);
+    Ok(if recording.redacted().is_some() { verdict.with_packets(story.taken_out) } else { verdict })
 }
 
 /// Returns the verdict on a file that was walked to its closing.
@@ -153,9 +183,13 @@ pub(super) fn close<R: Read>(walk: &Walk<R>, closing: &Closing, node: &NodePubli
         return Verdict::Broken(Broken { what: Damage::Signature, chunk: walk.chunks(), at: walk.last_frame() });
     }
     let (chunks, bytes) = (walk.chunks(), walk.bytes());
+    let taken_out = match walk.taken_out() {
+        Ok(taken_out) => taken_out,
+        Err(what) => return Verdict::Broken(Broken { what, chunk: walk.chunks(), at: walk.last_frame() }),
+    };
     match *word {
-        Word::Complete => Verdict::Complete(Complete { chunks, bytes, totals, root }),
-        Word::Salvaged { at, cut_off } => Verdict::Salvaged(Salvaged { chunks, bytes, at, cut_off, root }),
+        Word::Complete => Verdict::Complete(Complete { chunks, bytes, totals, root, taken_out }),
+        Word::Salvaged { at, cut_off } => Verdict::Salvaged(Salvaged { chunks, bytes, at, cut_off, root, taken_out }),
     }
 }
 
@@ -165,6 +199,9 @@ struct Story {
     count: Count,
     records: u64,
     totals: Option<Totals>,
+    /// What was taken out of each leg, by those who have done it; the node has not signed that, but how much there was in all.
+    taken_out: [u64; 2],
+    is_redacted: bool,
 }
 
 impl Story {
@@ -181,6 +218,15 @@ impl Story {
             Record::Evidence(_) => {}
             Record::Format(_) | Record::Quality(_) | Record::Other { .. } => {}
             Record::Rtp { leg, came, packet } => self.count.packet(*leg, *came, packet.as_ref().len()),
+            Record::Gap(gap) if gap.reason == GapReason::Redacted => {
+                self.is_redacted = true;
+                let [pbx, trunk] = &mut self.taken_out;
+                match gap.leg {
+                    Some(Leg::Pbx) => *pbx = pbx.saturating_add(gap.packets),
+                    Some(Leg::Trunk) => *trunk = trunk.saturating_add(gap.packets),
+                    None => {}
+                }
+            }
             Record::Gap(gap) => self.count.gap(*gap),
             Record::End(totals) => self.totals = Some(*totals),
         }
@@ -191,8 +237,22 @@ impl Story {
     fn end(&self) -> Result<(), Damage> {
         let totals = self.totals.ok_or(Damage::Content("the last chunk has no end record"))?;
         let counted = totals.legs.map(|leg| LegTotals { withheld: 0, ..leg });
+        if self.is_redacted {
+            return if self.is_rest_of(&totals) { Ok(()) } else { Err(Damage::Totals) };
+        }
         let is_so = counted == self.count.legs && totals.gaps == self.count.gap_records && totals.lost == self.count.gap_packets;
         if is_so { Ok(()) } else { Err(Damage::Totals) }
+    }
+
+    /// Compares the end record with what was told of a recording of which something was taken out: no packet is missing that was not taken out, and
+    /// every gap that the recorder knew of is still said.
+    fn is_rest_of(&self, totals: &Totals) -> bool {
+        let legs = totals.legs.iter().zip(&self.count.legs).zip(self.taken_out);
+        let mut are_rest = legs.map(|((all, left), gone)| {
+            let is_within = left.packets == 0 || left.first >= all.first && left.last <= all.last;
+            all.packets == left.packets.saturating_add(gone) && left.bytes <= all.bytes && is_within
+        });
+        are_rest.all(|one| one) && (totals.gaps, totals.lost) == (self.count.gap_records, self.count.gap_packets)
     }
 }
 
@@ -233,7 +293,7 @@ mod tests {
         let (bare, content) = both(&made.rec, &made);
 
         let Sealed { chunks, bytes, root, .. } = made.sealed;
-        let complete = Complete { chunks, bytes, root, totals: None };
+        let complete = Complete { chunks, bytes, root, totals: None, taken_out: None };
         assert_eq!(bare, Verdict::Complete(complete));
         assert_eq!(content, Verdict::Complete(Complete { totals: Some(made.sealed.totals), ..complete }));
     }
@@ -272,7 +332,7 @@ mod tests {
                     rec[at] ^= 1 << bit;
                     let seen = match walk.over(&rec[from..]).step() {
                         Ok(Step::Closing(closing)) => matches!(close(&walk, &closing, node, None), Verdict::Broken(_)),
-                        Ok(Step::Chunk(_)) => false,
+                        Ok(Step::Chunk(_) | Step::Hole(_)) => false,
                         Err(_) => true,
                     };
                     assert!(seen, "byte {at}, bit {bit}");

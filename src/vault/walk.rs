@@ -6,9 +6,10 @@ use std::io::{self, ErrorKind, Read};
 use zeroize::Zeroizing;
 
 use crate::vault::format::{
-    CHECK_BYTES, Closing, FRAME_BYTES, Frame, HEADER_BYTES, Hash, KIND_CHUNK, KIND_CLOSING, MAGIC, Place, Signed, TAG_BYTES,
-    Version, Word, check, sha256, wide,
+    CHECK_BYTES, Closing, FRAME_BYTES, Frame, HEADER_BYTES, HOLE_BYTES, Hash, KIND_CHUNK, KIND_CLOSING, KIND_HOLE,
+    KIND_REDACTION, MAGIC, Place, Signed, TAG_BYTES, Version, Word, check, sha256, wide,
 };
+use crate::vault::redaction::{Holes, REDACTION_HEAD_BYTES, Redaction, TakenOut};
 use crate::vault::tree::Sum;
 use crate::vault::{Damage, Header};
 
@@ -81,6 +82,8 @@ pub(super) enum Stop {
 pub(super) enum Step {
     /// A chunk that is whole; its ciphertext and tag are in [`Walk::sealed`].
     Chunk(Frame),
+    /// What stands in the place of a chunk that was taken out.
+    Hole(u32),
     /// The closing, and the end of the file after it.
     Closing(Closing),
 }
@@ -102,6 +105,14 @@ pub(super) struct Walk<R> {
     hashing: Hashing,
     /// The hash of the last chunk.
     leaf: Hash,
+    /// What follows the header where something was taken out.
+    redaction: Option<Redaction>,
+    /// What was taken out, as far as was walked.
+    holes: Holes,
+    /// A byte that was read before its time.
+    ahead: Option<u8>,
+    /// Where the first chunk begins.
+    first: u64,
     chunks: u32,
     /// Where the frame begins that the next step reads.
     at: u64,
@@ -126,28 +137,80 @@ impl<R: Read> Walk<R> {
         let header = Header::parse(&bytes).map_err(broken)?;
         let header_hash = sha256(&[&bytes]);
         let at = wide(HEADER_BYTES);
-        Ok(Self {
+        let mut walk = Self {
             input,
             header,
             header_hash,
             sum: Sum::new(header.version, header_hash),
             hashing: Hashing::Each,
             leaf: header_hash,
+            redaction: None,
+            holes: Holes::default(),
+            ahead: None,
+            first: at,
             chunks: 0,
             at,
             before: 0,
             last_seen: false,
             is_tail: false,
             buffer: Zeroizing::default(),
-        })
+        };
+        walk.begin_redaction()?;
+        Ok(walk)
+    }
+
+    /// Reads what follows the header where something was taken out, before any chunk.
+    fn begin_redaction(&mut self) -> Result<(), Stop> {
+        let mut kind = [0; 1];
+        if self.header.version == Version::Zero || self.read(&mut kind)? == 0 {
+            return Ok(());
+        }
+        if kind != [KIND_REDACTION] {
+            [self.ahead] = kind.map(Some);
+            return Ok(());
+        }
+        let mut head = [KIND_REDACTION; REDACTION_HEAD_BYTES];
+        let (_, rest) = head.split_at_mut(1);
+        if self.read(rest)? < rest.len() {
+            return Err(self.torn(Tail::InFrame));
+        }
+        let length = Redaction::rest_of(&head).ok_or_else(|| self.broken_here(Damage::Frame))?;
+        let mut bytes = head.to_vec();
+        bytes.resize(head.len() + length, 0);
+        let (_, rest) = bytes.split_at_mut(head.len());
+        if self.read(rest)? < rest.len() {
+            return Err(self.torn(Tail::InFrame));
+        }
+        self.at += wide(bytes.len());
+        self.first = self.at;
+        self.redaction = Some(Redaction::parse(bytes).ok_or_else(|| self.broken_here(Damage::Check))?);
+        Ok(())
     }
 
     /// Returns the same walk where it stands, going on over other bytes.
     #[cfg(test)]
     pub(super) fn over<'b>(&self, input: &'b [u8]) -> Walk<&'b [u8]> {
         let (sum, buffer) = (self.sum.clone(), Zeroizing::default());
-        let Self { header, header_hash, hashing, leaf, chunks, at, before, last_seen, is_tail, .. } = *self;
-        Walk { input, header, header_hash, sum, hashing, leaf, chunks, at, before, last_seen, is_tail, buffer }
+        let (redaction, holes, ahead) = (self.redaction.clone(), self.holes.clone(), None);
+        let Self { header, header_hash, hashing, leaf, first, chunks, at, before, last_seen, is_tail, .. } = *self;
+        Walk {
+            input,
+            header,
+            header_hash,
+            sum,
+            hashing,
+            leaf,
+            redaction,
+            holes,
+            ahead,
+            first,
+            chunks,
+            at,
+            before,
+            last_seen,
+            is_tail,
+            buffer,
+        }
     }
 
     pub(super) const fn header(&self) -> &Header {
@@ -163,6 +226,7 @@ impl<R: Read> Walk<R> {
         if chunk == 0 {
             self.sum = Sum::new(self.header.version, self.header_hash);
         }
+        self.holes = Holes::default();
         (self.chunks, self.at, self.before) = (chunk, at, at);
         (self.last_seen, self.is_tail) = (false, false);
     }
@@ -170,6 +234,30 @@ impl<R: Read> Walk<R> {
     /// Goes on with this chunk where it stands: those between are not there.
     pub(super) fn go_on_with(&mut self, chunk: u32) {
         self.stand_at(chunk, self.at);
+    }
+
+    /// Takes note that whoever walks has moved in the input.
+    pub(super) const fn has_moved(&mut self) {
+        self.ahead = None;
+    }
+
+    /// Returns what follows the header where something was taken out.
+    pub(super) const fn redaction(&self) -> Option<&Redaction> {
+        self.redaction.as_ref()
+    }
+
+    /// Returns where the first chunk begins.
+    pub(super) const fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// Returns what was taken out of a file that was walked to its end.
+    pub(super) fn taken_out(&self) -> Result<Option<TakenOut>, Damage> {
+        match (&self.redaction, self.holes.is_empty()) {
+            (None, true) => Ok(None),
+            (Some(redaction), false) => Ok(Some(self.holes.taken_out(&self.header_hash, redaction))),
+            (Some(_), true) | (None, false) => Err(Damage::Hole),
+        }
     }
 
     /// Hashes no more chunks. What they come to is not known then: there is no root, and nothing to be signed.
@@ -235,7 +323,8 @@ impl<R: Read> Walk<R> {
         }
         match (kind, self.last_seen) {
             ([KIND_CHUNK], false) => self.chunk(),
-            ([KIND_CHUNK], true) => Err(self.broken_here(Damage::AfterLast)),
+            ([KIND_CHUNK | KIND_HOLE], true) => Err(self.broken_here(Damage::AfterLast)),
+            ([KIND_HOLE], false) if self.header.version == Version::One => self.hole(),
             ([KIND_CLOSING], _) => self.closing(),
             ([0], last_seen) => {
                 if self.is_zeros()? {
@@ -286,6 +375,29 @@ impl<R: Read> Walk<R> {
         Ok(Step::Chunk(frame))
     }
 
+    fn hole(&mut self) -> Result<Step, Stop> {
+        let mut bytes = [0; HOLE_BYTES - 1];
+        if self.read(&mut bytes)? < bytes.len() {
+            return Err(self.torn(Tail::InFrame));
+        }
+        let [i0, i1, i2, i3, leaf @ ..] = bytes;
+        let index = u32::from_be_bytes([i0, i1, i2, i3]);
+        if index != self.chunks {
+            return Err(self.broken_here(Damage::Order(index)));
+        }
+        // The evidence says who agreed to what, and is never taken out.
+        if index == 0 || self.redaction.is_none() {
+            return Err(self.broken_here(Damage::Hole));
+        }
+        self.leaf = leaf;
+        self.sum.take(leaf);
+        self.holes.take(index);
+        self.chunks = self.chunks.checked_add(1).ok_or_else(|| self.broken_here(Damage::Order(index)))?;
+        self.before = self.at;
+        self.at += wide(HOLE_BYTES);
+        Ok(Step::Hole(index))
+    }
+
     fn closing(&mut self) -> Result<Step, Stop> {
         let version = self.header.version;
         // Only whoever closes a torn file does so before its last chunk, and version 0 has no word for it.
@@ -305,7 +417,9 @@ impl<R: Read> Walk<R> {
             return Err(self.torn(Tail::Unsigned));
         }
         let closing = Closing::parse(version, &bytes).map_err(|what| self.broken_here(what))?;
-        if closing.word == Word::Complete && !self.last_seen {
+        // Whether a chunk that was taken out was the last, only the signature says.
+        let is_at_end = self.last_seen || self.holes.end() == Some(self.chunks);
+        if closing.word == Word::Complete && !is_at_end {
             return Err(self.broken_here(Damage::NotLast));
         }
         if closing.chunks != self.chunks {
@@ -361,7 +475,11 @@ impl<R: Read> Walk<R> {
     }
 
     fn read(&mut self, into: &mut [u8]) -> Result<usize, Stop> {
-        read_full(&mut self.input, into).map_err(Stop::Disk)
+        let ahead = if into.is_empty() { None } else { self.ahead.take() };
+        let (first, rest) = into.split_at_mut(usize::from(ahead.is_some()));
+        first.copy_from_slice(ahead.as_slice());
+        let read = read_full(&mut self.input, rest).map_err(Stop::Disk)?;
+        Ok(first.len() + read)
     }
 
     const fn torn(&self, tail: Tail) -> Stop {

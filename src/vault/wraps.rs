@@ -3,14 +3,14 @@
 use std::fmt;
 
 use hpke::rand_core::CryptoRng;
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::ids::RecordingId;
 use crate::limits::KEY_FILE_ENTRIES;
 use crate::vault::format::{CHECK_BYTES, Fields, KEY_MAGIC, SUITE, VERSION, Version, check, sha256};
-use crate::vault::ratchet::{Ratchet, Secret};
+use crate::vault::ratchet::Secret;
 use crate::vault::recipient::NotOpened;
+use crate::vault::redaction;
 use crate::vault::{Fingerprint, Kem, NotAgreed, Recipient, RecipientSecret};
 
 /// A key file: which segment it opens, and for whom.
@@ -64,9 +64,7 @@ impl KeyFile {
         entropy: &mut impl CryptoRng,
     ) -> Result<Option<Self>, NotRewrapped> {
         let shared = self.unwrap(secret).map_err(NotRewrapped::Key)?;
-        let Segment { version, recording, number, commitment } = self.segment;
-        let (derived, _) = Ratchet::begin(version, &shared, recording, number);
-        if !bool::from(derived.ct_eq(&commitment)) {
+        if !redaction::commits(&self.segment, &shared) {
             return Err(NotRewrapped::Key(WrongKey::OtherSecret(secret.public().fingerprint())));
         }
         let is_added = |name: &Fingerprint| wanted.add.iter().any(|recipient| recipient.fingerprint() == *name);
@@ -332,6 +330,7 @@ impl fmt::Display for WrongKey {
 mod tests {
     use super::*;
     use crate::vault::fixture::Chance;
+    use crate::vault::ratchet::Ratchet;
 
     const SECRET: [u8; 32] = [9; 32];
 

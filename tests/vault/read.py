@@ -32,7 +32,9 @@ MAGIC = bytes.fromhex("8d6d7363686e520a")
 KEY_MAGIC = bytes.fromhex("8d6d7363686e4b0a")
 SUITE = 1
 HEADER, FRAME, TAG, CHECK, CLOSING, SALVAGED = 144, 10, 16, 8, 70, 86
-MAX_PLAIN = 1_048_576
+REDACTION, HOLE, CHUNK_KEY = 117, 37, 44
+MAX_PLAIN, MAX_REDACTION = 1_048_576, 64 * 1_048_576
+REDACTED = 7
 CODES = {"complete": 0, "proven": 0, "cut": 1, "broken": 2, "wrong-key": 3, "other-node": 3, "salvaged": 4}
 
 
@@ -405,11 +407,13 @@ def read_key_file(data):
     return (data[8], segment, recording, commitment), entries
 
 
-def unwrap(header, key_file, secret):
-    """Returns the first state of the ratchet."""
+def unwrap(of_recording, key_file, secret):
+    """Returns the keys of the chunks."""
+    header, redaction = of_recording.header, of_recording.redaction
     of, entries = read_key_file(key_file)
     version, segment, recording, commitment = of
-    if of != (header["version"], header["segment"], header["recording"], header["commitment"]):
+    commitments = [redaction[5:37], redaction[37:69]] if redaction else [header["commitment"]]
+    if of[:3] != (header["version"], header["segment"], header["recording"]) or commitment not in commitments:
         raise Stop("wrong-key", "the key file belongs to another recording")
     name = secret.fingerprint()
     entry = next((entry for entry in entries if entry[1] == name), None)
@@ -424,9 +428,104 @@ def unwrap(header, key_file, secret):
         raise Stop("wrong-key", "the wrap holds no secret")
     salt = label(version, "segment") + recording + struct.pack(">I", segment)
     okm = hkdf_expand(hkdf_extract(salt, shared), label(version, "segment"), 64)
-    if not hmac.compare_digest(okm[:32], commitment):
+    redacted = hkdf_expand(hkdf_extract(salt, shared), label(version, "redaction"), 76)
+    if not hmac.compare_digest(okm[:32], commitment) and not hmac.compare_digest(redacted[:32], commitment):
         raise Stop("wrong-key", "the secret is not the one the recording commits to")
-    return okm[32:]
+    if not redaction:
+        return Ratchet(version, okm[32:], 0)
+    return open_redaction(header, redaction, commitment, salt, shared)
+
+
+class Ratchet:
+    """The keys from a chunk on."""
+
+    def __init__(self, version, state, index):
+        self.version, self.state, self.index = version, state, index
+
+    def key(self, index):
+        """Returns key and nonce of a chunk; the chunks are asked for in order, some may be passed over."""
+        while True:
+            okm = hkdf_expand(self.state, label(self.version, "chunk") + struct.pack(">I", self.index), 76)
+            self.state, self.index = okm[44:], self.index + 1
+            if self.index > index:
+                return okm[:44]
+
+    def hole(self, index):
+        raise Stop("broken", f"chunk {index} is missing, and was not taken out")
+
+    def end(self):
+        return 0
+
+
+class Left:
+    """The keys of what was left of a recording of which something was taken out."""
+
+    def __init__(self, version, plain):
+        fields, end, gone = Fields(plain), 0, 0
+        self.holes = []
+        for _ in range(fields.u32()):
+            first, last, length = fields.u32(), fields.u32(), fields.u32()
+            records = fields.take(length)
+            if not end < first < last:
+                raise ValueError("holes out of order")
+            self.check(records)
+            self.holes.append((first, last, records))
+            end, gone = last, gone + last - first
+        if not self.holes:
+            raise ValueError("no hole")
+        self.keys = fields.take(CHUNK_KEY * (end - gone))
+        self.rest = None if fields.is_empty() else Ratchet(version, fields.take(32), end)
+        if not fields.is_empty():
+            raise ValueError("more keys than there are chunks")
+
+    @staticmethod
+    def check(records):
+        told = list(read_records(records))
+        kinds = [record["record"] for record in told]
+        if not set(kinds) <= {"gap", "format", "quality", "end"} or "end" in kinds[:-1]:
+            raise ValueError("no such record is said of what was taken out")
+        if not any(record["record"] == "gap" and record["reason"] == REDACTED for record in told):
+            raise ValueError("nothing says that something was taken out")
+
+    def key(self, index):
+        if any(first <= index < last for first, last, _ in self.holes):
+            raise Stop("broken", f"chunk {index} is there, and was taken out")
+        if index >= self.end():
+            if self.rest is None:
+                raise Stop("broken", f"there is no key of chunk {index}")
+            return self.rest.key(index)
+        place = index - sum(last - first for first, last, _ in self.holes if last <= index)
+        return self.keys[CHUNK_KEY * place : CHUNK_KEY * (place + 1)]
+
+    def hole(self, index):
+        """Returns what is said in the place of a chunk: all with the last of its hole. And whether it ends the recording."""
+        for first, last, records in self.holes:
+            if first <= index < last:
+                said = records if index == last - 1 else b""
+                return said, any(record["record"] == "end" for record in read_records(said))
+        raise Stop("broken", f"chunk {index} is missing, and was not taken out")
+
+    def end(self):
+        return self.holes[-1][1]
+
+
+def open_redaction(header, redaction, commitment, salt, secret):
+    version, now = header["version"], redaction[5:37]
+    try:
+        if commitment != now:
+            key = hkdf_expand(hkdf_extract(salt, secret), label(version, "redaction bridge") + now, CHUNK_KEY)
+            secret = AESGCM(key[:32]).decrypt(key[32:], redaction[69:REDACTION], header["hash"] + now)
+        okm = hkdf_expand(hkdf_extract(salt, secret), label(version, "redaction"), 76)
+        if not hmac.compare_digest(okm[:32], now):
+            raise Stop("broken", "the redaction's secret is another than it commits to")
+        aad = header["hash"] + redaction[:REDACTION]
+        plain = AESGCM(okm[32:64]).decrypt(okm[64:], redaction[REDACTION:-CHECK], aad)
+    except InvalidTag as error:
+        raise Stop("broken", "the redaction does not open") from error
+    try:
+        return Left(version, plain)
+    except ValueError as error:
+        raise Stop("broken", f"what is said of what was taken out: {error}") from error
 
 
 # ── the recording ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -463,12 +562,47 @@ class Recording:
         self.header = read_header(stream.read(HEADER))
         self.version = self.header["version"]
         self.chain, self.leaves = self.header["hash"], []
-        self.count = self.at = 0
+        self.count = 0
         self.closing = self.root = None
+        self.redaction, self.holes = self.read_redaction(), 0
 
-    def chunks(self, state=None):
-        """Yields index, flags and plaintext (nothing without a state) of each chunk."""
-        last_seen = False
+    def read_redaction(self):
+        """Reads what follows the header where something was taken out."""
+        if self.version == 0 or self.stream.peek(1)[:1] != b"\xc7":
+            return None
+        head = self.read(REDACTION)
+        length = struct.unpack(">I", head[1:5])[0]
+        if not 1 <= length <= MAX_REDACTION:
+            raise Stop("broken", "the length of the redaction")
+        whole = head + self.read(length + TAG + CHECK)
+        if sha256(whole[:-CHECK])[:CHECK] != whole[-CHECK:]:
+            raise Stop("broken", "the redaction is damaged")
+        return whole
+
+    def hole(self):
+        """Reads what stands in the place of a chunk; its kind was read."""
+        index, leaf = struct.unpack(">I32s", self.read(HOLE - 1))
+        if index != self.count:
+            raise Stop("broken", f"the hole of chunk {index} stands where {self.count} belongs")
+        if index == 0 or self.redaction is None:
+            raise Stop("broken", f"chunk {index} is missing, and nothing was taken out")
+        self.leaves.append(leaf)
+        self.count, self.holes = self.count + 1, self.holes + 1
+        return index
+
+    def open(self, keys, frame, sealed):
+        if keys is None:
+            return None
+        index = struct.unpack(">I", frame[2:6])[0]
+        key = keys.key(index)
+        try:
+            return AESGCM(key[:32]).decrypt(key[32:], sealed, self.header["hash"] + frame)
+        except InvalidTag as error:
+            raise Stop("broken", f"chunk {index} does not open") from error
+
+    def chunks(self, keys=None):
+        """Yields index, flags and plaintext (nothing without keys) of each chunk."""
+        last_seen = is_hole = False
         while True:
             kind = self.stream.read(1)
             if kind == b"":
@@ -478,41 +612,33 @@ class Recording:
             if kind == b"\xc5" and not last_seen:
                 frame, sealed = self.chunk(kind)
                 last_seen = frame[1] == 1
-                plain = None
-                if state is not None:
-                    okm = hkdf_expand(state, label(self.version, "chunk") + frame[2:6], 76)
-                    state = okm[44:]
-                    try:
-                        plain = AESGCM(okm[:32]).decrypt(okm[32:44], sealed, self.header["hash"] + frame)
-                    except InvalidTag as error:
-                        raise Stop("broken", f"chunk {self.count - 1} does not open") from error
-                yield self.count - 1, last_seen, plain
+                is_hole = False
+                yield self.count - 1, last_seen, self.open(keys, frame, sealed)
+            elif kind == b"\xc8" and self.version == 1 and not last_seen:
+                index, is_hole = self.hole(), True
+                said, is_last = keys.hole(index) if keys else (b"", False)
+                yield index, is_last, said
             elif kind == b"\xc6" and (last_seen or self.version == 1):
-                self.close(kind, last_seen)
+                self.close(kind, last_seen or is_hole)
+                if keys and keys.end() > self.count:
+                    raise Stop("broken", "more was taken out than there was")
                 return
             else:
                 raise Stop("broken", f"no frame belongs after {self.count} chunks that begins with {kind.hex()}")
 
-    def span(self, proof, state=None):
+    def span(self, proof, keys=None):
         """The same of chunks that were handed over without the rest; then `closing` is there, and `root`."""
         for first, last in proof["spans"]:
-            while state is not None and self.at < first:
-                state, self.at = hkdf_expand(state, label(self.version, "chunk") + struct.pack(">I", self.at), 76)[44:], self.at + 1
             self.count = first
             for index in range(first, last):
                 kind = self.read(1)
+                if kind == b"\xc8":
+                    self.hole()
+                    yield index, keys.hole(index)[0] if keys else None
+                    continue
                 if kind != b"\xc5":
                     raise Stop("broken", f"chunk {index} does not begin here")
-                frame, sealed = self.chunk(kind)
-                plain = None
-                if state is not None:
-                    okm = hkdf_expand(state, label(self.version, "chunk") + frame[2:6], 76)
-                    state, self.at = okm[44:], index + 1
-                    try:
-                        plain = AESGCM(okm[:32]).decrypt(okm[32:44], sealed, self.header["hash"] + frame)
-                    except InvalidTag as error:
-                        raise Stop("broken", f"chunk {index} does not open") from error
-                yield index, plain
+                yield index, self.open(keys, *self.chunk(kind))
         closing = self.stream.read()
         if len(closing) < CLOSING:
             raise Stop("cut", "the span has no closing")
@@ -589,6 +715,8 @@ class Recording:
             node.verify(self.closing[-64:], message)
         except InvalidSignature as error:
             raise Stop("broken", "the signature is not the node's") from error
+        if self.redaction is not None and self.holes == 0 and self.root is None:
+            raise Stop("broken", "it says that something was taken out, and nothing was")
 
 
 # ── records ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -656,6 +784,7 @@ class Story:
     def __init__(self):
         self.legs = [{"packets": 0, "bytes": 0, "first_us": 0, "last_us": 0} for _ in range(2)]
         self.gaps = self.lost = self.records = 0
+        self.gone, self.is_redacted = [0, 0], False
         self.end = None
 
     def tell(self, record, chunk):
@@ -671,6 +800,10 @@ class Story:
             leg["last_us"] = max(leg["last_us"], came)
             leg["packets"] += 1
             leg["bytes"] += len(record["rtp"]) // 2
+        elif record["record"] == "gap" and record["reason"] == REDACTED:
+            self.is_redacted = True
+            if record["leg"] != "both":
+                self.gone[LEGS.index(record["leg"])] += record["packets"]
         elif record["record"] == "gap":
             self.gaps += 1
             self.lost += record["packets"]
@@ -681,6 +814,14 @@ class Story:
         if self.end is None:
             raise ValueError("the last chunk has no end record")
         counted = [{name: leg[name] for name in self.legs[0]} for leg in self.end["legs"]]
+        if self.is_redacted:
+            for all_of_it, left, gone in zip(counted, self.legs, self.gone):
+                is_within = left["first_us"] >= all_of_it["first_us"] and left["last_us"] <= all_of_it["last_us"]
+                if all_of_it["packets"] != left["packets"] + gone or left["bytes"] > all_of_it["bytes"]:
+                    raise ValueError("the end record counts more than is left and was taken out")
+                if left["packets"] and not is_within:
+                    raise ValueError("something came before or after all of it")
+            counted = self.legs
         if (counted, self.end["gaps"], self.end["lost"]) != (self.legs, self.gaps, self.lost):
             raise ValueError("the end record counts otherwise")
 
@@ -693,10 +834,10 @@ def verify(path, node, key_file, secret):
             for _ in recording.chunks():
                 pass
         else:
-            state = unwrap(recording.header, key_file, secret)
+            keys = unwrap(recording, key_file, secret)
             recording.check_node(node)
             story = Story()
-            for index, is_last, plain in recording.chunks(state):
+            for index, is_last, plain in recording.chunks(keys):
                 try:
                     for record in read_records(plain):
                         story.tell(record, index)
@@ -712,8 +853,7 @@ def lines(path, key_file, secret):
     """Yields a line of JSON for each record, and ends with a verdict."""
     with open(path, "rb") as stream:
         recording = Recording(stream)
-        state = unwrap(recording.header, key_file, secret)
-        for index, _, plain in recording.chunks(state):
+        for index, _, plain in recording.chunks(unwrap(recording, key_file, secret)):
             try:
                 for record in read_records(plain):
                     yield json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -737,8 +877,8 @@ def read_proof(path):
     return {"chunks": proof["chunks"], "spans": spans, "hashes": [bytes.fromhex(one) for one in proof["hashes"]]}
 
 
-def span_records(recording, proof, state):
-    for index, plain in recording.span(proof, state):
+def span_records(recording, proof, keys):
+    for index, plain in recording.span(proof, keys):
         try:
             for record in read_records(plain):
                 if (record["record"] == "evidence") != (index == 0):
@@ -759,9 +899,9 @@ def verify_span(path, proof, node, key_file, secret):
             for _ in recording.span(proof):
                 pass
         else:
-            state = unwrap(recording.header, key_file, secret)
+            keys = unwrap(recording, key_file, secret)
             recording.check_node(node)
-            packets = sum(record["record"] == "rtp" for record in span_records(recording, proof, state))
+            packets = sum(record["record"] == "rtp" for record in span_records(recording, proof, keys))
         recording.check_signature(node)
         spans = ", ".join(str(first) if last - first == 1 else f"{first} to {last - 1}" for first, last in proof["spans"])
         word = "complete" if recording.closing[1] == 1 else "salvaged"
@@ -772,7 +912,7 @@ def verify_span(path, proof, node, key_file, secret):
 def span_lines(path, proof, key_file, secret):
     with open(path, "rb") as stream:
         recording = Recording(stream)
-        for record in span_records(recording, proof, unwrap(recording.header, key_file, secret)):
+        for record in span_records(recording, proof, unwrap(recording, key_file, secret)):
             yield json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         raise Stop("proven", "the signature was not checked")
 

@@ -83,6 +83,7 @@ pub(super) fn reason(reason: GapReason) -> String {
         GapReason::TooLong => "longer than a recorder takes".into(),
         GapReason::Paused => "paused".into(),
         GapReason::Restarted => "the recorder was not running".into(),
+        GapReason::Redacted => "redacted".into(),
         GapReason::Other(code) => format!("a reason that this program does not know ({code})"),
     }
 }
