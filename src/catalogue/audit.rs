@@ -46,6 +46,8 @@ pub struct Standing {
     pub end: End,
     /// Whether its keys were destroyed.
     pub is_erased: bool,
+    /// Whether a span was, or was to be, taken out of it: its file is then as `recordings verify` has it, and its keys are others.
+    pub is_redacted: bool,
     /// What its key file was made by the last rewrapping, where there was one.
     pub keys: Option<Rewrapped>,
 }
@@ -147,6 +149,9 @@ impl<'n> Audit<'n> {
                 self.lines.insert(line, link.seq);
                 if let Some(standing) = self.recordings.get_mut(&recording) {
                     standing.is_erased |= link.kind == "erased";
+                    if deed == Deed::Redact && outcome == Outcome::Granted {
+                        (standing.is_redacted, standing.keys) = (true, None);
+                    }
                     if let (Deed::Rewrap, Some(Rewrapped::Either { before, after, goes_on })) = (deed, standing.keys) {
                         // Whoever begins says nothing of what another has left undone.
                         standing.keys = Some(if goes_on && outcome == Outcome::Done {
@@ -169,7 +174,13 @@ impl<'n> Audit<'n> {
     }
 
     fn standing(&mut self, recording: RecordingId, seq: u64) -> &mut Standing {
-        self.recordings.entry(recording).or_insert(Standing { begun: seq, end: End::Open, is_erased: false, keys: None })
+        self.recordings.entry(recording).or_insert(Standing {
+            begun: seq,
+            end: End::Open,
+            is_erased: false,
+            is_redacted: false,
+            keys: None,
+        })
     }
 
     fn weigh(&mut self, signed: &SignedHead, hash: Digest) {

@@ -213,6 +213,7 @@ impl Event {
             Self::Row { .. } => "row",
             // An erasure, and what keeps from it, is looked for by its own word.
             Self::Access { deed: Deed::Erase, outcome: Outcome::Done, .. } => "erased",
+            Self::Access { deed: Deed::Redact, outcome: Outcome::Done, .. } => "redacted",
             Self::Access { deed: Deed::Hold, outcome: Outcome::Done, .. } => "held",
             Self::Access { deed: Deed::Release, outcome: Outcome::Done, .. } => "released",
             Self::Access { .. } => "access",
@@ -308,7 +309,7 @@ impl Event {
             "lost" => Self::Lost { recording: recording()?, reason: reason()? },
             "found" => Self::Found(recording()?),
             "row" => Self::Row { call: text("call")?.parse().ok()?, row: digest("row")?, parties: digest("parties") },
-            "access" | "erased" | "held" | "released" => Self::Access {
+            "access" | "erased" | "redacted" | "held" | "released" => Self::Access {
                 recording: recording()?,
                 deed: text("deed")?.parse().ok()?,
                 outcome: text("outcome")?.parse().ok()?,

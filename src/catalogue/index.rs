@@ -296,6 +296,8 @@ pub enum Deed {
     Erase,
     /// That others open it: its key is unwrapped and wrapped anew, and nothing of the recording is decrypted.
     Rewrap,
+    /// That a span of it is taken out.
+    Redact,
     /// All that it is verified by, with the recording as it lies there, still encrypted.
     Bundle,
     /// That nobody erases it until it is released.
@@ -306,8 +308,17 @@ pub enum Deed {
 
 impl Deed {
     /// Every deed there is.
-    pub const ALL: [Self; 8] =
-        [Self::Export, Self::Play, Self::Verify, Self::Erase, Self::Rewrap, Self::Bundle, Self::Hold, Self::Release];
+    pub const ALL: [Self; 9] = [
+        Self::Export,
+        Self::Play,
+        Self::Verify,
+        Self::Erase,
+        Self::Rewrap,
+        Self::Redact,
+        Self::Bundle,
+        Self::Hold,
+        Self::Release,
+    ];
 
     /// Returns the operator's word.
     #[must_use]
@@ -318,6 +329,7 @@ impl Deed {
             Self::Verify => "verify",
             Self::Erase => "erase",
             Self::Rewrap => "rewrap",
+            Self::Redact => "redact",
             Self::Bundle => "bundle",
             Self::Hold => "hold",
             Self::Release => "release",

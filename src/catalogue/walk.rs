@@ -72,10 +72,11 @@ impl<'n> Walk<'n> {
 }
 
 /// What anybody may add who can write to the ledger: operators' commands, and the program that made the chain.
-const WITHOUT_KEY: [&str; 12] = [
+const WITHOUT_KEY: [&str; 13] = [
     "access",
     "erased",
     "rewrapped",
+    "redacted",
     "held",
     "released",
     "chained",

@@ -160,6 +160,8 @@ fn files(site: &Site, audited: &Audited) -> Vec<Fault> {
             (End::Lost, _) => None,
             // Whoever has erased a recording may delete what is left of it.
             (_, None) => (!standing.is_erased).then_some(Fault::FileGone(recording)),
+            // What is left of it `recordings verify` holds against what was signed.
+            (End::Sealed { .. }, Some(_)) if standing.is_redacted => None,
             (End::Sealed { bytes }, Some(found)) if bytes != found => Some(Fault::FileLength { recording, sealed: bytes, found }),
             (End::Sealed { .. } | End::Torn | End::Open, Some(_)) => None,
         }

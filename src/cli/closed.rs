@@ -86,7 +86,9 @@ impl Signed {
             Verdict::Salvaged(it) => ("salvaged", it.root, it.chunks, it.bytes),
             Verdict::Cut(_) | Verdict::Broken(_) => return None,
         };
-        Some(Self { word, root: Digest::from_bytes(root), chunks: chunks.into(), bytes: Some(bytes) })
+        // Of what was taken out the hashes are there, so that the root is the same, and the length is not.
+        let bytes = verdict.taken_out().is_none().then_some(bytes);
+        Some(Self { word, root: Digest::from_bytes(root), chunks: chunks.into(), bytes })
     }
 
     /// Returns what was found of a span: the same, but for the length of the whole.

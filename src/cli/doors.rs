@@ -15,7 +15,7 @@ use crate::cli::term::{Colour, Stream, Term};
 use crate::cli::words::{Audit, Calls, Keys, Recordings, SecretKey, Staff, Trunks, Verb, Words};
 use crate::cli::{
     audit, bundle, bundled, calls, check, complaint, correct, deed, demo, drain, erase, export, exposure, hold, keys, list, part,
-    play, processing, public, retention, rewrap, rotate, run, show, staff, subject, timestamps, trunks, verify,
+    play, processing, public, redact, retention, rewrap, rotate, run, show, staff, subject, timestamps, trunks, verify,
 };
 use crate::control::{Settings, Trouble};
 use crate::export::Channels;
@@ -166,6 +166,10 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
             };
             let wanted = erase::Wanted { which, reason, is_meant: yes, is_dry: dry_run, receipt, json: form.json };
             erase::erase(&site.config, &wanted, doors, term)
+        }
+        Verb::Recordings(Recordings::Redact { id, span, key, purpose, reason, public, site, form }) => {
+            let wanted = redact::Wanted { id, span, key, purpose, reason, public, json: form.json };
+            redact::redact(&site.config, &wanted, doors, term)
         }
         Verb::Recordings(Recordings::Hold { id, reason, site, form }) => {
             hold::hold(&site.config, &hold::Wanted { id, reason, all: false, json: form.json }, doors, term)

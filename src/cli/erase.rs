@@ -141,7 +141,7 @@ impl Work<'_> {
             let remedy = format!("`mitschnitt calls withdraw {}` ends it; then it can be erased", entry.call);
             return Ok(answered(Answer::Refused(Trouble::new(what, remedy))));
         }
-        Ok(answered(match self.bar(entry, id)? {
+        Ok(answered(match bar(self.site, self.store, entry, id)? {
             Some((outcome, trouble)) => {
                 if is_logged {
                     self.log(id, outcome)?;
@@ -156,37 +156,6 @@ impl Work<'_> {
 
     fn is_gone(&self, id: RecordingId) -> bool {
         KeyFolder::is_without(&self.site.key_folders(), id) && !self.site.has_files(id)
-    }
-
-    /// Says what is held or locked, and until when.
-    fn bar(&mut self, entry: &Entry, id: RecordingId) -> Result<Option<(Outcome, Trouble)>, Stop> {
-        let holds = self.store.holds(Some(id))?;
-        let Some(stored) = Stored::of(entry, !holds.is_empty()).filter(|stored| stored.state != State::Erased) else {
-            return Ok(None);
-        };
-        let Some(retention) = self.site.retention() else { return Err(self.site.without_retention()) };
-        Ok(match stored.bar(retention, who::now()) {
-            Some(Bar::Held) => {
-                let each = holds.iter().map(hold_in_words).collect::<Vec<_>>().join("; ");
-                let locked = stored.locked_until(retention).filter(|until| *until > who::now());
-                let from = locked.map(|until| format!(", from {} UTC on", seconds(until))).unwrap_or_default();
-                let remedy =
-                    format!("`mitschnitt recordings release {id} --reason TEXT` lifts the hold; then it can be erased{from}");
-                Some((Outcome::Held, Trouble::new(format!("recording {id} is held since {each}"), remedy)))
-            }
-            Some(Bar::Locked(until)) => {
-                let (purpose, limits) = (entry.purpose.as_deref(), retention.of(entry.purpose.as_deref()));
-                let what = format!(
-                    "recording {id} is locked until {} UTC: what is recorded for `{}` is kept for {} at least",
-                    seconds(until),
-                    purpose.unwrap_or("none"),
-                    Span(limits.shortest)
-                );
-                let remedy = "from then on it can be erased; the access log has it that this was asked for";
-                Some((Outcome::Locked, Trouble::new(what, remedy)))
-            }
-            Some(Bar::Unfinished) | None => None,
-        })
     }
 
     /// Destroys keys and files of those that may be, one by one.
@@ -283,6 +252,37 @@ impl Work<'_> {
             Stop::cannot(what, error.remedy())
         })
     }
+}
+
+/// Says what is held or locked, and until when.
+pub(super) fn bar(site: &Site, store: &dyn Store, entry: &Entry, id: RecordingId) -> Result<Option<(Outcome, Trouble)>, Stop> {
+    let holds = store.holds(Some(id))?;
+    let Some(stored) = Stored::of(entry, !holds.is_empty()).filter(|stored| stored.state != State::Erased) else {
+        return Ok(None);
+    };
+    let Some(retention) = site.retention() else { return Err(site.without_retention()) };
+    Ok(match stored.bar(retention, who::now()) {
+        Some(Bar::Held) => {
+            let each = holds.iter().map(hold_in_words).collect::<Vec<_>>().join("; ");
+            let locked = stored.locked_until(retention).filter(|until| *until > who::now());
+            let from = locked.map(|until| format!(", from {} UTC on", seconds(until))).unwrap_or_default();
+            let remedy =
+                format!("`mitschnitt recordings release {id} --reason TEXT` lifts the hold; then it can be erased{from}");
+            Some((Outcome::Held, Trouble::new(format!("recording {id} is held since {each}"), remedy)))
+        }
+        Some(Bar::Locked(until)) => {
+            let (purpose, limits) = (entry.purpose.as_deref(), retention.of(entry.purpose.as_deref()));
+            let what = format!(
+                "recording {id} is locked until {} UTC: what is recorded for `{}` is kept for {} at least",
+                seconds(until),
+                purpose.unwrap_or("none"),
+                Span(limits.shortest)
+            );
+            let remedy = "from then on it can be erased; the access log has it that this was asked for";
+            Some((Outcome::Locked, Trouble::new(what, remedy)))
+        }
+        Some(Bar::Unfinished) | None => None,
+    })
 }
 
 /// What the ledger's files must not have any more: who talked, as it stood there; and the number, however it was written.

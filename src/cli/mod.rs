@@ -46,6 +46,7 @@ mod processing;
 mod progress;
 mod public;
 mod receipt;
+mod redact;
 mod retention;
 mod rewrap;
 mod rotate;

@@ -165,6 +165,10 @@ fn verified(
         let remedy = format!("nothing is {done} of what may not be that recording");
         return Err(Stop::Trouble(Exit::NotSo, Trouble::new(what, remedy)));
     }
+    if let Some(taken) = verdict.taken_out() {
+        let what = format!("recording {}: {taken}", asked.id);
+        term.note(&Trouble::new(what, "`mitschnitt recordings verify` says by whom; what was said there is missing"))?;
+    }
     match verdict {
         Verdict::Complete(_) => Ok(found.word),
         Verdict::Salvaged(_) => {

@@ -182,6 +182,7 @@ impl Site {
     /// The files of a recording: whole, and the part on the spare disk of one that was cut short while it moved there.
     fn files(&self, id: RecordingId) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
         let (whole, part) = (format!("{id}.rec"), format!("{id}.rec.from-"));
+        let redacting = format!("{id}.rec{REDACTING}");
         let mut files = Vec::new();
         for folder in self.recording_folders() {
             let entries = match fs::read_dir(&folder) {
@@ -192,10 +193,22 @@ impl Site {
             for entry in entries {
                 let path = entry.map_err(|error| (folder.clone(), error))?.path();
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                files.extend((name == whole || name.starts_with(&part)).then_some(path));
+                files.extend((name == whole || name == redacting || name.starts_with(&part)).then_some(path));
             }
         }
         Ok(files)
+    }
+
+    /// Returns a recording's file where it lies in one piece on one disk, as what is to be changed must; nothing where it is not there.
+    pub(super) fn only_file(&self, id: RecordingId) -> Result<Option<PathBuf>, Stop> {
+        let files = self.files(id).map_err(|(path, error)| cannot_read(&path, "the folder", &error, ""))?;
+        let mut files = files.into_iter().filter(|path| path.extension().is_some_and(|last| last != "redacting"));
+        let first = files.next();
+        if let Some(second) = files.next() {
+            let what = format!("recording {id} lies in more than one file, `{}` is one of them", second.display());
+            return Err(Stop::cannot(what, "the next start of the proxy puts the pieces together; or erase all of it"));
+        }
+        Ok(first)
     }
 
     /// Opens a recording's file, and says how long it is; nothing where it is not there.
@@ -231,6 +244,15 @@ impl Site {
         NodePublic::from_pem(&text).map_err(|error| bad_key(&public, &error))
     }
 }
+
+/// Returns what a recording's new file is called until it is in its place.
+pub(super) fn redacting(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(REDACTING);
+    name.into()
+}
+
+const REDACTING: &str = ".redacting";
 
 /// Reads a file that is needed.
 pub(super) fn read_file(path: &Path, what: &str, remedy: &str) -> Result<Vec<u8>, Stop> {

@@ -9,7 +9,7 @@ use crate::catalogue::{Access, Deed, Entry, Filter, Opening, Outcome, State, Sto
 use crate::cli::closed::{Chained, Closed, Signed};
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
-use crate::cli::list::{are, counted};
+use crate::cli::list::{are, counted, seconds};
 use crate::cli::progress::Progress;
 use crate::cli::secret::read_secret;
 use crate::cli::show::erased;
@@ -19,7 +19,7 @@ use crate::cli::who;
 use crate::cli::words::SecretKey;
 use crate::control::Trouble;
 use crate::ids::RecordingId;
-use crate::vault::{self, NodePublic, OpenError, RecipientSecret, Verdict, WrongKey};
+use crate::vault::{self, Digest, NodePublic, OpenError, RecipientSecret, TakenOut, Verdict, WrongKey};
 
 /// What is wanted.
 pub(super) struct Wanted {
@@ -132,7 +132,8 @@ pub(super) fn verify(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
         if let (Some(store), Some(_)) = (&mut store, secret) {
             log(store.as_mut(), id, None, Deed::Verify, Outcome::Granted)?;
         }
-        let found = one(&site, id, entry.as_ref(), &node, secret, closed.as_ref());
+        let accesses = store.as_ref().map(|store| store.accesses(id)).transpose()?;
+        let found = one(&site, id, entry.as_ref(), &node, secret, closed.as_ref(), accesses.as_deref());
         if let (Some(store), Some(_)) = (&mut store, secret) {
             let outcome = match &found {
                 Ok(_) => Outcome::Done,
@@ -231,6 +232,7 @@ fn one(
     node: &NodePublic,
     secret: Option<&RecipientSecret>,
     closed: Option<&BTreeMap<RecordingId, Closed>>,
+    accesses: Option<&[Access]>,
 ) -> Result<Finding, Stop> {
     let Some((file, length)) = site.open(id)? else {
         let missing = missing(site, id, entry)?;
@@ -244,10 +246,41 @@ fn one(
     };
     let verdict = verdict.map_err(|error| unopened(id, &error))?;
     let found = finding(&verdict, length, entry);
-    Ok(match (closed, Signed::of(&verdict)) {
+    let found = match (closed, Signed::of(&verdict)) {
         (Some(closed), Some(signed)) => held_against(found, Chained::of(&signed, closed.get(&id))),
         (_, _) => found,
+    };
+    Ok(match verdict.taken_out() {
+        Some(taken) => redacted(found, taken, accesses),
+        None => found,
     })
+}
+
+/// Adds what was taken out, and who has done it. Whoever can write to the disk can put a hash in a chunk's place; that somebody was to, the access
+/// log knows, and it is bound by the chain.
+fn redacted(found: Finding, taken: &TakenOut, accesses: Option<&[Access]>) -> Finding {
+    let packets = taken.packets.map_or_else(String::new, |[pbx, trunk]| {
+        format!(" with {} from the PBX and {trunk} from the trunk", counted(pbx, "packet"))
+    });
+    let digest = Digest::from_bytes(taken.digest).to_string();
+    let is_of_it =
+        |access: &&Access| access.deed == Deed::Redact && access.reason.as_ref().is_some_and(|reason| reason.contains(&digest));
+    let Some(accesses) = accesses else {
+        return Finding { text: format!("{}; {taken}{packets}, as it says itself", found.text), ..found };
+    };
+    let is_done = accesses.iter().filter(is_of_it).any(|access| access.outcome == Outcome::Done);
+    let (word, who) = match (accesses.iter().rfind(is_of_it), is_done) {
+        (Some(access), true) => (found.word, format!(" by {} on {} UTC", access.who, seconds(access.at))),
+        (Some(access), false) => (
+            found.word,
+            format!(" by {}, who did not come to the end: the keys of it may be there still, take it out again", access.who),
+        ),
+        (None, _) => {
+            let word = if matches!(found.word, Word::Complete | Word::Salvaged) { Word::Disputed } else { found.word };
+            (word, ", of which the access log knows nothing: a backup may have the file".into())
+        }
+    };
+    Finding { word, text: format!("{}; {taken}{packets}{who}", found.text), ..found }
 }
 
 /// Adds what the ledger's chain says of a recording that verifies: it is not the one that was made here where that has another.

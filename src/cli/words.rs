@@ -578,6 +578,38 @@ pub(super) enum Recordings {
         #[command(flatten)]
         form: Form,
     },
+    /// Take a span out of a recording, so that nobody opens it any more; the rest stays as it was signed
+    #[command(
+        long_about = "Take a span out of a recording, so that nobody opens it any more; the rest stays as it was signed.\n\n\
+        That is for what should never have been kept, as the number of a card. It takes a key that\n\
+        opens the recording. The chunks in which the span was, each of half a second at most, are\n\
+        left out, and their hashes stand in their place: the node's signature holds, and proves that\n\
+        nothing else is missing. New keys open what is left, and no other; the old ones are\n\
+        destroyed. An export has silence there, and says why. What is held or locked is left whole.\n\
+        If it fails on the way, run it again. Copies, as for `erase`, are out of its reach."
+    )]
+    Redact {
+        /// The recording: 32 hexadecimal digits
+        #[arg(value_name = "ID")]
+        id: RecordingId,
+        #[command(flatten)]
+        span: span::Asked,
+        #[command(flatten)]
+        key: SecretKey,
+        /// What the recording was made for
+        #[arg(long, value_name = "PURPOSE")]
+        purpose: String,
+        /// Why, for the access log
+        #[arg(long, value_name = "TEXT", value_parser = sentence)]
+        reason: String,
+        /// The public key of one who opens it and whom the configuration does not name; may be said again
+        #[arg(long, value_name = "FILE")]
+        public: Vec<PathBuf>,
+        #[command(flatten)]
+        site: Site,
+        #[command(flatten)]
+        form: Form,
+    },
     /// Hold a recording: nobody erases it until it is released, however old it is
     #[command(long_about = "Hold a recording: nobody erases it until it is released, however old it is.\n\n\
         That is for a case, a complaint, or somebody who wants it restricted (GDPR 18). The access\n\

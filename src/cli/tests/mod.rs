@@ -11,6 +11,7 @@ mod keys;
 mod ledger;
 mod noted;
 mod play;
+mod redact;
 mod rewrap;
 mod rotate;
 mod site;

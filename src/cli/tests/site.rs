@@ -458,7 +458,7 @@ impl Keeping for Shared {
             match access.deed {
                 Deed::Hold => held.push(access.clone()),
                 Deed::Release => held.retain(|hold| hold.recording != access.recording),
-                Deed::Export | Deed::Play | Deed::Verify | Deed::Erase | Deed::Rewrap | Deed::Bundle => {}
+                Deed::Export | Deed::Play | Deed::Verify | Deed::Erase | Deed::Rewrap | Deed::Redact | Deed::Bundle => {}
             }
         }
         held.retain(|hold| recording.is_none_or(|recording| recording == hold.recording));
