@@ -25,7 +25,7 @@
 //! ```
 //!
 //! `keyfolder`, whose files both `node` and `cli` destroy, touches the disk as they do, and is named by nobody else.
-//! `media` also names `sound`, by which it hears keys. `tls`, which says who we are and whom we believe, is named by `control`, `node` and `cli`; `token`, which speaks to a token that has the node's key or a recipient's, by `node` and `cli`. Who may import whom is a table in `tests/house.rs`, and a test.
+//! `media` also names `sound`, by which it hears keys. `tls`, which says who we are and whom we believe, is named by `control`, `node` and `cli`, and `access` by them and `catalogue`; `token`, which speaks to a token that has the node's key or a recipient's, by `node` and `cli`. Who may import whom is a table in `tests/house.rs`, and a test.
 //!
 //! # The life of a call
 //!
@@ -50,6 +50,7 @@
 //! [`consent`] first, for it is what the product is about; then [`wire::sip`], [`sip`], [`media`], [`vault`], and [`call`] that joins
 //! them; `node` last. The manual is in [`manual`].
 
+pub mod access;
 pub mod call;
 pub mod catalogue;
 pub mod cli;
@@ -85,6 +86,8 @@ pub mod manual {
     pub mod chain {}
     #[doc = include_str!("manual/threats.md")]
     pub mod threats {}
+    #[doc = include_str!("manual/roles.md")]
+    pub mod roles {}
     #[doc = include_str!("manual/duties.md")]
     pub mod duties {}
     #[doc = include_str!("manual/media.md")]

@@ -11,8 +11,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms it may name. A new arrow is a change of design, and a commit of its own.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("wire", &[]),
+    ("access", &[]),
     ("consent", &[]),
     ("sound", &[]),
     ("tls", &[]),
@@ -24,8 +25,8 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("export", &["vault", "wire", "sound"]),
     ("call", &["sip", "media", "vault", "consent", "wire"]),
     ("lane", &["call", "media", "vault", "consent"]),
-    ("catalogue", &["vault"]),
-    ("control", &["call", "catalogue", "vault", "tls"]),
+    ("catalogue", &["vault", "access"]),
+    ("control", &["call", "catalogue", "vault", "tls", "access"]),
     (
         "node",
         &[
@@ -43,9 +44,10 @@ const ARROWS: [(&str, &[&str]); 18] = [
             "tls",
             "token",
             "keyfolder",
+            "access",
         ],
     ),
-    ("cli", &["control", "catalogue", "vault", "export", "tls", "token", "keyfolder"]),
+    ("cli", &["control", "catalogue", "vault", "export", "tls", "token", "keyfolder", "access"]),
     ("demo", &["sound", "control", "export"]),
     ("manual", &[]),
 ];

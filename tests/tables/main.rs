@@ -16,6 +16,7 @@ mod consent;
 mod grid;
 mod media;
 mod parties;
+mod roles;
 mod telling;
 #[allow(dead_code, reason = "each file of tests uses its part")]
 #[path = "../support/terms.rs"]
