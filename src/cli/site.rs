@@ -24,7 +24,15 @@ pub(super) fn read(config: &Path) -> Result<Report, Stop> {
             let line = error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|&&byte| byte == b'\n').count() + 1;
             let (what, remedy) = ("this is no UTF-8".into(), "save it as UTF-8, as every TOML file is".into());
             let mistake = Mistake { line: Some(line), weight: Weight::Error, what, remedy };
-            Ok(Report { settings: None, mistakes: vec![mistake], data: None, spare: None, node_key: None, retention: None })
+            Ok(Report {
+                settings: None,
+                mistakes: vec![mistake],
+                data: None,
+                spare: None,
+                node_key: None,
+                retention: None,
+                access: None,
+            })
         }
     }
 }

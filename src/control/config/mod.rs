@@ -2,6 +2,7 @@
 //!
 //! All paths that do not begin with `/` are relative to the directory in which the program runs.
 
+mod access;
 mod address;
 mod audit;
 mod hook;

@@ -9,14 +9,15 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use toml::de::DeTable;
 
+use crate::access::Rules;
 use crate::call::{DeadMedia, End, Rate, Transport, WhenDead};
 use crate::catalogue::Retention;
 use crate::control::config::hook;
 use crate::control::config::section::{Found, Notes, Section, printable};
 use crate::control::config::settings::NodeKeyFile;
 use crate::control::config::{
-    Audit, Media, MediaIo, Mistake, Recipient, Settings, Sip, Strangers, TlsFiles, Weight, address, audit, peers, policies,
-    retention,
+    Audit, Media, MediaIo, Mistake, Recipient, Settings, Sip, Strangers, TlsFiles, Weight, access, address, audit, peers,
+    policies, retention,
 };
 use crate::limits;
 use crate::time::Period;
@@ -38,10 +39,12 @@ pub struct Report {
     pub node_key: Option<NodeKeyFile>,
     /// How long recordings are kept, likewise: whoever erases one must know whether it is locked.
     pub retention: Option<Retention>,
+    /// Who may do what, likewise; the inner nothing says that nobody is kept from anything.
+    pub access: Option<Option<Rules>>,
 }
 
 /// The sections, and the settings of each.
-pub(super) const SECTIONS: [(&str, &[&str]); 15] = [
+pub(super) const SECTIONS: [(&str, &[&str]); 17] = [
     (
         "sip",
         &[
@@ -101,6 +104,8 @@ pub(super) const SECTIONS: [(&str, &[&str]); 15] = [
     ("keys", &["node"]),
     ("recipient", &["name", "purposes", "public_key", "from", "until"]),
     ("retention", &["purpose", "longest", "shortest"]),
+    ("access", &["four_eyes_export", "four_eyes_release", "four_eyes_erase_locked", "break_glass"]),
+    ("identity", &["user", "certificate", "roles", "purposes"]),
     ("policy", &policies::SETTINGS),
 ];
 
@@ -134,6 +139,7 @@ pub fn parse(text: &str) -> Report {
         spare: settings.spare,
         node_key: settings.node_key,
         retention: settings.retention,
+        access: settings.access,
     }
 }
 
@@ -143,6 +149,7 @@ struct Read {
     spare: Option<PathBuf>,
     node_key: Option<NodeKeyFile>,
     retention: Option<Retention>,
+    access: Option<Option<Rules>>,
 }
 
 fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
@@ -174,6 +181,7 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
     let node_key = node_key(document, data.as_ref(), notes);
     let recipients = recipients(document, notes);
     let retention = retention::retention(document, notes);
+    let access = access::access(document, notes);
     let names = trunks.iter().map(|trunk| trunk.0.clone()).collect::<Vec<_>>();
     let policies = policies::policies(document, &names, notes);
 
@@ -183,6 +191,7 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
         hook::check_together(hook.as_ref(), &policies, notes);
     }
     retention::check_together(document, &policies, notes);
+    access::check_together(document, &policies, notes);
     peers::settle(sip.as_ref(), pbx.as_mut(), &mut trunks, notes);
     check_ports(sip.as_ref(), media.as_ref(), notes);
     peers::check_media_as(pbx.as_ref(), &trunks, notes);
@@ -219,10 +228,11 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
             node_key: node_key.clone()?,
             recipients: recipients.into_iter().map(|found| found.value).collect(),
             retention: retention.clone()?,
+            access: access.clone()?,
             policies: policies.into_iter().map(|found| found.value).collect(),
         })
     })();
-    Read { whole, data, spare, node_key, retention }
+    Read { whole, data, spare, node_key, retention, access }
 }
 
 /// Where `/metrics` is served when nothing is said.
@@ -266,7 +276,7 @@ fn single<'d>(document: &Section<'d>, key: &str, example: &str, notes: &mut Note
 }
 
 /// Returns a section that may be there, once its settings were looked through.
-fn optional<'d>(document: &Section<'d>, key: &str, notes: &mut Notes) -> Option<Section<'d>> {
+pub(super) fn optional<'d>(document: &Section<'d>, key: &str, notes: &mut Notes) -> Option<Section<'d>> {
     let section = document.section(key, notes)?;
     section.knows(settings_of(key), notes);
     Some(section)

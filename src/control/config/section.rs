@@ -16,18 +16,27 @@ pub(super) struct Notes {
     line_ends: Vec<usize>,
     /// Whether something could not be read at all, so that what seems to be missing may be there.
     is_partial: bool,
+    /// Whether a line looks as if it began who may do what.
+    names_access: bool,
     pub(super) mistakes: Vec<Mistake>,
 }
 
 impl Notes {
     pub(super) fn new(text: &str, is_partial: bool) -> Self {
         let line_ends = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n').map(|(at, _)| at).collect();
-        Self { line_ends, is_partial, mistakes: Vec::new() }
+        let begins = |line: &str, word| line.trim_start_matches(['[', ' ', '\t', '"', '\'']).starts_with(word);
+        let names_access = text.lines().any(|line| begins(line, "access") || begins(line, "identity"));
+        Self { line_ends, is_partial, names_access, mistakes: Vec::new() }
     }
 
     /// Returns whether something could not be read at all.
     pub(super) const fn is_partial(&self) -> bool {
         self.is_partial
+    }
+
+    /// Returns whether it may be said who may do what, where nothing can be made out of that.
+    pub(super) const fn may_name_access(&self) -> bool {
+        self.is_partial && self.names_access
     }
 
     /// Returns how many errors were noted so far.

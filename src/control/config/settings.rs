@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::access::Rules;
 use crate::call::{DeadMedia, End, EndId, MediaAs, Rate, Registrations, Spread, Transport};
 use crate::catalogue::Retention;
 use crate::control::config::{Mistake, Network, Policy, in_force, retention};
@@ -51,6 +52,8 @@ pub struct Settings {
     pub recipients: Vec<Recipient>,
     /// How long recordings are kept, by purpose.
     pub retention: Retention,
+    /// Who may do what, where that is said: otherwise whoever may read the files, or open the socket.
+    pub access: Option<Rules>,
     /// What is recorded: the first policy that matches a call decides.
     pub policies: Vec<Policy>,
 }
