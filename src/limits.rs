@@ -285,6 +285,17 @@ pub const HOOK_ANSWER_BYTES: usize = 4096;
 /// said, and its policy has what becomes of it.
 pub const HOOKS_AT_ONCE: usize = 256;
 
+/// Tokens that were given out and are none too old: each that is shown is compared with all of them, some microseconds each. More: no other is given
+/// out.
+pub const TOKENS: usize = 1000;
+
+/// How long a token is one, at most: a year, and a day for those who count in years. Longer: it is not given out.
+pub const TOKEN_LIFE: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// How long what takes two waits for the second person, and then for the first to do it: until the same hour of the next day. Longer: it is
+/// asked for anew.
+pub const APPROVAL_LIFE: Duration = Duration::from_secs(24 * 3600);
+
 /// Events of the ledger's chain that are looked through at a start, where more were added since the one before: two seconds at most on a machine
 /// that does ten other things (17 to 26 µs an event there), so that nobody waits for a call. More: the older ones are left to `mitschnitt audit
 /// verify`, which looks through all.

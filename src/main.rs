@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         open_store: &|path: &Path, opening| node::open_store(path, opening),
         announcement: &announcement,
         payloads: &payloads,
+        user: &cli::session,
     };
     cli::main(std::env::args_os(), &doors)
 }

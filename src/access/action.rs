@@ -10,6 +10,8 @@ pub enum Action {
     Status,
     /// `calls list`, and the events of calls.
     CallsSee,
+    /// `calls start`.
+    CallStart,
     /// `calls pause`.
     CallPause,
     /// `calls resume`.
@@ -92,9 +94,10 @@ pub enum Action {
 
 impl Action {
     /// Every action there is, in the order of the table.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::Status,
         Self::CallsSee,
+        Self::CallStart,
         Self::CallPause,
         Self::CallResume,
         Self::CallWithdraw,
@@ -142,6 +145,7 @@ impl Action {
         match self {
             Self::Status            => ("status",              "see how the proxy and its trunks do",             &[Operator, Reviewer, Officer, Auditor]),
             Self::CallsSee          => ("calls-see",           "see the calls of this moment",                    &[Operator]),
+            Self::CallStart         => ("call-start",          "start the recording of a call on demand",         &[Operator]),
             Self::CallPause         => ("call-pause",          "pause the recording of a call",                   &[Operator]),
             Self::CallResume        => ("call-resume",         "resume the recording of a call",                  &[Operator]),
             Self::CallWithdraw      => ("call-withdraw",       "end the recording of a call",                     &[Operator, Officer]),

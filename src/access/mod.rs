@@ -11,9 +11,11 @@ mod identity;
 mod person;
 mod role;
 mod rules;
+mod token;
 
 pub use action::Action;
 pub use identity::{Denied, Identity, Purposes};
 pub use person::{NotAPerson, Person, User};
 pub use role::{NotARole, Role, Roles};
 pub use rules::{FourEyes, Rule, Rules, Subject};
+pub use token::{Token, TokenHash, TokenSecret, Tokens};

@@ -19,6 +19,8 @@ pub struct Audit<'n> {
     /// The lines of the register: the event that has each, and what it is.
     roster: BTreeMap<u64, (u64, Digest)>,
     turns: BTreeMap<u64, (u64, Digest)>,
+    /// What was allowed and denied, likewise.
+    warrants: BTreeMap<u64, (u64, Digest)>,
     words: BTreeMap<Digest, Option<Digest>>,
     before: [u64; 2],
     unbound: [u64; 2],
@@ -110,6 +112,7 @@ impl<'n> Audit<'n> {
             lines: BTreeMap::new(),
             roster: BTreeMap::new(),
             turns: BTreeMap::new(),
+            warrants: BTreeMap::new(),
             words: BTreeMap::new(),
             before: [0; 2],
             unbound: [0; 2],
@@ -164,6 +167,7 @@ impl<'n> Audit<'n> {
             }
             Event::Roster { number, line, .. } => drop(self.roster.insert(number, (link.seq, line))),
             Event::Turn { number, line, .. } => drop(self.turns.insert(number, (link.seq, line))),
+            Event::Warrant { number, line, .. } => drop(self.warrants.insert(number, (link.seq, line))),
             Event::Note { line, words, .. } => {
                 self.lines.insert(line, link.seq);
                 self.words.insert(line, words);
@@ -230,6 +234,11 @@ impl<'n> Audit<'n> {
                     self.faults.push(Fault::TurnChanged(number));
                 }
             }
+            Bound::Warrant { number, line } => {
+                if self.warrants.remove(&number).is_none_or(|(_, told)| told != line) {
+                    self.faults.push(Fault::WarrantChanged(number));
+                }
+            }
             Bound::Note { line, words } => {
                 let told = self.words.get(&line).copied().flatten();
                 if self.lines.remove(&line).is_none() || words.is_some() && words != told {
@@ -255,6 +264,7 @@ impl<'n> Audit<'n> {
         faults.extend(self.lines.values().map(|&seq| Fault::LineGone { seq }));
         faults.extend(self.roster.iter().map(|(&number, &(seq, _))| Fault::RosterGone { number, seq }));
         faults.extend(self.turns.iter().map(|(&number, &(seq, _))| Fault::TurnGone { number, seq }));
+        faults.extend(self.warrants.iter().map(|(&number, &(seq, _))| Fault::WarrantGone { number, seq }));
         // What a process leaves open the next one ends, by its row or by its file: where it did not, both were gone.
         let unended = self.recordings.iter().filter(|(_, is)| is.end == End::Open && is.begun < self.started);
         faults.extend(unended.map(|(&recording, _)| Fault::Unended(recording)));
@@ -351,8 +361,17 @@ pub enum Fault {
         /// The event that has it.
         seq: u64,
     },
+    /// A line of what was allowed and denied is gone.
+    WarrantGone {
+        /// Which.
+        number: u64,
+        /// The event that has it.
+        seq: u64,
+    },
     /// What somebody did to a call's recording is not as it was written, or was never written by this program.
     TurnChanged(u64),
+    /// A line of what was allowed and denied is not as it was written, or was never written by this program.
+    WarrantChanged(u64),
     /// A recording was begun, and the next start found neither its row nor its file.
     Unended(RecordingId),
     /// A recording's file is gone.
@@ -402,6 +421,12 @@ impl fmt::Display for Fault {
                 write!(f, "line {number} of what was done to calls is gone, which event {seq} has")
             }
             Self::TurnChanged(number) => write!(f, "line {number} of what was done to calls is not as it was written"),
+            Self::WarrantGone { number, seq } => {
+                write!(f, "line {number} of what was allowed and denied is gone, which event {seq} has")
+            }
+            Self::WarrantChanged(number) => {
+                write!(f, "line {number} of what was allowed and denied is not as it was written")
+            }
             Self::Unended(recording) => {
                 write!(f, "recording {recording} was begun, and at the next start neither its row nor its file was there")
             }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::catalogue::{Deed, NoteKind, Outcome, Reason, RosterDeed, StoreError, What};
+use crate::catalogue::{Deed, NoteKind, Outcome, Reason, RosterDeed, StoreError, WarrantKind, What};
 use crate::ids::{CallId, RecordingId};
 use crate::time::Wall;
 use crate::vault::{Digest, Fingerprint, HeadKey, SignedHead};
@@ -189,6 +189,17 @@ pub enum Event {
         /// What of it may be cleared.
         words: Option<Digest>,
     },
+    /// Something was allowed or denied: a token, an approval, a broken glass.
+    Warrant {
+        /// The number of the line.
+        number: u64,
+        /// What kind of line.
+        kind: WarrantKind,
+        /// With which recording something was wanted, where the line says so.
+        recording: Option<RecordingId>,
+        /// The line: who, what, when, why.
+        line: Digest,
+    },
     /// The chain did not hold when it was looked through, at a start.
     Broken {
         /// From which event on.
@@ -221,6 +232,7 @@ impl Event {
             Self::Roster { .. } => "roster",
             Self::Turn { what, .. } => what.as_str(),
             Self::Note { kind, .. } => kind.as_str(),
+            Self::Warrant { kind, .. } => kind.as_str(),
             Self::Broken { .. } => "broken",
         }
     }
@@ -268,6 +280,10 @@ impl Event {
                 let recording = recording.map_or_else(|| "null".into(), |recording| format!(r#""{recording}""#));
                 let words = words.map_or_else(|| "null".into(), |words| format!(r#""{words}""#));
                 format!(r#"{{"recording":{recording},"line":"{line}","words":{words}}}"#)
+            }
+            Self::Warrant { number, recording, line, .. } => {
+                let recording = recording.map_or_else(|| "null".into(), |recording| format!(r#""{recording}""#));
+                format!(r#"{{"number":{number},"recording":{recording},"line":"{line}"}}"#)
             }
             Self::Broken { at } => format!(r#"{{"at":{at}}}"#),
         }
@@ -337,6 +353,9 @@ impl Event {
                     let call = text("call")?.parse().ok()?;
                     return Some(Self::Turn { number: number("number")?, call, recording: about, what, line: digest("line")? });
                 }
+                if let Ok(kind) = other.parse::<WarrantKind>() {
+                    return Some(Self::Warrant { number: number("number")?, kind, recording: about, line: digest("line")? });
+                }
                 let words = if is_none("words") { None } else { Some(digest("words")?) };
                 Self::Note { kind: other.parse().ok()?, recording: about, line: digest("line")?, words }
             }
@@ -355,7 +374,7 @@ impl Event {
             | Self::Lost { recording, .. }
             | Self::Rewrapped { recording, .. }
             | Self::Access { recording, .. } => Some(*recording),
-            Self::Note { recording, .. } | Self::Turn { recording, .. } => *recording,
+            Self::Note { recording, .. } | Self::Turn { recording, .. } | Self::Warrant { recording, .. } => *recording,
             Self::Chained { .. }
             | Self::Started { .. }
             | Self::Stopped
@@ -449,6 +468,8 @@ pub enum Part {
     Note,
     /// What of a note may be cleared.
     Words,
+    /// A line of what was allowed and denied.
+    Warrant,
 }
 
 impl Part {
@@ -463,6 +484,7 @@ impl Part {
             Self::Turn => "turn",
             Self::Note => "note",
             Self::Words => "words",
+            Self::Warrant => "warrant",
         };
         Digest::of(format!("mitschnitt {word} 1\n{}\n{columns}\n", Digest::from_bytes(*salt)).as_bytes())
     }
@@ -504,6 +526,13 @@ pub enum Bound {
         line: Digest,
         /// What of it may be cleared; nothing once it was.
         words: Option<Digest>,
+    },
+    /// A line of what was allowed and denied.
+    Warrant {
+        /// Its number.
+        number: u64,
+        /// What it is.
+        line: Digest,
     },
 }
 
@@ -587,6 +616,8 @@ mod tests {
             Event::Turn { number: 2, call, recording: Some(recording), what: What::Shredded, line: digest },
             Event::Note { kind: NoteKind::Sought, recording: None, line: digest, words: Some(digest) },
             Event::Note { kind: NoteKind::Corrected, recording: Some(recording), line: digest, words: None },
+            Event::Warrant { number: 10, kind: WarrantKind::Broke, recording: Some(recording), line: digest },
+            Event::Warrant { number: 11, kind: WarrantKind::Given, recording: None, line: digest },
             Event::Broken { at: 8 },
         ]
     }

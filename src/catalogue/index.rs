@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::catalogue::{Chain, Entry, Event, Keeping, Number, Quality, Reason, Rights, Roster, Stamps, Totals, Turn};
+use crate::catalogue::{Chain, Entry, Event, Keeping, Number, Quality, Reason, Rights, Roster, Stamps, Totals, Turn, Warrants};
 use crate::ids::{CallId, RecordingId};
 use crate::private::Private;
 use crate::sabotage;
@@ -14,8 +14,8 @@ use crate::time::Wall;
 use crate::vault::Digest;
 
 /// Keeps the ledger, the access log, the [`Chain`] of what happened, its timestamps, what decides how long recordings are kept, the
-/// register of those who have agreed, and what is noted beside the calls.
-pub trait Store: Chain + Stamps + Keeping + Roster + Rights + Send {
+/// register of those who have agreed, what is noted beside the calls, and what was allowed and denied.
+pub trait Store: Chain + Stamps + Keeping + Roster + Rights + Warrants + Send {
     /// Does all of this, or nothing of it: one transaction.
     ///
     /// A recording's state only goes forward: a [`Write::Put`] that comes after its [`Write::Sealed`] or [`Write::Torn`] leaves state and
@@ -368,11 +368,13 @@ pub enum Outcome {
     Locked,
     /// It was refused: the recording is not held, or more than one hold would be lifted.
     Holds,
+    /// It was refused: none of the roles of whoever asked may, or not for this purpose, or not what is held.
+    Denied,
 }
 
 impl Outcome {
     /// Every outcome there is.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Granted,
         Self::Done,
         Self::Failed,
@@ -383,6 +385,7 @@ impl Outcome {
         Self::Held,
         Self::Locked,
         Self::Holds,
+        Self::Denied,
     ];
 
     /// Returns the operator's word.
@@ -399,6 +402,7 @@ impl Outcome {
             Self::Held => "refused-held",
             Self::Locked => "refused-locked",
             Self::Holds => "refused-holds",
+            Self::Denied => "refused-role",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! [`Entry`] is the row, [`Reason`] the code that says why, [`Store`] what is needed of whatever keeps the rows. Nothing here knows of
 //! SQL: the shell has that.
 
+mod approval;
 mod audit;
 mod chain;
 mod entry;
@@ -18,8 +19,10 @@ mod stamp;
 mod telephone;
 mod turn;
 mod walk;
+mod warrant;
 
 pub use audit::{Audit, Audited, End, Fault, Rewrapped, Standing};
+pub use approval::{Approval, Decided, approvals, open};
 pub use chain::{Bound, Chain, Event, Link, Part, Tip};
 pub use entry::{Entry, NotAState, Parties, Quality, State, Totals};
 pub use index::{
@@ -36,3 +39,4 @@ pub use stamp::{NotStamped, Question, Stamp, Stamps, Subject, Told};
 pub use telephone::{Country, Likeness, NotANumber, Number, Role};
 pub use turn::{Doer, Turn, What};
 pub use walk::{Break, Walk, Walked};
+pub use warrant::{Says, Wanted, Warrant, WarrantKind, Warrants, tokens};

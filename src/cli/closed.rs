@@ -41,6 +41,7 @@ impl Closed {
             | Event::Roster { .. }
             | Event::Rewrapped { .. }
             | Event::Turn { .. }
+            | Event::Warrant { .. }
             | Event::Note { .. }
             | Event::Broken { .. } => None,
         }

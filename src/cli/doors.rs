@@ -8,14 +8,18 @@ use std::time::Duration;
 
 use clap::Parser as _;
 
+use crate::access::User;
 use crate::catalogue::{Deed, Heard, Opening, RosterDeed, Store, StoreError};
+use crate::cli::asked::Asked;
 use crate::cli::exit::{Exit, Stop};
-use crate::cli::opened::Asked;
+use crate::cli::gate::{self, Pass};
+use crate::cli::opened;
 use crate::cli::term::{Colour, Stream, Term};
 use crate::cli::words::{Audit, Calls, Keys, Recordings, SecretKey, Staff, Trunks, Verb, Words};
 use crate::cli::{
-    audit, bundle, bundled, calls, check, complaint, correct, deed, demo, drain, erase, export, exposure, hold, keys, list, part,
-    play, processing, public, redact, retention, rewrap, rotate, run, show, staff, subject, timestamps, trunks, verify,
+    approvals, audit, bundle, bundled, calls, check, complaint, correct, deed, demo, drain, erase, export, exposure, hold, keys,
+    list, part, play, processing, public, redact, retention, rewrap, rotate, run, show, staff, subject, timestamps, tokens, trunks,
+    verify,
 };
 use crate::control::{Settings, Trouble};
 use crate::export::Channels;
@@ -27,6 +31,8 @@ pub struct Doors<'d> {
     pub run: &'d dyn Fn(Settings) -> Result<(), Trouble>,
     /// Plays the demonstration in a directory, and draws it as it happens.
     pub demo: &'d dyn Fn(&Path, &mut dyn Write) -> Result<(), Trouble>,
+    /// Says who runs this: he who may do something or not.
+    pub user: &'d dyn Fn() -> User,
     /// Opens the ledger.
     pub open_store: &'d OpenStore,
     /// Reads an announcement's WAV file, and says how long it is, or what is wrong with it and what to do.
@@ -74,7 +80,9 @@ pub(super) fn exit(arguments: impl IntoIterator<Item = OsString>, doors: &Doors<
             return if is_asked { Exit::Well } else { Exit::Usage };
         }
     };
-    match verb(words.verb, doors, term) {
+    let Words { verb: asked, break_glass } = words;
+    let passed = gate::pass(Asked::by(&asked), break_glass.as_deref(), doors, term);
+    match passed.and_then(|pass| verb(asked, &pass, doors, term)) {
         Ok(()) => Exit::Well,
         Err(Stop::Said(exit)) => exit,
         Err(Stop::Trouble(exit, trouble)) => {
@@ -93,7 +101,7 @@ pub(super) fn exit(arguments: impl IntoIterator<Item = OsString>, doors: &Doors<
     }
 }
 
-fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
+fn verb(verb: Verb, pass: &Pass, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
     match verb {
         Verb::Run(site) => run::run(&site.config, doors, term),
         Verb::Check { site, form } => check::check(&site.config, form.json, doors, term),
@@ -149,12 +157,13 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
             verify::verify(&site.config, &verify::Wanted { which, key, node, json: form.json }, doors, term)
         }
         Verb::Recordings(Recordings::Export { id, key, purpose, format, mono, out, picture, span, node, site, form }) => {
-            let asked = Asked { id, deed: Deed::Export, key, purpose, reason: None, span, node };
+            let second = pass.second.as_ref().map(|second| format!("approved by {second}"));
+            let asked = opened::Asked { id, deed: Deed::Export, key, purpose, reason: second, span, node };
             let wanted = export::Wanted { asked, format, channels: channels(mono), out, picture, json: form.json };
             export::export(&site.config, &wanted, doors, term)
         }
         Verb::Recordings(Recordings::Play { id, key, purpose, mono, span, node, site, form }) => {
-            let asked = Asked { id, deed: Deed::Play, key, purpose, reason: None, span, node };
+            let asked = opened::Asked { id, deed: Deed::Play, key, purpose, reason: None, span, node };
             let wanted = play::Wanted { asked, channels: channels(mono), json: form.json };
             play::play(&site.config, &wanted, doors, term)
         }
@@ -164,7 +173,8 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
                 (None, Some(number), _) => erase::These::Party { number: Private::new(number), country },
                 (None, None, before) => erase::These::Before(before.unwrap_or_default()),
             };
-            let wanted = erase::Wanted { which, reason, is_meant: yes, is_dry: dry_run, receipt, json: form.json };
+            let (reason, lifts_lock) = (pass.reason(reason), pass.lifts_lock);
+            let wanted = erase::Wanted { which, reason, is_meant: yes, is_dry: dry_run, lifts_lock, receipt, json: form.json };
             erase::erase(&site.config, &wanted, doors, term)
         }
         Verb::Recordings(Recordings::Redact { id, span, key, purpose, reason, public, site, form }) => {
@@ -179,6 +189,7 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
             correct::correct(&site.config, wanted, doors, term)
         }
         Verb::Recordings(Recordings::Release { id, reason, all, site, form }) => {
+            let reason = pass.reason(reason);
             hold::release(&site.config, &hold::Wanted { id, reason, all, json: form.json }, doors, term)
         }
         Verb::Recordings(Recordings::Holds { site, form }) => hold::holds(&site.config, form.json, doors, term),
@@ -215,6 +226,8 @@ fn verb(verb: Verb, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> 
         Verb::Processing { site, form } => processing::processing(&site.config, form.json, doors, term),
         Verb::Complaint(complaint) => complaint::complaint(complaint, doors, term),
         Verb::Subject(subject) => subject::subject(subject, doors, term),
+        Verb::Tokens(tokens) => tokens::tokens(tokens, pass, doors, term),
+        Verb::Approvals(approvals) => approvals::approvals(approvals, pass, doors, term),
         Verb::Demo { out } => demo::demo(&out, doors, term),
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct Wanted {
     pub(super) is_meant: bool,
     /// Say what would be done, and do nothing.
     pub(super) is_dry: bool,
+    /// Another has approved that it is erased although it is locked.
+    pub(super) lifts_lock: bool,
     pub(super) receipt: Option<PathBuf>,
     pub(super) json: bool,
 }
@@ -57,7 +59,7 @@ pub(super) fn erase(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mu
     let mut store = site.store(Opening::ReadAndLog, doors)?;
     let from = store.head()?.map_or(0, |signed| signed.head.seq);
     let held = find(&site, store.as_mut(), wanted, person)?;
-    let mut work = Work { site: &site, store: store.as_mut(), reason: &wanted.reason };
+    let mut work = Work { site: &site, store: store.as_mut(), reason: &wanted.reason, lifts_lock: wanted.lifts_lock };
     if wanted.is_dry {
         let answered = held.entries.iter().map(|entry| work.weigh(entry, false)).collect::<Result<Vec<_>, _>>()?;
         let copies = work.copies(&answered)?;
@@ -122,6 +124,7 @@ struct Work<'w> {
     site: &'w Site,
     store: &'w mut dyn Store,
     reason: &'w str,
+    lifts_lock: bool,
 }
 
 impl Work<'_> {
@@ -142,6 +145,8 @@ impl Work<'_> {
             return Ok(answered(Answer::Refused(Trouble::new(what, remedy))));
         }
         Ok(answered(match bar(self.site, self.store, entry, id)? {
+            // Two have said that it is erased all the same.
+            Some((Outcome::Locked, _)) if self.lifts_lock => Answer::Will,
             Some((outcome, trouble)) => {
                 if is_logged {
                     self.log(id, outcome)?;

@@ -31,7 +31,7 @@ impl Exit {
   2  the command was not understood
   3  it could not be done: a file, a permission, the disk, the proxy does not run
   4  it was refused: the recording was made for another purpose, the key does not open it, or the
-     call or recording is not in the state for it
+     call or recording is not in the state for it, or whoever asks may not, or not alone
   5  there is no such recording or call, or it was erased";
 
     /// Returns the code.

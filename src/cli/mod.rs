@@ -9,6 +9,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "the command line reads and writes files, the clock and the control socket")]
 
+mod approvals;
+mod asked;
 mod audit;
 mod bundle;
 mod bundled;
@@ -27,6 +29,7 @@ mod export;
 mod exported;
 mod exposure;
 mod files;
+mod gate;
 mod handed;
 mod held;
 mod hold;
@@ -60,6 +63,7 @@ mod subject;
 mod table;
 mod term;
 mod timestamps;
+mod tokens;
 mod trunks;
 mod verify;
 mod who;
@@ -67,6 +71,7 @@ mod words;
 
 pub use doors::{Doors, OpenStore, ReadPayloads, main};
 pub use exit::Exit;
+pub use who::session;
 
 #[cfg(test)]
 mod tests;

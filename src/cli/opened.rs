@@ -115,7 +115,10 @@ pub(super) fn opened_by<T>(
 
 fn tell(store: &mut dyn Store, asked: &Asked, outcome: Outcome) -> Result<(), Stop> {
     let span = (!asked.span.is_all()).then(|| asked.span.to_string());
-    let part = asked.reason.clone().or(span);
+    let part = match (asked.reason.clone(), span) {
+        (Some(reason), Some(span)) => Some(format!("{reason}; {span}")),
+        (reason, span) => reason.or(span),
+    };
     log_part(store, asked.id, (Some(&asked.purpose), part), asked.deed, outcome)
 }
 

@@ -45,6 +45,11 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    /// Returns whether a party is asked for.
+    pub(super) const fn is_asked(&self) -> bool {
+        self.party.is_some()
+    }
+
     /// Returns what is asked for, where a party is.
     pub(super) fn asked(self) -> Result<Option<Asked>, Stop> {
         let Self { party, country, purpose } = self;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::SystemTime;
 
+use crate::access::{Person, User};
 use crate::time::Wall;
 
 /// Returns the user as `alice (uid 1000)`.
@@ -23,11 +24,33 @@ pub(super) fn name() -> String {
 /// The kernel keeps the latter from the log-in on, through `su` and `sudo` (`/proc/self/loginuid`, audit(8)).
 pub(super) fn who() -> String {
     let uid = rustix::process::getuid().as_raw();
-    let login = fs::read_to_string("/proc/self/loginuid").ok().and_then(|text| text.trim().parse::<u32>().ok());
-    match login.filter(|&login| login != u32::MAX && login != uid) {
+    match login().filter(|&login| login != uid) {
         Some(login) => format!("{}, logged in as {}", named(uid), named(login)),
         None => named(uid),
     }
+}
+
+/// Returns whoever the session belongs to, where the kernel knows that, and otherwise whose the process is: he who may do something or not.
+#[must_use]
+pub fn session() -> User {
+    let own = rustix::process::getuid().as_raw();
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    user_of(login().unwrap_or(own), &read("/etc/passwd"), &read("/etc/group"))
+}
+
+/// Returns whom the kernel has as having logged in, where anybody has.
+fn login() -> Option<u32> {
+    let login = fs::read_to_string("/proc/self/loginuid").ok().and_then(|text| text.trim().parse::<u32>().ok());
+    login.filter(|&login| login != u32::MAX)
+}
+
+/// Returns the person in a line of the access log, as [`who`] writes it: the last that it names.
+pub(super) fn person_in(who: &str) -> Option<Person> {
+    if let Some((_, name)) = who.split_once("token ").filter(|(before, _)| before.is_empty()) {
+        return Some(Person::Token(name.into()));
+    }
+    let (_, uid) = who.rsplit_once("uid ")?;
+    uid.trim_end_matches(')').parse().ok().map(Person::Unix)
 }
 
 /// Returns the time of day.
@@ -51,9 +74,46 @@ fn name_of(uid: u32, users: &str) -> Option<&str> {
     })
 }
 
+/// passwd(5): the fourth field is the user's own group, by number. group(5): name, password, number, and the names of its members.
+fn user_of(uid: u32, users: &str, groups: &str) -> User {
+    let name = name_of(uid, users);
+    let own = users.lines().find_map(|line| {
+        let fields: Vec<_> = line.split(':').collect();
+        let is_it = fields.get(2).and_then(|own| own.parse().ok()) == Some(uid);
+        fields.get(3).filter(|_| is_it)?.parse::<u32>().ok()
+    });
+    let is_in = |line: &&str| {
+        let fields: Vec<_> = line.split(':').collect();
+        let gid = fields.get(2).and_then(|gid| gid.parse::<u32>().ok());
+        let is_own = gid.is_some() && gid == own;
+        is_own || name.is_some_and(|name| fields.get(3).is_some_and(|members| members.split(',').any(|member| member == name)))
+    };
+    let names = groups.lines().filter(is_in).filter_map(|line| line.split(':').next());
+    User { uid, name: name.map(str::to_owned), groups: names.map(str::to_owned).collect() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_user_is_in_his_own_group_and_in_those_that_name_him() {
+        let users = "root:x:0:0:root:/root:/bin/bash\nalice:x:1000:100::/home/alice:/bin/sh\n";
+        let groups = "root:x:0:\nusers:x:100:\ndesk:x:101:bert,alice\nnight:x:102:alicea\nbroken\n";
+
+        let alice = user_of(1000, users, groups);
+
+        assert_eq!((alice.name.as_deref(), alice.groups), (Some("alice"), vec!["users".to_owned(), "desk".to_owned()]));
+        assert_eq!(user_of(5, users, groups), User { uid: 5, name: None, groups: Vec::new() });
+    }
+
+    #[test]
+    fn whoever_is_in_a_line_of_the_access_log_is_the_one_who_has_logged_in() {
+        assert_eq!(person_in("root (uid 0), logged in as alice (uid 1000)"), Some(Person::Unix(1000)));
+        assert_eq!(person_in("uid 7"), Some(Person::Unix(7)));
+        assert_eq!(person_in("token wall"), Some(Person::Token("wall".into())));
+        assert_eq!(person_in("the proxy"), None);
+    }
 
     #[test]
     fn a_user_is_found_by_number() {

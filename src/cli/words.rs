@@ -7,7 +7,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use crate::catalogue::{Field, Reason};
 use crate::cli::exit::Exit;
 use crate::cli::named::Named;
-use crate::cli::{complaint, party, span, subject};
+use crate::cli::{approvals, complaint, party, span, subject, tokens};
 use crate::ids::{CallId, RecordingId};
 use crate::time::Wall;
 
@@ -15,6 +15,10 @@ use crate::time::Wall;
 #[derive(Parser, Debug)]
 #[command(name = "mitschnitt", version, after_help = Exit::HELP, max_term_width = 100)]
 pub(super) struct Words {
+    /// Do what the roles of whoever runs this, or the lack of a second person, forbid, and say why: for those whom the configuration lists
+    /// under break_glass; it is alarmed and chained
+    #[arg(long, global = true, value_name = "WHY", value_parser = sentence)]
+    pub(super) break_glass: Option<String>,
     #[command(subcommand)]
     pub(super) verb: Verb,
 }
@@ -61,6 +65,12 @@ pub(super) enum Verb {
     /// Look at the chain that the ledger is bound by: its head, its events, and whether all of it holds
     #[command(subcommand)]
     Audit(Audit),
+    /// Give out the tokens by which programs are known to the HTTP API, list and revoke them
+    #[command(subcommand)]
+    Tokens(tokens::Tokens),
+    /// Approve what takes two, or refuse it
+    #[command(subcommand)]
+    Approvals(approvals::Approvals),
     /// Play one recorded call for you to see and hear, on the loopback and with no set-up
     Demo {
         /// The directory for its keys, configuration and sound; made anew, never overwritten
@@ -880,6 +890,18 @@ fn day(text: &str) -> Result<Wall, String> {
 fn purpose(text: &str) -> Result<String, String> {
     let is_word = !text.is_empty() && text.len() <= 64 && !text.chars().any(|c| c.is_whitespace() || c.is_control());
     if is_word { Ok(text.to_owned()) } else { Err("a purpose is one word, as in the configuration".into()) }
+}
+
+/// A purpose, or all of them.
+pub(super) fn purpose_or_every(text: &str) -> Result<String, String> {
+    if text == "*" { Ok(text.to_owned()) } else { purpose(text) }
+}
+
+/// A name that stands in a table and in the ledger.
+pub(super) fn name(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let is_name = !text.is_empty() && text.len() <= 64 && !text.starts_with('-') && text.chars().all(is_plain);
+    if is_name { Ok(text.to_owned()) } else { Err("up to 64 letters, digits, `-`, `_` and `.`".into()) }
 }
 
 fn field(word: &str) -> Result<Field, String> {

@@ -229,7 +229,7 @@ mod tests {
     use super::*;
     use crate::catalogue::{
         Access, Bound, Chain, Entry, Event, Filter, Keeping, KeptCall, Link, Note, Number, Purged, Reason, Rights, Roster,
-        RosterLine, Stamp, Stamps, Stored, Subject,
+        RosterLine, Stamp, Stamps, Stored, Subject, Warrant, Warrants,
     };
     use crate::vault::{NodeKey, SignedHead};
 
@@ -377,6 +377,20 @@ mod tests {
         }
 
         fn roster(&self) -> Result<Vec<RosterLine>, StoreError> {
+            Ok(Vec::new())
+        }
+    }
+
+    impl Warrants for Slow {
+        fn warrant(&mut self, _: &Warrant) -> Result<u64, StoreError> {
+            Ok(0)
+        }
+
+        fn warrants(&self) -> Result<Vec<Warrant>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        fn exports(&self, _: Wall) -> Result<Vec<Access>, StoreError> {
             Ok(Vec::new())
         }
     }

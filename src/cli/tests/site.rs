@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::access::User;
 use crate::catalogue::{
     About, Access, Bound, Chain, Deed, Entry, Event, Filter, Heard, Keeping, KeptCall, Link, Note, Number, Opening, Outcome,
     Parties, Purged, Reason, Rights, Roster, RosterLine, Stamp, Stamps, State, Store, StoreError, Stored, Subject, Totals, Turn,
-    Which, Write, erasure,
+    Warrant, Warrants, Which, Write, erasure,
 };
 use crate::cli::doors::{Doors, exit};
 use crate::cli::exit::Exit;
@@ -67,6 +68,8 @@ pub(super) const COMPLETE: &[u8] = include_bytes!("../../../tests/vault/vectors/
 pub(super) struct Site {
     pub(super) home: TempDir,
     pub(super) store: Arc<Mutex<Memory>>,
+    /// Who types the commands.
+    pub(super) user: User,
 }
 
 /// The answer as the proxy writes it.
@@ -91,7 +94,7 @@ pub(super) struct Said {
 impl Site {
     pub(super) fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
-        let site = Self { home, store: Arc::default() };
+        let site = Self { home, store: Arc::default(), user: User { uid: 0, name: Some("root".into()), groups: Vec::new() } };
         fs::write(site.config(), CONFIG.replace("HOME", site.home().to_str().unwrap())).unwrap();
         fs::write(site.home().join("a.wav"), "RIFF").unwrap();
         site
@@ -218,6 +221,7 @@ impl Site {
         });
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let store = Arc::clone(&self.store);
+        let user = self.user.clone();
         let doors = Doors {
             run: &|settings| Err(Trouble::new(format!("ran with {} policies", settings.policies.len()), "as the test wanted")),
             demo: &|_, _| Ok(()),
@@ -226,6 +230,7 @@ impl Site {
                 let is_empty = memory.lock().unwrap().entries.is_empty();
                 if is_empty { Err(StoreError::Missing { path: path.into() }) } else { Ok(Box::new(Shared(memory))) }
             },
+            user: &|| user.clone(),
             payloads: &|bytes, _| match bytes {
                 b"#!rtpplay1.0 " => Ok(Duration::from_millis(1500)),
                 _ => Err(Trouble::new("it is no rtpdump file", "export it again")),
@@ -310,6 +315,7 @@ pub(super) struct Memory {
     pub(super) notes: Vec<Note>,
     pub(super) turns: Vec<Turn>,
     pub(super) events: Vec<Event>,
+    pub(super) warrants: Vec<Warrant>,
     /// What is found of what was cleared.
     pub(super) purged: Option<Purged>,
 }
@@ -502,6 +508,24 @@ impl Roster for Shared {
 
     fn roster(&self) -> Result<Vec<RosterLine>, StoreError> {
         Ok(self.0.lock().unwrap().roster.clone())
+    }
+}
+
+impl Warrants for Shared {
+    fn warrant(&mut self, warrant: &Warrant) -> Result<u64, StoreError> {
+        let mut memory = self.0.lock().unwrap();
+        let number = memory.warrants.len() as u64 + 1;
+        memory.warrants.push(Warrant { number, ..warrant.clone() });
+        Ok(number)
+    }
+
+    fn warrants(&self) -> Result<Vec<Warrant>, StoreError> {
+        Ok(self.0.lock().unwrap().warrants.clone())
+    }
+
+    fn exports(&self, since: Wall) -> Result<Vec<Access>, StoreError> {
+        let begun = |access: &&Access| access.deed == Deed::Export && access.outcome == Outcome::Granted && access.at >= since;
+        Ok(self.0.lock().unwrap().accesses.iter().filter(begun).cloned().collect())
     }
 }
 

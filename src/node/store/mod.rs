@@ -10,6 +10,7 @@ mod schema;
 mod sqlite;
 mod stamps;
 mod turns;
+mod warrants;
 
 pub(crate) use sqlite::open;
 

@@ -4,7 +4,7 @@
 pub(super) const APPLICATION: i64 = 0x6d69_7473;
 
 /// What brings a ledger of version *n* to *n + 1*; a new one goes through all.
-pub(super) const STEPS: [&str; 10] = [
+pub(super) const STEPS: [&str; 11] = [
     "
     CREATE TABLE calls (
         call          TEXT PRIMARY KEY,
@@ -195,10 +195,35 @@ pub(super) const STEPS: [&str; 10] = [
     CREATE TRIGGER turns_are_not_removed BEFORE DELETE ON turns
         BEGIN SELECT RAISE(ABORT, 'what was done stays'); END;
 ",
+    "
+    CREATE TABLE warrants (
+        number    INTEGER PRIMARY KEY AUTOINCREMENT,
+        at_us     INTEGER NOT NULL,
+        who       TEXT NOT NULL,
+        persons   TEXT NOT NULL,
+        kind      TEXT NOT NULL,
+        name      TEXT,
+        hash      BLOB,
+        roles     TEXT,
+        purposes  TEXT,
+        until_us  INTEGER,
+        action    TEXT,
+        recording TEXT,
+        earlier   INTEGER REFERENCES warrants (number),
+        reason    TEXT,
+        salt      BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX exports ON accesses (at_us) WHERE deed = 'export' AND outcome = 'begun';
+    CREATE UNIQUE INDEX warrants_once ON warrants (earlier, kind) WHERE earlier IS NOT NULL;
+    CREATE TRIGGER warrants_are_not_changed BEFORE UPDATE ON warrants
+        BEGIN SELECT RAISE(ABORT, 'what was allowed and denied only grows'); END;
+    CREATE TRIGGER warrants_are_not_removed BEFORE DELETE ON warrants
+        BEGIN SELECT RAISE(ABORT, 'what was allowed and denied only grows'); END;
+",
 ];
 
 /// The version that [`STEPS`] lead to.
-pub(super) const VERSION: i64 = 10;
+pub(super) const VERSION: i64 = 11;
 
 /// The version from which on there is a chain.
 pub(super) const CHAINED: usize = 6;

@@ -11,12 +11,12 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transac
 
 use crate::catalogue::{
     Access, Bound, Chain, Entry, Event, Filter, Heard, Keeping, KeptCall, Link, Note, Number, Opening, Purged, Reason, Rights,
-    Roster, RosterLine, Stamp, Stamps, Store, StoreError, Stored, Subject, Turn, Which, Write,
+    Roster, RosterLine, Stamp, Stamps, Store, StoreError, Stored, Subject, Turn, Warrant, Warrants, Which, Write,
 };
 use crate::ids::{CallId, RecordingId};
 use crate::node::store::rows::{IS_MEASURED, KEPT, QUALITY, SELECT, TORN, access, count, do_write, entry, measured, word};
 use crate::node::store::schema::{APPLICATION, CHAINED, STEPS, VERSION};
-use crate::node::store::{chain, keeping, notes, purge, roster, stamps, turns};
+use crate::node::store::{chain, keeping, notes, purge, roster, stamps, turns, warrants};
 use crate::private::Private;
 use crate::time::Wall;
 use crate::vault::{HeadKey, SignedHead};
@@ -345,7 +345,8 @@ impl Chain for SqliteStore {
 
     fn bound(&self, each: &mut dyn FnMut(Bound)) -> Result<(), StoreError> {
         let bound = chain::bound(&self.db, each).and_then(|()| notes::bound(&self.db, each));
-        bound.and_then(|()| turns::bound(&self.db, each)).map_err(|error| failed(&self.path, error))
+        let bound = bound.and_then(|()| turns::bound(&self.db, each));
+        bound.and_then(|()| warrants::bound(&self.db, each)).map_err(|error| failed(&self.path, error))
     }
 }
 
@@ -374,6 +375,25 @@ impl Roster for SqliteStore {
 
     fn roster(&self) -> Result<Vec<RosterLine>, StoreError> {
         roster::all(&self.db).map_err(|error| failed(&self.path, error))
+    }
+}
+
+impl Warrants for SqliteStore {
+    fn warrant(&mut self, warrant: &Warrant) -> Result<u64, StoreError> {
+        let mut number = 0;
+        self.durably(|transaction, chain| {
+            number = warrants::add(transaction, warrant, chain)?;
+            Ok(())
+        })?;
+        Ok(number)
+    }
+
+    fn warrants(&self) -> Result<Vec<Warrant>, StoreError> {
+        warrants::all(&self.db).map_err(|error| failed(&self.path, error))
+    }
+
+    fn exports(&self, since: Wall) -> Result<Vec<Access>, StoreError> {
+        warrants::exports(&self.db, since).map_err(|error| failed(&self.path, error))
     }
 }
 

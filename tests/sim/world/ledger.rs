@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mitschnitt::catalogue::{
     Access, Audit, Bound, Break, Chain, End, Entry, Event, Fault, Filter, Keeping, KeptCall, Link, Note, Number, Part, Purged,
-    Reason, Rights, Roster, RosterLine, Stamp, Stamps, State, Store, StoreError, Stored, Subject, Tip, Turn, Which, Write,
+    Reason, Rights, Roster, RosterLine, Stamp, Stamps, State, Store, StoreError, Stored, Subject, Tip, Turn, Warrant, Warrants,
+    Which, Write,
 };
 use mitschnitt::ids::{CallId, RecordingId};
 use mitschnitt::private::Private;
@@ -341,6 +342,20 @@ impl Roster for Rows {
     }
 
     fn roster(&self) -> Result<Vec<RosterLine>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+impl Warrants for Rows {
+    fn warrant(&mut self, _: &Warrant) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    fn warrants(&self) -> Result<Vec<Warrant>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn exports(&self, _: Wall) -> Result<Vec<Access>, StoreError> {
         Ok(Vec::new())
     }
 }

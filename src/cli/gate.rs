@@ -1,0 +1,249 @@
+//! The gate before every command: whoever runs it may, or is refused and that is logged; what takes two waits for the second; and whoever breaks
+//! the glass is let through, and it is told.
+
+use std::collections::BTreeSet;
+
+use crate::access::{Action, Denied, Identity, Person, Rules};
+use crate::catalogue::{self, Access, Decided, Deed, Opening, Outcome, Says, Store, Stored, Wanted, Warrant};
+use crate::cli::asked::Asked;
+use crate::cli::doors::Doors;
+use crate::cli::exit::{Exit, Stop};
+use crate::cli::list::{counted, seconds};
+use crate::cli::site;
+use crate::cli::term::Term;
+use crate::cli::who;
+use crate::control::Trouble;
+use crate::control::config::Report;
+use crate::ids::RecordingId;
+use crate::time::Wall;
+
+/// Somebody was let through.
+#[derive(Debug)]
+pub(super) struct Pass {
+    /// Who.
+    pub(super) identity: Identity,
+    /// Who else has approved it, where it takes two.
+    pub(super) second: Option<String>,
+    /// Whether it is done although the recording is locked.
+    pub(super) lifts_lock: bool,
+}
+
+impl Pass {
+    const fn alone(identity: Identity) -> Self {
+        Self { identity, second: None, lifts_lock: false }
+    }
+
+    /// Returns why something is done, with who has approved it: for the access log, whose line is in the chain.
+    pub(super) fn reason(&self, reason: String) -> String {
+        match &self.second {
+            Some(second) => format!("{reason}; approved by {second}"),
+            None => reason,
+        }
+    }
+}
+
+/// Lets somebody through, or says why not; `glass` is why he does what he may not, where he does.
+pub(super) fn pass(asked: Option<Asked<'_>>, glass: Option<&str>, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<Pass, Stop> {
+    let user = (doors.user)();
+    let anybody = Pass::alone(Identity::unrestricted(user.in_words(), Person::Unix(user.uid)));
+    let Some(asked) = asked else { return Ok(anybody) };
+    let report = site::read(asked.config)?;
+    let rules = match &report.access {
+        Some(Some(rules)) => rules,
+        Some(None) => return Ok(anybody),
+        // The command itself says that.
+        None if report.data.is_none() => return Ok(anybody),
+        None => {
+            let what = "[access] and [[identity]] of the configuration cannot be read: nobody knows who may do what";
+            return Err(Stop::cannot(what, "`mitschnitt check` tells its mistakes"));
+        }
+    };
+    let identity = rules.of_user(&user);
+    let mut gate = Gate { asked, identity, rules, report: &report, doors, glass, is_broken: false };
+    let (second, lifts_lock) = gate.pass(term)?;
+    Ok(Pass { identity: gate.identity, second, lifts_lock })
+}
+
+struct Gate<'g> {
+    asked: Asked<'g>,
+    identity: Identity,
+    rules: &'g Rules,
+    report: &'g Report,
+    doors: &'g Doors<'g>,
+    glass: Option<&'g str>,
+    /// Whether the glass is broken already: once is enough.
+    is_broken: bool,
+}
+
+impl Gate<'_> {
+    /// Returns who else has approved it, and whether what takes two may be done.
+    fn pass(&mut self, term: &mut Term<'_>) -> Result<(Option<String>, bool), Stop> {
+        if let Err(denied) = self.may()? {
+            self.deny(&denied, term)?;
+        }
+        if self.asked.is_dry {
+            return Ok((None, false));
+        }
+        match self.takes_two()? {
+            Some(_) if self.is_broken => Ok((None, true)),
+            Some(why) if self.glass.is_some() && self.identity.breaks_glass => self.break_it(&why, term).map(|()| (None, true)),
+            Some(why) => self.second(&why).map(|second| (Some(second), true)),
+            None => Ok((None, false)),
+        }
+    }
+
+    /// Returns whether his roles allow it.
+    fn may(&self) -> Result<Result<(), Denied>, Stop> {
+        let Asked { action, recording, reason, .. } = self.asked;
+        match (action, recording) {
+            (Action::Export | Action::Play, Some(id)) => {
+                let is_held = !self.store()?.holds(Some(id))?.is_empty();
+                Ok(self.identity.may_open(action, reason, is_held))
+            }
+            _ => Ok(self.identity.may(action)),
+        }
+    }
+
+    /// Says why something takes two, where it does.
+    fn takes_two(&self) -> Result<Option<String>, Stop> {
+        let (eyes, name) = (self.rules.four_eyes, &self.identity.name);
+        match (self.asked.action, self.asked.recording) {
+            (Action::Export, Some(id)) => {
+                let Some(most) = eyes.export else { return Ok(None) };
+                let exported = self.exported(id)?;
+                let why = || {
+                    let (recordings, most) = (counted(exported, "recording"), counted(most, "export"));
+                    format!("{name} has exported {recordings} within 24 hours, and more than {most} take a second person")
+                };
+                Ok((exported >= most).then(why))
+            }
+            (Action::SubjectExport, _) if eyes.export.is_some() => {
+                Ok(Some("the export of all that is held on a person takes a second person".into()))
+            }
+            (Action::Release, Some(_)) if eyes.release => Ok(Some("to lift a hold takes a second person".into())),
+            (Action::Erase, Some(id)) if eyes.erase_locked => Ok(self.locked_until(id)?.map(|until| {
+                format!("recording {id} is locked until {} UTC, and to erase it takes a second person", seconds(until))
+            })),
+            _ => Ok(None),
+        }
+    }
+
+    /// Counts the recordings that he has exported within a day, but for this one.
+    fn exported(&self, but: RecordingId) -> Result<u64, Stop> {
+        let day = Wall::from_unix_micros(who::now().unix_micros() - DAY_US);
+        let own = |access: &Access| who::person_in(&access.who).is_some_and(|person| self.identity.persons.contains(&person));
+        let exports = self.store()?.exports(day)?;
+        let recordings: BTreeSet<_> =
+            exports.iter().filter(|access| own(access)).map(|access| access.recording).filter(|id| *id != but).collect();
+        Ok(u64::try_from(recordings.len()).unwrap_or(u64::MAX))
+    }
+
+    /// Says until when a recording is locked that is.
+    fn locked_until(&self, id: RecordingId) -> Result<Option<Wall>, Stop> {
+        let (Some(retention), Some(entry)) = (&self.report.retention, self.store()?.recording(id)?) else { return Ok(None) };
+        let until = Stored::of(&entry, false).and_then(|stored| stored.locked_until(retention));
+        Ok(until.filter(|until| *until > who::now()))
+    }
+
+    /// Uses what another has approved; and where nobody has, asks for it.
+    fn second(&self, why: &str) -> Result<String, Stop> {
+        let Asked { reason, .. } = self.asked;
+        let mut store = self.store()?;
+        let warrants = store.warrants()?;
+        let found = catalogue::open(&warrants, self.wanted(), reason, &self.identity.persons, who::now());
+        let number = match found.map(|found| (found.asked.number, found.standing)) {
+            Some((number, Decided::Approved(by))) => {
+                let used = store.warrant(&self.warrant(Says::Used(number), reason));
+                return used.map(|_| by.who.clone()).map_err(|error| {
+                    Stop::cannot(
+                        format!("approval {number} cannot be used: {error}"),
+                        "`mitschnitt approvals list` says how it stands",
+                    )
+                });
+            }
+            Some((number, Decided::Waiting | Decided::Refused(_) | Decided::Used(_) | Decided::Over)) => number,
+            None => store.warrant(&self.warrant(Says::Asked(self.wanted()), reason))?,
+        };
+        let remedy = format!("another has to say `mitschnitt approvals give {number}`; then run this again, with the same words");
+        Err(Stop::Trouble(Exit::Refused, Trouble::new(why, remedy)))
+    }
+
+    /// Refuses what his roles do not allow, and logs it; or lets it be.
+    fn deny(&mut self, denied: &Denied, term: &mut Term<'_>) -> Result<(), Stop> {
+        if self.glass.is_some() && self.identity.breaks_glass {
+            return self.break_it(&denied.to_string(), term);
+        }
+        let logged = self.store().and_then(|mut store| self.log_denied(store.as_mut()));
+        let breaks = if self.identity.breaks_glass { "; --break-glass WHY does it all the same, and alarms" } else { "" };
+        let told = if logged.is_err() { "; and that this was asked for could not be logged" } else { "" };
+        Err(Stop::Trouble(Exit::Refused, Trouble::new(format!("{denied}{told}"), denied.remedy() + breaks)))
+    }
+
+    /// Where the deed would have stood.
+    fn log_denied(&self, store: &mut dyn Store) -> Result<(), Stop> {
+        let Asked { action, recording, reason, .. } = self.asked;
+        match (deed(action), recording) {
+            (Some(deed), Some(recording)) if store.recording(recording)?.is_some() => {
+                let is_for = matches!(deed, Deed::Export | Deed::Play);
+                let words = reason.map(str::to_owned);
+                let (purpose, reason) = if is_for { (words, None) } else { (None, words) };
+                let who = self.identity.name.clone();
+                let outcome = Outcome::Denied;
+                Ok(store.record_access(&Access { at: who::now(), who, deed, recording, purpose, reason, outcome })?)
+            }
+            _ => Ok(store.warrant(&self.warrant(Says::Denied(self.wanted()), reason)).map(drop)?),
+        }
+    }
+
+    fn break_it(&mut self, why: &str, term: &mut Term<'_>) -> Result<(), Stop> {
+        let broke = self
+            .store()
+            .and_then(|mut store| Ok(store.warrant(&self.warrant(Says::Broke(self.wanted()), self.glass)).map(drop)?));
+        broke.map_err(|_| {
+            let what = format!("{why}; and nobody breaks the glass where it cannot be logged");
+            Stop::cannot(what, "the ledger cannot be written: run this as the service's user")
+        })?;
+        self.is_broken = true;
+        Ok(term.warning(&Trouble::new(
+            format!("the glass is broken: {why}"),
+            "it is done all the same, alarmed, and in the chain",
+        ))?)
+    }
+
+    fn wanted(&self) -> Wanted {
+        Wanted { action: self.asked.action, recording: self.asked.recording }
+    }
+
+    fn warrant(&self, says: Says, reason: Option<&str>) -> Warrant {
+        warrant(&self.identity, says, reason)
+    }
+
+    fn store(&self) -> Result<Box<dyn Store>, Stop> {
+        let data = self.report.data.as_ref().ok_or_else(|| Stop::cannot("there is no ledger", "name `directory` in [data]"))?;
+        Ok((self.doors.open_store)(&data.join("ledger.db"), Opening::ReadAndLog)?)
+    }
+}
+
+/// A line by somebody.
+pub(super) fn warrant(identity: &Identity, says: Says, reason: Option<&str>) -> Warrant {
+    let (at, who, persons) = (who::now(), identity.name.clone(), identity.persons.clone());
+    Warrant { number: 0, at, who, persons, says, reason: reason.map(str::to_owned) }
+}
+
+/// What the access log calls it.
+fn deed(action: Action) -> Option<Deed> {
+    DEEDS.into_iter().find(|(own, _)| *own == action).map(|(_, deed)| deed)
+}
+
+/// What stands in the access log of a recording. What else was denied is in the chain alone.
+const DEEDS: [(Action, Deed); 7] = [
+    (Action::Export, Deed::Export),
+    (Action::Play, Deed::Play),
+    (Action::Erase, Deed::Erase),
+    (Action::Redact, Deed::Redact),
+    (Action::Bundle, Deed::Bundle),
+    (Action::Hold, Deed::Hold),
+    (Action::Release, Deed::Release),
+];
+
+const DAY_US: i64 = 24 * 3600 * 1_000_000;
