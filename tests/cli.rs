@@ -115,6 +115,7 @@ fn calls_are_listed_their_recordings_verified_and_exported() {
     place.plays("audit");
     place.plays("subject");
     place.plays("holds");
+    place.plays("roles");
     place.plays("erase");
     place.plays("cleared");
 }

@@ -48,20 +48,23 @@ pub(super) fn pass(asked: Option<Asked<'_>>, glass: Option<&str>, doors: &Doors<
     let anybody = Pass::alone(Identity::unrestricted(user.in_words(), Person::Unix(user.uid)));
     let Some(asked) = asked else { return Ok(anybody) };
     let report = site::read(asked.config)?;
-    let rules = match &report.access {
-        Some(Some(rules)) => rules,
-        Some(None) => return Ok(anybody),
-        // The command itself says that.
-        None if report.data.is_none() => return Ok(anybody),
-        None => {
-            let what = "[access] and [[identity]] of the configuration cannot be read: nobody knows who may do what";
-            return Err(Stop::cannot(what, "`mitschnitt check` tells its mistakes"));
-        }
-    };
+    // The command itself says that.
+    if report.data.is_none() && report.access.is_none() {
+        return Ok(anybody);
+    }
+    let Some(rules) = rules(&report)? else { return Ok(anybody) };
     let identity = rules.of_user(&user);
     let mut gate = Gate { asked, identity, rules, report: &report, doors, glass, is_broken: false };
     let (second, lifts_lock) = gate.pass(term)?;
     Ok(Pass { identity: gate.identity, second, lifts_lock })
+}
+
+/// Returns who may do what; nothing where nothing is said.
+pub(super) fn rules(report: &Report) -> Result<Option<&Rules>, Stop> {
+    report.access.as_ref().map(Option::as_ref).ok_or_else(|| {
+        let what = "[access] and [[identity]] of the configuration cannot be read: nobody knows who may do what";
+        Stop::cannot(what, "`mitschnitt check` tells its mistakes")
+    })
 }
 
 struct Gate<'g> {

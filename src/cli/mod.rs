@@ -38,6 +38,7 @@ mod json;
 mod kept;
 mod keyname;
 mod keys;
+mod known;
 mod list;
 mod named;
 mod opened;
@@ -71,6 +72,7 @@ mod words;
 
 pub use doors::{Doors, OpenStore, ReadPayloads, main};
 pub use exit::Exit;
+pub use known::{Known, known};
 pub use who::session;
 
 #[cfg(test)]

@@ -34,8 +34,13 @@ pub(super) fn who() -> String {
 #[must_use]
 pub fn session() -> User {
     let own = rustix::process::getuid().as_raw();
+    numbered(login().unwrap_or(own))
+}
+
+/// Returns a user of this number.
+pub(super) fn numbered(uid: u32) -> User {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
-    user_of(login().unwrap_or(own), &read("/etc/passwd"), &read("/etc/group"))
+    user_of(uid, &read("/etc/passwd"), &read("/etc/group"))
 }
 
 /// Returns whom the kernel has as having logged in, where anybody has.
