@@ -317,3 +317,10 @@ pub const API_CONNECTIONS: usize = 64;
 /// How long the head of a request to the HTTP API may take, and its body, a handshake, and what is sent to be taken. Longer: the connection
 /// is closed, after 408 where that can be said.
 pub const API_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Those who listen to what happens to calls (`GET /v1/calls/events`) at once: a wallboard or two, and what else a company has. More: 503.
+pub const API_LISTENERS: usize = 16;
+
+/// Events of calls that wait for one who listens: a second of 60 calls that begin and 60 that end, twice. More: the oldest are left out, and the
+/// listener is told how many (`event: missed`).
+pub const API_EVENTS: usize = 256;

@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mitschnitt::cli::{self, Doors};
@@ -22,10 +23,10 @@ fn main() -> ExitCode {
         .init();
 
     let doors = Doors {
-        run: &|settings| {
+        run: &|settings, config| {
             let store = node::open_store(&settings.ledger(), mitschnitt::catalogue::Opening::Keep)
                 .map_err(|error| Trouble::new(error.to_string(), error.remedy()))?;
-            node::run(&settings, store)
+            node::run(&settings, store, Arc::new(cli::Clerk::new(config.to_owned(), node::open_store)))
         },
         demo: &|out, term| {
             let doors = demo::Doors::of_this_program()

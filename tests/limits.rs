@@ -18,6 +18,8 @@ const SHOWN: &[(&str, &[(&str, &str)])] = &[
     ("API_HEAD_BYTES", &[("src/node/api/tests.rs", "what_is_too_long_or_too_slow_is_refused_and_nothing_is_done")]),
     ("API_BODY_BYTES", &[("src/node/api/tests.rs", "what_is_too_long_or_too_slow_is_refused_and_nothing_is_done")]),
     ("API_PATIENCE", &[("src/node/api/tests.rs", "what_is_too_long_or_too_slow_is_refused_and_nothing_is_done")]),
+    ("API_LISTENERS", &[("src/node/api/tests.rs", "so_many_listen_and_no_more")]),
+    ("API_EVENTS", &[("src/node/api/tests.rs", "who_listens_hears_a_calls_life_and_how_much_was_missed")]),
     ("API_CONNECTIONS", &[("src/node/api/tests.rs", "there_are_so_many_connections_and_no_more")]),
     ("TOKENS", &[("src/cli/tests/tokens.rs", "there_are_so_many_tokens_and_no_more")]),
     ("TOKEN_LIFE", &[("src/cli/tests/tokens.rs", "a_token_is_for_a_year_at_most")]),

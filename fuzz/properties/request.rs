@@ -1,6 +1,6 @@
 //! What holds of the HTTP API's questions and answers for any bytes: each is read as it is printed, and a mistake repeats nothing of it.
 
-use mitschnitt::control::api::{NotUnderstood, Route, question, reply, told};
+use mitschnitt::control::api::{Fields, NotUnderstood, Route, question, reply, told};
 use mitschnitt::control::{LiveCall, Reply, Request};
 
 /// Checks all properties with a line `METHOD target` or `STATUS METHOD target`, and the body behind it.
@@ -23,7 +23,7 @@ fn asked(line: &str, body: &[u8]) -> Option<Result<Option<Request>, NotUnderstoo
     let (method, target) = line.split_once(' ')?;
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let (route, id) = Route::find(method, path)?;
-    Some(question(route, id, query, body))
+    Some(Fields::read(route, query, body).map(|fields| question(route, id, &fields)))
 }
 
 fn check_question(line: &str, body: &[u8]) {

@@ -256,6 +256,13 @@ impl Table {
         live
     }
 
+    /// Returns a call of this moment, as an operator sees it.
+    #[must_use]
+    pub fn live_call(&self, call: CallId) -> Option<Live> {
+        let slot = usize::try_from(*self.by_id.get(&call)?).ok()?;
+        self.calls.get(slot)?.as_ref().map(|call| live(call))
+    }
+
     /// Returns how many calls there are.
     #[must_use]
     pub const fn count(&self) -> usize {

@@ -36,7 +36,7 @@ impl<'v> Asked<'v> {
     /// Returns what a command is; nothing for those that concern nobody's calls and recordings.
     pub(super) fn by(verb: &'v Verb) -> Option<Self> {
         match verb {
-            Verb::Run(_) | Verb::Check { .. } | Verb::Demo { .. } => None,
+            Verb::Run(_) | Verb::Check { .. } | Verb::Demo { .. } | Verb::Openapi => None,
             Verb::Keys(keys) => Self::keys(keys),
             Verb::Calls(calls) => Self::calls(calls),
             Verb::Trunks(Trunks::List { site, .. }) => Self::of(site, Action::Status),

@@ -21,14 +21,15 @@ use crate::cli::{
     list, part, play, processing, public, redact, retention, rewrap, rotate, run, show, staff, subject, timestamps, tokens, trunks,
     verify,
 };
+use crate::control::api::openapi;
 use crate::control::{Settings, Trouble};
 use crate::export::Channels;
 use crate::private::Private;
 
 /// What the command line needs of rooms that it does not know, given by `main.rs`.
 pub struct Doors<'d> {
-    /// Runs the proxy until it is told to stop.
-    pub run: &'d dyn Fn(Settings) -> Result<(), Trouble>,
+    /// Runs the proxy with the configuration in this file until it is told to stop.
+    pub run: &'d dyn Fn(Settings, &Path) -> Result<(), Trouble>,
     /// Plays the demonstration in a directory, and draws it as it happens.
     pub demo: &'d dyn Fn(&Path, &mut dyn Write) -> Result<(), Trouble>,
     /// Says who runs this: he who may do something or not.
@@ -101,7 +102,8 @@ pub(super) fn exit(arguments: impl IntoIterator<Item = OsString>, doors: &Doors<
     }
 }
 
-fn verb(verb: Verb, pass: &Pass, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
+/// Does what a verb says.
+pub(super) fn verb(verb: Verb, pass: &Pass, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
     match verb {
         Verb::Run(site) => run::run(&site.config, doors, term),
         Verb::Check { site, form } => check::check(&site.config, form.json, doors, term),
@@ -228,6 +230,7 @@ fn verb(verb: Verb, pass: &Pass, doors: &Doors<'_>, term: &mut Term<'_>) -> Resu
         Verb::Subject(subject) => subject::subject(subject, doors, term),
         Verb::Tokens(tokens) => tokens::tokens(tokens, pass, doors, term),
         Verb::Approvals(approvals) => approvals::approvals(approvals, pass, doors, term),
+        Verb::Openapi => Ok(term.out.text(&openapi())?),
         Verb::Demo { out } => demo::demo(&out, doors, term),
     }
 }

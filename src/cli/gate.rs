@@ -45,15 +45,35 @@ impl Pass {
 /// Lets somebody through, or says why not; `glass` is why he does what he may not, where he does.
 pub(super) fn pass(asked: Option<Asked<'_>>, glass: Option<&str>, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<Pass, Stop> {
     let user = (doors.user)();
-    let anybody = Pass::alone(Identity::unrestricted(user.in_words(), Person::Unix(user.uid)));
-    let Some(asked) = asked else { return Ok(anybody) };
+    let anybody = Identity::unrestricted(user.in_words(), Person::Unix(user.uid));
+    through(asked, glass, |rules| rules.map_or(anybody, |rules| rules.of_user(&user)), doors, term)
+}
+
+/// Lets through whoever is known already, as one who asks over HTTP is; or says why not. Nobody breaks the glass there.
+pub(super) fn pass_known(
+    asked: Option<Asked<'_>>,
+    identity: &Identity,
+    doors: &Doors<'_>,
+    term: &mut Term<'_>,
+) -> Result<Pass, Stop> {
+    through(asked, None, |_| identity.clone(), doors, term)
+}
+
+fn through(
+    asked: Option<Asked<'_>>,
+    glass: Option<&str>,
+    who: impl FnOnce(Option<&Rules>) -> Identity,
+    doors: &Doors<'_>,
+    term: &mut Term<'_>,
+) -> Result<Pass, Stop> {
+    let Some(asked) = asked else { return Ok(Pass::alone(who(None))) };
     let report = site::read(asked.config)?;
     // The command itself says that.
     if report.data.is_none() && report.access.is_none() {
-        return Ok(anybody);
+        return Ok(Pass::alone(who(None)));
     }
-    let Some(rules) = rules(&report)? else { return Ok(anybody) };
-    let identity = rules.of_user(&user);
+    let Some(rules) = rules(&report)? else { return Ok(Pass::alone(who(None))) };
+    let identity = who(Some(rules));
     let mut gate = Gate { asked, identity, rules, report: &report, doors, glass, is_broken: false };
     let (second, lifts_lock) = gate.pass(term)?;
     Ok(Pass { identity: gate.identity, second, lifts_lock })

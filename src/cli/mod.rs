@@ -16,6 +16,7 @@ mod bundle;
 mod bundled;
 mod calls;
 mod check;
+mod clerk;
 mod closed;
 mod complaint;
 mod correct;
@@ -70,6 +71,7 @@ mod verify;
 mod who;
 mod words;
 
+pub use clerk::{Clerk, OpenLedger};
 pub use doors::{Doors, OpenStore, ReadPayloads, main};
 pub use exit::Exit;
 pub use known::{Known, known};

@@ -23,7 +23,7 @@ pub(super) fn run(config: &Path, doors: &Doors<'_>, term: &mut Term<'_>) -> Resu
     site::sort(&mut mistakes);
     let errors = site::tell(&mistakes, config, term)?;
     match report.settings {
-        Some(settings) if errors == 0 => (doors.run)(settings).map_err(|trouble| Stop::Trouble(Exit::Cannot, trouble)),
+        Some(settings) if errors == 0 => (doors.run)(settings, config).map_err(|trouble| Stop::Trouble(Exit::Cannot, trouble)),
         Some(_) | None => {
             site::close(errors, term)?;
             Err(Stop::Said(Exit::Cannot))

@@ -1,5 +1,6 @@
 //! Who runs this: for the access log, and for telling why a file may not be read.
 
+use std::cell::RefCell;
 use std::fs;
 use std::time::SystemTime;
 
@@ -22,7 +23,12 @@ pub(super) fn name() -> String {
 /// (uid 1000)`.
 ///
 /// The kernel keeps the latter from the log-in on, through `su` and `sudo` (`/proc/self/loginuid`, audit(8)).
+///
+/// What is done [`on_behalf`] of somebody is done by him.
 pub(super) fn who() -> String {
+    if let Some(name) = BEHALF.with_borrow(Clone::clone) {
+        return name;
+    }
     let uid = rustix::process::getuid().as_raw();
     match login().filter(|&login| login != uid) {
         Some(login) => format!("{}, logged in as {}", named(uid), named(login)),
@@ -58,13 +64,27 @@ pub(super) fn person_in(who: &str) -> Option<Person> {
     uid.trim_end_matches(')').parse().ok().map(Person::Unix)
 }
 
+thread_local! {
+    /// Who has asked for what this thread does, where it does it for somebody else.
+    static BEHALF: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Does something on behalf of whoever asked for it over HTTP: logs and chain have this name.
+pub(super) fn on_behalf<T>(name: &str, act: impl FnOnce() -> T) -> T {
+    BEHALF.set(Some(name.to_owned()));
+    let done = act();
+    BEHALF.set(None);
+    done
+}
+
 /// Returns the time of day.
 pub(super) fn now() -> Wall {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Wall::from_unix_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
-fn named(uid: u32) -> String {
+/// Returns a user as `alice (uid 1000)`.
+pub(super) fn named(uid: u32) -> String {
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     name_of(uid, &users).map_or_else(|| format!("uid {uid}"), |name| format!("{name} (uid {uid})"))
 }

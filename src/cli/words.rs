@@ -71,6 +71,8 @@ pub(super) enum Verb {
     /// Approve what takes two, or refuse it
     #[command(subcommand)]
     Approvals(approvals::Approvals),
+    /// Print what the HTTP API of the running proxy takes and answers, as OpenAPI
+    Openapi,
     /// Play one recorded call for you to see and hear, on the loopback and with no set-up
     Demo {
         /// The directory for its keys, configuration and sound; made anew, never overwritten

@@ -48,14 +48,15 @@ mod wires;
 use std::sync;
 
 use crate::catalogue::Store;
+use crate::control::api::Clerk;
 use crate::control::{Settings, Trouble};
 
-/// Runs the proxy until it is told to stop by SIGTERM or SIGINT.
+/// Runs the proxy until it is told to stop by SIGTERM or SIGINT; whoever asks over HTTP for the ledger or for files is answered by the clerk.
 ///
 /// # Errors
 /// It cannot start, or a thread of it ended by a fault of ours; the text says what, and what to do.
-pub fn run(settings: &Settings, store: Box<dyn Store>) -> Result<(), Trouble> {
-    run::run(setup::Setup::of(settings, store)?).map_err(Trouble::from)
+pub fn run(settings: &Settings, store: Box<dyn Store>, clerk: sync::Arc<dyn Clerk>) -> Result<(), Trouble> {
+    run::run(setup::Setup::of(settings, store)?, clerk).map_err(Trouble::from)
 }
 
 /// Opens the ledger.

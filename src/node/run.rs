@@ -12,13 +12,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::call::{self, Advice, Consulting, Input, Kept, KeySource, Live, Output, Silence, Story, Table, Watermark};
 use crate::catalogue::{KeptCall, Opening};
+use crate::control::api::Clerk;
 use crate::control::{Reply, Request, log_reached, log_silence, log_story, row};
 use crate::ids::{CallId, Leg, TrunkName};
 use crate::lane::{Down as ToLane, Up};
 use crate::limits;
 use crate::media::{self, BridgeTallies};
 use crate::node::alive::Alive;
-use crate::node::api::{self, Asked};
+use crate::node::api::{self, Asked, Feed};
 use crate::node::clock::Clock;
 use crate::node::disk;
 use crate::node::entropy;
@@ -48,15 +49,15 @@ use crate::time::{Moment, Wall};
 ///
 /// # Errors
 /// It cannot start: an address, a key, a file or a folder is not to be had. The text says which, and what to do.
-pub(super) fn run(setup: Setup) -> Result<(), String> {
+pub(super) fn run(setup: Setup, clerk: Arc<dyn Clerk>) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("the runtime cannot start: {error}\n  the system gives no epoll or no file descriptor: raise LimitNOFILE= of the service, or `ulimit -Hn`"))?;
-    runtime.block_on(serve(setup))
+    runtime.block_on(serve(setup, clerk))
 }
 
-async fn serve(setup: Setup) -> Result<(), String> {
+async fn serve(setup: Setup, clerk: Arc<dyn Clerk>) -> Result<(), String> {
     let Setup {
         ends: sip_ends,
         sip_dscp,
@@ -88,6 +89,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         publish_heads_every,
         timestamps,
         hook,
+        api: tls,
         reviews,
         witness,
         store,
@@ -109,6 +111,9 @@ async fn serve(setup: Setup) -> Result<(), String> {
             "cannot make the control socket `{}`: {error}\n  the service's user must be able to write there",
             control.display()
         )
+    })?;
+    let tls = tls.map(|(listen, server)| api::listen(listen, server)).transpose().map_err(|(listen, error)| {
+        format!("cannot listen on tcp {listen} (api.listen): {error}\n  {}", address_remedy(&error))
     })?;
     let scrape = scrape::serve(metrics_listen, Arc::clone(&metrics)).await.map_err(|error| {
         format!("cannot listen on tcp {metrics_listen} (metrics.listen): {error}\n  {}", address_remedy(&error))
@@ -258,6 +263,7 @@ async fn serve(setup: Setup) -> Result<(), String> {
         quotas,
         full: Vec::new(),
         asked: VecDeque::new(),
+        feed: Feed::new(),
         ledger_file: data.join("ledger.db"),
         reread,
         asker,
@@ -274,7 +280,8 @@ async fn serve(setup: Setup) -> Result<(), String> {
         shell.located(found);
     }
     shell.restore(kept);
-    let api = api::start(door, ask).map_err(|error| format!("the API's thread cannot start: {error}"))?;
+    let api = api::start(api::Doors { unix: door, tls }, ask, shell.feed.events(), clerk)
+        .map_err(|error| format!("the API's thread cannot start: {error}"))?;
     announce_ready(&sip_ends);
 
     let result = shell.until_stopped(&mut events, &mut failures, &mut asked, &mut located, &mut ends).await;
@@ -347,6 +354,8 @@ struct Shell {
     full: Vec<Arc<str>>,
     /// Operators whose deeds the table has not answered yet, in order.
     asked: VecDeque<(oneshot::Sender<Reply>, String)>,
+    /// Tells those who listen what becomes of calls.
+    feed: Feed,
     /// Where the register is read from, and where it is told once it was.
     ledger_file: PathBuf,
     reread: mpsc::UnboundedSender<Input>,
@@ -601,15 +610,28 @@ impl Shell {
                     self.wake_lanes();
                     self.send(to, or, bytes);
                 }
-                Output::Media { call, order } => self.order(call, order),
+                Output::Media { call, order } => {
+                    self.feed.touch(call);
+                    self.order(call, order);
+                }
                 Output::Record { id, slot, permit, formats } => {
+                    self.feed.touch(id.call);
                     self.metrics.consent.with_label_values(&["granted"]).inc();
                     self.down(id.call, ToLane::Record { id, slot, permit, formats });
                 }
                 Output::Formats { call, slot, formats } => self.down(call, ToLane::Formats { slot, formats }),
-                Output::Suspend { call, slot, why } => self.down(call, ToLane::Suspend { slot, why }),
-                Output::Resume { call, slot } => self.down(call, ToLane::Resume { slot }),
-                Output::EndRecording { call, slot, why } => self.down(call, ToLane::End { slot, why }),
+                Output::Suspend { call, slot, why } => {
+                    self.feed.touch(call);
+                    self.down(call, ToLane::Suspend { slot, why });
+                }
+                Output::Resume { call, slot } => {
+                    self.feed.touch(call);
+                    self.down(call, ToLane::Resume { slot });
+                }
+                Output::EndRecording { call, slot, why } => {
+                    self.feed.touch(call);
+                    self.down(call, ToLane::End { slot, why });
+                }
                 Output::GiveBack { call, pair } => {
                     self.down(call, Down::Close(pair.ids));
                     self.sockets.give_back(pair, now);
@@ -627,6 +649,8 @@ impl Shell {
                 }
                 Output::Reached { trunk, address, is_up } => log_reached(trunk.as_ref(), address, is_up),
                 Output::Story(story) => {
+                    self.feed.touch(story.call);
+                    self.feed.ended(&story);
                     self.tell(&story);
                     if story.reason == call::Reason::Shredded {
                         self.waker.shred();
@@ -648,6 +672,7 @@ impl Shell {
             }
         }
         self.wake_lanes();
+        self.feed.tell(|call| self.table.live_call(call), self.clock);
     }
 
     /// Wakes the lanes that were sent something.

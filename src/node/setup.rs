@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use zeroize::Zeroizing;
 
 use crate::call::{
@@ -72,6 +73,8 @@ pub(super) struct Setup {
     pub(super) publish_heads_every: Duration,
     pub(super) timestamps: Option<config::Timestamps>,
     pub(super) hook: Option<Hook>,
+    /// Where the API listens over TLS, and with which certificate.
+    pub(super) api: Option<(SocketAddr, Arc<ServerConfig>)>,
     /// The policies that are to be reviewed, and by when.
     pub(super) reviews: Vec<(String, Wall)>,
     /// Who signs those.
@@ -175,6 +178,7 @@ impl Setup {
             publish_heads_every: settings.audit.publish_every,
             timestamps: settings.timestamps.clone(),
             hook: settings.hook.as_ref().map(hook).transpose()?,
+            api: settings.api.as_ref().map(api).transpose()?,
             reviews: settings
                 .policies
                 .iter()
@@ -360,6 +364,26 @@ fn policy(policy: &config::Policy, retention: &Retention) -> Result<Policy, Trou
     Ok(Policy { selector, name, terms: Some(terms), clips, codecs, mandatory, hook, in_call, selects, signs })
 }
 
+/// Reads what the API is served with over TLS.
+fn api(api: &config::ApiTls) -> Result<(SocketAddr, Arc<ServerConfig>), Trouble> {
+    let read = |path: &PathBuf, what: &str| {
+        fs::read(path).map_err(|error| {
+            let what = format!("cannot read {what} `{}`: {error}", path.display());
+            Trouble::new(what, "[api] names it; the service's user must be able to read it")
+        })
+    };
+    let certificate = read(&api.certificate, "the API's certificate")?;
+    let private_key = Zeroizing::new(read(&api.private_key, "the key of the API's certificate")?);
+    let authorities = api.authorities.as_ref().map(|path| read(path, "those whose clients may use the API")).transpose()?;
+    let server = tls::server(&certificate, &private_key, authorities.as_deref()).map_err(|error| {
+        Trouble::new(
+            format!("the API cannot be served over TLS: {error}"),
+            "see `certificate`, `private_key` and `authorities` of [api]",
+        )
+    })?;
+    Ok((api.listen, server))
+}
+
 /// Reads what the web hook is asked with.
 fn hook(hook: &config::Hook) -> Result<Hook, Trouble> {
     let read = |path: &Path, what: &str| {
@@ -504,7 +528,8 @@ fn seconds_up(span: Duration) -> u64 {
     span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }
 
-fn live(call: &Live, numbers: bool, now: Moment, wall: Wall) -> LiveCall {
+/// A call as an operator sees it.
+pub(super) fn live(call: &Live, numbers: bool, now: Moment, wall: Wall) -> LiveCall {
     let age = now.since(call.began);
     let since = Wall::from_unix_micros(wall.unix_micros().saturating_sub(micros(age)));
     let number = |number: &Private<String>| if numbers { number.reveal().clone() } else { masked(number) };

@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
-pub use witness::{SignatureHash, Witness};
+pub use witness::{SignatureHash, Witness, dns_names};
 
 /// The file of those whose certificates are believed where none is named: the one that Debian keeps.
 pub const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -112,6 +112,29 @@ pub fn client(authorities: &[u8], ours: Option<[&[u8]; 2]>) -> Result<Arc<Client
         }
     };
     Ok(Arc::new(client))
+}
+
+/// Returns how we speak to clients over HTTP. Where authorities are named whoever has a certificate of theirs may show it, and nobody must.
+///
+/// # Errors
+/// One of the files holds nothing of its kind, or the key is not the certificate's.
+pub fn server(certificate: &[u8], private_key: &[u8], authorities: Option<&[u8]>) -> Result<Arc<ServerConfig>, Bad> {
+    let not_ours = |error: rustls::Error| Bad::NotOurs(error.to_string());
+    let (chain, key) = own(certificate, private_key)?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let server = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
+    let server = server.map_err(not_ours)?;
+    let server = match authorities {
+        None => server.with_no_client_auth(),
+        Some(authorities) => {
+            let verifier = WebPkiClientVerifier::builder_with_provider(believed(authorities)?, provider);
+            let verifier = verifier.allow_unauthenticated().build();
+            server.with_client_cert_verifier(verifier.map_err(|error| Bad::NotOurs(error.to_string()))?)
+        }
+    };
+    let mut server = server.with_single_cert(chain, key).map_err(not_ours)?;
+    server.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(server))
 }
 
 /// Reads our certificate and its key.

@@ -21,6 +21,13 @@ pub enum SignatureHash {
     Sha512,
 }
 
+/// Returns the DNS names that a certificate (DER) is for; none where it cannot be read. Whether it is believed was seen before.
+#[must_use]
+pub fn dns_names(der: &[u8]) -> Vec<String> {
+    let der = CertificateDer::from(der);
+    EndEntityCert::try_from(&der).map(|certificate| certificate.valid_dns_names().map(str::to_owned).collect()).unwrap_or_default()
+}
+
 impl Witness {
     /// Reads the first certificate of a PEM text; nothing where there is none that can be read.
     #[must_use]

@@ -77,7 +77,7 @@ fn answered(first: &str, body: &[u8], reply: Reply) -> Vec<u8> {
     let (method, target) = first.split_once(' ').unwrap();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let (route, id) = api::Route::find(method, path).unwrap();
-    let request = api::question(route, id, query, body).unwrap().unwrap();
+    let request = api::question(route, id, &api::Fields::read(route, query, body).unwrap()).unwrap();
     let (status, body) = match api::told(&request, reply) {
         Ok(value) => (200, value.to_string()),
         Err(problem) => (problem.status, serde_json::to_string(&problem).unwrap()),
@@ -223,7 +223,7 @@ impl Site {
         let store = Arc::clone(&self.store);
         let user = self.user.clone();
         let doors = Doors {
-            run: &|settings| Err(Trouble::new(format!("ran with {} policies", settings.policies.len()), "as the test wanted")),
+            run: &|settings, _| Err(Trouble::new(format!("ran with {} policies", settings.policies.len()), "as the test wanted")),
             demo: &|_, _| Ok(()),
             open_store: &move |path, _: Opening| {
                 let memory = Arc::clone(&store);

@@ -112,7 +112,23 @@ pub fn reply(request: &Request, status: u16, body: &[u8]) -> Result<Reply, NotAn
             Reply::Draining { calls, limit_s }
         }
         Route::Start | Route::Pause | Route::Resume | Route::Withdraw => Reply::Done(read::<Deed>(body)?.done),
-        Route::OpenApi => return Err(NotAnAnswer::Strange),
+        Route::Events
+        | Route::Recordings
+        | Route::Recording
+        | Route::File
+        | Route::Keys
+        | Route::Hold
+        | Route::Release
+        | Route::Erase
+        | Route::Holds
+        | Route::Subject
+        | Route::Complaints
+        | Route::Complain
+        | Route::CloseComplaint
+        | Route::Audit
+        | Route::AuditHead
+        | Route::AuditVerify
+        | Route::OpenApi => return Err(NotAnAnswer::Strange),
     })
 }
 

@@ -2,12 +2,16 @@
 
 mod answer;
 mod ask;
+mod clerk;
+mod event;
 mod openapi;
 mod problem;
 mod route;
 
 pub use answer::{Deed, NotAnAnswer, reply, told};
-pub use ask::{NotUnderstood, question};
+pub use ask::{Fields, NotUnderstood, question};
+pub use clerk::{Clerk, Fetched, Inquiry, Shown, body};
+pub use event::{CallEvent, CallState, missed};
 pub use openapi::openapi;
 pub use problem::{Fault, Problem};
-pub use route::{Method, Route};
+pub use route::{Field, Kind, Method, Route};

@@ -2,14 +2,15 @@
 
 use utoipa::openapi::path::{Operation, OperationBuilder, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
-use utoipa::openapi::schema::{ComponentsBuilder, ObjectBuilder, Type};
+use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ComponentsBuilder, ObjectBuilder, Type};
 use utoipa::openapi::{
     Content, HttpMethod, InfoBuilder, License, OpenApiBuilder, PathItem, PathsBuilder, Ref, Required, Response, ResponseBuilder,
 };
 
+use crate::access::Role;
 use crate::control::api::answer::{Calls, Deed, Draining, Register, Trunks};
-use crate::control::api::ask::{Drain, Withdraw};
-use crate::control::api::{Fault, Method, Problem, Route};
+use crate::control::api::clerk::list;
+use crate::control::api::{CallEvent, CallState, Fault, Field, Kind, Method, Problem, Route};
 use crate::control::{Consent, Done, LiveCall, LiveState, Standing, Status, TrunkAddress};
 
 /// Returns the document, as JSON that people can read.
@@ -21,6 +22,7 @@ pub fn openapi() -> String {
             Method::Get => HttpMethod::Get,
             Method::Post => HttpMethod::Post,
         };
+        // Paths that are there already get one method more.
         paths = paths.path(route.path(), PathItem::new(method, operation(*route)));
     }
     let license = {
@@ -31,11 +33,12 @@ pub fn openapi() -> String {
     let info =
         InfoBuilder::new().title("mitschnitt").version(env!("CARGO_PKG_VERSION")).description(Some(ABOUT)).license(Some(license));
     let components = ComponentsBuilder::new()
+        .schema_from::<CallEvent>()
+        .schema_from::<CallState>()
         .schema_from::<Calls>()
         .schema_from::<Consent>()
         .schema_from::<Deed>()
         .schema_from::<Done>()
-        .schema_from::<Drain>()
         .schema_from::<Draining>()
         .schema_from::<Fault>()
         .schema_from::<LiveCall>()
@@ -45,8 +48,7 @@ pub fn openapi() -> String {
         .schema_from::<Standing>()
         .schema_from::<Status>()
         .schema_from::<TrunkAddress>()
-        .schema_from::<Trunks>()
-        .schema_from::<Withdraw>();
+        .schema_from::<Trunks>();
     let document = OpenApiBuilder::new().info(info.build()).paths(paths).components(Some(components.build())).build();
     // It is made of texts alone, which JSON takes.
     document.to_pretty_json().unwrap_or_default() + "\n"
@@ -63,95 +65,121 @@ fn operation(route: Route) -> Operation {
         let id = ParameterBuilder::new().name("id").parameter_in(ParameterIn::Path).required(Required::True);
         operation = operation.parameter(id.description(Some("Its number, in hexadecimal digits")).schema(Some(text)));
     }
-    for (name, about, kind) in query(route) {
-        let schema = ObjectBuilder::new().schema_type(kind.clone());
-        let parameter = ParameterBuilder::new().name(*name).parameter_in(ParameterIn::Query).required(Required::False);
-        operation = operation.parameter(parameter.description(Some(*about)).schema(Some(schema)));
+    for field in route.fields().iter().filter(|_| route.method() == Method::Get) {
+        let required = if field.is_needed { Required::True } else { Required::False };
+        let parameter = ParameterBuilder::new().name(field.name).parameter_in(ParameterIn::Query).required(required);
+        operation = operation.parameter(parameter.description(Some(field.about)).schema(Some(kind(field))));
     }
-    operation = operation.request_body(body(route)).response("200", answer(route));
+    let roles: Vec<_> = route.action().roles().iter().map(Role::as_str).collect();
+    let about = format!("For the role {}.", roles.join(" or "));
+    operation = operation.description(Some(about)).request_body(sent(route)).response("200", answer(route));
     for (status, when) in problems(route) {
-        operation = operation.response(*status, problem(when));
+        operation = operation.response(status, problem(when));
     }
     operation.build()
 }
 
 /// Its name for programs: `calls-pause`.
 fn word(route: Route) -> String {
-    let words = route.path().trim_start_matches("/v1/").replace("{id}/", "").replace("{id}", "one");
-    words.replace(['/', '.'], "-")
+    let words = route.path().trim_start_matches("/v1/").replace("{id}/", "").replace("{id}", "one").replace(['/', '.'], "-");
+    if route == Route::Complain { "complain".into() } else { words }
 }
 
-/// What may stand in its query.
-const fn query(route: Route) -> &'static [(&'static str, &'static str, Type)] {
-    match route {
-        Route::Calls => &[("numbers", "Whether the parties' numbers are told in full", Type::Boolean)],
-        Route::Status
-        | Route::Start
-        | Route::Pause
-        | Route::Resume
-        | Route::Withdraw
-        | Route::Drain
-        | Route::Trunks
-        | Route::Register
-        | Route::OpenApi => &[],
+fn kind(field: &Field) -> ObjectBuilder {
+    let schema = ObjectBuilder::new().description(Some(field.about));
+    match field.kind {
+        Kind::Flag => schema.schema_type(Type::Boolean),
+        Kind::Count => schema.schema_type(Type::Integer).minimum(Some(0)),
+        Kind::Number => schema.schema_type(Type::Number),
+        Kind::Text => schema.schema_type(Type::String).pattern(pattern(field)).min_length(field.is_needed.then_some(1)),
     }
 }
 
-fn body(route: Route) -> Option<RequestBody> {
-    let (schema, required) = match route {
-        Route::Withdraw => ("Withdraw", Required::False),
-        Route::Drain => ("Drain", Required::True),
-        Route::Status
-        | Route::Calls
-        | Route::Start
-        | Route::Pause
-        | Route::Resume
-        | Route::Trunks
-        | Route::Register
-        | Route::OpenApi => {
-            return None;
+/// How a text must look, where that can be said: also what looks like it may be no day, or no number of anything.
+fn pattern(field: &Field) -> Option<&'static str> {
+    match field.name {
+        "from" | "to" | "since" | "until" => Some("^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2})?$"),
+        "recording" => Some("^[0-9a-f]{32}$"),
+        "country" => Some("^[0-9]{1,3}$"),
+        _ => None,
+    }
+}
+
+fn sent(route: Route) -> Option<RequestBody> {
+    if route.method() == Method::Get || route.fields().is_empty() {
+        return None;
+    }
+    let mut object = ObjectBuilder::new().additional_properties(Some(AdditionalProperties::FreeForm(false)));
+    for field in route.fields() {
+        object = object.property(field.name, kind(field));
+        if field.is_needed {
+            object = object.required(field.name);
         }
-    };
-    let content = Content::new(Some(Ref::from_schema_name(schema)));
-    Some(RequestBodyBuilder::new().required(Some(required)).content("application/json", content).build())
+    }
+    let is_needed = route.fields().iter().any(|field| field.is_needed);
+    let required = if is_needed { Required::True } else { Required::False };
+    Some(RequestBodyBuilder::new().required(Some(required)).content("application/json", Content::new(Some(object))).build())
 }
 
 fn answer(route: Route) -> Response {
-    let (about, schema) = match route {
-        Route::Status => ("How it does", "Status"),
-        Route::Calls => ("The calls", "Calls"),
-        Route::Start | Route::Pause | Route::Resume | Route::Withdraw => ("It was done", "Deed"),
-        Route::Drain => ("No new calls are taken", "Draining"),
-        Route::Trunks => ("The addresses", "Trunks"),
-        Route::Register => ("It was read", "Register"),
-        Route::OpenApi => {
-            let any = Content::new(Some(ObjectBuilder::new().schema_type(Type::Object)));
-            return ResponseBuilder::new().description("This document").content("application/json", any).build();
+    let schema = match route {
+        Route::Status => "Status",
+        Route::Calls => "Calls",
+        Route::Events => {
+            let event = Content::new(Some(Ref::from_schema_name("CallEvent")));
+            let about = "One event for each change: its name is the state, its data this object. `missed` says to how many somebody was too slow";
+            return ResponseBuilder::new().description(about).content("text/event-stream", event).build();
+        }
+        Route::Start | Route::Pause | Route::Resume | Route::Withdraw => "Deed",
+        Route::Drain => "Draining",
+        Route::Trunks => "Trunks",
+        Route::Register => "Register",
+        Route::File | Route::Keys => {
+            let bytes =
+                Content::new(Some(ObjectBuilder::new().schema_type(Type::String).content_media_type("application/octet-stream")));
+            return ResponseBuilder::new().description("Its bytes").content("application/octet-stream", bytes).build();
+        }
+        Route::Recordings
+        | Route::Recording
+        | Route::Hold
+        | Route::Release
+        | Route::Erase
+        | Route::Holds
+        | Route::Subject
+        | Route::Complaints
+        | Route::Complain
+        | Route::CloseComplaint
+        | Route::Audit
+        | Route::AuditHead
+        | Route::AuditVerify
+        | Route::OpenApi => {
+            let mut object = ObjectBuilder::new();
+            if let Some(name) = list(route) {
+                let one = ObjectBuilder::new().description(Some("As the command says it with `--json`"));
+                object = object.property(name, ArrayBuilder::new().items(one)).required(name);
+            }
+            let content = Content::new(Some(object));
+            return ResponseBuilder::new().description("What is known").content("application/json", content).build();
         }
     };
     let content = Content::new(Some(Ref::from_schema_name(schema)));
-    ResponseBuilder::new().description(about).content("application/json", content).build()
+    ResponseBuilder::new().description("What is so").content("application/json", content).build()
 }
 
 /// The statuses of its problems, and when each comes.
-const fn problems(route: Route) -> &'static [(&'static str, &'static str)] {
-    const SEEN: &[(&str, &str)] = &[UNKNOWN, DENIED, SLOW, LARGE, STRANGE, STOPPING];
-    const DONE: &[(&str, &str)] = &[
-        UNKNOWN,
-        DENIED,
-        ("404", "There is no such thing"),
-        SLOW,
-        ("409", "As things stand nothing can be done; `reason` says why"),
-        LARGE,
-        STRANGE,
-        STOPPING,
-    ];
-    match route {
-        Route::Status | Route::Calls | Route::Trunks | Route::OpenApi | Route::Drain | Route::Register => SEEN,
-        Route::Start | Route::Pause | Route::Resume | Route::Withdraw => DONE,
-    }
+fn problems(route: Route) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let has_id = route.path().contains("{id}");
+    let may_clash = has_id && route != Route::Recording || route == Route::Complain;
+    let of_some = [(has_id || route == Route::Complain, ABSENT), (may_clash, CLASH), (!has_id, ABSENT_YET)];
+    let of_some = of_some.into_iter().filter_map(|(is_so, problem)| is_so.then_some(problem));
+    [MANGLED, UNKNOWN, DENIED, SLOW, LARGE, STRANGE, FAILED, STOPPING].into_iter().chain(of_some)
 }
 
+const ABSENT: (&str, &str) = ("404", "There is no such thing, or it was erased");
+const ABSENT_YET: (&str, &str) = ("404", "There is no such thing yet");
+const CLASH: (&str, &str) = ("409", "As things stand nothing can be done; `reason` or `detail` says why");
+const MANGLED: (&str, &str) = ("400", "The body does not end as it should");
+const FAILED: (&str, &str) = ("500", "A disk, a file or a fault of ours");
 const UNKNOWN: (&str, &str) = ("401", "Nobody knows who asks");
 const DENIED: (&str, &str) = ("403", "Who asks may not");
 const SLOW: (&str, &str) = ("408", "The request did not end in time");
@@ -192,7 +220,9 @@ mod tests {
         let named: BTreeSet<_> = text.split("#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next()).collect();
         let known: BTreeSet<_> = document.pointer("/components/schemas").unwrap().as_object().unwrap().keys().collect();
         assert_eq!(named, known.into_iter().map(String::as_str).collect());
-        let words: BTreeSet<_> = Route::ALL.iter().map(|route| word(*route) + route.method().as_str()).collect();
+        let paths = document.pointer("/paths").unwrap().as_object().unwrap();
+        assert_eq!(paths.values().map(|path| path.as_object().unwrap().len()).sum::<usize>(), Route::ALL.len());
+        let words: BTreeSet<_> = Route::ALL.iter().map(|route| word(*route)).collect();
         assert_eq!(words.len(), Route::ALL.len());
     }
 }

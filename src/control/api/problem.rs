@@ -8,7 +8,8 @@ use crate::control::Trouble;
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema, Debug)]
 pub struct Problem {
     /// The status's words.
-    pub title: String,
+    #[schema(value_type = String)]
+    pub title: Box<str>,
     /// The status.
     pub status: u16,
     /// What was wrong, in one sentence.

@@ -4,6 +4,7 @@
 
 mod access;
 mod address;
+mod api;
 mod audit;
 mod hook;
 mod in_force;
@@ -25,8 +26,8 @@ pub use network::{Network, NotANetwork};
 pub use parse::{Report, parse};
 pub use policy::{Mode, Payloads, Policy, PolicyTerms, Registered, Review, WithoutConsent};
 pub use settings::{
-    Audit, Authority, FileUse, Hook, HookTls, Host, Latching, Media, MediaIo, NamedFile, NodeKeyFile, Peer, Recipient, Settings,
-    Sip, Strangers, Timestamps, TlsFiles, Trunk,
+    ApiTls, Audit, Authority, FileUse, Hook, HookTls, Host, Latching, Media, MediaIo, NamedFile, NodeKeyFile, Peer, Recipient,
+    Settings, Sip, Strangers, Timestamps, TlsFiles, Trunk,
 };
 
 /// A complete sample: every setting, with what it means and what it is when left out. It is `deploy/mitschnitt.toml`.

@@ -12,6 +12,7 @@ use toml::de::DeTable;
 use crate::access::Rules;
 use crate::call::{DeadMedia, End, Rate, Transport, WhenDead};
 use crate::catalogue::Retention;
+use crate::control::config::api;
 use crate::control::config::hook;
 use crate::control::config::section::{Found, Notes, Section, printable};
 use crate::control::config::settings::NodeKeyFile;
@@ -44,7 +45,7 @@ pub struct Report {
 }
 
 /// The sections, and the settings of each.
-pub(super) const SECTIONS: [(&str, &[&str]); 17] = [
+pub(super) const SECTIONS: [(&str, &[&str]); 18] = [
     (
         "sip",
         &[
@@ -97,6 +98,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 17] = [
     ),
     ("media", &["address", "pbx_address", "trunk_address", "ports", "threads", "io", "dscp", "dead_after_s", "when_dead"]),
     ("metrics", &["listen"]),
+    ("api", &["listen", "certificate", "private_key", "authorities"]),
     ("audit", &["publish_head_every_s"]),
     ("timestamps", &["url", "each_recording", "certificate"]),
     ("hook", &["url", "secret", "deadline_ms", "certificate", "private_key", "authorities"]),
@@ -163,6 +165,9 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
     let media = single(document, "media", "address = \"192.0.2.1\" and ports = \"20000-60000\"", notes)
         .map(|section| media(&section, notes));
     let metrics = optional(document, "metrics", notes).map_or(Some(METRICS), |section| metrics(&section, notes));
+    let had_before = notes.errors();
+    let api = optional(document, "api", notes).and_then(|section| api::api(&section, notes));
+    let is_api_wrong = notes.errors() > had_before;
     let audit =
         optional(document, "audit", notes).map_or_else(|| Some(Audit::default()), |section| audit::audit(&section, notes));
     let timestamps = optional(document, "timestamps", notes).map_or(Some(None), |section| audit::timestamps(&section, notes));
@@ -219,6 +224,7 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
             trunks: peers::whole(trunks)?,
             media: Media { addresses: addresses?, ports: ports?.value, threads: threads?, io: io?, dscp: dscp?, dead: dead? },
             metrics: metrics?,
+            api: if is_api_wrong { None? } else { api },
             audit: audit?,
             timestamps: timestamps?,
             hook,

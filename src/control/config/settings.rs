@@ -34,6 +34,8 @@ pub struct Settings {
     pub dns: Vec<SocketAddr>,
     /// Where `/metrics` is served over HTTP.
     pub metrics: SocketAddr,
+    /// Where the HTTP API listens over TLS, where it does.
+    pub api: Option<ApiTls>,
     /// How the ledger's chain is published.
     pub audit: Audit,
     /// Who gives timestamps, where anybody does.
@@ -127,7 +129,16 @@ impl Settings {
             })
         });
         let hook = self.hook.iter().flat_map(Hook::files);
-        node.into_iter().chain(tls).chain(stamps).chain(hook).chain(recipients).chain(announcements).chain(payloads).collect()
+        let api = self.api.iter().flat_map(ApiTls::files);
+        node.into_iter()
+            .chain(tls)
+            .chain(api)
+            .chain(stamps)
+            .chain(hook)
+            .chain(recipients)
+            .chain(announcements)
+            .chain(payloads)
+            .collect()
     }
 }
 
@@ -332,6 +343,30 @@ impl Hook {
             .into_iter()
             .flat_map(move |(certificate, key)| [file(certificate, FileUse::Certificate), file(key, FileUse::CertificateKey)]);
         std::iter::once(file(&self.secret, FileUse::HookSecret)).chain(authorities).chain(of_client)
+    }
+}
+
+/// Where the HTTP API listens over TLS.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ApiTls {
+    /// Where.
+    pub listen: SocketAddr,
+    /// The file of our certificate, and of those between it and its authority.
+    pub certificate: PathBuf,
+    /// The file of its private key.
+    pub private_key: PathBuf,
+    /// The file of those whose clients' certificates are believed; nothing where none is asked for, and tokens alone count.
+    pub authorities: Option<PathBuf>,
+    /// Where the configuration names it, where it does.
+    pub line: Option<usize>,
+}
+
+impl ApiTls {
+    fn files(&self) -> impl Iterator<Item = NamedFile> {
+        let file = |path: &PathBuf, file_use| NamedFile { path: path.clone(), line: self.line, file_use };
+        let authorities = self.authorities.as_ref().map(|path| file(path, FileUse::Authorities));
+        let ours = [file(&self.certificate, FileUse::Certificate), file(&self.private_key, FileUse::CertificateKey)];
+        ours.into_iter().chain(authorities)
     }
 }
 

@@ -304,7 +304,7 @@ fn a_setting_that_the_sample_shows_as_a_comment_is_right_when_it_is_taken_in() {
     let text: String = SAMPLE
         .lines()
         .map(|line| match line.strip_prefix("# ") {
-            Some(header @ ("[tls]" | "[dns]" | "[hook]" | "[access]" | "[[identity]]")) => header,
+            Some(header @ ("[tls]" | "[dns]" | "[hook]" | "[api]" | "[access]" | "[[identity]]")) => header,
             Some(setting)
                 if setting.split_once(" = ").is_some_and(|(name, _)| SECTIONS.iter().any(|(_, known)| known.contains(&name))) =>
             {

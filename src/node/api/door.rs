@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fs;
 use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -13,12 +14,17 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 
+use crate::control::api::{Clerk, Shown};
 use crate::control::{Reply, Request};
 use crate::limits::{API_CONNECTIONS, API_HEAD_BYTES, API_PATIENCE};
-use crate::node::api::serve::{self, Desk, Peer};
+use crate::node::api::events::Events;
+use crate::node::api::serve::{self, Desk};
 
 /// A request, who asks, and where its reply goes.
 pub(in crate::node) type Asked = (Request, String, oneshot::Sender<Reply>);
@@ -56,21 +62,48 @@ pub(in crate::node) fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// Listens over TLS.
+///
+/// # Errors
+/// The address cannot be bound.
+pub(in crate::node) fn listen(
+    address: SocketAddr,
+    server: Arc<ServerConfig>,
+) -> Result<(TcpListener, TlsAcceptor), (SocketAddr, io::Error)> {
+    let bound = TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    Ok((bound.map_err(|error| (address, error))?, TlsAcceptor::from(server)))
+}
+
+/// Where the API is to be had.
+pub(in crate::node) struct Doors {
+    pub(in crate::node) unix: UnixListener,
+    pub(in crate::node) tls: Option<(TcpListener, TlsAcceptor)>,
+}
+
 /// Serves the API until it is stopped.
 ///
 /// # Errors
 /// The thread cannot be started.
-pub(in crate::node) fn start(unix: UnixListener, ask: mpsc::Sender<Asked>) -> io::Result<Api> {
+pub(in crate::node) fn start(doors: Doors, ask: mpsc::Sender<Asked>, events: Events, clerk: Arc<dyn Clerk>) -> io::Result<Api> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopped) = oneshot::channel();
-    let desk = Arc::new(Desk::new(ask));
+    let desk = Arc::new(Desk::new(ask, events, clerk));
     let thread = std::thread::Builder::new().name("api".into()).spawn(move || {
         runtime.block_on(async {
+            let unix = accept_local(doors.unix, Arc::clone(&desk));
+            let tls = async {
+                match doors.tls {
+                    Some((listener, acceptor)) => accept_far(listener, acceptor, desk).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
-                () = accept(unix, desk) => {}
+                () = unix => {}
+                () = tls => {}
                 _ = stopped => {}
             }
         });
+        // What is in the middle of something is waited for a little: it goes on at the next start otherwise.
         runtime.shutdown_timeout(LAST_WORDS);
     })?;
     Ok(Api { stop, thread })
@@ -82,8 +115,9 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long to wait where no connection can be taken: no descriptor is left, say, and the next try may find one.
 const BUSY: Duration = Duration::from_millis(100);
 
-async fn accept(unix: UnixListener, desk: Arc<Desk>) {
-    let listener = match tokio::net::UnixListener::from_std(unix) {
+/// Takes connections over the socket: each by the user whose process it is, by the kernel's word.
+async fn accept_local(listener: UnixListener, desk: Arc<Desk>) {
+    let listener = match tokio::net::UnixListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "api_ended"),
     };
@@ -93,26 +127,55 @@ async fn accept(unix: UnixListener, desk: Arc<Desk>) {
             Ok((stream, _)) => {
                 // Whoever finds no place hears so by the end of the connection.
                 let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-                let peer = Peer { uid: stream.peer_cred().map(|peer| peer.uid()).ok() };
+                let shown = stream.peer_cred().map_or(Shown::Nothing, |peer| Shown::User { uid: peer.uid(), pid: peer.pid() });
                 let desk = Arc::clone(&desk);
                 drop(tokio::spawn(async move {
-                    speak(stream, peer, desk).await;
+                    speak(stream, shown, desk).await;
                     drop(place);
                 }));
             }
-            Err(error) => {
-                tracing::warn!(%error, "api_socket_busy");
-                tokio::time::sleep(BUSY).await;
-            }
+            Err(error) => busy(&error).await,
         }
     }
 }
 
+/// Takes connections over TLS: each by the certificate that it shows, if it shows one.
+async fn accept_far(listener: TcpListener, acceptor: TlsAcceptor, desk: Arc<Desk>) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "api_ended"),
+    };
+    let places = Arc::new(Semaphore::new(API_CONNECTIONS));
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+                let (desk, acceptor) = (Arc::clone(&desk), acceptor.clone());
+                drop(tokio::spawn(async move {
+                    // Who makes no handshake, or none in time, is none of ours.
+                    if let Ok(Ok(stream)) = timeout(API_PATIENCE, acceptor.accept(stream)).await {
+                        let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+                        let shown = certificate.map_or(Shown::Nothing, |der| Shown::Certificate(der.to_vec()));
+                        speak(stream, shown, desk).await;
+                    }
+                    drop(place);
+                }));
+            }
+            Err(error) => busy(&error).await,
+        }
+    }
+}
+
+async fn busy(error: &io::Error) {
+    tracing::warn!(%error, "api_socket_busy");
+    tokio::time::sleep(BUSY).await;
+}
+
 /// Speaks HTTP/1.1 with a peer for as long as it asks.
-async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, peer: Peer, desk: Arc<Desk>) {
+async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, shown: Shown, desk: Arc<Desk>) {
     let service = service_fn(|request| {
-        let (desk, peer) = (Arc::clone(&desk), peer.clone());
-        async move { Ok::<_, Infallible>(serve::serve(&desk, &peer, request).await) }
+        let (desk, shown) = (Arc::clone(&desk), shown.clone());
+        async move { Ok::<_, Infallible>(serve::serve(&desk, &shown, request).await) }
     });
     let spoken = http1::Builder::new()
         .timer(TokioTimer::new())
