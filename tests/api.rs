@@ -135,6 +135,35 @@ fn the_other_questions_have_the_answers_of_the_command_line() {
     }
 }
 
+#[test]
+fn a_token_may_what_its_role_may_until_it_is_revoked_and_stands_in_no_log() {
+    let site = Site::new(Policy { announcement_ms: 40, ..policy("announce") });
+    let proxy = site.start();
+    let token = site.cli(&["tokens", "add", "chain", "--role", "auditor"]).must_succeed().out.trim().to_owned();
+    let asked = |line: &str, token: &str| {
+        let body = if line.ends_with("hold") { r#"{"reason":"case"}"# } else { "" };
+        let (method, path) = line.split_once(' ').unwrap();
+        // A header behind the request line: what follows it is ours.
+        asks(&site, &format!("{method} {path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\nX-Line: x"), body)
+    };
+
+    assert_eq!(asked("GET /v1/audit/verify", &token).0, 200);
+    let nobody = "0".repeat(32);
+    for line in ["GET /v1/calls", "POST /v1/calls/00000000000000c0/pause", &format!("POST /v1/recordings/{nobody}/hold")] {
+        let (status, problem) = asked(line, &token);
+        assert_eq!((status, problem["fault"].as_str()), (403, Some("caller")), "{line}: {problem}");
+    }
+    assert_eq!(asked("GET /v1/audit/verify", "mst_that_nobody_gave_out").0, 401);
+    assert_eq!(asks(&site, "GET /v1/calls", "").0, 200, "the user himself has all roles, for nothing is said of any");
+
+    site.cli(&["tokens", "revoke", "chain", "--reason", "over"]).must_succeed();
+    assert_eq!(asked("GET /v1/audit/verify", &token).0, 401);
+
+    let log = proxy.said();
+    assert!(log.contains("operator_denied") && log.contains("token chain"), "{log}");
+    assert!(!log.contains(&token) && !log.contains("mst_"), "{log}");
+}
+
 /// Asks, and returns status and answer.
 fn asks(site: &Site, line: &str, body: &str) -> (u16, Value) {
     let answer = says(site, line, body);

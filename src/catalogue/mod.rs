@@ -21,8 +21,8 @@ mod turn;
 mod walk;
 mod warrant;
 
-pub use audit::{Audit, Audited, End, Fault, Rewrapped, Standing};
 pub use approval::{Approval, Decided, approvals, open};
+pub use audit::{Audit, Audited, End, Fault, Rewrapped, Standing};
 pub use chain::{Bound, Chain, Event, Link, Part, Tip};
 pub use entry::{Entry, NotAState, Parties, Quality, State, Totals};
 pub use index::{

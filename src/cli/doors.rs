@@ -18,8 +18,8 @@ use crate::cli::term::{Colour, Stream, Term};
 use crate::cli::words::{Audit, Calls, Keys, Recordings, SecretKey, Staff, Trunks, Verb, Words};
 use crate::cli::{
     approvals, audit, bundle, bundled, calls, check, complaint, correct, deed, demo, drain, erase, export, exposure, hold, keys,
-    list, part, play, processing, public, redact, retention, rewrap, rotate, run, show, staff, subject, timestamps, tokens, trunks,
-    verify,
+    list, part, play, processing, public, redact, retention, rewrap, rotate, run, show, staff, subject, timestamps, tokens,
+    trunks, verify,
 };
 use crate::control::api::openapi;
 use crate::control::{Settings, Trouble};

@@ -25,7 +25,9 @@ pub enum SignatureHash {
 #[must_use]
 pub fn dns_names(der: &[u8]) -> Vec<String> {
     let der = CertificateDer::from(der);
-    EndEntityCert::try_from(&der).map(|certificate| certificate.valid_dns_names().map(str::to_owned).collect()).unwrap_or_default()
+    EndEntityCert::try_from(&der)
+        .map(|certificate| certificate.valid_dns_names().map(str::to_owned).collect())
+        .unwrap_or_default()
 }
 
 impl Witness {
