@@ -119,6 +119,23 @@ fn a_key_file_that_is_put_back_for_a_key_that_was_taken_out_is_told() {
 }
 
 #[test]
+fn what_operators_do_while_the_proxy_is_down_is_unsigned_and_no_fault() {
+    let day = Day::with_a_recording();
+    for words in [
+        &["staff", "exempt", "150", "--reason", "works council"][..],
+        &["tokens", "add", "wall", "--role", "operator"],
+        &["subject", "find", "100", "--purpose", "GDPR 15"],
+        &["recordings", "hold", &day.id, "--reason", "case"],
+        &["recordings", "release", &day.id, "--reason", "case"],
+    ] {
+        day.site.cli(words).must_succeed();
+
+        let (verified, code) = day.verify(&[]);
+        assert_eq!(code, Some(0), "{words:?}: {verified}");
+    }
+}
+
+#[test]
 fn a_chain_that_was_changed_is_told_at_the_start_and_the_proxy_runs() {
     let day = Day::with_a_recording();
     day.tamper("DROP TRIGGER chain_is_not_changed; UPDATE chain SET body = '{}' WHERE kind = 'sealed'");

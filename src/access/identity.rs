@@ -16,7 +16,7 @@ pub struct Identity {
     pub roles: Roles,
     /// What he may open recordings for.
     pub purposes: Purposes,
-    /// Whether he may do, alarmed and logged, what his roles do not allow.
+    /// Whether he may do, chained and logged, what his roles do not allow.
     pub breaks_glass: bool,
 }
 

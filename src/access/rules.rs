@@ -11,7 +11,7 @@ pub struct Rules {
     pub rules: Vec<Rule>,
     /// What takes two.
     pub four_eyes: FourEyes,
-    /// Who may do what his roles do not allow, alarmed and logged.
+    /// Who may do what his roles do not allow, chained and logged.
     pub break_glass: Vec<Subject>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::catalogue::{Link, Tip};
+use crate::catalogue::{Link, NoteKind, Tip, WarrantKind};
 use crate::vault::{NodePublic, SignedHead};
 
 /// Looks through the chain, event by event.
@@ -44,7 +44,7 @@ impl<'n> Walk<'n> {
         if let Some(signed) = head {
             (self.signed, self.unsigned) = (link.seq, None);
             self.weigh(link, signed);
-        } else if !WITHOUT_KEY.contains(&link.kind.as_str()) {
+        } else if !needs_no_key(&link.kind) {
             self.unsigned.get_or_insert(link.seq);
         }
     }
@@ -71,22 +71,13 @@ impl<'n> Walk<'n> {
     }
 }
 
-/// What anybody may add who can write to the ledger: operators' commands, and the program that made the chain.
-const WITHOUT_KEY: [&str; 13] = [
-    "access",
-    "erased",
-    "rewrapped",
-    "redacted",
-    "held",
-    "released",
-    "chained",
-    "sought",
-    "handed-over",
-    "cleared",
-    "corrected",
-    "complaint",
-    "complaint-closed",
-];
+/// What anybody may add who can write to the ledger, beside notes and warrants: operators' commands, and the program that made the chain.
+const WITHOUT_KEY: [&str; 8] = ["access", "erased", "rewrapped", "redacted", "held", "released", "roster", "chained"];
+
+/// Returns whether events of this kind come from who has no key to sign with.
+fn needs_no_key(kind: &str) -> bool {
+    WITHOUT_KEY.contains(&kind) || kind.parse::<NoteKind>().is_ok() || kind.parse::<WarrantKind>().is_ok()
+}
 
 /// What was found.
 #[derive(Clone, PartialEq, Eq, Debug)]

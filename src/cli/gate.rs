@@ -197,7 +197,8 @@ impl Gate<'_> {
             return self.break_it(&denied.to_string(), term);
         }
         let logged = self.store().and_then(|mut store| self.log_denied(store.as_mut()));
-        let breaks = if self.identity.breaks_glass { "; --break-glass WHY does it all the same, and alarms" } else { "" };
+        let breaks =
+            if self.identity.breaks_glass { "; --break-glass WHY does it all the same, and the chain has it" } else { "" };
         let told = if logged.is_err() { "; and that this was asked for could not be logged" } else { "" };
         Err(Stop::Trouble(Exit::Refused, Trouble::new(format!("{denied}{told}"), denied.remedy() + breaks)))
     }
@@ -227,10 +228,7 @@ impl Gate<'_> {
             Stop::cannot(what, "the ledger cannot be written: run this as the service's user")
         })?;
         self.is_broken = true;
-        Ok(term.warning(&Trouble::new(
-            format!("the glass is broken: {why}"),
-            "it is done all the same, alarmed, and in the chain",
-        ))?)
+        Ok(term.warning(&Trouble::new(format!("the glass is broken: {why}"), "it is done all the same, and the chain has it"))?)
     }
 
     fn wanted(&self) -> Wanted {

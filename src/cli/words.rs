@@ -16,7 +16,7 @@ use crate::time::Wall;
 #[command(name = "mitschnitt", version, after_help = Exit::HELP, max_term_width = 100)]
 pub(super) struct Words {
     /// Do what the roles of whoever runs this, or the lack of a second person, forbid, and say why: for those whom the configuration lists
-    /// under break_glass; it is alarmed and chained
+    /// under break_glass; the chain has it
     #[arg(long, global = true, value_name = "WHY", value_parser = sentence)]
     pub(super) break_glass: Option<String>,
     #[command(subcommand)]
