@@ -116,6 +116,7 @@ fn table(strangers: Strangers) -> Table {
         registering: Registering::new(ContactKey::new(Zeroizing::new([9; 32])), Vec::new()),
         emergency: Vec::new(),
         unrecorded: None,
+        indexed: Vec::new(),
         port_stock: 0,
         dead: None,
         keys: KeySource::new(Zeroizing::new([7; 32])),

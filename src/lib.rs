@@ -61,6 +61,7 @@ pub mod demo;
 pub mod digit;
 pub mod export;
 pub mod ids;
+pub mod indexed;
 mod keyfolder;
 pub mod lane;
 pub mod limits;

@@ -79,6 +79,15 @@ pub const RINGING: usize = CALLS / 2;
 /// More: as for [`RINGING`].
 pub const RINGING_OF_PEER: usize = 5000;
 
+/// Names of header fields by which calls are found, in one configuration. More is a mistake in it: each is looked for in every INVITE.
+pub const INDEXED_HEADERS: usize = 8;
+
+/// Bytes of a header field's value by which a call is found: what is longer is passed on as ever, and not in the ledger.
+pub const INDEXED_VALUE: usize = 256;
+
+/// Values of header fields of one call that the ledger has: an INVITE of 64 KiB could hold thousands. Further ones are passed on, and not kept.
+pub const INDEXED_OF_CALL: usize = 16;
+
 /// How long messages may wait for signalling, or timers be late, at two readings in a row, until new calls are refused with 503; and how long at
 /// most when they are taken again. T1 is 500 ms: later than that, whoever waits sends again, and makes it worse.
 pub const OVERLOAD_LAG: [Duration; 2] = [Duration::from_millis(500), Duration::from_millis(100)];

@@ -20,6 +20,8 @@ mod guarded;
 mod handles;
 #[path = "calls/hook.rs"]
 mod hook;
+#[path = "calls/indexed.rs"]
+mod indexed;
 #[path = "calls/keys.rs"]
 mod keys;
 #[path = "calls/mandatory.rs"]
@@ -1426,6 +1428,7 @@ impl World {
             policies,
             emergency: vec!["112".to_owned()],
             unrecorded: Some("*31".to_owned()),
+            indexed: ["Session-ID", "User-to-User", "X-Deal"].map(Into::into).to_vec(),
             handles: HandleKey::new(Zeroizing::new([8; 32])),
             registering: Registering::new(ContactKey::new(Zeroizing::new([9; 32])), Vec::new()),
             port_stock: PORT_STOCK,

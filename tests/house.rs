@@ -53,7 +53,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
 ];
 
 /// Files, not rooms: anybody may name them, and they name only each other.
-const FLOOR: [&str; 9] = ["time", "ids", "private", "limits", "digit", "number", "codec", "network", "sabotage"];
+const FLOOR: [&str; 10] = ["time", "ids", "indexed", "private", "limits", "digit", "number", "codec", "network", "sabotage"];
 
 /// The rooms that may touch the outside. All others are told the time, given their chance, and have their bytes brought.
 const SHELLS: [&str; 5] = ["node", "cli", "demo", "token", "keyfolder"];

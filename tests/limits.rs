@@ -8,6 +8,15 @@ use std::path::Path;
 
 /// Each bound of `src/limits.rs`, and who shows its consequence: file and test.
 const SHOWN: &[(&str, &[(&str, &str)])] = &[
+    ("INDEXED_HEADERS", &[("src/control/config/tests.rs", "each_mistake_is_told_with_what_to_do")]),
+    ("INDEXED_OF_CALL", &[("tests/calls/indexed.rs", "more_than_a_ledger_keeps_is_passed_on_and_not_told")]),
+    (
+        "INDEXED_VALUE",
+        &[
+            ("src/indexed.rs", "what_is_too_long_or_no_text_is_not_kept"),
+            ("tests/calls/indexed.rs", "more_than_a_ledger_keeps_is_passed_on_and_not_told"),
+        ],
+    ),
     (
         "TOKEN_ANSWER",
         &[

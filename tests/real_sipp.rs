@@ -164,6 +164,39 @@ fn in_opt_in_the_employees_key_is_not_the_customers() {
 }
 
 #[test]
+fn on_demand_records_from_the_agents_key_on_and_is_found_by_either_session_id() {
+    let site = Site::new(policy("announce"));
+    site.set("[[policy]]", "recording = \"on-demand\"\nstart_key = \"1\"");
+    let _proxy = site.start();
+
+    Outbound.call(&site, ("uac_key_talk", 500), ("uas_talk", AFTER_THE_ANNOUNCEMENT));
+
+    let id = site.recorded();
+    let wav = site.export(&id);
+    let kept = assert_the_end_of(&wav.channels[0], &caller_voice(), "the PBX's side");
+    // The announcement, which the key began, is 1 s long; some of it is over when the voice begins.
+    assert!((190..=230).contains(&kept), "of 236 packets of 30 ms: {kept}");
+    let by = |header: &str| site.json(&["recordings", "list", "--header", header]);
+    for uuid in ["ab30317f1a784dc48ff824d0d3715d86", "47755a9de7794ba387653f2099600ef2"] {
+        assert_eq!(by(&format!("Session-ID: {uuid}"))[0]["recording"], id);
+    }
+    assert_eq!(by("Session-ID: 00000000000000000000000000000001").len(), 0);
+}
+
+#[test]
+fn on_demand_without_the_key_records_nothing() {
+    let site = Site::new(policy("announce"));
+    site.set("[[policy]]", "recording = \"on-demand\"\nstart_key = \"1\"");
+    let _proxy = site.start();
+
+    // The outside party's key starts nothing.
+    Inbound.call(&site, ("uac_key_talk", 500), ("uas_talk", DURING_IT));
+
+    site.ledger_says("not-demanded");
+    assert_eq!(site.recordings(), Vec::<PathBuf>::new());
+}
+
+#[test]
 fn opt_out_by_key_is_not_recorded() {
     let site = Site::new(policy("opt-out"));
     let _proxy = site.start();

@@ -43,6 +43,9 @@ pub struct Config {
     /// What is dialled before a number, on the PBX's side, so that the call is not recorded. It goes no further. Calls that must be recorded are
     /// so all the same.
     pub unrecorded: Option<String>,
+    /// Names of the header fields by which a call is found again ([`indexed`](crate::indexed)), at most
+    /// [`INDEXED_HEADERS`](crate::limits::INDEXED_HEADERS).
+    pub indexed: Vec<Arc<str>>,
     /// What becomes of the PBX's registrations with the trunks.
     pub registering: Registering,
     /// The key of the handles by which calls are known again.

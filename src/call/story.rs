@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::consent::{Cut, Parties, Refusal};
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
+use crate::private::Private;
 use crate::time::Moment;
 
 /// Why a call has a recording or none; stable codes for the ledger and the metrics.
@@ -238,6 +239,9 @@ pub struct Story {
     pub purpose: Option<Arc<str>>,
     /// Who talked.
     pub parties: Parties,
+    /// What the header fields say by which it is found again: the name and a value of each, at most
+    /// [`INDEXED_OF_CALL`](crate::limits::INDEXED_OF_CALL).
+    pub indexed: Vec<(Arc<str>, Private<String>)>,
     /// It began before a restart: its row is there, and nothing of it changes but its end.
     pub is_restored: bool,
     /// Why it has a recording or none.

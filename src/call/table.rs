@@ -437,6 +437,7 @@ impl Table {
             },
             now,
         );
+        call.index(request, &self.desk.config.indexed);
         (call.keeps_policy, call.drawn, call.demand) = (keeps_policy, drawn, demand);
         call.is_unrecorded = is_unrecorded && !call.is_mandatory();
         let asked = Asked {
@@ -865,6 +866,7 @@ impl Table {
                 }
             }
             if let (Kind::First, Some(at), 200..) = (kind, dialog, status) {
+                call.index(&response, &self.desk.config.indexed);
                 call.accept(at, &response, &mut self.desk, now);
             }
             if status >= 200 && kind != Kind::Bye {

@@ -53,7 +53,7 @@ impl Entry {
     }
 }
 
-/// Who talked, as the INVITE said.
+/// Who talked, as the INVITE said, and what else says which call it was.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Parties {
     /// The calling party.
@@ -62,6 +62,8 @@ pub struct Parties {
     pub called: Private<String>,
     /// The SIP Call-ID.
     pub call_id: Private<String>,
+    /// What the header fields said by which the call is found again ([`indexed`](crate::indexed)): the name and a value of each.
+    pub indexed: Vec<(String, Private<String>)>,
 }
 
 /// Where a call's recording stands.

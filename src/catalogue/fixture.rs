@@ -27,6 +27,7 @@ pub(crate) fn recorded(n: u64) -> Entry {
             calling: Private::new("+4930123456".into()),
             called: Private::new("100".into()),
             call_id: Private::new("a@b".into()),
+            indexed: Vec::new(),
         }),
     }
 }

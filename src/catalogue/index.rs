@@ -201,6 +201,8 @@ pub struct Filter {
     pub to: Option<Wall>,
     /// Those of a party only.
     pub party: Option<Whose>,
+    /// Those of which an indexed header field ([`indexed`](crate::indexed)) has this value only: its name, whatever its letters, and the value.
+    pub indexed: Option<(String, Private<String>)>,
     /// The newest so many only.
     pub newest: Option<u64>,
 }

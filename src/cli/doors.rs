@@ -135,11 +135,23 @@ pub(super) fn verb(verb: Verb, pass: &Pass, doors: &Doors<'_>, term: &mut Term<'
         Verb::Calls(Calls::Withdraw { one, shred: true }) => deed::deed(&one, deed::Deed::Shred, term),
         Verb::Calls(Calls::Drain { limit_s, site, form }) => drain::drain(&site.config, limit_s, form.json, term),
         Verb::Trunks(Trunks::List { site, form }) => trunks::list(&site.config, form.json, term),
-        Verb::Recordings(Recordings::List { site, form, numbers, all, reason, quality, mos_below, last, span, party }) => {
+        Verb::Recordings(Recordings::List {
+            site,
+            form,
+            numbers,
+            all,
+            reason,
+            quality,
+            mos_below,
+            last,
+            header,
+            span,
+            party,
+        }) => {
             let measured = if quality { Heard::Measured } else { Heard::Any };
             let heard = mos_below.map_or(measured, Heard::Below);
-            let wanted =
-                list::Wanted { all, reason, heard, last, span, party: party.asked()?, json: form.json, numbers: numbers.numbers };
+            let (party, numbers) = (party.asked()?, numbers.numbers);
+            let wanted = list::Wanted { all, reason, heard, last, header, span, party, json: form.json, numbers };
             list::list(&site.config, &wanted, doors, term)
         }
         Verb::Recordings(Recordings::Show { id, site, form, numbers }) => {

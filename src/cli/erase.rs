@@ -300,6 +300,14 @@ fn gone(entries: &[&Entry], person: Option<&Number>) -> Vec<Private<String>> {
             Private::new(format!("{calling}{called}{call_id}"))
         })
         .collect();
+    // As a table and its index have them: another call may have said the same.
+    gone.extend(entries.iter().flat_map(|entry| {
+        let said = entry.parties.iter().flat_map(|parties| &parties.indexed);
+        said.flat_map(|(name, value)| {
+            let (call, value) = (entry.call, value.reveal());
+            [format!("{call}{name}{value}"), format!("{value}{name}{call}")].map(Private::new)
+        })
+    }));
     let digits = person.map(|person| person.form().reveal().trim_start_matches('+'));
     // Fewer stand anywhere by chance.
     gone.extend(digits.filter(|digits| digits.len() >= Number::ALIKE).map(|digits| Private::new(digits.to_owned())));

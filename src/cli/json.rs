@@ -33,12 +33,17 @@ pub(super) fn entry(entry: &Entry, is_in_full: bool) -> Value {
         "purpose": entry.purpose,
         "calling": number(|parties| &parties.calling),
         "called": number(|parties| &parties.called),
+        "headers": is_in_full.then(|| entry.parties.as_ref().map(headers)),
         "packets": totals.map(|totals| { let [pbx, trunk] = totals.packets; json!({ "pbx": pbx, "trunk": trunk }) }),
         "gaps": totals.map(|totals| totals.gaps),
         "lost": totals.map(|totals| totals.lost),
         "size_bytes": totals.map(|totals| totals.size_bytes),
         "quality": entry.quality.map(|[pbx, trunk]| json!({ "pbx": quality(&pbx), "trunk": quality(&trunk) })),
     })
+}
+
+fn headers(parties: &Parties) -> Vec<Value> {
+    parties.indexed.iter().map(|(name, value)| json!({ "name": name, "value": value.reveal() })).collect()
 }
 
 fn quality(quality: &Quality) -> Value {

@@ -24,6 +24,8 @@ pub(super) struct Wanted {
     pub(super) reason: Option<Reason>,
     pub(super) heard: Heard,
     pub(super) last: Option<u64>,
+    /// What an indexed header field says.
+    pub(super) header: Option<(String, Private<String>)>,
     pub(super) span: Span,
     /// Whose calls, and for what they are looked for.
     pub(super) party: Option<party::Asked>,
@@ -43,7 +45,8 @@ pub(super) fn list(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mut
     let number = wanted.party.as_ref().map(|asked| asked.number()).transpose()?;
     let (from, to, newest) = (wanted.span.from, wanted.span.to, wanted.last);
     let party = number.clone().map(Whose::Of);
-    let entries = store.list(&Filter { which, reason: wanted.reason, heard: wanted.heard, from, to, party, newest })?;
+    let indexed = wanted.header.clone();
+    let entries = store.list(&Filter { which, reason: wanted.reason, heard: wanted.heard, from, to, party, indexed, newest })?;
     if let (Some(asked), Some(number)) = (&wanted.party, &number) {
         asked.log(store.as_mut(), number, &entries)?;
     }
@@ -78,7 +81,7 @@ pub(super) fn list(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mut
 
 /// Says that there is nothing of what was asked for.
 fn nothing(wanted: &Wanted, is_all: bool) -> String {
-    if wanted.party.is_some() || !wanted.span.is_all() {
+    if wanted.party.is_some() || wanted.header.is_some() || !wanted.span.is_all() {
         let what = if is_all { "calls" } else { "recordings" };
         return format!("No {what} of what was asked for.");
     }

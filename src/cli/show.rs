@@ -19,8 +19,9 @@ use crate::cli::site::{Site, style};
 use crate::cli::table::{Align, Cell, Table, pairs};
 use crate::cli::term::{Style, Term};
 use crate::cli::who;
-use crate::control::Trouble;
+use crate::control::{Trouble, masked};
 use crate::ids::RecordingId;
+use crate::private::Private;
 use crate::vault::KeyFile;
 
 /// Shows it.
@@ -153,10 +154,13 @@ fn facts(entry: &Entry, is_in_full: bool) -> Vec<(&'static str, String)> {
         ),
         ("from", or_erased(number(entry, |parties| &parties.calling, is_in_full), entry)),
         ("to", or_erased(number(entry, |parties| &parties.called, is_in_full), entry)),
+    ];
+    facts.extend(headers(entry, is_in_full));
+    facts.extend([
         ("policy", entry.policy.clone().unwrap_or_else(|| "none".into())),
         ("purpose", entry.purpose.clone().unwrap_or_else(|| "none".into())),
         ("began", entry.began.to_string()),
-    ];
+    ]);
     facts.extend(entry.answered.map(|wall| ("answered", wall.to_string())));
     facts.extend(entry.ended.map(|wall| ("ended", wall.to_string())));
     facts.extend(entry.talked().map(|talked| ("talked", length(talked))));
@@ -177,6 +181,16 @@ fn facts(entry: &Entry, is_in_full: bool) -> Vec<(&'static str, String)> {
         ));
     }
     facts
+}
+
+/// What the indexed header fields said, by which the call is found; that may say who somebody is, as a number does.
+fn headers(entry: &Entry, is_in_full: bool) -> Vec<(&'static str, String)> {
+    let indexed = entry.parties.iter().flat_map(|parties| &parties.indexed);
+    let shown = |(name, value): &(String, Private<String>)| {
+        let value = if is_in_full { value.reveal().clone() } else { masked(value) };
+        ("header", format!("{name}: {value}"))
+    };
+    indexed.map(shown).collect()
 }
 
 /// How good what came from a leg was, in words.

@@ -9,6 +9,9 @@ use crate::cli::exit::Exit;
 use crate::cli::named::Named;
 use crate::cli::{approvals, complaint, party, span, subject, tokens};
 use crate::ids::{CallId, RecordingId};
+use crate::indexed;
+use crate::limits::INDEXED_VALUE;
+use crate::private::Private;
 use crate::time::Wall;
 
 /// A SIP/RTP recording proxy: announces, asks, and only then records, encrypted as it comes.
@@ -398,6 +401,9 @@ pub(super) enum Recordings {
         /// Only the newest N
         #[arg(long, value_name = "N")]
         last: Option<u64>,
+        /// Only calls of which this header field, one of `indexed_headers`, says so: a Session-ID by either of its UUIDs
+        #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
+        header: Option<(String, Private<String>)>,
         #[command(flatten)]
         span: party::Span,
         #[command(flatten)]
@@ -782,6 +788,18 @@ pub(super) fn time(text: &str) -> Result<Wall, String> {
     let text = text.trim_end_matches('Z');
     let whole = ["T00:00:00.000Z", ":00.000Z", ".000Z", "Z"].iter().find_map(|rest| format!("{text}{rest}").parse().ok());
     whole.ok_or_else(|| "a time is a day, as 2026-11-24, or a second of it, as 2026-11-24T09:30:00, in UTC".into())
+}
+
+/// A header field's name and one value of it, as the ledger has them. What is typed is told nowhere again.
+fn header(text: &str) -> Result<(String, Private<String>), String> {
+    let (name, value) = text.split_once(':').ok_or("a header field is written NAME: VALUE")?;
+    let mut values = indexed::values(name.trim(), value.as_bytes());
+    match (values.pop(), values.is_empty()) {
+        (Some(value), true) => Ok((name.trim().to_owned(), Private::new(value))),
+        (Some(_), false) => Err("give one value, and no parameters of it".into()),
+        (None, _) if name.trim().eq_ignore_ascii_case("Session-ID") => Err("a Session-ID is 32 hexadecimal digits".into()),
+        (None, _) => Err(format!("give one value, of at most {INDEXED_VALUE} bytes")),
+    }
 }
 
 /// A text with something in it, on one line and of a sentence or two.

@@ -32,7 +32,12 @@ pub fn of_story(story: Story, clocks: (Moment, Wall)) -> Write {
         recording: story.recording,
         totals: None,
         quality: None,
-        parties: Some(Parties { calling: story.parties.calling, called: story.parties.called, call_id: story.parties.call_id }),
+        parties: Some(Parties {
+            calling: story.parties.calling,
+            called: story.parties.called,
+            call_id: story.parties.call_id,
+            indexed: story.indexed.into_iter().map(|(name, value)| (name.to_string(), value)).collect(),
+        }),
     }))
 }
 
@@ -101,6 +106,7 @@ mod tests {
 
     use super::*;
     use crate::ids::{CallId, Direction, RecordingId, TrunkName};
+    use crate::private::Private;
     use crate::vault::{EndReason, LegTotals, Sealed};
 
     #[test]
@@ -122,6 +128,7 @@ mod tests {
             policy: Some("all".into()),
             purpose: None,
             parties: Default::default(),
+            indexed: vec![("Session-ID".into(), Private::new("ab30317f1a784dc48ff824d0d3715d86".into()))],
             is_restored: false,
             reason: call::Reason::InProgress,
             leg: None,
@@ -134,6 +141,8 @@ mod tests {
         assert_eq!(entry.began, Wall::from_unix_micros(56_000_000));
         assert_eq!(entry.answered, Some(Wall::from_unix_micros(58_000_000)));
         assert_eq!((entry.ended, entry.state, entry.reason), (None, State::Recording, Reason::InProgress));
+        let indexed = entry.parties.map(|parties| parties.indexed);
+        assert_eq!(indexed, Some(vec![("Session-ID".into(), Private::new("ab30317f1a784dc48ff824d0d3715d86".into()))]));
     }
 
     #[test]

@@ -67,6 +67,7 @@ async fn serve(setup: Setup, clerk: Arc<dyn Clerk>) -> Result<(), String> {
         dns,
         emergency,
         unrecorded,
+        indexed,
         metrics_listen,
         data,
         spare,
@@ -236,6 +237,7 @@ async fn serve(setup: Setup, clerk: Arc<dyn Clerk>) -> Result<(), String> {
             policies,
             emergency,
             unrecorded,
+            indexed,
             registering,
             handles,
             // A small range must not lie in the stock of one leg while the other has none.

@@ -49,6 +49,7 @@ pub(super) struct Setup {
     pub(super) dns: Vec<SocketAddr>,
     pub(super) emergency: Vec<String>,
     pub(super) unrecorded: Option<String>,
+    pub(super) indexed: Vec<Arc<str>>,
     pub(super) metrics_listen: SocketAddr,
     pub(super) data: PathBuf,
     /// The directory on the spare disk.
@@ -141,6 +142,7 @@ impl Setup {
             },
             emergency: settings.sip.emergency.clone(),
             unrecorded: settings.sip.unrecorded.clone(),
+            indexed: settings.sip.indexed.iter().map(|name| name.as_str().into()).collect(),
             hosts: hosts(settings),
             dns: settings.dns.clone(),
             metrics_listen: settings.metrics,

@@ -70,6 +70,7 @@ impl Calls {
             policies,
             emergency: vec!["112".to_owned()],
             unrecorded: None,
+            indexed: Vec::new(),
             handles: HandleKey::new(Zeroizing::new([8; 32])),
             // What these tests register is to pass as it came.
             registering: Registering::new(

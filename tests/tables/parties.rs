@@ -161,6 +161,7 @@ impl Parties {
             policies: for_all(Terms { without_consent, ..terms(mode) }),
             emergency: Vec::new(),
             unrecorded: None,
+            indexed: Vec::new(),
             handles: HandleKey::new(zeroize::Zeroizing::new([8; 32])),
             registering: Registering::new(ContactKey::new(zeroize::Zeroizing::new([9; 32])), Vec::new()),
             port_stock: 8,

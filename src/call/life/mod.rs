@@ -12,6 +12,7 @@ mod deeds;
 mod demanded;
 mod described;
 mod identity;
+mod indexed;
 mod registered;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use crate::consent::{self, Consent, Cut, Fact, Facts, Heard, Parties, Permit, St
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
 use crate::limits;
 use crate::media::{self, Announcing, BridgeId, Order};
+use crate::private::Private;
 use crate::sabotage;
 use crate::sip::Flow;
 use crate::time::Moment;
@@ -125,6 +127,8 @@ pub(super) struct Call {
     pub(super) keeps_policy: bool,
     /// It goes on in another call: a transfer.
     pub(super) is_transferred: bool,
+    /// What header fields say by which it is found again.
+    indexed: Vec<(Arc<str>, Private<String>)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -257,6 +261,7 @@ impl Call {
             heard: None,
             keeps_policy: false,
             is_transferred: false,
+            indexed: Vec::new(),
         }
     }
 
@@ -865,6 +870,7 @@ impl Call {
             policy: self.policy_name(),
             purpose: self.policy.as_ref().and_then(|policy| policy.terms.as_ref()).map(|terms| Arc::clone(&terms.purpose)),
             parties: self.parties.clone(),
+            indexed: self.indexed.clone(),
             is_restored: self.is_restored,
             reason: self.reason,
             leg: self.reason_leg,

@@ -45,6 +45,37 @@ BEGAN (UTC)          LENGTH  WAY       FROM  TO  POLICY  STATE   REASON         
 }
 
 #[test]
+fn a_call_is_found_by_what_its_headers_said_and_they_are_shown_in_full_where_numbers_are() {
+    let site = Site::with_recordings();
+    let by =
+        |header: &str| site.says(&["recordings", "list", "--header", header, "--from", "2026-11-24T09:30:00", "--last", "1"]);
+    let last = "2026-11-24 09:40:00";
+
+    assert!(by("X-Deal: D-4711").contains(last));
+    assert!(by("Session-ID: AB30317F1A784DC48FF824D0D3715D86").contains(last));
+    assert_eq!(by("X-Deal: D-4712"), "No recordings of what was asked for.\n");
+    assert_eq!(by("X-Desk: D-4711"), "No recordings of what was asked for.\n");
+
+    let shown = site.says(&["recordings", "show", "ID"]);
+    assert!(shown.contains("Session-ID: …d86\n") && shown.contains("X-Deal: …711\n") && !shown.contains("D-4711"), "{shown}");
+    assert!(site.says(&["recordings", "show", "ID", "--numbers"]).contains("X-Deal: D-4711\n"));
+    let row: serde_json::Value = serde_json::from_str(&site.says(&["recordings", "show", "ID", "--json"])).unwrap();
+    assert_eq!(row["headers"], serde_json::Value::Null);
+    let row: serde_json::Value = serde_json::from_str(&site.says(&["recordings", "show", "ID", "--json", "--numbers"])).unwrap();
+    assert_eq!((&row["headers"][1]["name"], &row["headers"][1]["value"]), (&"X-Deal".into(), &"D-4711".into()));
+
+    for (wrong, why) in [
+        ("X-Deal", "NAME: VALUE"),
+        ("X-Deal: ", "one value"),
+        ("Session-ID: D-4711", "32 hexadecimal digits"),
+        ("Session-ID: ab30317f1a784dc48ff824d0d3715d86;remote=47755a9de7794ba387653f2099600ef2", "one value"),
+    ] {
+        let said = site.run(&["recordings", "list", "--header", wrong]);
+        assert!(said.exit == Exit::Usage && said.err.contains(why), "{}", said.err);
+    }
+}
+
+#[test]
 fn rows_are_told_to_programs_one_a_line_with_the_parties_masked() {
     let site = Site::with_recordings();
 
@@ -88,6 +119,8 @@ recording ID  sealed
   way       inbound over carrier
   from      …456
   to        …0
+  header    Session-ID: …d86
+  header    X-Deal: …711
   policy    all
   purpose   quality
   began     2026-11-24T09:30:00.250Z

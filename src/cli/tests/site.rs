@@ -300,6 +300,10 @@ pub(super) fn entry(call: u64, began: i64, talked: i64) -> Entry {
             calling: Private::new("+4930123456".into()),
             called: Private::new("100".into()),
             call_id: Private::new("a@b".into()),
+            indexed: vec![
+                ("Session-ID".into(), Private::new("ab30317f1a784dc48ff824d0d3715d86".into())),
+                ("X-Deal".into(), Private::new("D-4711".into())),
+            ],
         }),
     }
 }
@@ -352,6 +356,9 @@ impl Store for Shared {
                 && filter.from.is_none_or(|from| from <= entry.began)
                 && filter.to.is_none_or(|to| entry.began < to)
                 && filter.party.as_ref().is_none_or(|party| party.is_of(entry))
+                && filter.indexed.as_ref().is_none_or(|wanted| {
+                    entry.parties.iter().flat_map(|parties| &parties.indexed).any(|indexed| indexed == wanted)
+                })
         });
         let wanted: Vec<_> = wanted.cloned().collect();
         let skipped = filter.newest.map_or(0, |newest| wanted.len().saturating_sub(usize::try_from(newest).unwrap()));

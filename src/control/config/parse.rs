@@ -20,7 +20,7 @@ use crate::control::config::{
     Audit, Media, MediaIo, Mistake, Recipient, Settings, Sip, Strangers, TlsFiles, Weight, access, address, audit, peers,
     policies, retention,
 };
-use crate::limits;
+use crate::limits::{self, INDEXED_HEADERS};
 use crate::time::Period;
 use crate::tls::{Clients, SYSTEM_AUTHORITIES};
 use crate::vault::TokenUri;
@@ -54,6 +54,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 18] = [
             "dscp",
             "emergency_numbers",
             "unrecorded_code",
+            "indexed_headers",
             "peer_messages_per_s",
             "stranger_answers_per_s",
             "ringing_of_peer",
@@ -202,8 +203,17 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
     peers::check_media_as(pbx.as_ref(), &trunks, notes);
 
     let whole = (|| {
-        let SipRead { listen, strangers, dscp: sip_dscp, emergency, unrecorded, peer_rate, stranger_rate, ringing_of_peer } =
-            sip?;
+        let SipRead {
+            listen,
+            strangers,
+            dscp: sip_dscp,
+            emergency,
+            unrecorded,
+            indexed,
+            peer_rate,
+            stranger_rate,
+            ringing_of_peer,
+        } = sip?;
         let listen = listen?.into_iter().map(|found| found.value).collect();
         let MediaRead { addresses, ports, threads, io, dscp, dead } = media?;
         Some(Settings {
@@ -214,6 +224,7 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
                 dscp: sip_dscp?,
                 emergency: emergency?,
                 unrecorded: unrecorded?,
+                indexed: indexed?,
                 peer_rate: peer_rate?,
                 stranger_rate: stranger_rate?,
                 ringing_of_peer: ringing_of_peer?,
@@ -253,6 +264,7 @@ pub(super) struct SipRead {
     emergency: Option<Vec<String>>,
     /// The inner nothing says that no code is meant.
     unrecorded: Option<Option<String>>,
+    indexed: Option<Vec<String>>,
     peer_rate: Option<Option<Rate>>,
     stranger_rate: Option<Option<Rate>>,
     ringing_of_peer: Option<usize>,
@@ -311,6 +323,7 @@ fn sip(section: &Section<'_>, notes: &mut Notes) -> SipRead {
         dscp: dscp(section, SIP_DSCP, notes),
         emergency: emergency_numbers(section, notes),
         unrecorded: unrecorded_code(section, notes),
+        indexed: indexed_headers(section, notes),
         peer_rate: rate(section, "peer_messages_per_s", limits::SIP_PEER_RATE, notes),
         stranger_rate: rate(section, "stranger_answers_per_s", limits::SIP_STRANGER_RATE, notes),
         ringing_of_peer: ringing_of_peer(section, notes),
@@ -404,6 +417,35 @@ fn emergency_numbers(section: &Section<'_>, notes: &mut Notes) -> Option<Vec<Str
             "`emergency_numbers` of [sip] is empty",
             "a call for help is refused like any other then, while the proxy drains or is full; only urn:service:sos still passes",
         );
+    }
+    Some(found.value.into_iter().map(|found| found.value).collect())
+}
+
+/// By what calls are found when nothing is said: it is drawn by lot for each call, and says nothing of anybody (RFC 7989 §10).
+const INDEXED: &str = "Session-ID";
+
+/// Header fields that have no place in a ledger: whoever reads what they say can be somebody else (RFC 3261 §22, RFC 8224).
+const SECRET: [&str; 3] = ["Authorization", "Proxy-Authorization", "Identity"];
+
+fn indexed_headers(section: &Section<'_>, notes: &mut Notes) -> Option<Vec<String>> {
+    if section.line_of("indexed_headers", notes).is_none() {
+        return Some(vec![INDEXED.to_owned()]);
+    }
+    let found = section.texts("indexed_headers", "[\"Session-ID\", \"User-to-User\"]", notes)?;
+    // What a token is: RFC 3261 §25.1.
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b));
+    for Found { value, line, .. } in &found.value {
+        if !is_name(value) {
+            let what = format!("`{}` in `indexed_headers` of [sip] is no name of a header field", printable(value));
+            notes.error(*line, what, "write the name alone, as \"X-Account\", without colon and value");
+        } else if SECRET.iter().any(|secret| secret.eq_ignore_ascii_case(value)) {
+            let what = format!("`{}` in `indexed_headers` of [sip] says by what somebody proves who he is", printable(value));
+            notes.error(*line, what, "leave it out: what it says is not kept in a ledger");
+        }
+    }
+    if found.value.len() > INDEXED_HEADERS {
+        let what = format!("`indexed_headers` of [sip] has {} names", found.value.len());
+        notes.error(found.line, what, format!("name at most {INDEXED_HEADERS}: each is looked for in every INVITE"));
     }
     Some(found.value.into_iter().map(|found| found.value).collect())
 }

@@ -155,6 +155,8 @@ pub struct Sip {
     pub emergency: Vec<String>,
     /// What the PBX's calls begin with that are to be kept unrecorded.
     pub unrecorded: Option<String>,
+    /// The names of the header fields by which calls are found in the ledger.
+    pub indexed: Vec<String>,
     /// How many messages of each address of a peer's are taken.
     pub peer_rate: Option<Rate>,
     /// How many requests of each stranger's address are answered, where strangers are.

@@ -493,6 +493,21 @@ fn each_mistake_is_told_with_what_to_do() {
             "3: `unrecorded_code` of [sip] is no code that is dialled before a number: `#31`\n  it is a star and digits, as \"*31\"; a # does not come as such in a SIP URI",
         ),
         (
+            "[pbx]",
+            "indexed_headers = [\"X-Deal:\"]\n[pbx]",
+            "3: `X-Deal:` in `indexed_headers` of [sip] is no name of a header field\n  write the name alone, as \"X-Account\", without colon and value",
+        ),
+        (
+            "[pbx]",
+            "indexed_headers = [\"authorization\"]\n[pbx]",
+            "3: `authorization` in `indexed_headers` of [sip] says by what somebody proves who he is\n  leave it out: what it says is not kept in a ledger",
+        ),
+        (
+            "[pbx]",
+            "indexed_headers = [\"A\", \"B\", \"C\", \"D\", \"E\", \"F\", \"G\", \"H\", \"I\"]\n[pbx]",
+            "3: `indexed_headers` of [sip] has 9 names\n  name at most 8: each is looked for in every INVITE",
+        ),
+        (
             "key = \"1\"",
             "key = \"1\"\nweb_hook = \"ask\"",
             "18: policy `all` asks a web hook, and there is no section [hook]\n  write [hook], and below it: url = \"https://crm.example.com/consent\" and secret = \"/etc/mitschnitt/hook.secret\"",

@@ -19,7 +19,13 @@ const CALL: &str = "
                                                    longest_gap_us, round_trip_us, mos_hundredths, is_one_way))
                      FROM (SELECT * FROM quality WHERE quality.call = calls.call ORDER BY leg))))";
 
-const PARTIES: &str = "json_array(call, hex(calling), hex(called), hex(call_id))";
+/// Who talked, and what the indexed header fields said where any did: so those of older versions are bound as they were.
+const PARTIES: &str = "
+    iif(EXISTS (SELECT 1 FROM headers WHERE headers.call = parties.call),
+        json_array(call, hex(calling), hex(called), hex(call_id),
+                   json((SELECT json_group_array(json_array(hex(name), hex(value)))
+                         FROM (SELECT name, value FROM headers WHERE headers.call = parties.call ORDER BY name, value)))),
+        json_array(call, hex(calling), hex(called), hex(call_id)))";
 
 const ACCESS: &str = "
     json_array(number, at_us, hex(who), deed, recording, iif(purpose IS NULL, NULL, hex(purpose)),

@@ -127,6 +127,48 @@ fn what_stands_in_somebodys_words_or_is_read_at_the_moment_is_not_said_to_be_gon
 }
 
 #[test]
+fn calls_are_found_by_what_their_headers_said_until_they_are_cleared_and_whoever_changes_that_is_found_out() {
+    let (home, mut store) = kept();
+    let said = |n: u64, headers: &[(&str, &str)]| {
+        let entry = of(n, "200");
+        let indexed = headers.iter().map(|&(name, value)| (name.to_owned(), Private::new(value.to_owned()))).collect();
+        put(&Entry { parties: entry.parties.clone().map(|parties| Parties { indexed, ..parties }), ..entry })
+    };
+    let deal = ("X-Deal", "D-4711-0815");
+    store
+        .write(&[said(1, &[deal]), said(2, &[("X-Desk", "D-4711-0815")]), said(3, &[("X-Deal", "D-4712"), deal]), said(4, &[])])
+        .unwrap();
+    // As the call is answered, with what was said before and more.
+    store.write(&[said(3, &[deal, ("X-Deal", "D-4712"), ("X-Desk", "3")])]).unwrap();
+    let found = |store: &dyn Store, name: &str, value: &str| {
+        let indexed = Some((name.to_owned(), Private::new(value.to_owned())));
+        let found = store.list(&Filter { which: Which::All, indexed, ..Filter::default() }).unwrap();
+        found.iter().map(|entry| entry.call.as_u64()).collect::<Vec<_>>()
+    };
+
+    assert_eq!(found(store.as_ref(), "x-deal", "D-4711-0815"), [1, 3]);
+    assert_eq!(found(store.as_ref(), "X-Deal", "d-4711-0815"), [0; 0]);
+    let third = store.call(CallId::from_u64(3)).unwrap().unwrap().parties.unwrap().indexed;
+    let pair = |(name, value): (&str, &str)| (name.to_owned(), Private::new(value.to_owned()));
+    assert_eq!(third, [deal, ("X-Deal", "D-4712"), ("X-Desk", "3")].map(pair));
+    assert_eq!(faults(home.path()), []);
+
+    let rows = [format!("{}X-DealD-4711-0815", CallId::from_u64(1)), format!("D-4711-0815X-Deal{}", CallId::from_u64(1))];
+    assert!(rows.iter().all(|row| holds(home.path(), row.as_bytes())), "as `erase` looks for them");
+
+    assert_eq!(store.clear(&[CallId::from_u64(1), CallId::from_u64(2), CallId::from_u64(3)], None).unwrap(), 3);
+    assert_eq!(store.purge(&[Private::new("D-4711-0815".into())]).unwrap(), Purged::Clean);
+    assert!(!holds(home.path(), b"D-4711-0815"));
+    assert_eq!(found(store.as_ref(), "x-deal", "D-4711-0815"), [0; 0]);
+    assert_eq!(faults(home.path()), []);
+
+    store.write(&[said(5, &[deal])]).unwrap();
+    let db = Connection::open(home.path().join("ledger.db")).unwrap();
+    db.execute_batch("UPDATE headers SET value = 'D-1'").unwrap();
+    assert_eq!(faults(home.path()), [Fault::PartiesChanged(CallId::from_u64(5))]);
+}
+
+#[test]
 fn a_ledger_from_before_the_notes_is_brought_up_to_date() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("ledger.db");
@@ -157,7 +199,12 @@ fn note(kind: NoteKind, about: About) -> Note {
 
 fn of(n: u64, calling: &str) -> Entry {
     let private = |text: &str| Private::new(text.to_owned());
-    let parties = Parties { calling: private(calling), called: private("100"), call_id: Private::new(format!("{n}@pbx")) };
+    let parties = Parties {
+        calling: private(calling),
+        called: private("100"),
+        call_id: Private::new(format!("{n}@pbx")),
+        indexed: Vec::new(),
+    };
     Entry { parties: Some(parties), ..recorded(n) }
 }
 

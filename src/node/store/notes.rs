@@ -121,6 +121,7 @@ pub(super) fn of_person(db: &Connection, number: &Number) -> rusqlite::Result<Ve
 pub(super) fn clear(transaction: &Transaction<'_>, calls: &[CallId], person: Option<&Number>) -> rusqlite::Result<u64> {
     let mut cleared = 0;
     let mut parties = transaction.prepare("DELETE FROM parties WHERE call = ?1")?;
+    let mut headers = transaction.prepare("DELETE FROM headers WHERE call = ?1")?;
     let mut corrected = transaction.prepare(
         "DELETE FROM words WHERE note IN (SELECT number FROM notes JOIN calls USING (recording)
                                           WHERE kind = 'corrected' AND calls.call = ?1)",
@@ -128,6 +129,7 @@ pub(super) fn clear(transaction: &Transaction<'_>, calls: &[CallId], person: Opt
     for call in calls {
         let call = call.to_string();
         cleared += u64::try_from(parties.execute([&call])?).unwrap_or(0);
+        headers.execute([&call])?;
         corrected.execute([&call])?;
     }
     let known = person.map(|person| of_person(transaction, person)).transpose()?.unwrap_or_default();

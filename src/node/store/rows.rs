@@ -34,6 +34,11 @@ const PUT_PARTIES: &str = "
     INSERT INTO parties (call, calling, called, call_id) VALUES (?1, ?2, ?3, ?4)
     ON CONFLICT (call) DO UPDATE SET calling = excluded.calling, called = excluded.called, call_id = excluded.call_id";
 
+const PUT_HEADER: &str = "INSERT OR IGNORE INTO headers (call, name, value) VALUES (?1, ?2, ?3)";
+
+/// The calls of which an indexed header field has a value.
+pub(super) const IS_INDEXED: &str = "calls.call IN (SELECT h.call FROM headers AS h WHERE h.name = ?6 AND h.value = ?7)";
+
 /// Of a call whose row has no recording; what was taken for a call that nothing was recorded of is one that was cut off.
 const FIND: &str = "
     UPDATE calls SET recording = ?2, state = 'torn', reason = CASE reason WHEN 'interrupted' THEN 'torn' ELSE 'found' END
@@ -97,6 +102,8 @@ pub(super) const IS_MEASURED: &str = "
 
 pub(super) const SELECT: &str = "
     SELECT calls.*, parties.calling, parties.called, parties.call_id,
+           (SELECT json_group_array(json_array(name, value))
+            FROM (SELECT name, value FROM headers WHERE headers.call = calls.call ORDER BY name, value)) AS headers,
            EXISTS (SELECT 1 FROM accesses AS a WHERE a.recording = calls.recording AND a.deed = 'erase' AND a.outcome = 'done')
                AS is_erased
     FROM calls LEFT JOIN parties USING (call)";
@@ -252,8 +259,11 @@ fn put(transaction: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<()> {
     if let Some(quality) = &entry.quality {
         measure(transaction, entry.call, quality)?;
     }
-    if let Some(Parties { calling, called, call_id }) = &entry.parties {
+    if let Some(Parties { calling, called, call_id, indexed }) = &entry.parties {
         transaction.prepare_cached(PUT_PARTIES)?.execute([call.as_str(), calling.reveal(), called.reveal(), call_id.reveal()])?;
+        for (name, value) in indexed {
+            transaction.prepare_cached(PUT_HEADER)?.execute([&call, name, value.reveal()])?;
+        }
     }
     Ok(())
 }
@@ -274,6 +284,7 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
             calling: Private::new(calling),
             called: Private::new(row.get("called")?),
             call_id: Private::new(row.get("call_id")?),
+            indexed: indexed(row)?,
         }),
         None => None,
     };
@@ -312,6 +323,12 @@ pub(super) fn access(row: &Row<'_>) -> rusqlite::Result<Access> {
         reason: row.get("reason")?,
         outcome: word(row, "outcome")?,
     })
+}
+
+/// What the indexed header fields said, as SQLite put it together.
+fn indexed(row: &Row<'_>) -> rusqlite::Result<Vec<(String, Private<String>)>> {
+    let found: Vec<(String, String)> = serde_json::from_str(&row.get::<_, String>("headers")?).map_err(|_| unknown("headers"))?;
+    Ok(found.into_iter().map(|(name, value)| (name, Private::new(value))).collect())
 }
 
 /// Two states are not in the column: what the access log says is erased, and what was torn and has been closed since.

@@ -4,7 +4,7 @@
 pub(super) const APPLICATION: i64 = 0x6d69_7473;
 
 /// What brings a ledger of version *n* to *n + 1*; a new one goes through all.
-pub(super) const STEPS: [&str; 11] = [
+pub(super) const STEPS: [&str; 12] = [
     "
     CREATE TABLE calls (
         call          TEXT PRIMARY KEY,
@@ -220,10 +220,19 @@ pub(super) const STEPS: [&str; 11] = [
     CREATE TRIGGER warrants_are_not_removed BEFORE DELETE ON warrants
         BEGIN SELECT RAISE(ABORT, 'what was allowed and denied only grows'); END;
 ",
+    "
+    CREATE TABLE headers (
+        call  TEXT NOT NULL REFERENCES calls (call),
+        name  TEXT NOT NULL COLLATE NOCASE,
+        value TEXT NOT NULL,
+        PRIMARY KEY (call, name, value)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX headers_by_value ON headers (value, name);
+",
 ];
 
 /// The version that [`STEPS`] lead to.
-pub(super) const VERSION: i64 = 11;
+pub(super) const VERSION: i64 = 12;
 
 /// The version from which on there is a chain.
 pub(super) const CHAINED: usize = 6;

@@ -14,7 +14,9 @@ use crate::catalogue::{
     Roster, RosterLine, Stamp, Stamps, Store, StoreError, Stored, Subject, Turn, Warrant, Warrants, Which, Write,
 };
 use crate::ids::{CallId, RecordingId};
-use crate::node::store::rows::{IS_MEASURED, KEPT, QUALITY, SELECT, TORN, access, count, do_write, entry, measured, word};
+use crate::node::store::rows::{
+    IS_INDEXED, IS_MEASURED, KEPT, QUALITY, SELECT, TORN, access, count, do_write, entry, measured, word,
+};
 use crate::node::store::schema::{APPLICATION, CHAINED, STEPS, VERSION};
 use crate::node::store::{chain, keeping, notes, purge, roster, stamps, turns, warrants};
 use crate::private::Private;
@@ -236,9 +238,10 @@ impl Store for SqliteStore {
             Heard::Measured => (IS_MEASURED, None),
             Heard::Below(hundredths) => (IS_MEASURED, Some(hundredths)),
         };
+        let header = if filter.indexed.is_some() { IS_INDEXED } else { "?6 IS ?7" };
         // The newest ones are found by the index, and turned round here.
         let query = format!(
-            "{SELECT} WHERE {recorded} AND (?1 IS NULL OR reason = ?1) AND {heard}
+            "{SELECT} WHERE {recorded} AND (?1 IS NULL OR reason = ?1) AND {heard} AND {header}
                AND began_us >= ?4 AND began_us < ?5
              ORDER BY began_us DESC, call DESC LIMIT ?2"
         );
@@ -247,9 +250,11 @@ impl Store for SqliteStore {
         let limit = if filter.party.is_some() { -1 } else { newest };
         let from = filter.from.map_or(i64::MIN, Wall::unix_micros);
         let to = filter.to.map_or(i64::MAX, Wall::unix_micros);
+        let (name, value) = filter.indexed.as_ref().map(|(name, value)| (name, value.reveal())).unzip();
         let rows = self.db.prepare(&query).and_then(|mut statement| {
             let mut quality = self.db.prepare(QUALITY)?;
-            let rows = statement.query_map(params![filter.reason.map(Reason::as_str), limit, below, from, to], entry)?;
+            let rows =
+                statement.query_map(params![filter.reason.map(Reason::as_str), limit, below, from, to, name, value], entry)?;
             let is_of = |entry: &Entry| filter.party.as_ref().is_none_or(|party| party.is_of(entry));
             let rows = rows.filter(|row| row.as_ref().map_or(true, is_of)).take(usize::try_from(newest).unwrap_or(usize::MAX));
             rows.map(|row| measured(row?, &mut quality)).collect::<rusqlite::Result<Vec<_>>>()

@@ -456,6 +456,7 @@ fn entry(n: u64) -> Entry {
             calling: Private::new("+4930123456".into()),
             called: Private::new("100".into()),
             call_id: Private::new("a@b".into()),
+            indexed: Vec::new(),
         }),
     }
 }

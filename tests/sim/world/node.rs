@@ -261,6 +261,7 @@ fn config(plan: &Plan, clocks: (Moment, Wall)) -> Config {
         policies: policies.to_vec(),
         emergency: Vec::new(),
         unrecorded: None,
+        indexed: Vec::new(),
         handles: HandleKey::new(zeroize::Zeroizing::new([8; 32])),
         registering: Registering::new(ContactKey::new(zeroize::Zeroizing::new([9; 32])), Vec::new()),
         port_stock: STOCK,
