@@ -17,7 +17,8 @@ pub struct Audit<'n> {
     rows: BTreeMap<CallId, Told>,
     lines: BTreeMap<Digest, u64>,
     /// The lines of the register: the event that has each, and what it is.
-    roster: BTreeMap<u64, (u64, Digest)>,
+    /// By their numbers; without a digest those of which it was cleared whose they are.
+    roster: BTreeMap<u64, (u64, Option<Digest>)>,
     turns: BTreeMap<u64, (u64, Digest)>,
     /// What was allowed and denied, likewise.
     warrants: BTreeMap<u64, (u64, Digest)>,
@@ -165,7 +166,12 @@ impl<'n> Audit<'n> {
                     }
                 }
             }
-            Event::Roster { number, line, .. } => drop(self.roster.insert(number, (link.seq, line))),
+            Event::Roster { number, line, .. } => drop(self.roster.insert(number, (link.seq, Some(line)))),
+            Event::RosterCleared { number } => {
+                if let Some((_, line)) = self.roster.get_mut(&number) {
+                    *line = None;
+                }
+            }
             Event::Turn { number, line, .. } => drop(self.turns.insert(number, (link.seq, line))),
             Event::Warrant { number, line, .. } => drop(self.warrants.insert(number, (link.seq, line))),
             Event::Note { line, words, .. } => {

@@ -165,6 +165,11 @@ pub enum Event {
         /// The line: who, whose number, for what.
         line: Digest,
     },
+    /// Whose line of the register it is was cleared, with the digest's salt.
+    RosterCleared {
+        /// Its number.
+        number: u64,
+    },
     /// Somebody did something to a call's recording while the call went on.
     Turn {
         /// The line's number.
@@ -230,6 +235,7 @@ impl Event {
             Self::Access { .. } => "access",
             Self::Rewrapped { .. } => "rewrapped",
             Self::Roster { .. } => "roster",
+            Self::RosterCleared { .. } => "roster-cleared",
             Self::Turn { what, .. } => what.as_str(),
             Self::Note { kind, .. } => kind.as_str(),
             Self::Warrant { kind, .. } => kind.as_str(),
@@ -271,6 +277,7 @@ impl Event {
                     r#"{{"recording":"{recording}","before":"{before}","after":"{after}","added":[{added}],"removed":[{removed}]}}"#
                 )
             }
+            Self::RosterCleared { number } => format!(r#"{{"number":{number}}}"#),
             Self::Roster { number, deed, line } => format!(r#"{{"number":{number},"deed":"{deed}","line":"{line}"}}"#),
             Self::Turn { number, call, recording, line, .. } => {
                 let recording = recording.map_or_else(|| "null".into(), |recording| format!(r#""{recording}""#));
@@ -344,6 +351,7 @@ impl Event {
                     removed: names("removed")?,
                 }
             }
+            "roster-cleared" => Self::RosterCleared { number: number("number")? },
             "roster" => Self::Roster { number: number("number")?, deed: text("deed")?.parse().ok()?, line: digest("line")? },
             "broken" => Self::Broken { at: number("at")? },
             other => {
@@ -380,6 +388,7 @@ impl Event {
             | Self::Stopped
             | Self::Row { .. }
             | Self::Roster { .. }
+            | Self::RosterCleared { .. }
             | Self::Broken { .. } => None,
         }
     }
@@ -510,8 +519,8 @@ pub enum Bound {
     Roster {
         /// Its number.
         number: u64,
-        /// What it is.
-        line: Digest,
+        /// What it is; nothing once it was cleared whose line it is.
+        line: Option<Digest>,
     },
     /// A turn.
     Turn {
@@ -612,6 +621,7 @@ mod tests {
                 removed: Vec::new(),
             },
             Event::Roster { number: 9, deed: RosterDeed::NotExempt, line: digest },
+            Event::RosterCleared { number: 9 },
             Event::Turn { number: 1, call, recording: None, what: What::Demanded, line: digest },
             Event::Turn { number: 2, call, recording: Some(recording), what: What::Shredded, line: digest },
             Event::Note { kind: NoteKind::Sought, recording: None, line: digest, words: Some(digest) },

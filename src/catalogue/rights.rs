@@ -30,11 +30,12 @@ pub trait Rights {
     fn of_person(&self, number: &Number) -> Result<Vec<u64>, StoreError>;
 
     /// Clears who talked in these calls, with the salts, and what was corrected of them; and of the person by whose number they were found
-    /// all by which it could be found again. Returns of how many calls.
+    /// all by which it could be found again, and whose lines of the register they are that stand no more ([`standing`](crate::catalogue::standing)).
+    /// What stands there stays: it is what the person wants.
     ///
     /// # Errors
     /// As for [`Store::write`](crate::catalogue::Store::write); then nothing was cleared.
-    fn clear(&mut self, calls: &[CallId], person: Option<&Number>) -> Result<u64, StoreError>;
+    fn clear(&mut self, calls: &[CallId], person: Option<&Number>) -> Result<Cleared, StoreError>;
 
     /// Has the store's files keep nothing of what was cleared, neither their journals nor the room in between, and looks for it: for these
     /// texts, of which no row may have one any more.
@@ -42,6 +43,15 @@ pub trait Rights {
     /// # Errors
     /// The disk. What was cleared may still be in the files then.
     fn purge(&mut self, gone: &[Private<String>]) -> Result<Purged, StoreError>;
+}
+
+/// What was cleared.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Cleared {
+    /// Who talked, in so many calls.
+    pub calls: u64,
+    /// Whose so many lines of the register are.
+    pub lines: u64,
 }
 
 /// What the store's files have of what was cleared.

@@ -34,7 +34,8 @@ pub struct RosterLine {
     pub who: String,
     /// What it says.
     pub deed: RosterDeed,
-    /// Of which number, in the way in which numbers are compared ([`number::compared`](crate::number::compared)).
+    /// Of which number, in the way in which numbers are compared ([`number::compared`](crate::number::compared)); empty once that was cleared
+    /// ([`Rights::clear`](crate::catalogue::Rights::clear)).
     pub party: Private<String>,
     /// Which text was agreed to, in the operator's words.
     pub version: Option<String>,
@@ -46,6 +47,14 @@ pub struct RosterLine {
     pub until: Option<Wall>,
     /// Where the proof of it lies, or why the line was added, in the operator's words.
     pub reference: Option<String>,
+}
+
+impl RosterLine {
+    /// Returns whether nobody knows any more whose line it is.
+    #[must_use]
+    pub fn is_cleared(&self) -> bool {
+        self.party.reveal().is_empty()
+    }
 }
 
 /// What a line says.
@@ -97,7 +106,7 @@ impl FromStr for RosterDeed {
 pub fn standing(lines: &[RosterLine]) -> Vec<&RosterLine> {
     let mut consents: BTreeMap<&str, Vec<&RosterLine>> = BTreeMap::new();
     let mut exempt: BTreeMap<&str, &RosterLine> = BTreeMap::new();
-    for line in lines {
+    for line in lines.iter().filter(|line| !line.is_cleared()) {
         let party = line.party.reveal().as_str();
         match line.deed {
             RosterDeed::Agreed => consents.entry(party).or_default().push(line),

@@ -72,7 +72,8 @@ impl<'n> Walk<'n> {
 }
 
 /// What anybody may add who can write to the ledger, beside notes and warrants: operators' commands, and the program that made the chain.
-const WITHOUT_KEY: [&str; 8] = ["access", "erased", "rewrapped", "redacted", "held", "released", "roster", "chained"];
+const WITHOUT_KEY: [&str; 9] =
+    ["access", "erased", "rewrapped", "redacted", "held", "released", "roster", "roster-cleared", "chained"];
 
 /// Returns whether events of this kind come from who has no key to sign with.
 fn needs_no_key(kind: &str) -> bool {

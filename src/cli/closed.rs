@@ -39,6 +39,7 @@ impl Closed {
             | Event::Row { .. }
             | Event::Access { .. }
             | Event::Roster { .. }
+            | Event::RosterCleared { .. }
             | Event::Rewrapped { .. }
             | Event::Turn { .. }
             | Event::Warrant { .. }

@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::catalogue::{
-    About, Access, Bar, Deed, Entry, Filter, NoteKind, Number, Opening, Outcome, Purged, Reason, Span, State, Store, Stored,
-    Which,
+    About, Access, Bar, Cleared, Deed, Entry, Filter, Likeness, NoteKind, Number, Opening, Outcome, Purged, Reason, RosterLine,
+    Span, State, Store, Stored, Which, standing,
 };
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
@@ -63,7 +63,8 @@ pub(super) fn erase(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mu
     if wanted.is_dry {
         let answered = held.entries.iter().map(|entry| work.weigh(entry, false)).collect::<Result<Vec<_>, _>>()?;
         let copies = work.copies(&answered)?;
-        return Receipt { wanted, answered, copies, cleared: 0, purged: None, events: Vec::new() }.say(term);
+        let cleared = Cleared::default();
+        return Receipt { wanted, answered, copies, cleared, stand: Vec::new(), purged: None, events: Vec::new() }.say(term);
     }
     // A receipt that cannot be written is known before anything is done.
     let file = wanted.receipt.as_deref().map(Output::create).transpose()?;
@@ -77,10 +78,10 @@ pub(super) fn erase(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mu
         ask(wanted, &held, &foreseen, term)?;
     }
     let answered = work.erase(&held.entries, foreseen)?;
-    let (cleared, purged) = work.clear(&held, &answered)?;
+    let (cleared, purged, stand) = work.clear(&held, &answered)?;
     let events = work.events(from, &answered)?;
     let copies = work.copies(&answered)?;
-    let receipt = Receipt { wanted, answered, copies, cleared, purged: Some(purged), events };
+    let receipt = Receipt { wanted, answered, copies, cleared, stand, purged: Some(purged), events };
     if let Some(file) = file {
         file.write(receipt.text().as_bytes()).and_then(|()| file.publish())?;
     }
@@ -200,8 +201,9 @@ impl Work<'_> {
         Ok(answered)
     }
 
-    /// Clears who talked in those calls that nothing keeps, and has the ledger's files keep nothing of it.
-    fn clear(&mut self, held: &Calls, answered: &[Answered]) -> Result<(u64, Purged), Stop> {
+    /// Clears who talked in those calls that nothing keeps, and has the ledger's files keep nothing of it. Returns also which lines of the
+    /// register are of the person and stand, and stay so.
+    fn clear(&mut self, held: &Calls, answered: &[Answered]) -> Result<(Cleared, Purged, Vec<u64>), Stop> {
         let is_clear = |one: &Answered| matches!(one.answer, Answer::Done | Answer::Before);
         let pairs = held.entries.iter().zip(answered).filter(|(_, one)| is_clear(one));
         let entries: Vec<&Entry> = pairs.map(|(entry, _)| entry).filter(|entry| entry.parties.is_some()).collect();
@@ -209,16 +211,19 @@ impl Work<'_> {
         // As long as anything of the person is kept, who has asked for it is known.
         let person = held.person.as_ref().filter(|_| answered.iter().all(is_clear));
         let cleared = self.store.clear(&calls, person)?;
+        let roster = self.store.roster()?;
+        let is_theirs = |line: &&RosterLine| person.is_some_and(|person| person.likeness(&line.party) == Likeness::Same);
+        let stand = standing(&roster).into_iter().filter(is_theirs).map(|line| line.number).collect();
         let purged = self.store.purge(&gone(&entries, person))?;
         let about = About::Calls(held.entries.first().and_then(|entry| entry.recording).filter(|_| held.entries.len() == 1));
         let recordings = answered.iter().filter(|one| one.recording.is_some() && matches!(one.answer, Answer::Done)).count();
-        let counts = [cleared, u64::try_from(recordings).unwrap_or(u64::MAX)];
+        let counts = [cleared.calls, u64::try_from(recordings).unwrap_or(u64::MAX)];
         let is_done = purged == Purged::Clean;
-        if cleared > 0 || person.is_some() {
+        if cleared != Cleared::default() || person.is_some() {
             let note = note(NoteKind::Cleared, about, Some(self.reason.to_owned()), counts);
             note_down(self.store, &crate::catalogue::Note { is_done, ..note })?;
         }
-        Ok((cleared, purged))
+        Ok((cleared, purged, stand))
     }
 
     /// Returns who was given a copy of what is erased: they are to be told (GDPR 19), and only they can destroy it.
@@ -238,7 +243,7 @@ impl Work<'_> {
         self.store.links(from, &mut |link, _| {
             let recording = link.event().and_then(|event| event.recording());
             let is_ours = answered.iter().any(|one| one.recording.is_some() && one.recording == recording);
-            if link.kind == "erased" && is_ours || link.kind == NoteKind::Cleared.as_str() {
+            if link.kind == "erased" && is_ours || [NoteKind::Cleared.as_str(), "roster-cleared"].contains(&link.kind.as_str()) {
                 events.push(link.seq);
             }
         })?;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::catalogue::{Access, Purged, State};
+use crate::catalogue::{Access, Cleared, Purged, State};
 use crate::cli::erase::{These, Wanted, sentence};
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::list::{counted, seconds};
@@ -39,8 +39,10 @@ pub(super) struct Receipt<'r> {
     pub(super) answered: Vec<Answered>,
     /// Who was given a copy of what is erased.
     pub(super) copies: Vec<Access>,
-    /// In how many calls who talked was cleared.
-    pub(super) cleared: u64,
+    /// In how many calls who talked was cleared, and of how many lines of the register whose they are.
+    pub(super) cleared: Cleared,
+    /// The lines of the register that are of the person, and stand.
+    pub(super) stand: Vec<u64>,
     /// What the ledger's files have of that; nothing where nothing was done.
     pub(super) purged: Option<Purged>,
     /// The events of the chain that say so.
@@ -65,10 +67,14 @@ impl Receipt<'_> {
                 term.out.line(json!({ "call": one.call.to_string(), "recording": recording, "result": state, "why": why }))?;
             }
             let is_clean = self.purged.map(|purged| purged == Purged::Clean);
-            let (events, cleared) = (&self.events, self.cleared);
-            return Ok(term
-                .out
-                .line(json!({ "cleared": cleared, "files_clean": is_clean, "events": events, "copies": self.copies_json() }))?);
+            return Ok(term.out.line(json!({
+                "cleared": self.cleared.calls,
+                "register_cleared": self.cleared.lines,
+                "register_stands": self.stand,
+                "files_clean": is_clean,
+                "events": self.events,
+                "copies": self.copies_json(),
+            }))?);
         }
         if self.wanted.is_dry || self.only().is_none() {
             term.out.text(&self.text())?;
@@ -101,9 +107,16 @@ impl Receipt<'_> {
                 let what = "who talked is cleared, but stands in the ledger's journal still: another process reads it";
                 return Err(Stop::cannot(what, "erase it again: that empties the journal"));
             }
+            Some(Purged::Left | Purged::Clean) if !self.stand.is_empty() => {
+                let what = format!("who talked is cleared, and the number stands in the register still: {}", self.standing());
+                return Err(Stop::cannot(
+                    what,
+                    "it is what its party has said; `mitschnitt staff revoke`, or `staff exempt --lift`, takes it back: then erase it again",
+                ));
+            }
             Some(Purged::Left) => {
-                let what = "who talked is cleared, and a text of it stands in the ledger still: in a complaint, a reason or the register of staff";
-                return Err(Stop::cannot(what, "`mitschnitt complaint list`, `staff list` and `recordings show` tell them"));
+                let what = "who talked is cleared, and a text of it stands in the ledger still: in a complaint, a reason or a correction";
+                return Err(Stop::cannot(what, "`mitschnitt complaint list` and `recordings show` tell them"));
             }
             Some(Purged::Clean) | None => {}
         }
@@ -148,6 +161,12 @@ impl Receipt<'_> {
         self.copies.iter().map(copy).collect()
     }
 
+    /// The lines of the register that stand: `line 3`, `lines 3 and 5`.
+    fn standing(&self) -> String {
+        let numbers: Vec<String> = self.stand.iter().map(u64::to_string).collect();
+        format!("line{} {}", if numbers.len() == 1 { "" } else { "s" }, numbers.join(" and "))
+    }
+
     /// Returns it as a text that somebody keeps. It names no party.
     pub(super) fn text(&self) -> String {
         let (at, who, reason) = (seconds(who::now()), who::who(), &self.wanted.reason);
@@ -178,15 +197,22 @@ impl Receipt<'_> {
         if self.wanted.is_dry {
             return text;
         }
-        text += &format!("\nWho talked is cleared in {}, with the salts", counted(self.cleared, "call"));
+        text += &format!("\nWho talked is cleared in {}, with the salts", counted(self.cleared.calls, "call"));
         text += match self.purged {
             Some(Purged::Clean) => "; the ledger's file and its journal were looked through, and have nothing of it.\n",
             Some(Purged::Journal) => "; but it stands in the ledger's journal still: do it again.\n",
             Some(Purged::Left) => {
-                "; but a text of it stands in the ledger still, in a complaint, a reason or the register of staff.\n"
+                "; but a text of it stands in the ledger still, in a complaint, a reason, a correction or the register of staff.\n"
             }
             None => ".\n",
         };
+        if self.cleared.lines > 0 {
+            text += &format!("Whose they are is cleared in {} of the register of staff.\n", counted(self.cleared.lines, "line"));
+        }
+        if !self.stand.is_empty() {
+            text +=
+                &format!("The number stands in the register of staff still, for its party has said so: {}.\n", self.standing());
+        }
         if let (Some(first), Some(last)) = (self.events.first(), self.events.last()) {
             text += &format!("The ledger's chain has it in events {first} to {last}, which the node's next head signs.\n");
         }

@@ -112,7 +112,15 @@ pub(super) fn list(config: &Path, wanted: &Listed, doors: &Doors<'_>, term: &mut
     let all = store.roster()?;
     let lines: Vec<&RosterLine> = if wanted.history { all.iter().collect() } else { standing(&all) };
     let now = who::now();
-    let number = |line: &RosterLine| if wanted.numbers { line.party.reveal().clone() } else { masked(&line.party) };
+    let number = |line: &RosterLine| {
+        if line.is_cleared() {
+            "erased".into()
+        } else if wanted.numbers {
+            line.party.reveal().clone()
+        } else {
+            masked(&line.party)
+        }
+    };
     if wanted.json {
         for line in lines {
             term.out.line(as_json(line, &number(line), now))?;

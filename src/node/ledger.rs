@@ -228,8 +228,8 @@ mod tests {
 
     use super::*;
     use crate::catalogue::{
-        Access, Bound, Chain, Entry, Event, Filter, Keeping, KeptCall, Link, Note, Number, Purged, Reason, Rights, Roster,
-        RosterLine, Stamp, Stamps, Stored, Subject, Warrant, Warrants,
+        Access, Bound, Chain, Cleared, Entry, Event, Filter, Keeping, KeptCall, Link, Note, Number, Purged, Reason, Rights,
+        Roster, RosterLine, Stamp, Stamps, Stored, Subject, Warrant, Warrants,
     };
     use crate::vault::{NodeKey, SignedHead};
 
@@ -408,8 +408,8 @@ mod tests {
             Ok(Vec::new())
         }
 
-        fn clear(&mut self, _: &[CallId], _: Option<&Number>) -> Result<u64, StoreError> {
-            Ok(0)
+        fn clear(&mut self, _: &[CallId], _: Option<&Number>) -> Result<Cleared, StoreError> {
+            Ok(Cleared::default())
         }
 
         fn purge(&mut self, _: &[Private<String>]) -> Result<Purged, StoreError> {

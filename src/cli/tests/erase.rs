@@ -171,6 +171,31 @@ fn what_stands_in_the_ledgers_files_still_is_not_said_to_be_gone() {
 }
 
 #[test]
+fn lines_of_the_register_that_stand_no_more_are_cleared_and_one_that_stands_is_named() {
+    let site = Site::with_recordings();
+    let number = "+4930123456";
+    site.says(&["staff", "add", number, "--version", "2026-1", "--evidence", "HR-17"]);
+    site.says(&["staff", "revoke", number, "--reason", "left"]);
+    site.says(&["staff", "exempt", number, "--reason", "works council"]);
+    site.says(&["staff", "exempt", "+4930999888", "--reason", "doctor"]);
+    let erase =
+        |more: &[&str]| site.run(&[&["recordings", "erase", "--party", number, "--reason", "GDPR 17", "--yes"], more].concat());
+
+    let said = erase(&[]);
+    assert_eq!(said.exit, Exit::Cannot, "{}", said.err);
+    assert!(said.out.contains("Whose they are is cleared in 2 lines of the register of staff.\n"), "{}", said.out);
+    assert!(said.err.contains("the number stands in the register still: line 3") && said.err.contains("--lift"), "{}", said.err);
+    let history = site.says(&["staff", "list", "--history"]);
+    assert_eq!((history.matches("erased").count(), history.matches("…456").count()), (2, 1), "{history}");
+
+    site.says(&["staff", "exempt", number, "--lift", "--reason", "left"]);
+    let said = erase(&["--json"]);
+    assert_eq!(said.exit, Exit::Well, "{}", said.err);
+    assert!(said.out.contains("\"register_cleared\":2,\"register_stands\":[]"), "{}", said.out);
+    assert!(site.says(&["staff", "list"]).contains("…888"));
+}
+
+#[test]
 fn a_file_that_cannot_be_removed_is_told_although_nobody_opens_it() {
     let site = Site::with_recordings();
     let file = site.home().join(format!("data/recordings/{}.rec", id()));

@@ -12,9 +12,9 @@ use tempfile::TempDir;
 
 use crate::access::User;
 use crate::catalogue::{
-    About, Access, Bound, Chain, Deed, Entry, Event, Filter, Heard, Keeping, KeptCall, Link, Note, Number, Opening, Outcome,
-    Parties, Purged, Reason, Rights, Roster, RosterLine, Stamp, Stamps, State, Store, StoreError, Stored, Subject, Totals, Turn,
-    Warrant, Warrants, Which, Write, erasure,
+    About, Access, Bound, Chain, Cleared, Deed, Entry, Event, Filter, Heard, Keeping, KeptCall, Likeness, Link, Note, Number,
+    Opening, Outcome, Parties, Purged, Reason, Rights, Roster, RosterLine, Stamp, Stamps, State, Store, StoreError, Stored,
+    Subject, Totals, Turn, Warrant, Warrants, Which, Write, erasure, standing,
 };
 use crate::cli::doors::{Doors, exit};
 use crate::cli::exit::Exit;
@@ -452,10 +452,15 @@ impl Rights for Shared {
         Ok(memory.notes.iter().filter(is_of).map(|note| note.number).collect())
     }
 
-    fn clear(&mut self, calls: &[CallId], _: Option<&Number>) -> Result<u64, StoreError> {
-        let mut memory = self.0.lock().unwrap();
+    fn clear(&mut self, calls: &[CallId], person: Option<&Number>) -> Result<Cleared, StoreError> {
+        let memory = &mut *self.0.lock().unwrap();
         let cleared = memory.entries.iter_mut().filter(|entry| calls.contains(&entry.call));
-        Ok(cleared.filter_map(|entry| entry.parties.take()).count() as u64)
+        let calls = cleared.filter_map(|entry| entry.parties.take()).count() as u64;
+        let stand: Vec<u64> = standing(&memory.roster).iter().map(|line| line.number).collect();
+        let gone = memory.roster.iter_mut().filter(|line| !stand.contains(&line.number));
+        let gone = gone.filter(|line| person.is_some_and(|person| person.likeness(&line.party) == Likeness::Same));
+        let lines = gone.map(|line| line.party = Private::new(String::new())).count() as u64;
+        Ok(Cleared { calls, lines })
     }
 
     fn purge(&mut self, _: &[Private<String>]) -> Result<Purged, StoreError> {

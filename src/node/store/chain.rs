@@ -203,11 +203,12 @@ pub(super) fn bound(db: &Connection, each: &mut dyn FnMut(Bound)) -> rusqlite::R
     while let Some(row) = rows.next()? {
         each(Bound::Access(salted(row, Part::Access, "salt", &row.get::<_, String>("columns")?)?));
     }
-    let mut statement = db.prepare(&format!("SELECT number, salt, {ROSTER} AS columns FROM roster"))?;
+    let mut statement = db.prepare(&format!("SELECT number, salt, party = '' AS is_cleared, {ROSTER} AS columns FROM roster"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let line = Part::Roster.digest(&row.get("salt")?, &row.get::<_, String>("columns")?);
-        each(Bound::Roster { number: count(row, "number")?, line });
+        let is_cleared: bool = row.get("is_cleared")?;
+        each(Bound::Roster { number: count(row, "number")?, line: (!is_cleared).then_some(line) });
     }
     Ok(())
 }

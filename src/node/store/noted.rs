@@ -98,7 +98,7 @@ fn what_was_cleared_is_in_none_of_the_files_however_its_rows_have_moved() {
     assert!(holds(home.path(), b"777000111"));
     let _reader = open(&home.path().join("ledger.db"), Opening::Read).unwrap();
 
-    assert_eq!(store.clear(&calls, Some(&person)).unwrap(), 79);
+    assert_eq!(store.clear(&calls, Some(&person)).unwrap().calls, 79);
     let purged = store.purge(&[Private::new("777000111".into())]).unwrap();
 
     assert_eq!(purged, Purged::Clean);
@@ -156,7 +156,7 @@ fn calls_are_found_by_what_their_headers_said_until_they_are_cleared_and_whoever
     let rows = [format!("{}X-DealD-4711-0815", CallId::from_u64(1)), format!("D-4711-0815X-Deal{}", CallId::from_u64(1))];
     assert!(rows.iter().all(|row| holds(home.path(), row.as_bytes())), "as `erase` looks for them");
 
-    assert_eq!(store.clear(&[CallId::from_u64(1), CallId::from_u64(2), CallId::from_u64(3)], None).unwrap(), 3);
+    assert_eq!(store.clear(&[CallId::from_u64(1), CallId::from_u64(2), CallId::from_u64(3)], None).unwrap().calls, 3);
     assert_eq!(store.purge(&[Private::new("D-4711-0815".into())]).unwrap(), Purged::Clean);
     assert!(!holds(home.path(), b"D-4711-0815"));
     assert_eq!(found(store.as_ref(), "x-deal", "D-4711-0815"), [0; 0]);

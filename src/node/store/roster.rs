@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Row, Transaction, params};
 
-use crate::catalogue::{Event, RosterLine};
+use crate::catalogue::{Event, Likeness, Number, RosterLine, standing};
 use crate::node::store::chain::{Writer, fresh};
 use crate::node::store::rows::{count, word};
 use crate::private::Private;
@@ -14,6 +14,8 @@ const ENTER: &str = "
 
 const ALL: &str = "
     SELECT number, at_us, who, deed, party, version, purposes, from_us, until_us, reference FROM roster ORDER BY number";
+
+const CLEAR: &str = "UPDATE roster SET party = '', reference = NULL, salt = zeroblob(32) WHERE number = ?1";
 
 /// A purpose is a word without a space.
 const BETWEEN: &str = " ";
@@ -34,6 +36,20 @@ pub(super) fn enter(transaction: &Transaction<'_>, line: &RosterLine, chain: &mu
     let number = transaction.last_insert_rowid();
     let digest = chain.roster_line(number)?;
     chain.add(&Event::Roster { number: u64::try_from(number).unwrap_or(0), deed: line.deed, line: digest })
+}
+
+/// Clears whose those lines are that are a person's and do not stand. Returns of how many.
+pub(super) fn clear(transaction: &Transaction<'_>, person: &Number, chain: &mut Writer<'_>) -> rusqlite::Result<u64> {
+    let lines = all(transaction)?;
+    let stand: Vec<u64> = standing(&lines).iter().map(|line| line.number).collect();
+    let is_persons = |line: &&RosterLine| !line.is_cleared() && person.likeness(&line.party) == Likeness::Same;
+    let mut cleared = 0;
+    for line in lines.iter().filter(is_persons).filter(|line| !stand.contains(&line.number)) {
+        transaction.prepare_cached(CLEAR)?.execute([i64::try_from(line.number).unwrap_or(i64::MAX)])?;
+        chain.add(&Event::RosterCleared { number: line.number })?;
+        cleared += 1;
+    }
+    Ok(cleared)
 }
 
 pub(super) fn all(db: &Connection) -> rusqlite::Result<Vec<RosterLine>> {
@@ -62,7 +78,7 @@ fn line(row: &Row<'_>) -> rusqlite::Result<RosterLine> {
 mod tests {
     use tempfile::TempDir;
 
-    use crate::catalogue::{Audit, Break, Fault, Opening, RosterDeed, Store};
+    use crate::catalogue::{Audit, Break, Cleared, Fault, Opening, Purged, RosterDeed, Store};
     use crate::node::store::open;
     use crate::node::store::schema::{APPLICATION, STEPS};
 
@@ -132,6 +148,44 @@ mod tests {
         let added =
             "INSERT INTO roster (at_us, who, deed, party, purposes, salt) VALUES (1, 'eve', 'agreed', '1', '', zeroblob(32))";
         assert_eq!(found(added), (false, vec![Fault::RosterChanged(2)]));
+    }
+
+    #[test]
+    fn whose_lines_they_are_is_cleared_where_they_do_not_stand_and_nothing_else_of_them_can_be_changed() {
+        let (home, mut store) = kept();
+        let other = RosterLine { party: Private::new("+4930101".into()), ..line(0, RosterDeed::Agreed) };
+        let lines = [RosterDeed::Agreed, RosterDeed::Revoked, RosterDeed::Exempt].map(|deed| line(0, deed));
+        store.enter(&lines).unwrap();
+        store.enter(&[other]).unwrap();
+        let person = Number::read("0049 30 100", None).unwrap();
+
+        assert_eq!(store.clear(&[], Some(&person)).unwrap(), Cleared { calls: 0, lines: 2 });
+        let roster = store.roster().unwrap();
+        let whose: Vec<&str> = roster.iter().map(|line| line.party.reveal().as_str()).collect();
+        assert_eq!(whose, ["", "", "+4930100", "+4930101"]);
+        assert_eq!(roster.iter().map(|line| line.reference.is_some()).collect::<Vec<_>>(), [false, false, true, true]);
+        assert_eq!(standing(&roster).iter().map(|line| line.number).collect::<Vec<_>>(), [3, 4]);
+        assert_eq!(faults(store.as_ref()), []);
+
+        store.enter(&[line(0, RosterDeed::NotExempt)]).unwrap();
+        assert_eq!(store.clear(&[], Some(&person)).unwrap().lines, 2);
+        assert_eq!(store.clear(&[], Some(&person)).unwrap().lines, 0);
+        assert_eq!(store.purge(&[Private::new("4930100".into())]).unwrap(), Purged::Clean);
+        let bytes = std::fs::read(home.path().join("ledger.db")).unwrap();
+        assert!(!bytes.windows(7).any(|window| window == b"4930100") && bytes.windows(7).any(|window| window == b"4930101"));
+        assert_eq!(faults(store.as_ref()), []);
+
+        let db = Connection::open(home.path().join("ledger.db")).unwrap();
+        let change = |sql: &str| db.execute_batch(sql);
+        assert!(
+            change("UPDATE roster SET party = '', reference = NULL, salt = zeroblob(32), deed = 'revoked' WHERE number = 4")
+                .is_err()
+        );
+        assert!(change("UPDATE roster SET party = '+4930999' WHERE number = 1").is_err());
+        change("UPDATE roster SET party = '', reference = NULL, salt = zeroblob(32) WHERE number = 4").unwrap();
+        assert_eq!(faults(store.as_ref()), [Fault::RosterChanged(4)], "no event says so");
+        change("DROP TRIGGER roster_is_not_changed; UPDATE roster SET party = '+4930999' WHERE number = 1").unwrap();
+        assert_eq!(faults(store.as_ref()), [Fault::RosterChanged(1), Fault::RosterChanged(4)]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 pub(super) const APPLICATION: i64 = 0x6d69_7473;
 
 /// What brings a ledger of version *n* to *n + 1*; a new one goes through all.
-pub(super) const STEPS: [&str; 12] = [
+pub(super) const STEPS: [&str; 13] = [
     "
     CREATE TABLE calls (
         call          TEXT PRIMARY KEY,
@@ -229,10 +229,19 @@ pub(super) const STEPS: [&str; 12] = [
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX headers_by_value ON headers (value, name);
 ",
+    "
+    DROP TRIGGER roster_is_not_changed;
+    CREATE TRIGGER roster_is_not_changed BEFORE UPDATE ON roster
+        WHEN NOT (new.party = '' AND new.reference IS NULL AND new.salt = zeroblob(32)
+                  AND new.number IS old.number AND new.at_us IS old.at_us AND new.who IS old.who AND new.deed IS old.deed
+                  AND new.version IS old.version AND new.purposes IS old.purposes
+                  AND new.from_us IS old.from_us AND new.until_us IS old.until_us)
+        BEGIN SELECT RAISE(ABORT, 'the register only grows, and is cleared'); END;
+",
 ];
 
 /// The version that [`STEPS`] lead to.
-pub(super) const VERSION: i64 = 12;
+pub(super) const VERSION: i64 = 13;
 
 /// The version from which on there is a chain.
 pub(super) const CHAINED: usize = 6;

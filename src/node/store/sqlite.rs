@@ -10,8 +10,8 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
 use crate::catalogue::{
-    Access, Bound, Chain, Entry, Event, Filter, Heard, Keeping, KeptCall, Link, Note, Number, Opening, Purged, Reason, Rights,
-    Roster, RosterLine, Stamp, Stamps, Store, StoreError, Stored, Subject, Turn, Warrant, Warrants, Which, Write,
+    Access, Bound, Chain, Cleared, Entry, Event, Filter, Heard, Keeping, KeptCall, Link, Note, Number, Opening, Purged, Reason,
+    Rights, Roster, RosterLine, Stamp, Stamps, Store, StoreError, Stored, Subject, Turn, Warrant, Warrants, Which, Write,
 };
 use crate::ids::{CallId, RecordingId};
 use crate::node::store::rows::{
@@ -420,10 +420,11 @@ impl Rights for SqliteStore {
         notes::of_person(&self.db, number).map_err(|error| failed(&self.path, error))
     }
 
-    fn clear(&mut self, calls: &[CallId], person: Option<&Number>) -> Result<u64, StoreError> {
-        let mut cleared = 0;
-        self.durably(|transaction, _| {
-            cleared = notes::clear(transaction, calls, person)?;
+    fn clear(&mut self, calls: &[CallId], person: Option<&Number>) -> Result<Cleared, StoreError> {
+        let mut cleared = Cleared::default();
+        self.durably(|transaction, chain| {
+            cleared.calls = notes::clear(transaction, calls, person)?;
+            cleared.lines = person.map_or(Ok(0), |person| roster::clear(transaction, person, chain))?;
             Ok(())
         })?;
         Ok(cleared)

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mitschnitt::catalogue::{
-    Access, Audit, Bound, Break, Chain, End, Entry, Event, Fault, Filter, Keeping, KeptCall, Link, Note, Number, Part, Purged,
-    Reason, Rights, Roster, RosterLine, Stamp, Stamps, State, Store, StoreError, Stored, Subject, Tip, Turn, Warrant, Warrants,
-    Which, Write,
+    Access, Audit, Bound, Break, Chain, Cleared, End, Entry, Event, Fault, Filter, Keeping, KeptCall, Link, Note, Number, Part,
+    Purged, Reason, Rights, Roster, RosterLine, Stamp, Stamps, State, Store, StoreError, Stored, Subject, Tip, Turn, Warrant,
+    Warrants, Which, Write,
 };
 use mitschnitt::ids::{CallId, RecordingId};
 use mitschnitt::private::Private;
@@ -309,8 +309,8 @@ impl Rights for Rows {
         Ok(Vec::new())
     }
 
-    fn clear(&mut self, _: &[CallId], _: Option<&Number>) -> Result<u64, StoreError> {
-        Ok(0)
+    fn clear(&mut self, _: &[CallId], _: Option<&Number>) -> Result<Cleared, StoreError> {
+        Ok(Cleared::default())
     }
 
     fn purge(&mut self, _: &[Private<String>]) -> Result<Purged, StoreError> {
