@@ -1617,6 +1617,7 @@ fn permit(played: Vec<mitschnitt::consent::Played>, now: Moment) -> Permit {
         without_consent: WithoutConsent::GoOn,
         longest_pause: Duration::from_secs(60),
         prior: PriorTerms::default(),
+        announcement_version: None,
     };
     let facts = Facts {
         call: ID.call,

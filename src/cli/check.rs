@@ -147,7 +147,8 @@ fn row(policy: &Policy, found: &Found) -> [Cell; 6] {
     let length =
         terms.announcement().and_then(|path| found.lengths.get(path)).map(|length| format!(", {:.1} s", length.as_secs_f64()));
     let ready: String = terms.payloads.keys().map(|coding| format!("; {coding}")).collect();
-    let announcement = format!("{}{}{ready}", terms.language, length.unwrap_or_default());
+    let version = terms.announcement_version.as_ref().map(|version| format!(", version {version}")).unwrap_or_default();
+    let announcement = format!("{}{version}{}{ready}", terms.language, length.unwrap_or_default());
     [name, calls, Cell::new(mode(terms)), Cell::new(must_agree(terms)), Cell::new(&terms.purpose), Cell::new(announcement)]
 }
 

@@ -177,6 +177,7 @@ impl Evidence {
                 key: matches!(self.terms.mode, Mode::OptIn | Mode::OptOut).then(|| self.terms.key.reveal()),
                 answer_ms: self.terms.answer.as_millis(),
                 language: &self.terms.language,
+                announcement_version: self.terms.announcement_version.as_deref(),
             },
             announcements: self
                 .announcements
@@ -246,6 +247,8 @@ struct JsonPolicy<'e> {
     key: Option<char>,
     answer_ms: u128,
     language: &'e str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    announcement_version: Option<&'e str>,
 }
 
 #[derive(Serialize)]
@@ -308,6 +311,7 @@ pub(super) mod tests {
             without_consent: WithoutConsent::GoOn,
             longest_pause: Duration::from_secs(60),
             prior: PriorTerms::default(),
+            announcement_version: None,
         }
     }
 
@@ -349,6 +353,18 @@ pub(super) mod tests {
         assert_eq!(json["policy"]["mode"], "opt-in");
         assert_eq!(json["announcements"][0]["language"], "de");
         assert_eq!(evidence().purpose(), "quality");
+    }
+
+    #[test]
+    fn the_evidence_has_the_version_of_the_announcement_where_there_is_one() {
+        let of = |announcement_version: Option<&str>| {
+            let terms = Terms { announcement_version: announcement_version.map(Into::into), ..terms(Mode::OptIn) };
+            let evidence = Evidence::new(facts(), terms, [], vec![], Moment::START);
+            serde_json::from_slice::<serde_json::Value>(&evidence.to_json()).expect("it is JSON")["policy"].clone()
+        };
+
+        assert_eq!(of(Some("2026-11"))["announcement_version"], "2026-11");
+        assert_eq!(of(None).as_object().expect("an object").get("announcement_version"), None, "as it was before there was one");
     }
 
     #[test]

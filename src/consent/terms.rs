@@ -85,6 +85,8 @@ pub struct Terms {
     pub answer: Duration,
     /// The announcement's language for each leg.
     pub language: Arc<str>,
+    /// What the operator calls the text that is announced: its version.
+    pub announcement_version: Option<Arc<str>>,
     /// What becomes of a call that may not be recorded.
     pub without_consent: WithoutConsent,
     /// The longest pause of a recording.

@@ -349,6 +349,7 @@ fn policy(policy: &config::Policy, retention: &Retention) -> Result<Policy, Trou
         withdraw: terms.withdraw,
         answer: terms.answer,
         language: terms.language.as_str().into(),
+        announcement_version: terms.announcement_version.as_deref().map(Into::into),
         without_consent: match terms.without_consent {
             config::WithoutConsent::GoOn => WithoutConsent::GoOn,
             config::WithoutConsent::HangUp => WithoutConsent::HangUp,

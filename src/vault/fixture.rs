@@ -117,6 +117,7 @@ pub(super) fn permit_under(recording: u8, legal_basis: &str) -> Permit {
         without_consent: WithoutConsent::GoOn,
         longest_pause: Duration::from_secs(60),
         prior: PriorTerms::default(),
+        announcement_version: None,
     };
     let facts = Facts {
         call: CallId::from_u64(u64::from(recording)),

@@ -29,6 +29,7 @@ pub(crate) fn terms(mode: Mode) -> Terms {
         without_consent: WithoutConsent::GoOn,
         longest_pause: LONGEST_PAUSE,
         prior: PriorTerms::default(),
+        announcement_version: None,
     }
 }
 

@@ -16,7 +16,7 @@ use crate::limits;
 use crate::time::Wall;
 
 /// The settings of a policy.
-pub(super) const SETTINGS: [&str; 40] = [
+pub(super) const SETTINGS: [&str; 41] = [
     "name",
     "trunk",
     "direction",
@@ -29,6 +29,7 @@ pub(super) const SETTINGS: [&str; 40] = [
     "legal_basis",
     "announcement",
     "announcement_payloads",
+    "announcement_version",
     "language",
     "must_agree",
     "key",
@@ -232,6 +233,7 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
     let beep = beep(section, notes);
     let (one_in, review) = (one_in(section, mandatory, notes), review(section, notes));
     let (registered, consent_version) = registered(section, must_agree, notes);
+    let announcement_version = announcement_version(section, notes);
     Some(PolicyTerms {
         purpose: purpose?.value,
         legal_basis: legal_basis?.value,
@@ -251,6 +253,7 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
             .map(|(name, found)| (name, (PathBuf::from(found.value), found.line)))
             .collect(),
         payloads: payloads?,
+        announcement_version,
         codecs,
         without_consent,
         longest_pause: Duration::from_secs(longest_pause),
@@ -265,6 +268,24 @@ fn terms(section: &Section<'_>, mode: Mode, notes: &mut Notes) -> Option<PolicyT
         consent_version,
     })
 }
+
+/// Returns what the operator calls the announcement's text, as the evidence has it beside the files' digests.
+fn announcement_version(section: &Section<'_>, notes: &mut Notes) -> Option<String> {
+    let found = section.text("announcement_version", "\"2026-11\"", notes)?;
+    let is_word = found.value.len() <= VERSION_BYTES;
+    if !is_word {
+        let what = format!("`announcement_version` of {} has {} bytes", section.name, found.value.len());
+        notes.error(
+            found.line,
+            what,
+            format!("write by what the text is known to you, in 1 to {VERSION_BYTES} bytes: \"2026-11\""),
+        );
+    }
+    is_word.then_some(found.value)
+}
+
+/// Bytes of the name of a version: every recording has it.
+const VERSION_BYTES: usize = 64;
 
 /// Returns how a tone tells of the recording while it is made.
 fn beep(section: &Section<'_>, notes: &mut Notes) -> Option<Beep> {

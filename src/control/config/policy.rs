@@ -63,6 +63,8 @@ pub struct PolicyTerms {
     pub announcements: BTreeMap<String, (PathBuf, usize)>,
     /// The announcement's payloads for codecs that are not spoken here, by the operator's words for the coding.
     pub payloads: BTreeMap<String, Payloads>,
+    /// What the operator calls the text that is announced.
+    pub announcement_version: Option<String>,
     /// Which codecs may be offered.
     pub codecs: Codecs,
     /// What becomes of a call that may not be recorded.
@@ -256,6 +258,9 @@ impl Policy {
             if registered != Registered::Asked {
                 line(side, registered.as_str());
             }
+        }
+        if let Some(version) = &terms.announcement_version {
+            line("announcement_version", version);
         }
         if terms.one_in > 1 {
             line("record_one_in", &terms.one_in.to_string());

@@ -509,6 +509,11 @@ fn each_mistake_is_told_with_what_to_do() {
         ),
         (
             "key = \"1\"",
+            "key = \"1\"\nannouncement_version = \"vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv\"",
+            "25: `announcement_version` of policy `all` has 65 bytes\n  write by what the text is known to you, in 1 to 64 bytes: \"2026-11\"",
+        ),
+        (
+            "key = \"1\"",
             "key = \"1\"\nweb_hook = \"ask\"",
             "18: policy `all` asks a web hook, and there is no section [hook]\n  write [hook], and below it: url = \"https://crm.example.com/consent\" and secret = \"/etc/mitschnitt/hook.secret\"",
         ),

@@ -1016,6 +1016,7 @@ mod tests {
             without_consent: WithoutConsent::GoOn,
             longest_pause: Duration::from_secs(60),
             prior: PriorTerms::default(),
+            announcement_version: None,
         };
         let facts = Facts {
             call: CallId::from_u64(recording.into()),

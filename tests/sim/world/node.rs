@@ -199,6 +199,7 @@ fn policies(pace: Pace) -> Vec<Arc<Policy>> {
             without_consent,
             longest_pause: pace.span(Duration::from_secs(2)),
             prior: PriorTerms::default(),
+            announcement_version: None,
         });
         let prefix = Some(prefix.to_owned());
         let outbound = Selector { direction: Some(Direction::Outbound), called_prefix: prefix.clone(), ..Selector::default() };
