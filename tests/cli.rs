@@ -116,6 +116,8 @@ fn calls_are_listed_their_recordings_verified_and_exported() {
     place.plays("subject");
     place.plays("holds");
     place.plays("roles");
+    site.metric_reaches("mitschnitt_glass_broken_total", 1.0);
+    site.metric_reaches("mitschnitt_access_denied_total", 1.0);
     place.plays("erase");
     place.plays("cleared");
 }

@@ -24,6 +24,12 @@ pub trait Warrants {
     /// The disk.
     fn warrants(&self) -> Result<Vec<Warrant>, StoreError>;
 
+    /// Returns the lines that were added after the one with this number, in order.
+    ///
+    /// # Errors
+    /// The disk.
+    fn warrants_after(&self, number: u64) -> Result<Vec<Warrant>, StoreError>;
+
     /// Returns those lines of the access log by which an export was begun since then, in the order in which they were added.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use crate::node::alive::Alive;
 use crate::node::clock::Clock;
 use crate::node::folders::Folders;
 use crate::node::found;
+use crate::node::glass::Glass;
 use crate::node::heads::{Heads, Stamping};
 use crate::node::metrics::Metrics;
 use crate::node::queue::{self, Giver, Taker};
@@ -43,6 +44,7 @@ pub(super) fn start(
     // First of all, before anything is added to it.
     let heads = Heads::begin(store.as_mut(), (key, settings), (publish_every, stamping), clock, Arc::clone(&metrics))
         .map_err(io::Error::other)?;
+    let glass = Glass::begin(store.as_ref(), clock, &metrics);
     let [torn, interrupted] = store.mark_torn().map_err(io::Error::other)?;
     // After the rest: a call that is now taken for one that nothing was recorded of may have a recording after all.
     let found = found::adopt(store.as_mut(), folders)?;
@@ -59,7 +61,7 @@ pub(super) fn start(
     let ledger = Ledger { lines, metrics: Arc::clone(&metrics) };
     let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || {
         let _alive = alive;
-        write(store.as_mut(), &waits, heads, &metrics);
+        write(store.as_mut(), &waits, (heads, glass), &metrics);
     })?;
     Ok((ledger, thread, left_torn))
 }
@@ -87,9 +89,10 @@ const GATHERING: Duration = Duration::from_millis(50);
 /// How long to wait for a row before looking again, where nothing is due in between.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn write(store: &mut dyn Store, waits: &Taker<Write>, mut heads: Heads, metrics: &Metrics) {
-    while let Some(batch) = waits.take(BATCH, PATIENCE.min(heads.patience())) {
+fn write(store: &mut dyn Store, waits: &Taker<Write>, (mut heads, mut glass): (Heads, Glass), metrics: &Metrics) {
+    while let Some(batch) = waits.take(BATCH, PATIENCE.min(heads.patience()).min(glass.patience())) {
         heads.publish(store);
+        glass.look(store, metrics);
         metrics.ledger_queue.set(i64::try_from(waits.waiting()).unwrap_or(i64::MAX));
         if batch.is_empty() {
             continue;
@@ -387,6 +390,10 @@ mod tests {
         }
 
         fn warrants(&self) -> Result<Vec<Warrant>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        fn warrants_after(&self, _: u64) -> Result<Vec<Warrant>, StoreError> {
             Ok(Vec::new())
         }
 

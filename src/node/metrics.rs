@@ -90,6 +90,8 @@ pub(super) struct Metrics {
     pub(super) ledger_errors: IntCounter,
     pub(super) ledger_head: IntGauge,
     pub(super) ledger_chain_broken: IntGauge,
+    pub(super) glass_broken: IntCounter,
+    pub(super) access_denied: IntCounter,
     pub(super) timestamps: IntCounter,
     pub(super) timestamp_failures: IntCounter,
     pub(super) timestamps_waiting: IntGauge,
@@ -378,6 +380,14 @@ impl Metrics {
             timestamps_given_up: counter(
                 "mitschnitt_timestamps_given_up_total",
                 "Heads and recordings that get no timestamp of their own, because too many waited.",
+            ),
+            glass_broken: counter(
+                "mitschnitt_glass_broken_total",
+                "Deeds that a role forbids, done all the same with --break-glass: as many as the ledger has.",
+            ),
+            access_denied: counter(
+                "mitschnitt_access_denied_total",
+                "Deeds that were denied for want of a role, but for those with one recording: as many as the ledger has.",
             ),
             ledger_chain_broken: gauge(
                 "mitschnitt_ledger_chain_broken",

@@ -17,6 +17,7 @@ mod entropy;
 mod files;
 mod folders;
 mod found;
+mod glass;
 mod heads;
 mod hook;
 mod hosts;

@@ -535,6 +535,10 @@ impl Warrants for Shared {
         Ok(self.0.lock().unwrap().warrants.clone())
     }
 
+    fn warrants_after(&self, _: u64) -> Result<Vec<Warrant>, StoreError> {
+        unreachable!("the command line reads all of them")
+    }
+
     fn exports(&self, since: Wall) -> Result<Vec<Access>, StoreError> {
         let begun = |access: &&Access| access.deed == Deed::Export && access.outcome == Outcome::Granted && access.at >= since;
         Ok(self.0.lock().unwrap().accesses.iter().filter(begun).cloned().collect())

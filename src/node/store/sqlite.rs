@@ -397,6 +397,10 @@ impl Warrants for SqliteStore {
         warrants::all(&self.db).map_err(|error| failed(&self.path, error))
     }
 
+    fn warrants_after(&self, number: u64) -> Result<Vec<Warrant>, StoreError> {
+        warrants::after(&self.db, number).map_err(|error| failed(&self.path, error))
+    }
+
     fn exports(&self, since: Wall) -> Result<Vec<Access>, StoreError> {
         warrants::exports(&self.db, since).map_err(|error| failed(&self.path, error))
     }

@@ -70,6 +70,11 @@ pub(super) fn all(db: &Connection) -> rusqlite::Result<Vec<Warrant>> {
     db.prepare("SELECT * FROM warrants ORDER BY number")?.query_map([], warrant)?.collect()
 }
 
+pub(super) fn after(db: &Connection, number: u64) -> rusqlite::Result<Vec<Warrant>> {
+    let number = i64::try_from(number).unwrap_or(i64::MAX);
+    db.prepare_cached("SELECT * FROM warrants WHERE number > ?1 ORDER BY number")?.query_map([number], warrant)?.collect()
+}
+
 pub(super) fn exports(db: &Connection, since: Wall) -> rusqlite::Result<Vec<Access>> {
     let query = "SELECT at_us, who, deed, recording, purpose, reason, outcome FROM accesses
                  WHERE deed = 'export' AND outcome = 'begun' AND at_us >= ?1 ORDER BY number";

@@ -355,6 +355,10 @@ impl Warrants for Rows {
         Ok(Vec::new())
     }
 
+    fn warrants_after(&self, _: u64) -> Result<Vec<Warrant>, StoreError> {
+        Ok(Vec::new())
+    }
+
     fn exports(&self, _: Wall) -> Result<Vec<Access>, StoreError> {
         Ok(Vec::new())
     }
