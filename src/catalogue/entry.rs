@@ -42,6 +42,8 @@ pub struct Entry {
     pub quality: Option<[Quality; 2]>,
     /// Who talked; nothing once they were erased.
     pub parties: Option<Parties>,
+    /// A span of its recording was taken out, or more than one. The access log says so, and who did it and why; the row keeps what it was.
+    pub is_redacted: bool,
 }
 
 impl Entry {
@@ -202,6 +204,7 @@ mod tests {
             totals: None,
             quality: None,
             parties: None,
+            is_redacted: false,
         };
         assert_eq!(entry.talked(), None);
 

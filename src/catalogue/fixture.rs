@@ -29,5 +29,6 @@ pub(crate) fn recorded(n: u64) -> Entry {
             call_id: Private::new("a@b".into()),
             indexed: Vec::new(),
         }),
+        is_redacted: false,
     }
 }

@@ -21,6 +21,7 @@ pub(super) fn entry(entry: &Entry, is_in_full: bool) -> Value {
         "call": entry.call.to_string(),
         "recording": entry.recording.map(|id| id.to_string()),
         "state": entry.state.as_str(),
+        "redacted": entry.is_redacted,
         "reason": entry.reason.as_str(),
         "leg": entry.leg.map(Leg::as_str),
         "began": entry.began.to_string(),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::catalogue::{Entry, Filter, Heard, Opening, Parties, Quality, Reason, Which, Whose};
+use crate::catalogue::{Entry, Filter, Heard, Opening, Parties, Quality, Reason, State, Which, Whose};
 use crate::cli::doors::Doors;
 use crate::cli::exit::Stop;
 use crate::cli::json::{self, percent};
@@ -120,7 +120,7 @@ fn recorded(entries: &[Entry], kept: &Kept<'_>, is_in_full: bool) -> Table {
             Cell::new(number(entry, |parties| &parties.calling, is_in_full)),
             Cell::new(number(entry, |parties| &parties.called, is_in_full)),
             Cell::new(entry.purpose.as_deref().unwrap_or_default()),
-            Cell::styled(entry.state.as_str(), style(entry.state)),
+            Cell::styled(state(entry), style(entry.state)),
             Cell::new(kept.words(entry)),
             Cell::new(entry.recording.map(|id| id.to_string()).unwrap_or_default()),
         ]);
@@ -148,7 +148,7 @@ fn all(entries: &[Entry], is_in_full: bool) -> Table {
             Cell::new(number(entry, |parties| &parties.calling, is_in_full)),
             Cell::new(number(entry, |parties| &parties.called, is_in_full)),
             Cell::new(entry.policy.as_deref().unwrap_or_default()),
-            Cell::styled(entry.state.as_str(), style(entry.state)),
+            Cell::styled(state(entry), style(entry.state)),
             Cell::styled(entry.reason.as_str(), weight(entry.reason)),
             Cell::new(entry.call.to_string()),
         ]);
@@ -253,6 +253,12 @@ fn weight(reason: Reason) -> Style {
 pub(super) fn number(entry: &Entry, of: fn(&Parties) -> &Private<String>, is_in_full: bool) -> String {
     let number = entry.parties.as_ref().map(of);
     number.map(|number| if is_in_full { number.reveal().clone() } else { masked(number) }).unwrap_or_default()
+}
+
+/// Where the recording stands, and whether a span of it was taken out.
+pub(super) fn state(entry: &Entry) -> String {
+    let is_redacted = entry.is_redacted && entry.state != State::Erased;
+    format!("{}{}", entry.state, if is_redacted { ", redacted" } else { "" })
 }
 
 /// A time to the second, as people read it: `2026-11-24 09:30:00`.

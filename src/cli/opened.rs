@@ -1,6 +1,7 @@
 //! How somebody comes to hear a recording: with a key that opens it, for the purpose it was made for, and with a line in the access log
 //! before and after.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
@@ -99,13 +100,22 @@ pub(super) fn opened_by<T>(
         }
     };
     tell(Outcome::Granted)?;
-    let done = Opened::begin(&site, asked, secret, &node).map_err(Refused::Stop).and_then(|opened| work(&opened));
+    let mut is_redacted = false;
+    let done = Opened::begin(&site, asked, secret, &node).map_err(Refused::Stop).and_then(|opened| {
+        let done = work(&opened);
+        is_redacted = opened.is_redacted.get();
+        done
+    });
     tell(match &done {
         Ok(_) => Outcome::Done,
         Err(Refused::Purpose(_)) => Outcome::OtherPurpose,
         Err(Refused::Stop(Stop::Trouble(Exit::Refused, _))) => Outcome::WrongKey,
         Err(Refused::Stop(_)) => Outcome::Failed,
     })?;
+    // Of a whole recording the verdict says it, and of what.
+    if is_redacted && word.is_none() && done.is_ok() {
+        tell_of_hole(asked, entry.is_redacted, term)?;
+    }
     match done {
         Ok(done) => Ok((done, word)),
         Err(Refused::Purpose(own)) => Err(other_purpose(asked, &own)),
@@ -120,6 +130,18 @@ fn tell(store: &mut dyn Store, asked: &Asked, outcome: Outcome) -> Result<(), St
         (reason, span) => reason.or(span),
     };
     log_part(store, asked.id, (Some(&asked.purpose), part), asked.deed, outcome)
+}
+
+/// Says that something of a span was taken out. Whoever can write to the disk can put a hash in a chunk's place; that somebody was to, the
+/// access log says.
+fn tell_of_hole(asked: &Asked, is_logged: bool, term: &mut Term<'_>) -> Result<(), Stop> {
+    let what = format!("recording {}: something of this span was taken out", asked.id);
+    let known = "`mitschnitt recordings verify` says what, and by whom; there is silence in its place";
+    if is_logged {
+        return Ok(term.note(&Trouble::new(what, known))?);
+    }
+    let what = what + ", and the access log knows of nobody who did it";
+    Ok(term.warning(&Trouble::new(what, "`mitschnitt recordings verify` looks at all of it; there is silence in its place"))?)
 }
 
 fn not_there(site: &Site, entry: &Entry, asked: &Asked) -> Result<Stop, Stop> {
@@ -204,6 +226,8 @@ pub(super) struct Opened<'o> {
     key_file: Vec<u8>,
     /// What of it is wanted; nothing where it is all.
     span: Option<Part>,
+    /// Something of what is wanted was taken out, as was seen when it was read.
+    is_redacted: Cell<bool>,
 }
 
 /// A span of a recording, and how long all of it is.
@@ -224,7 +248,8 @@ pub(super) struct Surveyed {
 
 impl<'o> Opened<'o> {
     fn begin(site: &'o Site, asked: &'o Asked, secret: Rc<RecipientSecret>, node: &NodePublic) -> Result<Self, Stop> {
-        let mut opened = Self { site, asked, secret, key_file: site.wrapped(asked.id)?, span: None };
+        let mut opened =
+            Self { site, asked, secret, key_file: site.wrapped(asked.id)?, span: None, is_redacted: Cell::new(false) };
         if !asked.span.is_all() {
             opened.span = Some(opened.find(node)?);
         }
@@ -264,6 +289,7 @@ impl<'o> Opened<'o> {
             ExportError::Disk(_) | ExportError::TooLong { .. } => unreachable!("a survey writes nothing"),
         })?;
         let evidence = records.evidence.unwrap_or_default();
+        self.is_redacted.set(survey.is_redacted);
         let own = purpose_of(&evidence).unwrap_or_default();
         if own != self.asked.purpose {
             return Err(Refused::Purpose(own));

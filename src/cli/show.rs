@@ -13,7 +13,7 @@ use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::json::{self, percent};
 use crate::cli::kept::Kept;
-use crate::cli::list::{counted, length, number, seconds};
+use crate::cli::list::{self, counted, length, number, seconds};
 use crate::cli::named::Named;
 use crate::cli::site::{Site, style};
 use crate::cli::table::{Align, Cell, Table, pairs};
@@ -52,7 +52,7 @@ pub(super) fn show(
         }
         return Ok(term.out.line(value)?);
     }
-    let state = term.out.styled(style(entry.state), entry.state.as_str());
+    let state = term.out.styled(style(entry.state), &list::state(&entry));
     let head = match entry.recording {
         Some(recording) => format!("recording {recording}  {state}\n"),
         None => format!("call {}  not recorded\n", entry.call),

@@ -38,6 +38,7 @@ pub fn of_story(story: Story, clocks: (Moment, Wall)) -> Write {
             call_id: story.parties.call_id,
             indexed: story.indexed.into_iter().map(|(name, value)| (name.to_string(), value)).collect(),
         }),
+        is_redacted: false,
     }))
 }
 

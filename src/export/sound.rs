@@ -10,7 +10,7 @@ use crate::export::stream::{MS, Tick};
 use crate::export::timeline::{Rate, Tally, Timeline};
 use crate::export::{Part, Source, Span};
 use crate::ids::Leg;
-use crate::vault::Record;
+use crate::vault::{GapReason, Record};
 use crate::wire::rtp::{self, Rtp};
 
 /// Sound that is given at once: a second.
@@ -26,6 +26,8 @@ pub struct Survey {
     pub duration: Duration,
     /// RTP packets in it.
     pub packets: u64,
+    /// Something of what is wanted was taken out of the recording: there is silence in its place.
+    pub is_redacted: bool,
 }
 
 impl Survey {
@@ -50,7 +52,8 @@ pub fn survey<S: Source>(span: Option<Span>, records: S) -> Result<Survey, Expor
     let mut codings = [Codings::new(), Codings::new()];
     // Of each leg, the payload type that was looked at last: one of the same needs no more.
     let mut known: [Option<u8>; 2] = [None, None];
-    let mut survey = Survey { rate: Rate::Narrow, span, duration: span.map_or(Duration::ZERO, Span::length), packets: 0 };
+    let duration = span.map_or(Duration::ZERO, Span::length);
+    let mut survey = Survey { rate: Rate::Narrow, span, duration, packets: 0, is_redacted: false };
     Part::of(span, records).each(|record| {
         match record {
             Record::Format(format) => {
@@ -73,7 +76,8 @@ pub fn survey<S: Source>(span: Option<Span>, records: S) -> Result<Survey, Expor
                 }
             }
             Record::End(totals) => survey.duration = survey.duration.max(totals.ended),
-            Record::Evidence(_) | Record::Gap(_) | Record::Quality(_) | Record::Other { .. } => {}
+            Record::Gap(gap) => survey.is_redacted |= gap.reason == GapReason::Redacted,
+            Record::Evidence(_) | Record::Quality(_) | Record::Other { .. } => {}
         }
         Ok(())
     })?;

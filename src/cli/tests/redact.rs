@@ -106,6 +106,10 @@ fn what_is_taken_out_nobody_opens_any_more_and_the_rest_verifies() {
     let said = site.run(&site.export("quality", &out));
     assert!(said.err.contains("chunk 2 was taken out") && said.exit == Exit::Well, "{}", said.err);
 
+    assert!(shown.starts_with("recording ID  sealed, redacted\n"), "{shown}");
+    assert!(site.says(&["recordings", "list"]).contains("  sealed, redacted  "));
+    assert!(site.says(&["recordings", "show", "ID", "--json"]).contains("\"redacted\":true"));
+
     let again = site.redact(&SPAN);
     assert_eq!(again.exit, Exit::Cannot);
     assert!(again.err.contains("nothing came in this span, or it was taken out before"), "{}", again.err);
@@ -113,6 +117,47 @@ fn what_is_taken_out_nobody_opens_any_more_and_the_rest_verifies() {
     assert_eq!((more.exit, more.err.as_str()), (Exit::Well, ""));
     let verified = site.says(&["recordings", "verify", "ID", "--key", "HOME/recipient.pem"]);
     assert!(verified.contains("chunks 1 to 2 were taken out with 16 packets from the PBX and 16 from the trunk"), "{verified}");
+}
+
+#[test]
+fn what_is_left_sounds_as_before_and_a_hole_is_silence_of_its_length_that_is_named_also_in_a_span() {
+    let site = Site::with_one_recipient();
+    let export = |name: &str, span: &[&str]| {
+        let out = format!("HOME/{name}");
+        let own =
+            ["recordings", "export", "ID", "--key", "HOME/recipient.pem", "--purpose", "quality", "--format", "wav", "--out"];
+        let said = site.run(&[&own[..], &[out.as_str()], span].concat());
+        assert_eq!(said.exit, Exit::Well, "{}", said.err);
+        (wav(&fs::read(site.home().join(name)).unwrap()), said.err)
+    };
+    let (before, told) = export("before.wav", &[]);
+    assert_eq!(told, "");
+    site.redact(&SPAN);
+
+    let (after, told) = export("after.wav", &[]);
+    assert!(told.contains("chunk 2 was taken out"), "{told}");
+    assert_eq!(before.len(), after.len());
+    // Chunk 2 has what came from 160 ms on and up to 320 ms: 8 packets of 20 ms of each side.
+    let differ: Vec<usize> = (0..before.len()).filter(|&n| before[n] != after[n]).collect();
+    let (Some(&first), Some(&last)) = (differ.first(), differ.last()) else { panic!("nothing is missing") };
+    assert!(1280 <= first && last < 2560 && last - first > 1000, "{first} to {last}");
+    assert!(after[first..=last].iter().all(|both| *both == [0, 0]), "both sides are silent");
+    assert_eq!(differ.len(), 64, "8 packets of each side, which say 4 samples each");
+
+    let (span, told) = export("span.wav", &["--from", "0.1", "--to", "0.4"]);
+    assert!(told.contains("something of this span was taken out\n") && !told.contains("knows of nobody"), "{told}");
+    assert_eq!(span[..], after[800..800 + span.len()]);
+    let (_, told) = export("without.wav", &["--from", "0", "--to", "0.1"]);
+    assert_eq!(told, "", "there is no hole in it");
+    site.store.lock().unwrap().entries.iter_mut().for_each(|entry| entry.is_redacted = false);
+    let (_, told) = export("unknown.wav", &["--from", "0.1", "--to", "0.4"]);
+    assert!(told.contains("the access log knows of nobody who did it"), "{told}");
+}
+
+/// The samples of a WAV file of two channels.
+fn wav(bytes: &[u8]) -> Vec<[i16; 2]> {
+    let at = bytes.windows(4).position(|window| window == b"data").unwrap() + 8;
+    bytes[at..].as_chunks::<4>().0.iter().map(|&[a, b, c, d]| [i16::from_le_bytes([a, b]), i16::from_le_bytes([c, d])]).collect()
 }
 
 #[test]

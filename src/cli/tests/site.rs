@@ -305,6 +305,7 @@ pub(super) fn entry(call: u64, began: i64, talked: i64) -> Entry {
                 ("X-Deal".into(), Private::new("D-4711".into())),
             ],
         }),
+        is_redacted: false,
     }
 }
 
@@ -379,6 +380,10 @@ impl Store for Shared {
             return Err(StoreError::Full { path: "ledger.db".into() });
         }
         memory.accesses.push(access.clone());
+        if (access.deed, access.outcome) == (Deed::Redact, Outcome::Done) {
+            let redacted = memory.entries.iter_mut().filter(|entry| entry.recording == Some(access.recording));
+            redacted.for_each(|entry| entry.is_redacted = true);
+        }
         if (access.deed, access.outcome) == (Deed::Erase, Outcome::Done) {
             let erased = memory.entries.iter_mut().filter(|entry| entry.recording == Some(access.recording));
             erased.for_each(|entry| entry.state = State::Erased);

@@ -302,6 +302,7 @@ fn entry(n: u64, ended: u64) -> Entry {
         totals: Some(Totals { size_bytes: 10, ..Totals::default() }),
         quality: None,
         parties: None,
+        is_redacted: false,
     }
 }
 

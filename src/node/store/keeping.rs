@@ -268,6 +268,7 @@ mod tests {
             totals: None,
             quality: None,
             parties: None,
+            is_redacted: false,
         }
     }
 }

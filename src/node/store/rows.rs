@@ -105,7 +105,9 @@ pub(super) const SELECT: &str = "
            (SELECT json_group_array(json_array(name, value))
             FROM (SELECT name, value FROM headers WHERE headers.call = calls.call ORDER BY name, value)) AS headers,
            EXISTS (SELECT 1 FROM accesses AS a WHERE a.recording = calls.recording AND a.deed = 'erase' AND a.outcome = 'done')
-               AS is_erased
+               AS is_erased,
+           EXISTS (SELECT 1 FROM accesses AS a WHERE a.recording = calls.recording AND a.deed = 'redact' AND a.outcome = 'done')
+               AS is_redacted
     FROM calls LEFT JOIN parties USING (call)";
 
 /// Does what is to be written, and adds to the chain what the chain has of it. Returns the call whose row was touched, if one was.
@@ -309,6 +311,7 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         totals,
         quality: None,
         parties,
+        is_redacted: row.get("is_redacted")?,
     })
 }
 

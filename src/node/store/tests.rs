@@ -107,6 +107,7 @@ fn a_recording_without_a_row_is_its_calls_where_that_has_none_and_stands_alone_o
         leg: None,
         recording: Some(recording),
         parties: None,
+        is_redacted: false,
         ..entry(call)
     };
     assert_eq!(row(of_none), alone(5, of_none));
@@ -458,6 +459,7 @@ fn entry(n: u64) -> Entry {
             call_id: Private::new("a@b".into()),
             indexed: Vec::new(),
         }),
+        is_redacted: false,
     }
 }
 

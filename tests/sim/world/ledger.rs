@@ -293,6 +293,7 @@ fn alone(call: CallId, began: Wall) -> Entry {
         totals: None,
         quality: None,
         parties: None,
+        is_redacted: false,
     }
 }
 
