@@ -1,10 +1,12 @@
 //! Which action each command is, and with what: what the gate is asked before anything is done.
 
+use std::fmt;
 use std::path::Path;
 
 use crate::access::Action;
 use crate::cli::approvals::Approvals;
 use crate::cli::complaint::Complaint;
+use crate::cli::party::Span;
 use crate::cli::subject::Subject;
 use crate::cli::tokens::Tokens;
 use crate::cli::words::{Audit, Calls, Keys, Recordings, Site, Staff, Trunks, Verb};
@@ -22,11 +24,28 @@ pub(super) struct Asked<'v> {
     pub(super) reason: Option<&'v str>,
     /// Whether he only wants to know what would be done.
     pub(super) is_dry: bool,
+    /// Of which calls of whom, where all that is held on somebody is asked for.
+    pub(super) held: Option<HeldOn<'v>>,
+}
+
+/// Whose calls, and of what time.
+#[derive(Clone, Copy)]
+pub(super) struct HeldOn<'v> {
+    /// The number as it was typed: `-` is on standard input.
+    pub(super) number: &'v str,
+    pub(super) country: Option<&'v str>,
+    pub(super) span: Span,
+}
+
+impl fmt::Debug for HeldOn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HeldOn(…)")
+    }
 }
 
 impl<'v> Asked<'v> {
     fn of(site: &'v Site, action: Action) -> Option<Self> {
-        Some(Self { config: site.config.as_path(), action, recording: None, reason: None, is_dry: false })
+        Some(Self { config: site.config.as_path(), action, recording: None, reason: None, is_dry: false, held: None })
     }
 
     fn with(site: &'v Site, action: Action, recording: Option<RecordingId>, reason: &'v str) -> Option<Self> {
@@ -43,7 +62,10 @@ impl<'v> Asked<'v> {
             Verb::Recordings(recordings) => Self::recordings(recordings),
             Verb::Staff(staff) => Self::staff(staff),
             Verb::Subject(Subject::Find { site, purpose, .. }) => Self::with(site, Action::SubjectFind, None, purpose),
-            Verb::Subject(Subject::Export { site, purpose, .. }) => Self::with(site, Action::SubjectExport, None, purpose),
+            Verb::Subject(Subject::Export { number, country, span, site, purpose, .. }) => {
+                let held = Some(HeldOn { number, country: country.as_deref(), span: *span });
+                Self::with(site, Action::SubjectExport, None, purpose).map(|asked| Self { held, ..asked })
+            }
             Verb::Processing { site, .. } => Self::of(site, Action::Processing),
             Verb::Complaint(complaint) => Self::complaint(complaint),
             Verb::Audit(audit) => Self::audit(audit),

@@ -4,17 +4,21 @@
 use std::collections::BTreeSet;
 
 use crate::access::{Action, Denied, Identity, Person, Rules};
-use crate::catalogue::{self, Access, Decided, Deed, Opening, Outcome, Says, Store, Stored, Wanted, Warrant};
-use crate::cli::asked::Asked;
+use crate::catalogue::{
+    self, Access, Decided, Deed, Filter, Opening, Outcome, Says, State, Store, Stored, Wanted, Warrant, Whose,
+};
+use crate::cli::asked::{Asked, HeldOn};
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::list::{counted, seconds};
+use crate::cli::party;
 use crate::cli::site;
 use crate::cli::term::Term;
 use crate::cli::who;
 use crate::control::Trouble;
 use crate::control::config::Report;
 use crate::ids::RecordingId;
+use crate::private::Private;
 use crate::time::Wall;
 
 /// Somebody was let through.
@@ -87,6 +91,10 @@ pub(super) fn rules(report: &Report) -> Result<Option<&Rules>, Stop> {
     })
 }
 
+fn count<'i>(recordings: impl Iterator<Item = &'i RecordingId>) -> u64 {
+    u64::try_from(recordings.count()).unwrap_or(u64::MAX)
+}
+
 struct Gate<'g> {
     asked: Asked<'g>,
     identity: Identity,
@@ -133,15 +141,26 @@ impl Gate<'_> {
         match (self.asked.action, self.asked.recording) {
             (Action::Export, Some(id)) => {
                 let Some(most) = eyes.export else { return Ok(None) };
-                let exported = self.exported(id)?;
+                let exported = count(self.exported()?.iter().filter(|other| **other != id));
                 let why = || {
                     let (recordings, most) = (counted(exported, "recording"), counted(most, "export"));
                     format!("{name} has exported {recordings} within 24 hours, and more than {most} take a second person")
                 };
                 Ok((exported >= most).then(why))
             }
-            (Action::SubjectExport, _) if eyes.export.is_some() => {
-                Ok(Some("the export of all that is held on a person takes a second person".into()))
+            (Action::SubjectExport, _) => {
+                let Some(most) = eyes.export else { return Ok(None) };
+                let Some(held) = self.held()? else {
+                    // The command reads it, and what was read is gone.
+                    let what = "how many recordings it is nobody knows before the number is read from standard input";
+                    return Ok(Some(format!("{what}, and more than {} take a second person", counted(most, "export"))));
+                };
+                let together = count(held.union(&self.exported()?));
+                let why = || {
+                    let (recordings, most) = (counted(together, "recording"), counted(most, "export"));
+                    format!("with it {name} has exported {recordings} within 24 hours, and more than {most} take a second person")
+                };
+                Ok((together > most).then(why))
             }
             (Action::Release, Some(_)) if eyes.release => Ok(Some("to lift a hold takes a second person".into())),
             (Action::Erase, Some(id)) if eyes.erase_locked => Ok(self.locked_until(id)?.map(|until| {
@@ -151,14 +170,22 @@ impl Gate<'_> {
         }
     }
 
-    /// Counts the recordings that he has exported within a day, but for this one.
-    fn exported(&self, but: RecordingId) -> Result<u64, Stop> {
+    /// Returns the recordings of the person whose calls are asked for; nothing where nobody knows yet who that is.
+    fn held(&self) -> Result<Option<BTreeSet<RecordingId>>, Stop> {
+        let Some(HeldOn { number, country, span }) = self.asked.held.filter(|held| held.number != "-") else { return Ok(None) };
+        let number = party::read(&Private::new(number.to_owned()), country)?;
+        let filter = Filter { from: span.from, to: span.to, party: Some(Whose::Of(number)), ..Filter::default() };
+        let entries = self.store()?.list(&filter)?;
+        let there = entries.iter().filter(|entry| entry.state != State::Erased);
+        Ok(Some(there.filter_map(|entry| entry.recording).collect()))
+    }
+
+    /// Returns the recordings that he has exported within a day.
+    fn exported(&self) -> Result<BTreeSet<RecordingId>, Stop> {
         let day = Wall::from_unix_micros(who::now().unix_micros() - DAY_US);
         let own = |access: &Access| who::person_in(&access.who).is_some_and(|person| self.identity.persons.contains(&person));
         let exports = self.store()?.exports(day)?;
-        let recordings: BTreeSet<_> =
-            exports.iter().filter(|access| own(access)).map(|access| access.recording).filter(|id| *id != but).collect();
-        Ok(u64::try_from(recordings.len()).unwrap_or(u64::MAX))
+        Ok(exports.iter().filter(|access| own(access)).map(|access| access.recording).collect())
     }
 
     /// Says until when a recording is locked that is.

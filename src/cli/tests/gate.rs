@@ -255,13 +255,28 @@ fn more_exports_within_a_day_than_one_may_take_another() {
     let within = types(&mut site, ANNA, export);
     site.store.lock().unwrap().accesses.push(line(2, 5, 1));
     let beyond = types(&mut site, ANNA, &export.replace("z.wav", "y.wav"));
-    let person = types(&mut site, PETRA, "subject export 100 --purpose x --key HOME/recipient.pem --out HOME/c.tar");
+    // All that is held on it are two recordings: of one who has exported none, of one who has exported another, and of nobody knows whom.
+    let subject =
+        |number: &str, rest: &str| format!("subject export {number} --purpose x --key HOME/recipient.pem --out HOME/c.tar{rest}");
+    let person = types(&mut site, PAUL, &subject("+4930123456", ""));
+    site.store.lock().unwrap().accesses.push(line(5, 6, 1));
+    let more = types(&mut site, PAUL, &subject("004930123456", "").replace("c.tar", "d.tar"));
+    let one = types(&mut site, PAUL, &subject("+4930123456", " --to 2026-11-24T09:35:00").replace("c.tar", "e.tar"));
+    let unread = types(&mut site, PAUL, &subject("-", ""));
 
     assert!(!within.err.contains("second person"), "{}", within.err);
     assert_eq!(beyond.exit, Exit::Refused);
     let told = "error: anna (uid 2) has exported 2 recordings within 24 hours, and more than 2 exports take a second person\n";
     assert!(beyond.err.starts_with(told), "{}", beyond.err);
-    assert!(person.err.contains("takes a second person"), "{}", person.err);
+    assert!(!person.err.contains("second person"), "{}", person.err);
+    let told = "with it paul (uid 5) has exported 3 recordings within 24 hours, and more than 2 exports take a second person";
+    assert!(more.exit == Exit::Refused && more.err.contains(told), "{}", more.err);
+    assert!(!one.err.contains("second person"), "{}", one.err);
+    assert!(
+        unread.exit == Exit::Refused && unread.err.contains("before the number is read from standard input"),
+        "{}",
+        unread.err
+    );
 }
 
 #[test]
