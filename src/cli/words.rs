@@ -790,7 +790,7 @@ pub(super) fn time(text: &str) -> Result<Wall, String> {
     whole.ok_or_else(|| "a time is a day, as 2026-11-24, or a second of it, as 2026-11-24T09:30:00, in UTC".into())
 }
 
-/// A header field's name and one value of it, as the ledger has them. What is typed is told nowhere again.
+/// A header field's name and one value of it, as the ledger has them.
 fn header(text: &str) -> Result<(String, Private<String>), String> {
     let (name, value) = text.split_once(':').ok_or("a header field is written NAME: VALUE")?;
     let mut values = indexed::values(name.trim(), value.as_bytes());
