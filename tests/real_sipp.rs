@@ -165,8 +165,7 @@ fn in_opt_in_the_employees_key_is_not_the_customers() {
 
 #[test]
 fn on_demand_records_from_the_agents_key_on_and_is_found_by_either_session_id() {
-    let site = Site::new(policy("announce"));
-    site.set("[[policy]]", "recording = \"on-demand\"\nstart_key = \"1\"");
+    let site = on_demand();
     let _proxy = site.start();
 
     Outbound.call(&site, ("uac_key_talk", 500), ("uas_talk", AFTER_THE_ANNOUNCEMENT));
@@ -183,10 +182,16 @@ fn on_demand_records_from_the_agents_key_on_and_is_found_by_either_session_id() 
     assert_eq!(by("Session-ID: 00000000000000000000000000000001").len(), 0);
 }
 
-#[test]
-fn on_demand_without_the_key_records_nothing() {
+/// An installation that records once the agent presses 1.
+fn on_demand() -> Site {
     let site = Site::new(policy("announce"));
     site.set("[[policy]]", "recording = \"on-demand\"\nstart_key = \"1\"");
+    site
+}
+
+#[test]
+fn on_demand_without_the_key_records_nothing() {
+    let site = on_demand();
     let _proxy = site.start();
 
     // The outside party's key starts nothing.

@@ -30,6 +30,12 @@ pub trait Warrants {
     /// The disk.
     fn warrants_after(&self, number: u64) -> Result<Vec<Warrant>, StoreError>;
 
+    /// Returns how many lines of the access log after the one with this number say that a role was wanting, and the number of the last line.
+    ///
+    /// # Errors
+    /// The disk.
+    fn denied_after(&self, number: u64) -> Result<(u64, u64), StoreError>;
+
     /// Returns those lines of the access log by which an export was begun since then, in the order in which they were added.
     ///
     /// # Errors

@@ -2,27 +2,34 @@
 
 use std::time::Duration;
 
-use crate::catalogue::{Says, Store, Warrant};
+use crate::catalogue::{Says, Store, StoreError, Wanted};
 use crate::node::clock::Clock;
 use crate::node::metrics::Metrics;
 use crate::time::Moment;
 
 /// What is told of what was denied, and done all the same.
 pub(super) struct Glass {
-    /// The last line that was looked at.
-    after: u64,
+    /// What was looked at; nothing before the first time.
+    seen: Option<Seen>,
     due: Moment,
     clock: Clock,
+}
+
+/// The last lines that were looked at: of warrants, and of the access log.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    warrant: u64,
+    access: u64,
 }
 
 /// How often is looked: an alarm is no later than a scrape is anyway, and reading nothing new costs a look into an index.
 const EVERY: Duration = Duration::from_secs(5);
 
 impl Glass {
-    /// Begins where the last process ended: what was told is counted again, and not told again.
+    /// Begins with what the ledger has: it is counted, and was told before.
     pub(super) fn begin(store: &dyn Store, clock: Clock, metrics: &Metrics) -> Self {
-        let mut glass = Self { after: 0, due: clock.now(), clock };
-        drop(glass.new_lines(store, metrics));
+        let mut glass = Self { seen: None, due: clock.now(), clock };
+        glass.look(store, metrics);
         glass
     }
 
@@ -36,36 +43,43 @@ impl Glass {
         if self.clock.now() < self.due {
             return;
         }
-        for line in self.new_lines(store, metrics) {
-            if let Says::Broke(wanted) = &line.says {
-                // Of the reason nothing: there may be a number in it.
-                let (who, action) = (&line.who, wanted.action.as_str());
-                match wanted.recording {
-                    Some(recording) => tracing::error!(who, action, %recording, remedy = REMEDY, "glass_broken"),
-                    None => tracing::error!(who, action, remedy = REMEDY, "glass_broken"),
-                }
-            }
+        self.due = self.clock.now() + EVERY;
+        if let Err(error) = self.new_lines(store, metrics) {
+            // It is looked again, from where it stood.
+            tracing::warn!(%error, "warrants_unreadable");
         }
     }
 
-    /// Counts what has come since.
-    fn new_lines(&mut self, store: &dyn Store, metrics: &Metrics) -> Vec<Warrant> {
-        self.due = self.clock.now() + EVERY;
-        let lines = store.warrants_after(self.after).unwrap_or_else(|error| {
-            // It is looked again; whatever writes rows meanwhile tells the same.
-            tracing::warn!(%error, "warrants_unreadable");
-            Vec::new()
-        });
+    fn new_lines(&mut self, store: &dyn Store, metrics: &Metrics) -> Result<(), StoreError> {
+        let before = self.seen.unwrap_or_default();
+        let lines = store.warrants_after(before.warrant)?;
+        let (denied, access) = store.denied_after(before.access)?;
+        metrics.access_denied.inc_by(denied);
         for line in &lines {
             match &line.says {
-                Says::Broke(_) => metrics.glass_broken.inc(),
+                Says::Broke(wanted) => {
+                    metrics.glass_broken.inc();
+                    if self.seen.is_some() {
+                        tell(&line.who, *wanted);
+                    }
+                }
                 Says::Denied(_) => metrics.access_denied.inc(),
                 Says::Given { .. } | Says::Revoked(_) | Says::Asked(_) | Says::Approved(_) | Says::Refused(_) | Says::Used(_) => {
                 }
             }
         }
-        self.after = lines.last().map_or(self.after, |last| last.number);
-        lines
+        let warrant = lines.last().map_or(before.warrant, |last| last.number);
+        self.seen = Some(Seen { warrant, access });
+        Ok(())
+    }
+}
+
+/// Of the reason nothing: there may be a number in it.
+fn tell(who: &str, wanted: Wanted) {
+    let action = wanted.action.as_str();
+    match wanted.recording {
+        Some(recording) => tracing::error!(who, action, %recording, remedy = REMEDY, "glass_broken"),
+        None => tracing::error!(who, action, remedy = REMEDY, "glass_broken"),
     }
 }
 
@@ -77,7 +91,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     use crate::access::Action;
-    use crate::catalogue::{Opening, Wanted};
+    use crate::catalogue::{Access, Deed, Opening, Outcome, Warrant};
+    use crate::ids::RecordingId;
     use crate::node::store::open;
     use crate::time::Wall;
 
@@ -101,6 +116,12 @@ mod tests {
         let mut glass = Glass::begin(store.as_ref(), clock, &metrics);
         store.warrant(&says(Says::Denied(wanted))).unwrap();
         store.warrant(&says(Says::Broke(wanted))).unwrap();
+        // With one recording the access log has it.
+        for outcome in [Outcome::Denied, Outcome::Granted] {
+            let (at, who, deed) = (Wall::from_unix_micros(2), "eve (uid 1001)".into(), Deed::Export);
+            let recording = RecordingId::from_bytes([7; 16]);
+            store.record_access(&Access { at, who, deed, recording, purpose: None, reason: None, outcome }).unwrap();
+        }
 
         glass.look(store.as_ref(), &metrics);
         assert_eq!((metrics.glass_broken.get(), metrics.access_denied.get()), (0, 0), "it is not due");
@@ -108,11 +129,11 @@ mod tests {
         for _ in 0..2 {
             glass.due = Moment::START;
             glass.look(store.as_ref(), &metrics);
-            assert_eq!((metrics.glass_broken.get(), metrics.access_denied.get()), (1, 1));
+            assert_eq!((metrics.glass_broken.get(), metrics.access_denied.get()), (1, 2));
         }
 
         let metrics = Metrics::new();
         Glass::begin(store.as_ref(), clock, &metrics);
-        assert_eq!((metrics.glass_broken.get(), metrics.access_denied.get()), (1, 1));
+        assert_eq!((metrics.glass_broken.get(), metrics.access_denied.get()), (1, 2));
     }
 }

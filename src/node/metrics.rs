@@ -387,7 +387,7 @@ impl Metrics {
             ),
             access_denied: counter(
                 "mitschnitt_access_denied_total",
-                "Deeds that were denied for want of a role, but for those with one recording: as many as the ledger has.",
+                "Deeds that were denied for want of a role: as many as the ledger has.",
             ),
             ledger_chain_broken: gauge(
                 "mitschnitt_ledger_chain_broken",

@@ -544,6 +544,10 @@ impl Warrants for Shared {
         unreachable!("the command line reads all of them")
     }
 
+    fn denied_after(&self, _: u64) -> Result<(u64, u64), StoreError> {
+        unreachable!("the proxy alone counts them")
+    }
+
     fn exports(&self, since: Wall) -> Result<Vec<Access>, StoreError> {
         let begun = |access: &&Access| access.deed == Deed::Export && access.outcome == Outcome::Granted && access.at >= since;
         Ok(self.0.lock().unwrap().accesses.iter().filter(begun).cloned().collect())

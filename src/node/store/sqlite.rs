@@ -401,6 +401,10 @@ impl Warrants for SqliteStore {
         warrants::after(&self.db, number).map_err(|error| failed(&self.path, error))
     }
 
+    fn denied_after(&self, number: u64) -> Result<(u64, u64), StoreError> {
+        warrants::denied_after(&self.db, number).map_err(|error| failed(&self.path, error))
+    }
+
     fn exports(&self, since: Wall) -> Result<Vec<Access>, StoreError> {
         warrants::exports(&self.db, since).map_err(|error| failed(&self.path, error))
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::access::{Action, Person, Purposes, TokenHash};
-use crate::catalogue::{Access, Bound, Event, Part, Says, Wanted, Warrant, WarrantKind};
+use crate::catalogue::{Access, Bound, Event, Outcome, Part, Says, Wanted, Warrant, WarrantKind};
 use crate::ids::RecordingId;
 use crate::node::store::chain::{Writer, fresh};
 use crate::node::store::rows::{access, count, unknown, word};
@@ -73,6 +73,12 @@ pub(super) fn all(db: &Connection) -> rusqlite::Result<Vec<Warrant>> {
 pub(super) fn after(db: &Connection, number: u64) -> rusqlite::Result<Vec<Warrant>> {
     let number = i64::try_from(number).unwrap_or(i64::MAX);
     db.prepare_cached("SELECT * FROM warrants WHERE number > ?1 ORDER BY number")?.query_map([number], warrant)?.collect()
+}
+
+pub(super) fn denied_after(db: &Connection, number: u64) -> rusqlite::Result<(u64, u64)> {
+    let query = "SELECT count(*) FILTER (WHERE outcome = ?2) AS denied, coalesce(max(number), ?1) AS last FROM accesses WHERE number > ?1";
+    let parameters = params![i64::try_from(number).unwrap_or(i64::MAX), Outcome::Denied.as_str()];
+    db.prepare_cached(query)?.query_row(parameters, |row| Ok((count(row, "denied")?, count(row, "last")?)))
 }
 
 pub(super) fn exports(db: &Connection, since: Wall) -> rusqlite::Result<Vec<Access>> {

@@ -360,6 +360,10 @@ impl Warrants for Rows {
         Ok(Vec::new())
     }
 
+    fn denied_after(&self, _: u64) -> Result<(u64, u64), StoreError> {
+        Ok((0, 0))
+    }
+
     fn exports(&self, _: Wall) -> Result<Vec<Access>, StoreError> {
         Ok(Vec::new())
     }
