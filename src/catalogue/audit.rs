@@ -51,6 +51,8 @@ pub struct Standing {
     pub is_erased: bool,
     /// Whether a span was, or was to be, taken out of it: its file is then as `recordings verify` has it, and its keys are others.
     pub is_redacted: bool,
+    /// Whether somebody is about to take out a span, and has nothing to put in its place yet.
+    is_looked_at: bool,
     /// What its key file was made by the last rewrapping, where there was one.
     pub keys: Option<Rewrapped>,
 }
@@ -153,8 +155,12 @@ impl<'n> Audit<'n> {
                 self.lines.insert(line, link.seq);
                 if let Some(standing) = self.recordings.get_mut(&recording) {
                     standing.is_erased |= link.kind == "erased";
-                    if deed == Deed::Redact && outcome == Outcome::Granted {
-                        (standing.is_redacted, standing.keys) = (true, None);
+                    // Allowed once it looks, and once more when it has the new file: whoever has the wrong key comes to the first.
+                    if deed == Deed::Redact {
+                        if standing.is_looked_at && outcome == Outcome::Granted {
+                            (standing.is_redacted, standing.keys) = (true, None);
+                        }
+                        standing.is_looked_at = outcome == Outcome::Granted;
                     }
                     if let (Deed::Rewrap, Some(Rewrapped::Either { before, after, goes_on })) = (deed, standing.keys) {
                         // Whoever begins says nothing of what another has left undone.
@@ -189,6 +195,7 @@ impl<'n> Audit<'n> {
             end: End::Open,
             is_erased: false,
             is_redacted: false,
+            is_looked_at: false,
             keys: None,
         })
     }
@@ -487,5 +494,20 @@ mod tests {
             assert_eq!(is(keys(undone)), [true, true, false], "{undone:?}");
         }
         assert_eq!(is(keys(&[Event::Begun(RECORDING), access(Outcome::Done)])), [true; 3], "it was never rewrapped");
+        // A span was taken out: the keys are others. Whoever only tried to with a wrong key has changed nothing.
+        let redact = |outcome| {
+            let line = Digest::of(outcome_line(outcome).as_bytes());
+            Event::Access { recording: RECORDING, deed: Deed::Redact, outcome, line }
+        };
+        let [granted, wrong, done] = [Outcome::Granted, Outcome::WrongKey, Outcome::Done].map(redact);
+        let before = || [access(Outcome::Granted), rewrapped(), access(Outcome::Done)];
+        let after = |tried: &[&Event]| is(keys(&before().into_iter().chain(tried.iter().copied().cloned()).collect::<Vec<_>>()));
+        assert_eq!(after(&[&granted, &wrong, &granted, &wrong]), [false, true, false]);
+        assert_eq!(after(&[&granted, &granted]), [true; 3], "cut short");
+        assert_eq!(after(&[&granted, &granted, &done]), [true; 3]);
+    }
+
+    fn outcome_line(outcome: Outcome) -> String {
+        format!("redact {}", outcome.as_str())
     }
 }

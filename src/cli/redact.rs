@@ -2,17 +2,19 @@
 //!
 //! ```text
 //!  log ─▶ new file beside the old, verified ─▶ log ─▶ it takes the old one's place ─▶ new keys take the old ones' place, which are destroyed ─▶ log
-//!                                                  a kill here leaves both sound: the keys so far open the new file, and the next go ends it
+//!                                                  a kill here leaves both sound: the keys so far open the new file, and the next go ends it;
+//!                                                  it says so too of one that was killed before the last line
 //! ```
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::json;
 
-use crate::catalogue::{Deed, Entry, Opening, Outcome, State, Store};
+use crate::catalogue::{Access, Deed, Entry, Opening, Outcome, State, Store};
 use crate::cli::closed::{Chained, Closed, Signed};
 use crate::cli::doors::Doors;
 use crate::cli::erase;
@@ -29,7 +31,7 @@ use crate::cli::words::SecretKey;
 use crate::control::Trouble;
 use crate::export::Span;
 use crate::ids::RecordingId;
-use crate::keyfolder::KeyFolder;
+use crate::keyfolder::{KeyFolder, OldKeys};
 use crate::vault::{
     self, Digest, KeyFile, NotRedacted, OpenError, Piece, Recipient, RecipientSecret, Recording, Redacted, TakenOut, UnwrapErr,
     Verdict,
@@ -74,22 +76,34 @@ pub(super) fn redact(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
         Err(Stop::Trouble(Exit::Refused, _)) => Outcome::WrongKey,
         Err(_) => Outcome::Failed,
     })?;
-    let (redacted, taken) = done?;
-    let [pbx, trunk] = redacted.packets;
+    let Done { packets: [pbx, trunk], came, root, chunks, taken, is_late } = done?;
     if wanted.json {
         let value = json!({
             "recording": id.to_string(), "taken_out": { "chunks": taken.chunks, "first": taken.first, "last": taken.last },
-            "packets": [pbx, trunk], "root": Digest::from_bytes(redacted.closing.root).to_string(),
-            "digest": Digest::from_bytes(taken.digest).to_string(),
+            "packets": [pbx, trunk], "root": Digest::from_bytes(root).to_string(),
+            "digest": Digest::from_bytes(taken.digest).to_string(), "by_an_earlier_go": is_late,
         });
         return Ok(term.out.line(value)?);
     }
-    let came = redacted.came.map_or_else(String::new, |(from, to)| format!(", that came from {}", Span { from, to }));
+    let came = came.map_or_else(String::new, |(from, to)| format!(", that came from {}", Span { from, to }));
+    let earlier = if is_late { " by an earlier go, which was cut short before it could say so" } else { "" };
     term.out.line(format_args!(
-        "Recording {id}: {} from the PBX and {trunk} from the trunk were taken out{came}; their keys are destroyed.",
+        "Recording {id}: {} from the PBX and {trunk} from the trunk were taken out{came}{earlier}; their keys are destroyed.",
         counted(pbx, "packet")
     ))?;
-    Ok(term.out.line(format_args!("In all {taken}, of {}; the rest is as the node has signed it.", redacted.closing.chunks))?)
+    Ok(term.out.line(format_args!("In all {taken}, of {chunks}; the rest is as the node has signed it."))?)
+}
+
+/// What is done.
+struct Done {
+    /// How many packets of the PBX and of the trunk were taken out: this time, or where it was an earlier one, in all.
+    packets: [u64; 2],
+    came: Option<(Duration, Duration)>,
+    root: [u8; 32],
+    chunks: u32,
+    taken: TakenOut,
+    /// Whether an earlier go has done it, and was cut short before it could say so.
+    is_late: bool,
 }
 
 const WHERE: &str = "is this the machine of the recordings, and the service's user or root?";
@@ -147,7 +161,7 @@ impl Work<'_> {
         }))
     }
 
-    fn take_out(&mut self, config: &Path, entry: &Entry, folder: &KeyFolder) -> Result<(Redacted, TakenOut), Stop> {
+    fn take_out(&mut self, config: &Path, entry: &Entry, folder: &KeyFolder) -> Result<Done, Stop> {
         let id = self.wanted.id;
         let secret = read_secret(&self.wanted.key)?;
         let node = self.site.node(None)?;
@@ -168,29 +182,71 @@ impl Work<'_> {
         let read = |error: io::Error| site::cannot_read(&path, "the recording", &error, AS_IT_WAS);
         let file = File::open(&path).map_err(read)?;
         let gone = self.chunks(&file, &old.bytes, &secret)?;
+        let is_nothing = gone.is_empty();
         (&file).rewind().map_err(read)?;
         let input = BufReader::with_capacity(256 * 1024, &file);
         let redacted = vault::redact(input, &old.bytes, &secret, gone, &recipients, &mut UnwrapErr(getrandom::SysRng));
-        let redacted = redacted.map_err(|error| not_redacted(id, &error))?;
+        let redacted = match redacted {
+            Ok(redacted) => redacted,
+            Err(error @ (NotRedacted::Already | NotRedacted::NoSuchChunks))
+                if is_nothing || matches!(error, NotRedacted::Already) =>
+            {
+                let ended = self.end_late(&path, (folder, &old), &secret, &node)?;
+                return ended.ok_or_else(|| not_redacted(id, &error));
+            }
+            Err(error) => return Err(not_redacted(id, &error)),
+        };
 
         let beside = site::redacting(&path);
         let write = |error: io::Error| Stop::cannot(format!("cannot write `{}`: {error}", beside.display()), AS_IT_WAS);
         put_together(&file, &beside, &redacted).map_err(write)?;
-        let checked = self.check(&beside, &redacted, &secret, &node);
-        let taken = checked.inspect_err(|_| drop(fs::remove_file(&beside)))?;
+        let checked = self.check(&beside, &redacted.key_file, &secret, &node).and_then(|found| {
+            let is_same = found.0 == redacted.closing.root;
+            is_same.then_some(found).ok_or_else(|| not_so(format!("the new file of recording {id} has another root")))
+        });
+        let (root, chunks, taken) = checked.inspect_err(|_| drop(fs::remove_file(&beside)))?;
         self.said = format!("{}, {taken}, {}", self.said, Digest::from_bytes(taken.digest));
         self.log(Outcome::Granted)?;
 
-        let half = |what: String| {
-            let remedy =
-                "what was said there may still be opened: take it out again once the disk or the permission is put right";
-            Stop::cannot(format!("recording {id}: {what}"), remedy)
-        };
         fs::rename(&beside, &path)
             .and_then(|()| File::open(path.parent().unwrap_or_else(|| Path::new("/")))?.sync_all())
-            .map_err(|error| half(format!("cannot replace `{}`: {error}", path.display())))?;
-        folder.replace(id, &old, &redacted.key_file).map_err(|undone| half(in_words(&undone)))?;
-        Ok((redacted, taken))
+            .map_err(|error| self.half(&format!("cannot replace `{}`: {error}", path.display())))?;
+        folder.replace(id, &old, &redacted.key_file).map_err(|undone| self.half(&in_words(&undone)))?;
+        let Redacted { packets, came, .. } = redacted;
+        Ok(Done { packets, came, root, chunks, taken, is_late: false })
+    }
+
+    /// Ends what an earlier go has made, to the end but for the last line of the log; says nothing where it is not so. What a kill had left beside
+    /// the keys is destroyed by now, and of two disks the other may have the old ones still.
+    fn end_late(
+        &mut self,
+        path: &Path,
+        (folder, keys): (&KeyFolder, &OldKeys),
+        secret: &RecipientSecret,
+        node: &vault::NodePublic,
+    ) -> Result<Option<Done>, Stop> {
+        let id = self.wanted.id;
+        let accesses = self.store.accesses(id)?;
+        if !accesses.iter().any(|access| access.deed == Deed::Redact) {
+            return Ok(None);
+        }
+        let (root, chunks, taken) = self.check(path, &keys.bytes, secret, node)?;
+        let digest = Digest::from_bytes(taken.digest).to_string();
+        let is_of_it = |access: &&Access| {
+            access.deed == Deed::Redact && access.reason.as_ref().is_some_and(|reason| reason.contains(&digest))
+        };
+        let has = |outcome| accesses.iter().filter(is_of_it).any(|access| access.outcome == outcome);
+        if !has(Outcome::Granted) || has(Outcome::Done) {
+            return Ok(None);
+        }
+        folder.replace(id, keys, &keys.bytes).map_err(|undone| self.half(&in_words(&undone)))?;
+        self.said = format!("{}, {taken}, {digest}", self.said);
+        Ok(Some(Done { packets: taken.packets.unwrap_or_default(), came: None, root, chunks, taken, is_late: true }))
+    }
+
+    fn half(&self, what: &str) -> Stop {
+        let remedy = "what was said there may still be opened: take it out again once the disk or the permission is put right";
+        Stop::cannot(format!("recording {}: {what}", self.wanted.id), remedy)
     }
 
     /// Returns the public keys of all who are to open it: those who do now.
@@ -224,32 +280,29 @@ impl Work<'_> {
         recording.chunks_heard(&index, span.from..span.to).map_err(failed)
     }
 
-    /// Verifies the new file with the new keys, as if it were in its place: nothing takes a place that does not.
+    /// Verifies a file something was taken out of with its keys, as if it were in its place: nothing takes a place that does not. Returns the root,
+    /// how many chunks it is of, and what was taken out.
     fn check(
         &self,
-        beside: &Path,
-        redacted: &Redacted,
+        path: &Path,
+        keys: &[u8],
         secret: &RecipientSecret,
         node: &vault::NodePublic,
-    ) -> Result<TakenOut, Stop> {
+    ) -> Result<([u8; 32], u32, TakenOut), Stop> {
         let id = self.wanted.id;
-        let file = File::open(beside).map_err(|error| site::cannot_read(beside, "the new file", &error, AS_IT_WAS))?;
+        let file = File::open(path).map_err(|error| site::cannot_read(path, "the new file", &error, AS_IT_WAS))?;
         let input = BufReader::with_capacity(256 * 1024, file);
-        let verdict = vault::verify_content(input, &redacted.key_file, secret, node).map_err(|error| unopened(id, &error))?;
+        let verdict = vault::verify_content(input, keys, secret, node).map_err(|error| unopened(id, &error))?;
         let closed = Closed::find(self.store, id)?;
         if let Some(other @ Chained::Other(_)) = Signed::of(&verdict).map(|signed| Chained::of(&signed, closed.as_ref())) {
-            let what = format!("recording {id} is whole and signed, {}", other.in_words());
-            return Err(Stop::Trouble(Exit::NotSo, Trouble::new(what, AS_IT_WAS)));
+            return Err(not_so(format!("recording {id} is whole and signed, {}", other.in_words())));
         }
-        let taken = match &verdict {
-            Verdict::Complete(it) if it.root == redacted.closing.root => it.taken_out,
-            Verdict::Salvaged(it) if it.root == redacted.closing.root => it.taken_out,
-            Verdict::Complete(_) | Verdict::Salvaged(_) | Verdict::Cut(_) | Verdict::Broken(_) => None,
+        let found = match &verdict {
+            Verdict::Complete(it) => it.taken_out.map(|taken| (it.root, it.chunks, taken)),
+            Verdict::Salvaged(it) => it.taken_out.map(|taken| (it.root, it.chunks, taken)),
+            Verdict::Cut(_) | Verdict::Broken(_) => None,
         };
-        taken.ok_or_else(|| {
-            let what = format!("recording {id} is {verdict}");
-            Stop::Trouble(Exit::NotSo, Trouble::new(what, "nothing is taken out of what does not verify"))
-        })
+        found.ok_or_else(|| not_so(format!("recording {id} is {verdict}")))
     }
 
     fn log(&mut self, outcome: Outcome) -> Result<(), Stop> {
@@ -257,6 +310,10 @@ impl Work<'_> {
         let part = Some(format!("{}: {reason}", self.said));
         log_part(self.store, *id, (Some(purpose), part), Deed::Redact, outcome)
     }
+}
+
+fn not_so(what: String) -> Stop {
+    Stop::Trouble(Exit::NotSo, Trouble::new(what, "nothing is taken out of what does not verify"))
 }
 
 fn put_together(old: &File, beside: &Path, redacted: &Redacted) -> io::Result<()> {

@@ -227,6 +227,25 @@ fn wherever_a_kill_came_the_recording_opens_and_the_next_go_ends_it() {
         site.is_gone();
         assert_eq!(site.left_over(), [""; 0]);
     }
+    // All is in its place, and the old keys are there, or there no more; the last line of the log is not there yet: it is said, and once.
+    for keys_beside in [before.as_slice(), nothing] {
+        fs::write(&new_keys, keys_beside).unwrap();
+        let mut store = site.store.lock().unwrap();
+        store.accesses.retain(|access| (access.deed, access.outcome) != (Deed::Redact, Outcome::Done));
+        drop(store);
+        let verified = site.says(&["recordings", "verify", "ID"]);
+        assert!(verified.contains("who did not come to the end"), "{verified}");
+
+        let said = site.redact(&SPAN);
+
+        assert_eq!((said.exit, said.err.as_str()), (Exit::Well, ""));
+        assert!(said.out.contains("were taken out by an earlier go, which was cut short before it could say so"), "{}", said.out);
+        site.is_gone();
+        assert_eq!(site.left_over(), [""; 0]);
+        let verified = site.says(&["recordings", "verify", "ID"]);
+        assert!(verified.starts_with("ID  complete  ") && !verified.contains("did not come to the end"), "{verified}");
+        assert_eq!(site.redact(&SPAN).exit, Exit::Cannot, "there is nothing to end any more");
+    }
     // The old ones were not destroyed yet: whoever changes the keys next destroys them.
     fs::write(&new_keys, &before).unwrap();
     site.says(&["keys", "rewrap", "ID", "--key", "HOME/recipient.pem", "--add", "HOME/own.pub.pem"]);
