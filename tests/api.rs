@@ -69,6 +69,15 @@ fn a_calls_life_is_heard_and_its_recording_held_released_and_erased_over_http() 
     until("the recording to be sealed", A_WHILE, || {
         (site_json(&site, "GET /v1/recordings", "")["recordings"][0]["state"] == "sealed").then_some(())
     });
+    // Where that takes two, one alone does not get it: who and why is kept, and another is asked.
+    let text = fs::read_to_string(site.config()).unwrap();
+    let root = "[[identity]]\nuser = \"0\"\nroles = [\"operator\", \"reviewer\", \"officer\", \"auditor\"]\npurposes = [\"*\"]\n";
+    fs::write(site.config(), format!("{text}\n[access]\nfour_eyes_export = 0\n{root}")).unwrap();
+    let (status, problem) = asks(&site, &format!("GET {}", path("/file?purpose=training")), "");
+    assert_eq!((status, problem["reason"].as_str(), problem["fault"].as_str()), (403, Some("second-person"), Some("caller")));
+    let waiting = site.cli(&["approvals", "list"]).must_succeed().out;
+    assert!(waiting.contains("fetch a recording with its wrapped keys") && waiting.contains("training"), "{waiting}");
+    fs::write(site.config(), text).unwrap();
     let file = bytes_of(&site, &path("/file?purpose=quality"));
     assert_eq!(file, fs::read(site.data().join(format!("recordings/{id}.rec"))).unwrap());
     assert_eq!(bytes_of(&site, &path("/keys?purpose=quality")), fs::read(site.data().join(format!("keys/{id}.key"))).unwrap());
@@ -86,7 +95,11 @@ fn a_calls_life_is_heard_and_its_recording_held_released_and_erased_over_http() 
     assert!(!site.data().join(format!("keys/{id}.key")).exists());
     let shown = site_json(&site, &format!("GET {}", path("")), "");
     let deeds: Vec<_> = shown["accesses"].as_array().unwrap().iter().map(|access| access["deed"].as_str().unwrap()).collect();
-    assert_eq!(deeds, ["bundle", "bundle", "hold", "erase", "release", "erase", "erase", "bundle"], "{shown}");
+    assert_eq!(
+        deeds,
+        ["bundle", "bundle", "bundle", "bundle", "hold", "erase", "release", "erase", "erase", "bundle"],
+        "{shown}"
+    );
     let verified = site_json(&site, "GET /v1/audit/verify", "");
     assert_eq!((verified["holds"].as_bool(), &verified["faults"]), (Some(true), &json!([])), "{verified}");
     let log = proxy.said();

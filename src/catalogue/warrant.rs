@@ -36,7 +36,7 @@ pub trait Warrants {
     /// The disk.
     fn denied_after(&self, number: u64) -> Result<(u64, u64), StoreError>;
 
-    /// Returns those lines of the access log by which an export was begun since then, in the order in which they were added.
+    /// Returns those lines of the access log by which an export was begun since then, or a recording given out with its wrapped keys, in the order in which they were added.
     ///
     /// # Errors
     /// The disk.

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::access::Action;
 use crate::catalogue::{self, Approval, Decided, Opening, Says};
 use crate::cli::doors::Doors;
-use crate::cli::exit::{Exit, Stop};
+use crate::cli::exit::{Exit, Lack, Stop};
 use crate::cli::gate::{Pass, warrant};
 use crate::cli::list::{counted, seconds};
 use crate::cli::site::Site;
@@ -160,7 +160,7 @@ fn decide(
     let may = identity.may(Action::Approve).or_else(|_| identity.may(found.wanted.action));
     if let (Err(denied), false) = (may, is_own) {
         store.warrant(&warrant(identity, Says::Denied(catalogue::Wanted { action: Action::Approve, ..found.wanted }), None))?;
-        return Err(refused(denied.to_string(), &denied.remedy()));
+        return Err(Stop::Denied(Lack::Role, Trouble::new(denied.to_string(), denied.remedy())));
     }
     let is_open = match found.standing {
         Decided::Waiting => true,

@@ -31,10 +31,12 @@ pub(super) struct Asked<'v> {
 /// Whose calls, and of what time.
 #[derive(Clone, Copy)]
 pub(super) struct HeldOn<'v> {
-    /// The number as it was typed: `-` is on standard input.
+    /// The number as it was typed.
     pub(super) number: &'v str,
     pub(super) country: Option<&'v str>,
     pub(super) span: Span,
+    /// Whether the other side is wanted as well.
+    pub(super) both: bool,
 }
 
 impl fmt::Debug for HeldOn<'_> {
@@ -52,6 +54,12 @@ impl<'v> Asked<'v> {
         Self::of(site, action).map(|asked| Self { recording, reason: Some(reason), ..asked })
     }
 
+    /// Returns what it is to fetch a recording or its keys, over HTTP alone.
+    pub(super) const fn to_fetch(config: &'v Path, recording: RecordingId, purpose: Option<&'v str>) -> Self {
+        let recording = Some(recording);
+        Self { config, action: Action::Fetch, recording, reason: purpose, is_dry: false, held: None }
+    }
+
     /// Returns what a command is; nothing for those that concern nobody's calls and recordings.
     pub(super) fn by(verb: &'v Verb) -> Option<Self> {
         match verb {
@@ -62,8 +70,8 @@ impl<'v> Asked<'v> {
             Verb::Recordings(recordings) => Self::recordings(recordings),
             Verb::Staff(staff) => Self::staff(staff),
             Verb::Subject(Subject::Find { site, purpose, .. }) => Self::with(site, Action::SubjectFind, None, purpose),
-            Verb::Subject(Subject::Export { number, country, span, site, purpose, .. }) => {
-                let held = Some(HeldOn { number, country: country.as_deref(), span: *span });
+            Verb::Subject(Subject::Export { number, country, span, both, site, purpose, .. }) => {
+                let held = Some(HeldOn { number, country: country.as_deref(), span: *span, both: *both });
                 Self::with(site, Action::SubjectExport, None, purpose).map(|asked| Self { held, ..asked })
             }
             Verb::Processing { site, .. } => Self::of(site, Action::Processing),

@@ -11,8 +11,8 @@ use crate::access::{Action, Identity};
 use crate::catalogue::{Access, Deed, Opening, Outcome, State, Store, StoreError};
 use crate::cli::asked::Asked;
 use crate::cli::doors::{Doors, verb};
-use crate::cli::exit::{Exit, Stop};
-use crate::cli::gate;
+use crate::cli::exit::{Exit, Lack, Stop};
+use crate::cli::gate::{self, Pass};
 use crate::cli::known::{Known, known};
 use crate::cli::show::{erased, no_such};
 use crate::cli::site::{Site, cannot_read};
@@ -117,8 +117,10 @@ impl api::Clerk for Clerk {
         let id: RecordingId = inquiry.id.parse().map_err(|_| strange())?;
         let mut fetched = None;
         self.on_behalf(who, |doors, term| {
+            let asked = Asked::to_fetch(&self.config, id, inquiry.fields.text("purpose"));
+            let pass = gate::pass_known(Some(asked), who, doors, term)?;
             let site = Site::find(&self.config, term)?;
-            fetched = Some(fetch(&site, id, inquiry, who, site.store(Opening::ReadAndLog, doors)?.as_mut())?);
+            fetched = Some(fetch(&site, id, inquiry, &pass, site.store(Opening::ReadAndLog, doors)?.as_mut())?);
             Ok(())
         })
         .map_err(problem)?;
@@ -128,47 +130,48 @@ impl api::Clerk for Clerk {
 }
 
 /// Logs that a recording is given out as it lies there, and opens its file, or that of its keys.
-fn fetch(
-    site: &Site,
-    id: RecordingId,
-    inquiry: &Inquiry<'_>,
-    who: &Identity,
-    store: &mut dyn Store,
-) -> Result<(File, u64), Stop> {
+fn fetch(site: &Site, id: RecordingId, inquiry: &Inquiry<'_>, pass: &Pass, store: &mut dyn Store) -> Result<(File, u64), Stop> {
     let Some(entry) = store.recording(id)?.map(|entry| site.as_it_is(entry)) else {
         return Err(no_such(&format!("recording {id}")));
     };
     match entry.state {
         State::Recording => {
-            log(store, id, inquiry, Outcome::Unfinished)?;
+            log(store, id, (inquiry, pass), Outcome::Unfinished)?;
             let what = format!("recording {id} is still being made");
             return Err(Stop::Trouble(Exit::Refused, Trouble::new(what, "fetch it once it is over")));
         }
         State::Erased => {
-            log(store, id, inquiry, Outcome::Erased)?;
+            log(store, id, (inquiry, pass), Outcome::Erased)?;
             let what = format!("recording {id} was erased: {}", erased(&store.accesses(id)?));
             return Err(Stop::Trouble(Exit::NotFound, Trouble::new(what, "nothing on this machine opens it any more")));
         }
         State::None | State::Sealed | State::Torn | State::Salvaged => {}
     }
     let is_held = !store.holds(Some(id))?.is_empty();
-    if let Err(denied) = who.may_open(Action::Fetch, entry.purpose.as_deref(), is_held) {
-        log(store, id, inquiry, Outcome::OtherPurpose)?;
-        return Err(Stop::Trouble(Exit::Refused, Trouble::new(denied.to_string(), denied.remedy())));
+    if let Err(denied) = pass.identity.may_open(Action::Fetch, entry.purpose.as_deref(), is_held) {
+        log(store, id, (inquiry, pass), Outcome::OtherPurpose)?;
+        return Err(Stop::Denied(Lack::Role, Trouble::new(denied.to_string(), denied.remedy())));
     }
     let is_keys = inquiry.route == Route::Keys;
     let path = if is_keys { site.key_file(id) } else { site.recording(id) };
     let what = if is_keys { "the recording's wrapped keys" } else { "the recording" };
+    log(store, id, (inquiry, pass), Outcome::Granted)?;
     let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
+    log(store, id, (inquiry, pass), if opened.is_ok() { Outcome::Done } else { Outcome::Failed })?;
     let (length, file) = opened.map_err(|error| cannot_read(&path, what, &error, "it lies on another disk, or was erased"))?;
-    log(store, id, inquiry, Outcome::Done)?;
     Ok((file, length))
 }
 
 /// Writes into the access log what came of it: what is given out is all that a bundle has.
-fn log(store: &mut dyn Store, recording: RecordingId, inquiry: &Inquiry<'_>, outcome: Outcome) -> Result<(), Stop> {
+fn log(
+    store: &mut dyn Store,
+    recording: RecordingId,
+    (inquiry, pass): (&Inquiry<'_>, &Pass),
+    outcome: Outcome,
+) -> Result<(), Stop> {
     let (at, who, purpose) = (who::now(), who::who(), inquiry.fields.text("purpose").map(str::to_owned));
-    let access = Access { at, who, deed: Deed::Bundle, recording, purpose, reason: None, outcome };
+    let reason = pass.second.as_ref().map(|second| format!("approved by {second}"));
+    let access = Access { at, who, deed: Deed::Bundle, recording, purpose, reason, outcome };
     let logged = store.record_access(&access);
     logged.map_err(|error| Stop::cannot(format!("nothing is given out that cannot be logged: {error}"), error.remedy()))
 }
@@ -244,6 +247,7 @@ fn failed(what: &str) -> Problem {
 fn problem(stop: Stop) -> Problem {
     let (exit, trouble) = match stop {
         Stop::Trouble(exit, trouble) => (exit, trouble),
+        Stop::Denied(lack, trouble) => return Problem::new(403, trouble).because(lack.as_str()),
         Stop::Said(exit) => (exit, Trouble::new("it could not be done", "")),
         Stop::Term(error) => (Exit::Cannot, Trouble::new(error.to_string(), "")),
     };

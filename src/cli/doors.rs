@@ -81,7 +81,10 @@ pub(super) fn exit(arguments: impl IntoIterator<Item = OsString>, doors: &Doors<
             return if is_asked { Exit::Well } else { Exit::Usage };
         }
     };
-    let Words { verb: asked, break_glass } = words;
+    let Words { verb: mut asked, break_glass } = words;
+    if let Verb::Subject(subject) = &mut asked {
+        subject.read_number();
+    }
     let passed = gate::pass(Asked::by(&asked), break_glass.as_deref(), doors, term);
     match passed.and_then(|pass| verb(asked, &pass, doors, term)) {
         Ok(()) => Exit::Well,
@@ -89,6 +92,10 @@ pub(super) fn exit(arguments: impl IntoIterator<Item = OsString>, doors: &Doors<
         Err(Stop::Trouble(exit, trouble)) => {
             drop(term.error(&trouble));
             exit
+        }
+        Err(Stop::Denied(_, trouble)) => {
+            drop(term.error(&trouble));
+            Exit::Refused
         }
         // `| head` has seen enough.
         Err(Stop::Term(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Well,
@@ -159,7 +166,8 @@ pub(super) fn verb(verb: Verb, pass: &Pass, doors: &Doors<'_>, term: &mut Term<'
         }
         Verb::Recordings(Recordings::Bundle { id, out, reason, span, key, passphrase, node, site, form }) => {
             let part = part::asked(span, key.map(|key| SecretKey { key, passphrase }))?;
-            bundle::bundle(&site.config, &bundle::Wanted { id, out, reason, part, node, json: form.json }, doors, term)
+            let wanted = bundle::Wanted { id, out, reason: pass.reason(reason), part, node, json: form.json };
+            bundle::bundle(&site.config, &wanted, doors, term)
         }
         Verb::Recordings(Recordings::Verify { bundle: Some(bundle), key, passphrase, node, form, .. }) => {
             let key = key.map(|key| SecretKey { key, passphrase });
@@ -168,7 +176,7 @@ pub(super) fn verb(verb: Verb, pass: &Pass, doors: &Doors<'_>, term: &mut Term<'
         Verb::Recordings(Recordings::Verify { ids, all, bundle: None, key, passphrase, node, site, form }) => {
             let key = key.map(|key| SecretKey { key, passphrase });
             let which = if all { verify::Which::All } else { verify::Which::These(ids) };
-            verify::verify(&site.config, &verify::Wanted { which, key, node, json: form.json }, doors, term)
+            verify::verify(&site.config, &verify::Wanted { which, key, node, json: form.json }, &pass.identity, doors, term)
         }
         Verb::Recordings(Recordings::Export { id, key, purpose, format, mono, out, picture, span, node, site, form }) => {
             let second = pass.second.as_ref().map(|second| format!("approved by {second}"));

@@ -48,6 +48,25 @@ impl Exit {
     }
 }
 
+/// What who asks is wanting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Lack {
+    /// A role, or the purpose.
+    Role,
+    /// A second person who approves it.
+    Second,
+}
+
+impl Lack {
+    /// For programs.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Role => "role",
+            Self::Second => "second-person",
+        }
+    }
+}
+
 /// Why a verb stops before its end.
 #[derive(Debug)]
 pub(super) enum Stop {
@@ -55,6 +74,8 @@ pub(super) enum Stop {
     Said(Exit),
     /// This is to be said.
     Trouble(Exit, Trouble),
+    /// It was refused for who asks, and this is to be said.
+    Denied(Lack, Trouble),
     /// Nobody reads what is written.
     Term(io::Error),
 }

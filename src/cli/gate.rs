@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use crate::access::{Action, Denied, Identity, Person, Rules};
 use crate::catalogue::{
-    self, Access, Decided, Deed, Filter, Opening, Outcome, Says, State, Store, Stored, Wanted, Warrant, Whose,
+    self, Access, Decided, Deed, Filter, Opening, Outcome, Says, State, Store, Stored, Wanted, Warrant, Which, Whose,
 };
 use crate::cli::asked::{Asked, HeldOn};
 use crate::cli::doors::Doors;
-use crate::cli::exit::{Exit, Stop};
+use crate::cli::exit::{Lack, Stop};
 use crate::cli::list::{counted, seconds};
 use crate::cli::party;
 use crate::cli::site;
@@ -20,6 +20,7 @@ use crate::control::config::Report;
 use crate::ids::RecordingId;
 use crate::private::Private;
 use crate::time::Wall;
+use crate::vault::Digest;
 
 /// Somebody was let through.
 #[derive(Debug)]
@@ -95,6 +96,17 @@ fn count<'i>(recordings: impl Iterator<Item = &'i RecordingId>) -> u64 {
     u64::try_from(recordings.count()).unwrap_or(u64::MAX)
 }
 
+fn together(exports: &[(RecordingId, Deed)]) -> BTreeSet<RecordingId> {
+    exports.iter().map(|(recording, _)| *recording).collect()
+}
+
+/// Something that takes two.
+struct Two {
+    why: String,
+    /// What the other approves, in words: what for, or why.
+    words: Option<String>,
+}
+
 struct Gate<'g> {
     asked: Asked<'g>,
     identity: Identity,
@@ -117,8 +129,10 @@ impl Gate<'_> {
         }
         match self.takes_two()? {
             Some(_) if self.is_broken => Ok((None, true)),
-            Some(why) if self.glass.is_some() && self.identity.breaks_glass => self.break_it(&why, term).map(|()| (None, true)),
-            Some(why) => self.second(&why).map(|second| (Some(second), true)),
+            Some(two) if self.glass.is_some() && self.identity.breaks_glass => {
+                self.break_it(&two.why, term).map(|()| (None, true))
+            }
+            Some(two) => self.second(&two).map(|second| (Some(second), true)),
             None => Ok((None, false)),
         }
     }
@@ -127,65 +141,83 @@ impl Gate<'_> {
     fn may(&self) -> Result<Result<(), Denied>, Stop> {
         let Asked { action, recording, reason, .. } = self.asked;
         match (action, recording) {
-            (Action::Export | Action::Play, Some(id)) => {
-                let is_held = !self.store()?.holds(Some(id))?.is_empty();
-                Ok(self.identity.may_open(action, reason, is_held))
-            }
+            (Action::Export | Action::Play, Some(id)) => Ok(self.identity.may_open(action, reason, self.is_held(id)?)),
+            // For which purpose it may be given out, its own says.
+            (Action::Fetch, Some(id)) => Ok(self.identity.may_open(action, None, self.is_held(id)?)),
+            // Which of them are held is seen one by one.
+            (Action::VerifyContent, _) => Ok(self.identity.may(action).or_else(|denied| {
+                let is_for_held = self.identity.may(Action::OpenHeld).is_ok();
+                is_for_held.then_some(()).ok_or(denied)
+            })),
             _ => Ok(self.identity.may(action)),
         }
     }
 
+    fn is_held(&self, id: RecordingId) -> Result<bool, Stop> {
+        Ok(!self.store()?.holds(Some(id))?.is_empty())
+    }
+
     /// Says why something takes two, where it does.
-    fn takes_two(&self) -> Result<Option<String>, Stop> {
+    fn takes_two(&self) -> Result<Option<Two>, Stop> {
         let (eyes, name) = (self.rules.four_eyes, &self.identity.name);
+        let alone = |why: String| Two { why, words: self.asked.reason.map(str::to_owned) };
         match (self.asked.action, self.asked.recording) {
-            (Action::Export, Some(id)) => {
+            // With its wrapped keys it is opened elsewhere: what leaves the machine counts, in whatever form.
+            (action @ (Action::Export | Action::Fetch | Action::Bundle), Some(id)) => {
                 let Some(most) = eyes.export else { return Ok(None) };
-                let exported = count(self.exported()?.iter().filter(|other| **other != id));
+                let all = self.exports()?;
+                // The file and its keys are fetched one after the other.
+                let is_second_half = action == Action::Fetch && all.contains(&(id, Deed::Bundle));
+                let exported = count(together(&all).iter().filter(|other| **other != id));
                 let why = || {
                     let (recordings, most) = (counted(exported, "recording"), counted(most, "export"));
                     format!("{name} has exported {recordings} within 24 hours, and more than {most} take a second person")
                 };
-                Ok((exported >= most).then(why))
+                Ok((exported >= most && !is_second_half).then(why).map(alone))
             }
             (Action::SubjectExport, _) => {
                 let Some(most) = eyes.export else { return Ok(None) };
-                let Some(held) = self.held()? else {
-                    // The command reads it, and what was read is gone.
-                    let what = "how many recordings it is nobody knows before the number is read from standard input";
-                    return Ok(Some(format!("{what}, and more than {} take a second person", counted(most, "export"))));
-                };
-                let together = count(held.union(&self.exported()?));
+                let Some(held) = self.asked.held else { return Ok(None) };
+                let (held, words) = self.held(held)?;
+                let together = count(held.union(&together(&self.exports()?)));
                 let why = || {
                     let (recordings, most) = (counted(together, "recording"), counted(most, "export"));
                     format!("with it {name} has exported {recordings} within 24 hours, and more than {most} take a second person")
                 };
-                Ok((together > most).then(why))
+                Ok((together > most).then(|| Two { why: why(), words: Some(words) }))
             }
-            (Action::Release, Some(_)) if eyes.release => Ok(Some("to lift a hold takes a second person".into())),
+            (Action::Release, Some(_)) if eyes.release => Ok(Some(alone("to lift a hold takes a second person".into()))),
             (Action::Erase, Some(id)) if eyes.erase_locked => Ok(self.locked_until(id)?.map(|until| {
-                format!("recording {id} is locked until {} UTC, and to erase it takes a second person", seconds(until))
+                alone(format!("recording {id} is locked until {} UTC, and to erase it takes a second person", seconds(until)))
             })),
             _ => Ok(None),
         }
     }
 
-    /// Returns the recordings of the person whose calls are asked for; nothing where nobody knows yet who that is.
-    fn held(&self) -> Result<Option<BTreeSet<RecordingId>>, Stop> {
-        let Some(HeldOn { number, country, span }) = self.asked.held.filter(|held| held.number != "-") else { return Ok(None) };
+    /// Returns the recordings of the person whose calls are asked for, and the words by which another approves that these calls are handed over:
+    /// the chain has them, and nobody's number.
+    fn held(&self, asked: HeldOn<'_>) -> Result<(BTreeSet<RecordingId>, String), Stop> {
+        let HeldOn { number, country, span, both } = asked;
         let number = party::read(&Private::new(number.to_owned()), country)?;
-        let filter = Filter { from: span.from, to: span.to, party: Some(Whose::Of(number)), ..Filter::default() };
+        let filter =
+            Filter { which: Which::All, from: span.from, to: span.to, party: Some(Whose::Of(number)), ..Filter::default() };
         let entries = self.store()?.list(&filter)?;
+        let calls: BTreeSet<String> = entries.iter().map(|entry| entry.call.to_string()).collect();
+        let digest = Digest::of(calls.iter().map(String::as_str).collect::<Vec<_>>().join("\n").as_bytes()).to_string();
         let there = entries.iter().filter(|entry| entry.state != State::Erased);
-        Ok(Some(there.filter_map(|entry| entry.recording).collect()))
+        let recordings: BTreeSet<_> = there.filter_map(|entry| entry.recording).collect();
+        let sides = if both { ", both sides" } else { "" };
+        let (calls, found) = (counted(calls.len(), "call"), counted(recordings.len(), "recording"));
+        let mark = digest.get(..MARK).unwrap_or(&digest);
+        Ok((recordings, format!("{}; {calls} with {found}{sides}, marked {mark}", self.asked.reason.unwrap_or_default())))
     }
 
-    /// Returns the recordings that he has exported within a day.
-    fn exported(&self) -> Result<BTreeSet<RecordingId>, Stop> {
+    /// Returns the recordings that he has given out within a day, and how.
+    fn exports(&self) -> Result<Vec<(RecordingId, Deed)>, Stop> {
         let day = Wall::from_unix_micros(who::now().unix_micros() - DAY_US);
         let own = |access: &Access| who::person_in(&access.who).is_some_and(|person| self.identity.persons.contains(&person));
         let exports = self.store()?.exports(day)?;
-        Ok(exports.iter().filter(|access| own(access)).map(|access| access.recording).collect())
+        Ok(exports.iter().filter(|access| own(access)).map(|access| (access.recording, access.deed)).collect())
     }
 
     /// Says until when a recording is locked that is.
@@ -196,8 +228,8 @@ impl Gate<'_> {
     }
 
     /// Uses what another has approved; and where nobody has, asks for it.
-    fn second(&self, why: &str) -> Result<String, Stop> {
-        let Asked { reason, .. } = self.asked;
+    fn second(&self, two: &Two) -> Result<String, Stop> {
+        let reason = two.words.as_deref();
         let mut store = self.store()?;
         let warrants = store.warrants()?;
         let found = catalogue::open(&warrants, self.wanted(), reason, &self.identity.persons, who::now());
@@ -215,7 +247,7 @@ impl Gate<'_> {
             None => store.warrant(&self.warrant(Says::Asked(self.wanted()), reason))?,
         };
         let remedy = format!("another has to say `mitschnitt approvals give {number}`; then run this again, with the same words");
-        Err(Stop::Trouble(Exit::Refused, Trouble::new(why, remedy)))
+        Err(Stop::Denied(Lack::Second, Trouble::new(two.why.as_str(), remedy)))
     }
 
     /// Refuses what his roles do not allow, and logs it; or lets it be.
@@ -227,7 +259,7 @@ impl Gate<'_> {
         let breaks =
             if self.identity.breaks_glass { "; --break-glass WHY does it all the same, and the chain has it" } else { "" };
         let told = if logged.is_err() { "; and that this was asked for could not be logged" } else { "" };
-        Err(Stop::Trouble(Exit::Refused, Trouble::new(format!("{denied}{told}"), denied.remedy() + breaks)))
+        Err(Stop::Denied(Lack::Role, Trouble::new(format!("{denied}{told}"), denied.remedy() + breaks)))
     }
 
     /// Where the deed would have stood.
@@ -235,7 +267,7 @@ impl Gate<'_> {
         let Asked { action, recording, reason, .. } = self.asked;
         match (deed(action), recording) {
             (Some(deed), Some(recording)) if store.recording(recording)?.is_some() => {
-                let is_for = matches!(deed, Deed::Export | Deed::Play);
+                let is_for = matches!(action, Action::Export | Action::Play | Action::Fetch);
                 let words = reason.map(str::to_owned);
                 let (purpose, reason) = if is_for { (words, None) } else { (None, words) };
                 let who = self.identity.name.clone();
@@ -284,8 +316,9 @@ fn deed(action: Action) -> Option<Deed> {
 }
 
 /// What stands in the access log of a recording. What else was denied is in the chain alone.
-const DEEDS: [(Action, Deed); 7] = [
+const DEEDS: [(Action, Deed); 8] = [
     (Action::Export, Deed::Export),
+    (Action::Fetch, Deed::Bundle),
     (Action::Play, Deed::Play),
     (Action::Erase, Deed::Erase),
     (Action::Redact, Deed::Redact),
@@ -293,5 +326,8 @@ const DEEDS: [(Action, Deed); 7] = [
     (Action::Hold, Deed::Hold),
     (Action::Release, Deed::Release),
 ];
+
+/// Of the digest of the calls of a person, so many digits tell them from those of another.
+const MARK: usize = 16;
 
 const DAY_US: i64 = 24 * 3600 * 1_000_000;

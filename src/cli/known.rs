@@ -38,6 +38,7 @@ pub enum Known {
 pub fn known(config: &Path, shown: &Known, open_store: &OpenStore) -> Result<Option<Identity>, Trouble> {
     find(config, shown, open_store).map_err(|stop| match stop {
         Stop::Trouble(_, trouble) => trouble,
+        Stop::Denied(_, trouble) => trouble,
         Stop::Said(_) | Stop::Term(_) => Trouble::new("nobody knows who may do what", "`mitschnitt check` tells why"),
     })
 }

@@ -1,5 +1,6 @@
 //! `subject find`: every call that a number took part in, and what exactly counted as that number; `subject export` hands it over.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -86,6 +87,21 @@ pub(super) enum Subject {
         #[command(flatten)]
         form: Form,
     },
+}
+
+impl Subject {
+    /// Reads the number of whose data is to be exported from standard input, where it is there: whether that takes two depends on whose it is.
+    pub(super) fn read_number(&mut self) {
+        if let Self::Export { number, .. } = self
+            && number == "-"
+        {
+            let mut line = String::new();
+            // What cannot be read is no number, which the command says.
+            let _read = io::stdin().read_line(&mut line).unwrap_or(0);
+            let is_line = line.trim() != "-";
+            *number = if is_line { line.trim().to_owned() } else { String::new() };
+        }
+    }
 }
 
 /// Does it.

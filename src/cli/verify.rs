@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use crate::access::{Action, Identity};
 use crate::catalogue::{Access, Deed, Entry, Filter, Opening, Outcome, State, Store, StoreError};
 use crate::cli::closed::{Chained, Closed, Signed};
 use crate::cli::doors::Doors;
@@ -89,7 +90,7 @@ impl Word {
 }
 
 /// Verifies recordings.
-pub(super) fn verify(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
+pub(super) fn verify(config: &Path, wanted: &Wanted, who: &Identity, doors: &Doors<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
     let site = Site::find(config, term)?;
     let node = site.node(wanted.node.as_deref())?;
     let secret = wanted.key.as_ref().map(read_secret).transpose()?;
@@ -130,6 +131,13 @@ pub(super) fn verify(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
         let is_erased = entry.as_ref().is_some_and(|entry| entry.state == State::Erased);
         let secret = secret.as_ref().filter(|_| !is_erased);
         if let (Some(store), Some(_)) = (&mut store, secret) {
+            let is_held = !store.holds(Some(id))?.is_empty();
+            if let Err(denied) = who.may_open(Action::VerifyContent, None, is_held) {
+                log(store.as_mut(), id, None, Deed::Verify, Outcome::Denied)?;
+                (bad, worst) = (bad + 1, worst.or(Some(Exit::Refused)));
+                term.error(&Trouble::new(format!("recording {id}: {denied}"), denied.remedy()))?;
+                continue;
+            }
             log(store.as_mut(), id, None, Deed::Verify, Outcome::Granted)?;
         }
         let accesses = store.as_ref().map(|store| store.accesses(id)).transpose()?;

@@ -2,7 +2,7 @@
 
 use crate::access::{Action, Role, User};
 use crate::catalogue::{Access, Deed, Outcome, Says, Wanted};
-use crate::cli::exit::Exit;
+use crate::cli::exit::{Exit, Lack, Stop};
 use crate::cli::tests::site::{Said, Site, id};
 use crate::cli::who;
 use crate::ids::RecordingId;
@@ -262,7 +262,11 @@ fn more_exports_within_a_day_than_one_may_take_another() {
     site.store.lock().unwrap().accesses.push(line(5, 6, 1));
     let more = types(&mut site, PAUL, &subject("004930123456", "").replace("c.tar", "d.tar"));
     let one = types(&mut site, PAUL, &subject("+4930123456", " --to 2026-11-24T09:35:00").replace("c.tar", "e.tar"));
-    let unread = types(&mut site, PAUL, &subject("-", ""));
+    // Another approves these calls of this person to these sides, and nothing else for the same purpose.
+    let given = types(&mut site, PETRA, "approvals give 2");
+    let listed = types(&mut site, PETRA, "approvals list --all");
+    let both = types(&mut site, PAUL, &subject("+4930123456", " --both").replace("c.tar", "f.tar"));
+    let approved = types(&mut site, PAUL, &subject("+49 30 123456", "").replace("c.tar", "h.tar"));
 
     assert!(!within.err.contains("second person"), "{}", within.err);
     assert_eq!(beyond.exit, Exit::Refused);
@@ -272,11 +276,68 @@ fn more_exports_within_a_day_than_one_may_take_another() {
     let told = "with it paul (uid 5) has exported 3 recordings within 24 hours, and more than 2 exports take a second person";
     assert!(more.exit == Exit::Refused && more.err.contains(told), "{}", more.err);
     assert!(!one.err.contains("second person"), "{}", one.err);
+    assert!(given.exit == Exit::Well && listed.out.contains("  x; 2 calls with 2 recordings, marked "), "{}", listed.out);
+    assert!(!listed.out.contains("123456"), "{}", listed.out);
+    assert!(both.exit == Exit::Refused && both.err.contains("second person"), "{}", both.err);
+    assert!(!approved.err.contains("second person"), "{}", approved.err);
+}
+
+#[test]
+fn what_leaves_with_its_keys_counts_as_an_export_and_its_file_and_keys_count_once() {
+    let mut site = site("four_eyes_export = 1");
+    let line = |uid: u32, recording: RecordingId, deed| Access {
+        at: who::now(),
+        who: format!("x (uid {uid})"),
+        deed,
+        recording,
+        purpose: None,
+        reason: None,
+        outcome: Outcome::Granted,
+    };
+    let bundle = "recordings bundle ID --out HOME/b.tar --reason court";
+    let fetches = |site: &Site| site.fetches(("anna", 2), Some("quality"));
+    let is_for_two = |stop: Result<(), Stop>| matches!(stop, Err(Stop::Denied(Lack::Second, _)));
+
+    let first = types(&mut site, PETRA, bundle);
+    let alone = fetches(&site);
+    let other = RecordingId::from_bytes([9; 16]);
+    let of_others = [line(3, other, Deed::Bundle), line(2, other, Deed::Bundle)];
+    site.store.lock().unwrap().accesses.extend(of_others);
+    let second = types(&mut site, PETRA, &bundle.replace("b.tar", "c.tar"));
+    let beyond = fetches(&site);
+    site.store.lock().unwrap().accesses.push(line(2, id(), Deed::Bundle));
+    let other_half = fetches(&site);
+    let curious = site.fetches(("olga", 1), Some("quality"));
+
+    assert!(!first.err.contains("second person"), "{}", first.err);
+    assert!(alone.is_ok(), "{alone:?}");
+    let told = "petra (uid 3) has exported 1 recording within 24 hours, and more than 1 export take a second person";
+    assert!(second.exit == Exit::Refused && second.err.contains(told), "{}", second.err);
+    assert!(is_for_two(beyond));
+    assert!(other_half.is_ok(), "the keys of what was fetched already: {other_half:?}");
+    assert!(matches!(curious, Err(Stop::Denied(Lack::Role, _))), "{curious:?}");
+}
+
+#[test]
+fn what_is_in_a_held_recording_the_officer_verifies_and_the_reviewer_does_not() {
+    let mut site = site("");
+    let verify = "recordings verify ID --key HOME/recipient.pem";
+    let not_held = types(&mut site, PETRA, verify);
+    types(&mut site, PETRA, "recordings hold ID --reason x");
+
+    let reviewer = types(&mut site, ANNA, verify);
+    let officer = types(&mut site, PETRA, verify);
+
     assert!(
-        unread.exit == Exit::Refused && unread.err.contains("before the number is read from standard input"),
+        not_held.exit == Exit::Refused && not_held.err.contains("petra (uid 3) may not verify what is in"),
         "{}",
-        unread.err
+        not_held.err
     );
+    let told = format!("error: recording {}: anna (uid 2) may not verify what is in a recording: it is held\n", "ID");
+    assert!(reviewer.exit == Exit::Refused && reviewer.err.starts_with(&told), "{}", reviewer.err);
+    assert!(officer.exit == Exit::Well && officer.out.contains("  complete  "), "{}", officer.err);
+    let verified = |site: &Site| site.outcomes().into_iter().filter(|(deed, _)| *deed == Deed::Verify).map(|(_, came)| came);
+    assert_eq!(verified(&site).collect::<Vec<_>>(), [Outcome::Denied, Outcome::Denied, Outcome::Granted, Outcome::Done]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,8 +16,10 @@ use crate::catalogue::{
     Opening, Outcome, Parties, Purged, Reason, Rights, Roster, RosterLine, Stamp, Stamps, State, Store, StoreError, Stored,
     Subject, Totals, Turn, Warrant, Warrants, Which, Write, erasure, standing,
 };
+use crate::cli::asked::Asked;
 use crate::cli::doors::{Doors, exit};
-use crate::cli::exit::Exit;
+use crate::cli::exit::{Exit, Stop};
+use crate::cli::gate;
 use crate::cli::term::{Colour, Stream, Term};
 use crate::control::{Reply, Trouble, api};
 use crate::ids::{CallId, Direction, Leg, RecordingId, TrunkName};
@@ -210,6 +212,26 @@ impl Site {
     pub(super) fn run(&self, words: &[&str]) -> Said {
         let config = self.config();
         self.bare(&[words, &["--config", config.to_str().unwrap()]].concat())
+    }
+
+    /// Asks over HTTP for its file, as far as whether he may.
+    pub(super) fn fetches(&self, (name, uid): (&str, u32), purpose: Option<&str>) -> Result<(), Stop> {
+        let store = Arc::clone(&self.store);
+        let open = move |_: &Path, _: Opening| Ok(Box::new(Shared(Arc::clone(&store))) as Box<dyn Store>);
+        let user = User { uid, name: Some(name.to_owned()), groups: Vec::new() };
+        let doors = Doors {
+            run: &|_, _| unreachable!("nothing is run"),
+            demo: &|_, _| unreachable!("nothing is shown"),
+            open_store: &open,
+            user: &|| user.clone(),
+            payloads: &|_, _| unreachable!("nothing is announced"),
+            announcement: &|_| unreachable!("nothing is announced"),
+        };
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut term =
+            Term { out: Stream::new(&mut out, Colour::Plain), err: Stream::new(&mut err, Colour::Plain), may_ask: false };
+        let config = self.config();
+        gate::pass(Some(Asked::to_fetch(&config, id(), purpose)), None, &doors, &mut term).map(drop)
     }
 
     pub(super) fn bare(&self, words: &[&str]) -> Said {
@@ -549,7 +571,8 @@ impl Warrants for Shared {
     }
 
     fn exports(&self, since: Wall) -> Result<Vec<Access>, StoreError> {
-        let begun = |access: &&Access| access.deed == Deed::Export && access.outcome == Outcome::Granted && access.at >= since;
+        let is_out = |access: &Access| matches!(access.deed, Deed::Export | Deed::Bundle);
+        let begun = |access: &&Access| is_out(access) && access.outcome == Outcome::Granted && access.at >= since;
         Ok(self.0.lock().unwrap().accesses.iter().filter(begun).cloned().collect())
     }
 }

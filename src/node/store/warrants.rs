@@ -83,7 +83,7 @@ pub(super) fn denied_after(db: &Connection, number: u64) -> rusqlite::Result<(u6
 
 pub(super) fn exports(db: &Connection, since: Wall) -> rusqlite::Result<Vec<Access>> {
     let query = "SELECT at_us, who, deed, recording, purpose, reason, outcome FROM accesses
-                 WHERE deed = 'export' AND outcome = 'begun' AND at_us >= ?1 ORDER BY number";
+                 WHERE deed IN ('export', 'bundle') AND outcome = 'begun' AND at_us >= ?1 ORDER BY number";
     db.prepare(query)?.query_map([since.unix_micros()], access)?.collect()
 }
 
