@@ -13,7 +13,10 @@ use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
 
 use crate::ids::RecordingId;
-use crate::vault::KeyFile;
+use crate::keyfolder::shares::{NoShare, Shares};
+use crate::vault::{KeyFile, UnwrapErr, share};
+
+pub(crate) mod shares;
 
 /// The folders, held so that no other command of ours changes them. The proxy only ever makes a file that was not there.
 pub(crate) struct KeyFolder(Vec<Held>);
@@ -21,6 +24,7 @@ pub(crate) struct KeyFolder(Vec<Held>);
 /// One of them.
 struct Held {
     path: PathBuf,
+    shares: Shares,
     /// Locked until it is closed: at the end, or by a kill.
     folder: File,
 }
@@ -46,7 +50,7 @@ impl KeyFolder {
         let held = paths.iter().map(|path| {
             let folder = File::open(path).map_err(failed("open", path))?;
             flock(&folder, FlockOperation::LockExclusive).map_err(|errno| failed("lock", path)(errno.into()))?;
-            Ok(Held { path: path.clone(), folder })
+            Ok(Held { path: path.clone(), shares: Shares::of(path), folder })
         });
         held.collect::<Result<_, _>>().map(Self)
     }
@@ -57,7 +61,7 @@ impl KeyFolder {
         for path in paths {
             let folder = File::open(path).map_err(failed("open", path))?;
             match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => all.push(Held { path: path.clone(), folder }),
+                Ok(()) => all.push(Held { path: path.clone(), shares: Shares::of(path), folder }),
                 Err(Errno::WOULDBLOCK) => return Ok(None),
                 Err(errno) => return Err(failed("lock", path)(errno.into())),
             }
@@ -74,7 +78,7 @@ impl KeyFolder {
     /// Returns a recording's keys; nothing where they are not there. A link in their place is not followed: what is behind it is somebody
     /// else's.
     pub(crate) fn read(&self, id: RecordingId) -> Result<Option<OldKeys>, Undone> {
-        let (mut files, mut all) = (Vec::new(), Vec::new());
+        let (mut files, mut all, mut failure) = (Vec::new(), Vec::new(), None);
         for (number, held) in self.0.iter().enumerate() {
             let path = key(&held.path, id);
             let mut bytes = Vec::new();
@@ -85,14 +89,17 @@ impl KeyFolder {
             match read {
                 Ok(file) => {
                     files.push((number, file));
-                    all.push(bytes);
+                    match held.shares.open(id, bytes) {
+                        Ok(bytes) => all.push(bytes),
+                        Err(fault) => failure = failure.or_else(|| Some(failed("open the envelope of", &path)(fault.into()))),
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(failed("read", &path)(error)),
             }
         }
         if all.is_empty() {
-            return Ok(None);
+            return failure.map_or(Ok(None), Err);
         }
         // The first is replaced first, so that after a kill between the two it is the one that counts; unless a disk that failed has left
         // half of it.
@@ -114,7 +121,29 @@ impl KeyFolder {
         Ok(())
     }
 
-    /// Destroys what opens a recording, whatever a kill has left of it; it may be gone already.
+    /// Returns whether all key files of a recording lie in envelopes, so that copies of them open no more once their shares are forgotten. Of what
+    /// cannot be read nobody says so.
+    pub(crate) fn is_enveloped(&self, id: RecordingId) -> bool {
+        let paths = self.0.iter().flat_map(|held| [key(&held.path, id), beside(&held.path, id)]);
+        let mut there = paths.filter(|path| path.symlink_metadata().is_ok()).peekable();
+        let is_one = |path: &Path| {
+            let mut first = Vec::new();
+            let read = OpenOptions::new().read(true).custom_flags(NO_FOLLOW).open(path);
+            read.and_then(|file| file.take(16).read_to_end(&mut first)).is_ok() && share::is_enveloped(&first)
+        };
+        there.peek().is_some() && there.all(|path| is_one(&path))
+    }
+
+    /// Forgets, durably, the local shares of all key files that were destroyed or made anew: whoever destroys says that it is done after this.
+    pub(crate) fn forget(&self) -> Result<(), Undone> {
+        self.0.iter().try_for_each(|held| {
+            held.shares
+                .renew(&mut UnwrapErr(getrandom::SysRng))
+                .map_err(|fault| failed("forget shares in", &held.path)(fault.into()))
+        })
+    }
+
+    /// Destroys what opens a recording, whatever a kill has left of it; it may be gone already. [`Self::forget`] ends it.
     pub(crate) fn destroy(&self, id: RecordingId) -> Result<(), Undone> {
         for held in &self.0 {
             destroy(&key(&held.path, id))?;
@@ -145,13 +174,22 @@ impl KeyFolder {
         Ok(found)
     }
 
-    /// Returns what opens a recording, without waiting to be alone: its key file, and what a rewrap has beside it, which is marked.
-    pub(crate) fn all_of(paths: &[PathBuf], id: RecordingId) -> Result<Vec<(Vec<u8>, bool)>, Undone> {
+    /// Returns what opens a recording, without waiting to be alone: its key file, and what a rewrap has beside it, which is marked. One that cannot
+    /// be taken out of its envelope is returned in it.
+    pub(crate) fn all_of(folders: &[Shares], id: RecordingId) -> Result<Vec<(Vec<u8>, bool)>, Undone> {
         let mut found = Vec::new();
-        for (path, is_beside) in paths.iter().flat_map(|path| [(key(path, id), false), (beside(path, id), true)]) {
+        let places = folders.iter().flat_map(|shares| {
+            let folder = shares.folder();
+            [(shares, key(folder, id), false), (shares, beside(folder, id), true)]
+        });
+        for (shares, path, is_beside) in places {
             let mut bytes = Vec::new();
             let read = OpenOptions::new().read(true).custom_flags(NO_FOLLOW).open(&path);
-            match read.and_then(|file| file.take(LONGEST).read_to_end(&mut bytes)) {
+            let read = read.and_then(|file| file.take(LONGEST).read_to_end(&mut bytes));
+            if read.is_ok() {
+                bytes = opened_or_not(shares, id, bytes).map_err(|fault| failed("open the envelope of", &path)(fault.into()))?;
+            }
+            match read {
                 Ok(_) if found.contains(&(bytes.clone(), is_beside)) => {}
                 Ok(_) => found.push((bytes, is_beside)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -165,15 +203,26 @@ impl KeyFolder {
 impl Held {
     fn replace(&self, id: RecordingId, old: &File, bytes: &[u8]) -> Result<(), Undone> {
         let (path, new) = (key(&self.path, id), beside(&self.path, id));
-        write(&new, old, bytes).map_err(failed("write", &new)).and_then(|()| exchange(&path, &new, old)).inspect_err(|_| {
-            // What could not be put into its place opens the recording all the same.
-            drop(destroy(&new));
-        })?;
+        self.write(id, &new, old, bytes).map_err(failed("write", &new)).and_then(|()| exchange(&path, &new, old)).inspect_err(
+            |_| {
+                // What could not be put into its place opens the recording all the same.
+                drop(destroy(&new));
+            },
+        )?;
         self.sync()?;
         // By its handle, for where the two could not change places it has no name any more.
         overwrite(old).map_err(failed("overwrite", &new))?;
         remove(&new)?;
         self.sync()
+    }
+
+    /// Writes it into an envelope where the folder has a table of shares, and as it is otherwise.
+    fn write(&self, id: RecordingId, path: &Path, old: &File, bytes: &[u8]) -> io::Result<()> {
+        if !self.shares.is_there() {
+            return write(path, old, bytes);
+        }
+        let sealed = |bytes: &[u8]| write(path, old, bytes);
+        Ok(self.shares.seal(id, bytes, &mut UnwrapErr(getrandom::SysRng), sealed)?)
     }
 
     fn tidy(&self, id: RecordingId) -> Result<(), Undone> {
@@ -188,6 +237,14 @@ impl Held {
 
     fn sync(&self) -> Result<(), Undone> {
         self.folder.sync_all().map_err(failed("make durable what was changed in", &self.path))
+    }
+}
+
+/// Takes a key file out of its envelope, or where its share is forgotten leaves it there: it opens nothing.
+fn opened_or_not(shares: &Shares, id: RecordingId, bytes: Vec<u8>) -> Result<Vec<u8>, NoShare> {
+    match shares.open(id, bytes.clone()) {
+        Err(NoShare::Forgotten) => Ok(bytes),
+        opened => opened,
     }
 }
 
@@ -380,7 +437,8 @@ mod tests {
         fs::copy(&path, key(&spare, ID)).unwrap();
         let folder = KeyFolder::alone(&both).unwrap();
         assert_eq!(KeyFolder::recordings(&both).unwrap(), [ID]);
-        assert_eq!(KeyFolder::all_of(&both, ID).unwrap().len(), 1, "the same is told once");
+        let shares: Vec<_> = both.iter().map(|path| Shares::of(path)).collect();
+        assert_eq!(KeyFolder::all_of(&shares, ID).unwrap().len(), 1, "the same is told once");
 
         let old = folder.read(ID).unwrap().unwrap();
         folder.replace(ID, &old, b"the new").unwrap();

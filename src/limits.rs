@@ -333,3 +333,7 @@ pub const API_LISTENERS: usize = 16;
 /// Events of calls that wait for one who listens: a second of 60 calls that begin and 60 that end, twice. More: the oldest are left out, and the
 /// listener is told how many (`event: missed`).
 pub const API_EVENTS: usize = 256;
+
+/// How long the table of local shares is waited for. A renewal rewrites it, which takes seconds with a million recordings; whoever holds it for longer
+/// hangs. Then what waits fails as if the disk had: a recording that is to begin is not made, and says so.
+pub const SHARES_PATIENCE: Duration = Duration::from_secs(4);

@@ -202,6 +202,10 @@ const SHOWN: &[(&str, &[(&str, &str)])] = &[
             ("src/vault/seal.rs", "the_recipients_are_one_to_sixteen_and_each_named_once"),
         ],
     ),
+    (
+        "SHARES_PATIENCE",
+        &[("src/keyfolder/shares/tests.rs", "whoever_hangs_with_the_table_is_waited_for_as_long_as_a_recording_may_wait")],
+    ),
     ("REDACTION_BYTES_READ", &[("src/vault/redact.rs", "what_cannot_be_taken_out_is_said")]),
     (
         "CHUNK_BYTES_READ",

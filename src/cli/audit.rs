@@ -169,7 +169,7 @@ fn files(site: &Site, audited: &Audited) -> Vec<Fault> {
     let rewrapped = audited.recordings.iter().filter_map(|(&recording, standing)| {
         let keys = standing.keys.filter(|_| !standing.is_erased)?;
         // Where it is not there, `recordings verify` says so: nobody opens it by that.
-        let bytes = fs::read(site.key_file(recording)).ok()?;
+        let bytes = site.keys(recording).ok()?;
         (!keys.is(Digest::of(&bytes))).then_some(Fault::KeysChanged(recording))
     });
     wrong.chain(rewrapped).collect()

@@ -67,7 +67,8 @@ fn meaning(settings: &Settings, found: &Found, colour: Colour) -> String {
     }
     lines.push(("metrics", format!("http://{}/metrics", settings.metrics)));
     let spare = settings.spare.as_ref().map(|spare| format!("; {} when that fails or is full", spare.display()));
-    lines.push(("data", format!("{}{}", settings.data.display(), spare.unwrap_or_default())));
+    let share = if settings.local_share { "; key files lie in envelopes" } else { "" };
+    lines.push(("data", format!("{}{}{share}", settings.data.display(), spare.unwrap_or_default())));
     let signs = settings.node_key.token.as_ref().map_or_else(|| settings.node_key.path.clone(), |uri| uri.to_string().into());
     lines.push(("signs", format!("{}{}", signs.display(), named(&signs))));
     lines.extend(settings.recipients.iter().map(|recipient| {

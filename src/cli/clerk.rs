@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Parser as _;
@@ -124,13 +125,12 @@ impl api::Clerk for Clerk {
             Ok(())
         })
         .map_err(problem)?;
-        let (file, length) = fetched.ok_or_else(|| failed("nothing was given out"))?;
-        Ok(Fetched { bytes: Box::new(file), length })
+        fetched.ok_or_else(|| failed("nothing was given out"))
     }
 }
 
 /// Logs that a recording is given out as it lies there, and opens its file, or that of its keys.
-fn fetch(site: &Site, id: RecordingId, inquiry: &Inquiry<'_>, pass: &Pass, store: &mut dyn Store) -> Result<(File, u64), Stop> {
+fn fetch(site: &Site, id: RecordingId, inquiry: &Inquiry<'_>, pass: &Pass, store: &mut dyn Store) -> Result<Fetched, Stop> {
     let Some(entry) = store.recording(id)?.map(|entry| site.as_it_is(entry)) else {
         return Err(no_such(&format!("recording {id}")));
     };
@@ -153,13 +153,16 @@ fn fetch(site: &Site, id: RecordingId, inquiry: &Inquiry<'_>, pass: &Pass, store
         return Err(Stop::Denied(Lack::Role, Trouble::new(denied.to_string(), denied.remedy())));
     }
     let is_keys = inquiry.route == Route::Keys;
-    let path = if is_keys { site.key_file(id) } else { site.recording(id) };
-    let what = if is_keys { "the recording's wrapped keys" } else { "the recording" };
     log(store, id, (inquiry, pass), Outcome::Granted)?;
-    let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
+    let opened = if is_keys {
+        site.wrapped(id).map(|keys| Fetched { length: keys.len() as u64, bytes: Box::new(io::Cursor::new(keys)) })
+    } else {
+        let path = site.recording(id);
+        let opened = File::open(&path).and_then(|file| Ok(Fetched { length: file.metadata()?.len(), bytes: Box::new(file) }));
+        opened.map_err(|error| cannot_read(&path, "the recording", &error, "it lies on another disk, or was erased"))
+    };
     log(store, id, (inquiry, pass), if opened.is_ok() { Outcome::Done } else { Outcome::Failed })?;
-    let (length, file) = opened.map_err(|error| cannot_read(&path, what, &error, "it lies on another disk, or was erased"))?;
-    Ok((file, length))
+    opened
 }
 
 /// Writes into the access log what came of it: what is given out is all that a bundle has.

@@ -1,5 +1,6 @@
 //! `recordings erase`: what opens recordings destroyed, so that nobody does any more; their files removed, and who talked cleared.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -131,7 +132,7 @@ struct Work<'w> {
 impl Work<'_> {
     /// Says what is to be done with a call, or why nothing may be; `is_logged` writes a refusal into the access log.
     fn weigh(&mut self, entry: &Entry, is_logged: bool) -> Result<Answered, Stop> {
-        let answered = |answer| Answered { call: entry.call, recording: entry.recording, answer };
+        let answered = |answer| Answered { call: entry.call, recording: entry.recording, answer, is_unreachable: false };
         let Some(id) = entry.recording else {
             let is_up = entry.reason == Reason::InProgress && self.site.is_running();
             let up = || Trouble::new(format!("call {} goes on still", entry.call), "erase it once it is over");
@@ -164,11 +165,11 @@ impl Work<'_> {
         KeyFolder::is_without(&self.site.key_folders(), id) && !self.site.has_files(id)
     }
 
-    /// Destroys keys and files of those that may be, one by one.
+    /// Destroys keys and files of those that may be: the keys one by one, then what a copy of them needs, at once; and says so then.
     fn erase(&mut self, entries: &[Entry], foreseen: Vec<Answered>) -> Result<Vec<Answered>, Stop> {
         let has_work = foreseen.iter().any(|one| one.recording.is_some() && matches!(one.answer, Answer::Will));
         let folder = if has_work { Some(KeyFolder::alone(&self.site.key_folders())) } else { None };
-        let mut answered = Vec::with_capacity(foreseen.len());
+        let (mut answered, mut destroyed) = (Vec::with_capacity(foreseen.len()), BTreeMap::new());
         for (entry, one) in entries.iter().zip(foreseen) {
             let (Some(id), Answer::Will, Some(folder)) = (one.recording, &one.answer, &folder) else {
                 answered.push(if matches!(one.answer, Answer::Will) { Answered { answer: Answer::Done, ..one } } else { one });
@@ -181,12 +182,21 @@ impl Work<'_> {
                 continue;
             }
             self.log(id, Outcome::Granted)?;
-            let destroyed = match folder {
-                Ok(folder) => folder.destroy(id).map_err(|undone| in_words(&undone)),
-                Err(undone) => Err(in_words(undone)),
-            };
-            let done = destroyed.and_then(|()| {
-                let is_gone = self.site.remove_files(id);
+            let keys = folder.as_ref().map_err(in_words).and_then(|folder| {
+                let is_enveloped = folder.is_enveloped(id);
+                folder.destroy(id).map(|()| is_enveloped).map_err(|undone| in_words(&undone))
+            });
+            destroyed.insert(answered.len(), keys);
+            answered.push(one);
+        }
+        let forgotten = match &folder {
+            Some(Ok(folder)) if !destroyed.is_empty() => folder.forget().map_err(|undone| in_words(&undone)),
+            Some(_) | None => Ok(()),
+        };
+        for (one, destroyed) in answered.iter_mut().enumerate().filter_map(|(at, one)| Some((one, destroyed.remove(&at)?))) {
+            let Some(id) = one.recording else { continue };
+            let done = destroyed.and_then(|is_enveloped| forgotten.clone().map(|()| is_enveloped)).and_then(|is_enveloped| {
+                let is_gone = self.site.remove_files(id).map(|()| is_enveloped);
                 is_gone
                     .map_err(|(path, error)| format!("its keys are destroyed, but cannot remove `{}`: {error}", path.display()))
             });
@@ -196,7 +206,8 @@ impl Work<'_> {
                     "until that is done it may still be opened; erase it again once the disk or the permission is put right";
                 Answer::Failed(Trouble::new(format!("recording {id} is not erased: {why}"), remedy))
             };
-            answered.push(Answered { answer: done.map_or_else(failed, |()| Answer::Done), ..one });
+            one.is_unreachable = done.as_ref().is_ok_and(|is_enveloped| *is_enveloped);
+            one.answer = done.map_or_else(failed, |_| Answer::Done);
         }
         Ok(answered)
     }

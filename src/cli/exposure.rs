@@ -82,7 +82,7 @@ fn look(site: &Site, store: Option<&dyn Store>, name: &KeyName, term: &mut Term<
     let (mut opened, mut unread) = (Vec::new(), 0);
     for (done, &id) in (1..).zip(&ids) {
         progress.done(done);
-        for (bytes, is_beside) in KeyFolder::all_of(&folders, id).map_err(stopped)? {
+        for (bytes, is_beside) in KeyFolder::all_of(site.shares(), id).map_err(stopped)? {
             let file = match KeyFile::parse(&bytes) {
                 Ok(file) => file,
                 // What a rewrap left half-written opens nothing yet, or nothing any more.

@@ -14,6 +14,7 @@ use crate::cli::site;
 use crate::cli::who;
 use crate::control::config::{FileUse, Mistake, NamedFile, NodeKeyFile, TlsFiles, Weight};
 use crate::control::{Settings, Trouble};
+use crate::keyfolder::shares::Shares;
 use crate::tls::{Bad, Files, Tls, Witness};
 use crate::vault::{BadKey, Kem, NodeKey, NodePublic, Recipient, TokenUri};
 
@@ -46,6 +47,8 @@ pub(super) fn check(settings: &Settings, config: &Path, doors: &Doors<'_>) -> Fo
     found.mistakes.extend(settings.tls.as_ref().and_then(tls));
     found.mistakes.extend(data_directory(&settings.data));
     found.mistakes.extend(settings.spare.as_ref().and_then(|spare| spare_directory(spare, &settings.data)));
+    let folders = std::iter::once(&settings.data).chain(&settings.spare).map(|folder| folder.join("keys"));
+    found.mistakes.extend(folders.filter_map(|folder| shares(&folder, settings.local_share)));
     found
 }
 
@@ -315,6 +318,18 @@ fn spare_directory(spare: &Path, data: &Path) -> Option<Mistake> {
         format!("the spare directory `{shown}` lies on the disk of the data directory: it is no spare"),
         "mount another disk there, or name a directory on one".into(),
     )
+}
+
+/// Where key files lie in envelopes, what opens them must be there.
+fn shares(folder: &Path, is_wanted: bool) -> Option<Mistake> {
+    let fault = Shares::of(folder).look(is_wanted).err()?;
+    Some(Mistake {
+        line: None,
+        weight: Weight::Error,
+        what: format!("key files in `{}` cannot lie in envelopes (data.local_share): {fault}", folder.display()),
+        remedy: "without it nobody opens what was recorded so far; operating.md says how the two files are kept and put back"
+            .into(),
+    })
 }
 
 fn here() -> String {

@@ -12,11 +12,18 @@ use crate::cli::who;
 use crate::control::Trouble;
 use crate::ids::{CallId, RecordingId};
 
+/// What is so of the copies of a key file that lay in an envelope.
+const UNREACHABLE: &str = "copies of its keys (backups, snapshots) open no more, whoever has a recipient's key: the local share that each needs is\n\
+     forgotten, with the key of its epoch. Unreachable, not erased: what a flash disk or a copy-on-write file system has\n\
+     put aside of `.epoch`, or a copy of that file, would open them.";
+
 /// What was answered about one call.
 pub(super) struct Answered {
     pub(super) call: CallId,
     pub(super) recording: Option<RecordingId>,
     pub(super) answer: Answer,
+    /// Whether its key file lay in an envelope, so that no copy of it opens any more.
+    pub(super) is_unreachable: bool,
 }
 
 /// What was, or is to be, done.
@@ -64,7 +71,11 @@ impl Receipt<'_> {
             for one in &self.answered {
                 let (state, why) = self.word(one);
                 let recording = one.recording.map(|id| id.to_string());
-                term.out.line(json!({ "call": one.call.to_string(), "recording": recording, "result": state, "why": why }))?;
+                let is_now = one.recording.is_some() && matches!(one.answer, Answer::Done);
+                let (call, unreachable) = (one.call.to_string(), is_now.then_some(one.is_unreachable));
+                term.out.line(json!({
+                    "call": call, "recording": recording, "result": state, "why": why, "copies_of_keys_unreachable": unreachable,
+                }))?;
             }
             let is_clean = self.purged.map(|purged| purged == Purged::Clean);
             return Ok(term.out.line(json!({
@@ -95,10 +106,17 @@ impl Receipt<'_> {
                 let text = erased(accesses);
                 let (id, state) = (id.to_string(), State::Erased.as_str());
                 let copies = self.copies_json();
-                term.out
-                    .line(json!({ "recording": id, "state": state, "before": was_before, "text": text, "copies": copies }))?;
+                // What was so of an earlier one is not known any more.
+                let unreachable = (!was_before).then_some(one.is_unreachable);
+                term.out.line(json!({
+                    "recording": id, "state": state, "before": was_before, "text": text, "copies": copies,
+                    "copies_of_keys_unreachable": unreachable,
+                }))?;
             } else {
                 term.out.line(sentence(id, was_before, accesses))?;
+                if one.is_unreachable {
+                    term.out.line(UNREACHABLE)?;
+                }
                 term.out.text(&self.handed_out())?;
             }
         }
@@ -216,8 +234,19 @@ impl Receipt<'_> {
         if let (Some(first), Some(last)) = (self.events.first(), self.events.last()) {
             text += &format!("The ledger's chain has it in events {first} to {last}, which the node's next head signs.\n");
         }
-        text + "The rows stay, without who talked: time, trunk, policy, reason.\n\
-                Not reached from here: copies of the `keys` folder and of the ledger in backups and snapshots, and what a flash\n\
-                disk or a copy-on-write file system has put aside. Who has such a copy and a recipient's key opens it still.\n"
+        text += "The rows stay, without who talked: time, trunk, policy, reason.\n";
+        let erased = self.answered.iter().filter(|one| one.recording.is_some() && matches!(one.answer, Answer::Done));
+        let (mut unreachable, mut open) = (0_u64, 0_u64);
+        erased.for_each(|one| *if one.is_unreachable { &mut unreachable } else { &mut open } += 1);
+        if unreachable > 0 {
+            text += &format!("Of {}: {UNREACHABLE}\n", counted(unreachable, "recording"));
+        }
+        if open > 0 || unreachable == 0 {
+            text += "Not reached from here: copies of the `keys` folder and of the ledger in backups and snapshots, and what a flash\n\
+                     disk or a copy-on-write file system has put aside. Who has such a copy and a recipient's key opens it still.\n";
+        } else {
+            text += "Not reached from here: copies of the ledger in backups and snapshots.\n";
+        }
+        text
     }
 }

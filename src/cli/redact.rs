@@ -211,7 +211,8 @@ impl Work<'_> {
         fs::rename(&beside, &path)
             .and_then(|()| File::open(path.parent().unwrap_or_else(|| Path::new("/")))?.sync_all())
             .map_err(|error| self.half(&format!("cannot replace `{}`: {error}", path.display())))?;
-        folder.replace(id, &old, &redacted.key_file).map_err(|undone| self.half(&in_words(&undone)))?;
+        let replaced = folder.replace(id, &old, &redacted.key_file).and_then(|()| folder.forget());
+        replaced.map_err(|undone| self.half(&in_words(&undone)))?;
         let Redacted { packets, came, .. } = redacted;
         Ok(Done { packets, came, root, chunks, taken, is_late: false })
     }
@@ -239,7 +240,8 @@ impl Work<'_> {
         if !has(Outcome::Granted) || has(Outcome::Done) {
             return Ok(None);
         }
-        folder.replace(id, keys, &keys.bytes).map_err(|undone| self.half(&in_words(&undone)))?;
+        let ended = folder.replace(id, keys, &keys.bytes).and_then(|()| folder.forget());
+        ended.map_err(|undone| self.half(&in_words(&undone)))?;
         self.said = format!("{}, {taken}, {digest}", self.said);
         Ok(Some(Done { packets: taken.packets.unwrap_or_default(), came: None, root, chunks, taken, is_late: true }))
     }

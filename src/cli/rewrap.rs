@@ -98,6 +98,10 @@ pub(super) fn rewrap(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
         progress.done(done);
     }
     drop(progress);
+    if tally.rewrapped > 0 {
+        let forgotten = KeyFolder::alone(&site.key_folders()).and_then(|folder| folder.forget());
+        forgotten.map_err(|undone| stopped(&undone))?;
+    }
     if is_all {
         tally.tell(wanted.json, term)?;
     }

@@ -237,11 +237,12 @@ fn files(site: &Site, recording: RecordingId, state: State) -> Vec<(&'static str
         Err(error) => absent(&error),
     };
     let keys = site.key_file(recording);
-    let who = match fs::read(&keys).map(|bytes| KeyFile::parse(&bytes)) {
+    let who = match site.keys(recording).map(|bytes| KeyFile::parse(&bytes)) {
         Ok(Ok(file)) => format!("for {}", file.recipients().map(|name| name.short()).collect::<Vec<_>>().join(" and ")),
         Ok(Err(_)) => "damaged: nobody can open the recording until they are taken from a backup".into(),
         Err(error) if error.kind() == io::ErrorKind::NotFound && state == State::Erased => "destroyed".into(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => "not there: nobody can open the recording".into(),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => format!("in an envelope that does not open: {error}"),
         Err(error) => absent(&error),
     };
     vec![("file", format!("{}, {size}", path.display())), ("keys", format!("{}, {who}", keys.display()))]

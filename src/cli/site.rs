@@ -13,6 +13,7 @@ use crate::cli::who;
 use crate::control::config::{self, Mistake, Report, Weight};
 use crate::control::{Settings, Trouble};
 use crate::ids::RecordingId;
+use crate::keyfolder::shares::Shares;
 use crate::vault::{KeyFile, NodePublic};
 
 /// Reads the configuration.
@@ -74,6 +75,8 @@ pub(super) fn settings(config: &Path, term: &mut Term<'_>) -> Result<Settings, S
 pub(super) struct Site {
     data: PathBuf,
     spare: Option<PathBuf>,
+    /// Of each folder of keys, in their order.
+    shares: Vec<Shares>,
     node_public: Option<PathBuf>,
     node_private: Option<PathBuf>,
     retention: Option<Retention>,
@@ -95,7 +98,9 @@ impl Site {
             term.note(&Trouble::new(what, format!("mitschnitt check --config {shown} tells {them}")))?;
         }
         let node_public = report.node_key.as_ref().map(config::NodeKeyFile::public);
+        let shares = key_folders(&data, report.spare.as_deref()).iter().map(|folder| Shares::of(folder)).collect();
         Ok(Self {
+            shares,
             data,
             spare: report.spare,
             node_public,
@@ -154,16 +159,34 @@ impl Site {
     /// Returns the file of a recording's wrapped keys. Where it moved to the spare disk both have it, and that of the data directory is as
     /// good, unless a disk that failed has left half of it.
     pub(super) fn key_file(&self, id: RecordingId) -> PathBuf {
-        let paths = self.key_folders().into_iter().map(|folder| folder.join(format!("{id}.key")));
-        let mut there: Vec<_> = paths.filter(|path| path.symlink_metadata().is_ok()).collect();
-        let is_whole = |path: &PathBuf| fs::read(path).is_ok_and(|bytes| KeyFile::parse(&bytes).is_ok());
+        self.key_file_in(id).1
+    }
+
+    fn key_file_in(&self, id: RecordingId) -> (Option<&Shares>, PathBuf) {
+        let paths = self.shares.iter().map(|shares| (Some(shares), shares.folder().join(format!("{id}.key"))));
+        let mut there: Vec<_> = paths.filter(|(_, path)| path.symlink_metadata().is_ok()).collect();
+        let is_whole = |(shares, path): &(Option<&Shares>, PathBuf)| {
+            read_opened(*shares, path, id).is_ok_and(|bytes| KeyFile::parse(&bytes).is_ok())
+        };
         let best = if there.len() > 1 { there.iter().position(is_whole).unwrap_or(0) } else { 0 };
-        if best < there.len() { there.swap_remove(best) } else { self.data.join("keys").join(format!("{id}.key")) }
+        let none = || (None, self.data.join("keys").join(format!("{id}.key")));
+        if best < there.len() { there.swap_remove(best) } else { none() }
+    }
+
+    /// Reads a recording's key file, taken out of its envelope where it lies in one.
+    pub(super) fn keys(&self, id: RecordingId) -> io::Result<Vec<u8>> {
+        let (shares, path) = self.key_file_in(id);
+        read_opened(shares, &path, id)
+    }
+
+    /// Returns the folders of keys, with what opens envelopes there.
+    pub(super) fn shares(&self) -> &[Shares] {
+        &self.shares
     }
 
     /// Returns the folders of the wrapped keys: of the data directory, and of the spare disk where one is configured.
     pub(super) fn key_folders(&self) -> Vec<PathBuf> {
-        std::iter::once(&self.data).chain(&self.spare).map(|folder| folder.join("keys")).collect()
+        key_folders(&self.data, self.spare.as_deref())
     }
 
     /// Returns whether a file of a recording is there, all of it or a part.
@@ -233,7 +256,7 @@ impl Site {
     /// Reads a recording's wrapped keys.
     pub(super) fn wrapped(&self, id: RecordingId) -> Result<Vec<u8>, Stop> {
         let remedy = "without it nobody opens the recording: it was erased, or it lies in another `data.directory`";
-        read_file(&self.key_file(id), "the recording's wrapped keys", remedy)
+        self.keys(id).map_err(|error| cannot_read(&self.key_file(id), "the recording's wrapped keys", &error, remedy))
     }
 
     /// Reads the node's public key: the named file, or the one beside the configured private key, or that key's public half.
@@ -250,6 +273,18 @@ impl Site {
         }
         let text = read_file(&public, "the node's public key", remedy)?;
         NodePublic::from_pem(&text).map_err(|error| bad_key(&public, &error))
+    }
+}
+
+fn key_folders(data: &Path, spare: Option<&Path>) -> Vec<PathBuf> {
+    std::iter::once(data).chain(spare).map(|folder| folder.join("keys")).collect()
+}
+
+fn read_opened(shares: Option<&Shares>, path: &Path, id: RecordingId) -> io::Result<Vec<u8>> {
+    let bytes = fs::read(path)?;
+    match shares {
+        Some(shares) => Ok(shares.open(id, bytes)?),
+        None => Ok(bytes),
     }
 }
 

@@ -39,6 +39,8 @@ impl DiskLane {
 pub(super) struct Place {
     /// The folders of all disks, which are there.
     pub(super) folders: Folders,
+    /// Whether keys lie in envelopes (`data.local_share`).
+    pub(super) has_shares: bool,
     /// What is known of the disks.
     pub(super) room: Arc<Choice>,
     /// The node's signing key.
@@ -59,10 +61,10 @@ pub(super) fn start(
     alive: Alive,
 ) -> io::Result<(DiskLane, JoinHandle<()>)> {
     let (lane, waits) = queue::bounded(limits::CHUNKS_WAITING);
-    let Place { folders, room, node, listeners } = place;
+    let Place { folders, has_shares, room, node, listeners } = place;
     let disk = Disk {
         writer: Writer::new(node, listeners, clock.now()),
-        files: Files::open(folders, room, clock, Arc::clone(&metrics))?,
+        files: Files::open(folders, has_shares, room, clock, Arc::clone(&metrics))?,
         clock,
         metrics,
         outcome: Box::new(outcome),

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::ids::RecordingId;
+use crate::keyfolder::shares::Shares;
 use crate::node::clock::Clock;
 use crate::node::folders::{Folder, Folders};
 use crate::node::join::Joiner;
@@ -23,6 +24,8 @@ pub(super) struct Files {
     /// held the directory open when it happened.
     main: Vec<File>,
     spare: Option<Spare>,
+    /// Where key files lie in envelopes: what makes them.
+    shares: Option<Shares>,
     open: HashMap<RecordingId, File>,
     /// When each append ended that was not told of yet: a batch is told of as a whole, and may take longer than its first chunk waited.
     pub(super) written: VecDeque<Moment>,
@@ -35,24 +38,33 @@ pub(super) struct Files {
 struct Spare {
     folder: Folder,
     filesystems: Vec<File>,
+    shares: Option<Shares>,
     joiner: Joiner,
     /// What went there from the main disk and is not over yet.
     moved: HashSet<RecordingId>,
 }
 
 impl Files {
-    /// Opens the folders.
+    /// Opens the folders. `has_shares` has the keys lie in envelopes, whose tables were begun.
     ///
     /// # Errors
     /// They are not there, or there is no thread to be had.
-    pub(super) fn open(folders: Folders, room: Arc<Choice>, clock: Clock, metrics: Arc<Metrics>) -> io::Result<Self> {
+    pub(super) fn open(
+        folders: Folders,
+        has_shares: bool,
+        room: Arc<Choice>,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> io::Result<Self> {
         let main = folders.main.filesystems()?;
+        let shares_of = |folder: &Folder| has_shares.then(|| Shares::of(&folder.keys()));
+        let shares = shares_of(&folders.main);
         let spare = folders.spare.clone().map(|folder| {
             let (filesystems, joiner) = (folder.filesystems()?, Joiner::start(folders.main.clone(), folder.clone())?);
-            io::Result::Ok(Spare { folder, filesystems, joiner, moved: HashSet::new() })
+            io::Result::Ok(Spare { shares: shares_of(&folder), folder, filesystems, joiner, moved: HashSet::new() })
         });
         let spare = spare.transpose()?;
-        Ok(Self { folders, main, spare, open: HashMap::new(), written: VecDeque::new(), clock, room, metrics })
+        Ok(Self { folders, main, spare, shares, open: HashMap::new(), written: VecDeque::new(), clock, room, metrics })
     }
 
     /// A recording is over. One that was moved has left something behind, which goes once the rest is sealed, durably.
@@ -75,7 +87,13 @@ impl Volume for Files {
     }
 
     fn create_keys(&mut self, shelf: Shelf, recording: RecordingId, bytes: &[u8]) -> io::Result<()> {
-        create(&on(&self.folders, shelf)?.key(recording))?.write_all(bytes)
+        let path = on(&self.folders, shelf)?.key(recording);
+        let shares = match (shelf, &self.spare) {
+            (Shelf::Main, _) => &self.shares,
+            (Shelf::Spare, Some(spare)) => &spare.shares,
+            (Shelf::Spare, None) => &None,
+        };
+        create_keys(&path, shares.as_ref(), recording, bytes)
     }
 
     fn create_recording(&mut self, shelf: Shelf, recording: RecordingId, head: &[u8]) -> io::Result<()> {
@@ -124,7 +142,7 @@ impl Volume for Files {
         let key = spare.folder.key(recording);
         let path = if from == 0 { spare.folder.recording(recording) } else { spare.folder.part(recording, from) };
         let made = (|| {
-            create(&key)?.write_all(keys)?;
+            create_keys(&key, spare.shares.as_ref(), recording, keys)?;
             let file = create(&path)?;
             file.write_all_at(bytes, from)?;
             Ok(file)
@@ -167,7 +185,61 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Makes a key file, where there are shares in its envelope.
+fn create_keys(path: &Path, shares: Option<&Shares>, recording: RecordingId, bytes: &[u8]) -> io::Result<()> {
+    let write = |bytes: &[u8]| create(path)?.write_all(bytes);
+    match shares {
+        Some(shares) => Ok(shares.seal(recording, bytes, &mut super::entropy::source(), write)?),
+        None => write(bytes),
+    }
+}
+
 /// Makes a file that only the service's user may read, and that was not there before.
 fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::keyfolder::KeyFolder;
+    use crate::node::entropy::source;
+
+    const ID: RecordingId = RecordingId::from_bytes([7; 16]);
+    const OTHER: RecordingId = RecordingId::from_bytes([8; 16]);
+
+    #[test]
+    fn keys_lie_in_envelopes_on_both_disks_and_are_forgotten_on_both() {
+        let home = tempfile::tempdir().unwrap();
+        let [main, spare] = ["main", "spare"].map(|name| Folder::of(&home.path().join(name)));
+        main.make().unwrap();
+        spare.make().unwrap();
+        let folders = Folders { main, spare: Some(spare), is_spare_missing: false };
+        let paths: Vec<_> = folders.all().map(Folder::keys).collect();
+        let shares: Vec<_> = paths.iter().map(|path| Shares::of(path)).collect();
+        shares.iter().for_each(|shares| shares.begin(&mut source()).unwrap());
+        let metrics = Arc::new(Metrics::new());
+        let mut files = Files::open(folders.clone(), true, Arc::default(), Clock::start(), metrics).unwrap();
+
+        files.create_keys(Shelf::Main, ID, b"wraps").unwrap();
+        files.create_recording(Shelf::Main, ID, b"head").unwrap();
+        files.move_over(ID, b"wraps", 0, b"head").unwrap();
+        files.create_keys(Shelf::Spare, OTHER, b"others").unwrap();
+
+        let copies: Vec<_> = folders.all().map(|folder| fs::read(folder.key(ID)).unwrap()).collect();
+        assert!(copies.iter().all(|bytes| !bytes.windows(5).any(|window| window == b"wraps")));
+        for (shares, copy) in shares.iter().zip(&copies) {
+            assert_eq!(shares.open(ID, copy.clone()).unwrap(), b"wraps");
+        }
+        let folder = KeyFolder::alone(&paths).unwrap();
+        assert!(folder.is_enveloped(ID));
+        assert_eq!(folder.read(ID).unwrap().unwrap().bytes, b"wraps");
+        folder.destroy(ID).unwrap();
+        folder.forget().unwrap();
+        for (shares, copy) in shares.iter().zip(copies) {
+            assert!(shares.open(ID, copy).unwrap_err().to_string().contains("forgotten"));
+        }
+        assert_eq!(folder.read(OTHER).unwrap().unwrap().bytes, b"others");
+    }
 }

@@ -281,8 +281,19 @@ impl Keeper {
             }
         };
         let (mut erased, mut failed) = (0_u64, Vec::new());
-        for order in due {
-            match self.one(&folder, *order, stored, wall) {
+        // What a copy of the keys needs is forgotten at once for all; nothing is said to be done before.
+        let begun: Vec<_> = due.iter().map(|order| (order, self.begin(&folder, *order, stored, wall))).collect();
+        let is_any_destroyed = begun.iter().any(|(_, begun)| begun.is_ok());
+        let forgotten = if is_any_destroyed { folder.forget().map_err(|undone| in_words(&undone)) } else { Ok(()) };
+        for (order, begun) in begun {
+            let ended = begun.and_then(|(reason, is_torn)| match &forgotten {
+                Ok(()) => self.end(*order, (reason, is_torn), wall),
+                Err(undone) => self
+                    .log(order.recording, reason, Outcome::Failed, wall)
+                    .map_err(NotErased::from)
+                    .and_then(|()| Err(NotErased::Disk(undone.clone()))),
+            });
+            match ended {
                 Ok(()) => {
                     erased += 1;
                     self.metrics.retention_erased.with_label_values(&[order.cause.as_str()]).inc();
@@ -306,8 +317,14 @@ impl Keeper {
         self.failed(&failed, now);
     }
 
-    /// Erases one, and says so once it is true; what was cut short is done again.
-    fn one(&mut self, folder: &KeyFolder, order: Order, stored: &[Stored], wall: Wall) -> Result<(), NotErased> {
+    /// Destroys the keys of one, and returns why, and whether it is torn; what was cut short is done again.
+    fn begin(
+        &mut self,
+        folder: &KeyFolder,
+        order: Order,
+        stored: &[Stored],
+        wall: Wall,
+    ) -> Result<(Option<String>, bool), NotErased> {
         let recording = order.recording;
         // Whoever holds one has the folder to themselves for it: it was held until now, or is erased.
         let is_held = !self.store.holds(Some(recording))?.is_empty();
@@ -317,9 +334,19 @@ impl Keeper {
         }
         let reason = stored.iter().find(|one| one.recording == recording).map(|one| self.reason(one, order.cause));
         self.log(recording, reason.clone(), Outcome::Granted, wall)?;
-        let done = folder.destroy(recording).map_err(|undone| in_words(&undone)).and_then(|()| {
-            self.remove_files(recording, state == State::Torn).map_err(|error| format!("its file cannot be removed: {error}"))
-        });
+        match folder.destroy(recording) {
+            Ok(()) => Ok((reason, state == State::Torn)),
+            Err(undone) => {
+                self.log(recording, reason, Outcome::Failed, wall)?;
+                Err(NotErased::Disk(in_words(&undone)))
+            }
+        }
+    }
+
+    /// Removes the files of one whose keys are destroyed, and says that it is erased.
+    fn end(&mut self, order: Order, (reason, is_torn): (Option<String>, bool), wall: Wall) -> Result<(), NotErased> {
+        let recording = order.recording;
+        let done = self.remove_files(recording, is_torn).map_err(|error| format!("its file cannot be removed: {error}"));
         self.log(recording, reason, if done.is_ok() { Outcome::Done } else { Outcome::Failed }, wall)?;
         done.map_err(NotErased::Disk)
     }

@@ -15,6 +15,7 @@ use crate::catalogue::{KeptCall, Opening};
 use crate::control::api::Clerk;
 use crate::control::{Reply, Request, log_reached, log_silence, log_story, row};
 use crate::ids::{CallId, Leg, TrunkName};
+use crate::keyfolder::shares::Shares;
 use crate::lane::{Down as ToLane, Up};
 use crate::limits;
 use crate::media::{self, BridgeTallies};
@@ -23,7 +24,7 @@ use crate::node::api::{self, Asked, Feed};
 use crate::node::clock::Clock;
 use crate::node::disk;
 use crate::node::entropy;
-use crate::node::folders::Folders;
+use crate::node::folders::{Folder, Folders};
 use crate::node::heads::Stamping;
 use crate::node::hook::Asker;
 use crate::node::hosts::{self, Located};
@@ -71,6 +72,7 @@ async fn serve(setup: Setup, clerk: Arc<dyn Clerk>) -> Result<(), String> {
         metrics_listen,
         data,
         spare,
+        local_share,
         reserve_percent,
         media,
         ports,
@@ -123,6 +125,13 @@ async fn serve(setup: Setup, clerk: Arc<dyn Clerk>) -> Result<(), String> {
     let folders = Folders::make(&data, spare.as_deref()).map_err(|error| {
         format!("cannot write below `{}` (data.directory): {error}\n  give the service's user write access to it", data.display())
     })?;
+    if local_share {
+        for folder in folders.all().map(Folder::keys) {
+            Shares::of(&folder).begin(&mut entropy::source()).map_err(|fault| {
+                format!("keys cannot lie in envelopes in `{}` (data.local_share): {fault}\n  the manual's operating.md says how they are kept", folder.display())
+            })?;
+        }
+    }
     let unread = |error| format!("the ledger cannot be read: {error}");
     let kept = store.kept().map_err(unread)?;
     let (roster, _) = register::of(&store.roster().map_err(unread)?);
@@ -159,7 +168,7 @@ async fn serve(setup: Setup, clerk: Arc<dyn Clerk>) -> Result<(), String> {
     let retaining = retention::start(keeper, clock).map_err(|error| format!("the retention thread cannot start: {error}"))?;
     let (room, choice) =
         room::watch(&folders, reserve_percent, &metrics).map_err(|error| format!("the disk cannot be watched: {error}"))?;
-    let place = disk::Place { folders, room: choice, node: recordings_key, listeners };
+    let place = disk::Place { folders, has_shares: local_share, room: choice, node: recordings_key, listeners };
     let to_ledger = ledger.clone();
     let (disk, disk_thread) = disk::start(
         place,

@@ -54,6 +54,8 @@ pub(super) struct Setup {
     pub(super) data: PathBuf,
     /// The directory on the spare disk.
     pub(super) spare: Option<PathBuf>,
+    /// Whether keys lie in envelopes.
+    pub(super) local_share: bool,
     pub(super) reserve_percent: Option<u64>,
     pub(super) media: [IpAddr; 2],
     pub(super) ports: RangeInclusive<u16>,
@@ -148,6 +150,7 @@ impl Setup {
             metrics_listen: settings.metrics,
             data: settings.data.clone(),
             spare: settings.spare.clone(),
+            local_share: settings.local_share,
             reserve_percent: settings.reserve_percent,
             media: settings.media.addresses,
             ports: settings.media.ports.clone(),

@@ -32,6 +32,7 @@ mod redaction;
 mod salvage;
 mod seal;
 mod seek;
+pub(crate) mod share;
 mod signer;
 mod stack;
 mod token;

@@ -11,6 +11,7 @@ use crate::vault::format::{CHECK_BYTES, Fields, KEY_MAGIC, SUITE, VERSION, Versi
 use crate::vault::ratchet::Secret;
 use crate::vault::recipient::NotOpened;
 use crate::vault::redaction;
+use crate::vault::share::is_enveloped;
 use crate::vault::{Fingerprint, Kem, NotAgreed, Recipient, RecipientSecret};
 
 /// A key file: which segment it opens, and for whom.
@@ -148,6 +149,9 @@ impl KeyFile {
     /// Where it is something else, or not as it was written.
     pub fn parse(bytes: &[u8]) -> Result<Self, KeyFileFault> {
         let mut fields = Fields(bytes);
+        if is_enveloped(bytes) {
+            return Err(KeyFileFault::Enveloped);
+        }
         if fields.take() != Some(KEY_MAGIC) {
             return Err(KeyFileFault::NotAKeyFile);
         }
@@ -265,6 +269,8 @@ impl std::error::Error for NotRewrapped {}
 pub enum KeyFileFault {
     /// It does not begin as a key file.
     NotAKeyFile,
+    /// It lies in an envelope, which opens with its local share alone.
+    Enveloped,
     /// It is of a version and suite this program does not know.
     Version(u8, u8),
     /// It is not as it was written.
@@ -279,6 +285,9 @@ impl fmt::Display for KeyFileFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAKeyFile => f.write_str("the key file does not begin as one"),
+            Self::Enveloped => f.write_str(
+                "the key file lies in its envelope (`local_share`): it opens where it was made, as long as its share is in the table there",
+            ),
             Self::Version(version, suite) => {
                 write!(
                     f,

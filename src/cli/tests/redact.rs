@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use crate::catalogue::{Deed, Outcome, State};
 use crate::cli::exit::Exit;
 use crate::cli::tests::site::{COMPLETE, Said, Site, id};
-use crate::vault::{RecipientSecret, Record, Recording};
+use crate::keyfolder::shares::Shares;
+use crate::vault::{KeyFile, RecipientSecret, Record, Recording, UnwrapErr};
 
 const RECIPIENT: &[u8] = include_bytes!("../../../tests/vault/vectors/recipient.pem");
 
@@ -253,6 +254,33 @@ fn wherever_a_kill_came_the_recording_opens_and_the_next_go_ends_it() {
     fs::write(&new_rec, &left).unwrap();
     site.says(&["recordings", "erase", "ID", "--reason", "GDPR 17", "--yes"]);
     assert_eq!(site.left_over(), [""; 0]);
+}
+
+#[test]
+fn in_envelopes_the_keys_of_before_open_no_more_once_a_span_was_taken_out() {
+    let site = Site::with_one_recipient();
+    let shares = Shares::of(&site.at("data/keys"));
+    shares.begin(&mut UnwrapErr(getrandom::SysRng)).unwrap();
+    let own = ["--key", "HOME/recipient.pem"];
+    let new = RecipientSecret::generate(&mut UnwrapErr(getrandom::SysRng));
+    fs::write(site.home().join("new.pub.pem"), new.public().to_pem()).unwrap();
+    // What lay in none lies in one once it is written anew.
+    let plain = fs::read(site.at("data/keys/ID.key")).unwrap();
+    let rewrap = ["keys", "rewrap", "ID", "--add", "HOME/new.pub.pem"];
+    site.says(&[&rewrap[..], &own].concat());
+    let enveloped = fs::read(site.at("data/keys/ID.key")).unwrap();
+    assert!(KeyFile::parse(&plain).is_ok() && KeyFile::parse(&enveloped).is_err());
+    assert!(shares.open(id(), enveloped.clone()).is_ok());
+
+    let said = site.redact(&[&["--public", "HOME/new.pub.pem"], &SPAN[..]].concat());
+
+    assert_eq!((said.exit, said.err.as_str()), (Exit::Well, ""));
+    assert!(shares.open(id(), enveloped).unwrap_err().to_string().contains("forgotten"));
+    let verified = site.says(&[&["recordings", "verify", "ID"], &own[..]].concat());
+    assert!(verified.starts_with("ID  complete  ") && verified.contains("chunk 2 was taken out"), "{verified}");
+    assert!(site.says(&["recordings", "show", "ID"]).contains("ID.key, for "));
+    let erased = site.says(&["recordings", "erase", "ID", "--reason", "GDPR 17", "--yes", "--json"]);
+    assert!(erased.contains("\"copies_of_keys_unreachable\":true"), "{erased}");
 }
 
 #[test]

@@ -103,7 +103,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 18] = [
     ("audit", &["publish_head_every_s"]),
     ("timestamps", &["url", "each_recording", "certificate"]),
     ("hook", &["url", "secret", "deadline_ms", "certificate", "private_key", "authorities"]),
-    ("data", &["directory", "spare_directory", "reserve_percent"]),
+    ("data", &["directory", "spare_directory", "reserve_percent", "local_share"]),
     ("keys", &["node"]),
     ("recipient", &["name", "purposes", "public_key", "from", "until"]),
     ("retention", &["purpose", "longest", "shortest"]),
@@ -181,6 +181,9 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
         .as_ref()
         .and_then(|section| section.text("spare_directory", "\"/mnt/spare/mitschnitt\"", notes))
         .map(|found| PathBuf::from(found.value));
+    let local_share = data
+        .as_ref()
+        .map_or(Some(false), |section| section.word_or("local_share", &[("no", false), ("yes", true)], false, notes));
     let data = data
         .and_then(|section| section.required("directory", "\"/var/lib/mitschnitt\"", notes))
         .map(|found| PathBuf::from(found.value));
@@ -241,6 +244,7 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
             hook,
             data: data.clone()?,
             spare: spare.clone(),
+            local_share: local_share?,
             reserve_percent: reserve.map(|found| found.value),
             node_key: node_key.clone()?,
             recipients: recipients.into_iter().map(|found| found.value).collect(),

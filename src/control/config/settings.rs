@@ -46,6 +46,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// The directory on a disk of its own, to which recordings go when that of the data directory fails or is full.
     pub spare: Option<PathBuf>,
+    /// Whether each key file lies in an envelope that opens with a local share alone, which is forgotten with it.
+    pub local_share: bool,
     /// How much of its disk new recordings leave free; nothing said: 5 percent, and no more than 2 GiB.
     pub reserve_percent: Option<u64>,
     /// The node's signing key: its private half.

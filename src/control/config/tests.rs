@@ -519,6 +519,11 @@ fn each_mistake_is_told_with_what_to_do() {
         ),
         (
             "[data]",
+            "[data]\nlocal_share = \"maybe\"",
+            "12: `local_share` of [data] cannot be `maybe`\n  it is one of: \"no\", \"yes\"",
+        ),
+        (
+            "[data]",
             "[hook]\nurl = \"http://crm.example.com/\"\nsecret = \"s\"\n[data]",
             "12: `url` of [hook] would have telephone numbers go over the network in the clear\n  write https://; http:// is for this machine alone, as http://127.0.0.1:8080/consent",
         ),

@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use crate::catalogue::{Entry, Limits, Opening, Reason, Retention, Totals, Write};
 use crate::ids::{CallId, Direction, TrunkName};
+use crate::keyfolder::shares::Shares;
 use crate::node::store;
 
 use super::*;
@@ -179,7 +180,7 @@ fn what_was_held_since_it_was_looked_at_stays() {
     let folder = KeyFolder::alone(&keys).unwrap();
 
     let order = Order { recording: id(1), cause: Cause::Longest };
-    let done = scene.keeper.one(&folder, order, &stored, wall(2 * DAY));
+    let done = scene.keeper.begin(&folder, order, &stored, wall(2 * DAY));
 
     assert!(matches!(done, Err(NotErased::Meanwhile)) && scene.has(1));
 }
@@ -312,4 +313,35 @@ fn id(n: u64) -> RecordingId {
 
 fn wall(seconds: u64) -> Wall {
     Wall::from_unix_micros(i64::try_from(seconds).unwrap() * 1_000_000)
+}
+
+#[test]
+fn what_is_erased_no_copy_of_its_key_file_opens_where_there_are_shares() {
+    let mut scene = Scene::new(rules(0, Some(DAY), None));
+    let keys = scene.keeper.folders.main.keys();
+    let shares = Shares::of(&keys);
+    shares.begin(&mut crate::node::entropy::source()).unwrap();
+    let copies = [1, 2].map(|n| {
+        scene.recorded(n, if n == 1 { 0 } else { 2 * DAY });
+        let path = scene.keeper.folders.main.key(id(n));
+        let write = |bytes: &[u8]| fs::write(&path, bytes);
+        shares.seal(id(n), b"wraps", &mut crate::node::entropy::source(), write).unwrap();
+        fs::read(&path).unwrap()
+    });
+
+    scene.pass(2 * DAY);
+
+    assert_eq!([1, 2].map(|n| scene.has(n)), [false, true]);
+    let [gone, stays] = copies;
+    assert!(shares.open(id(1), gone).unwrap_err().to_string().contains("forgotten"));
+    assert_eq!(shares.open(id(2), stays).unwrap(), b"wraps");
+    // Where they cannot be forgotten it is not said to be erased, and is tried again.
+    scene.recorded(3, 0);
+    fs::rename(keys.join(".epoch"), scene.home.path().join("away")).unwrap();
+    scene.pass(2 * DAY);
+    let last = scene.keeper.store.accesses(id(3)).unwrap().pop().unwrap();
+    assert_eq!(last.outcome, Outcome::Failed);
+    fs::rename(scene.home.path().join("away"), keys.join(".epoch")).unwrap();
+    scene.pass(3 * DAY);
+    assert_eq!(scene.keeper.store.accesses(id(3)).unwrap().pop().unwrap().outcome, Outcome::Done);
 }
