@@ -128,6 +128,48 @@ fn a_span_is_handed_over_without_the_rest_and_is_proven_to_be_of_it() {
 }
 
 #[test]
+fn what_was_taken_out_since_is_said_elsewhere_too_and_the_ledger_has_it() {
+    let scene = Scene::new();
+    let key = scene.site.recipient_secret();
+    let key = key.to_str().unwrap();
+    let redact = ["recordings", "redact", &scene.id, "--key", key, "--purpose", "quality", "--reason", "a card"];
+    scene.site.cli(&[&redact[..], &["--from", "0.7", "--to", "0.8"]].concat()).must_succeed();
+    // Signed by the next start.
+    drop(scene.site.start());
+    let [whole, span, beside] = ["whole.tar", "span-of.tar", "beside.tar"].map(|name| scene.home().join(name));
+
+    scene.make(&whole);
+    scene.make_with(&span, &["--from", "0.3", "--to", "1.2", "--key", key]);
+    scene.make_with(&beside, &["--from", "0", "--to", "0.1", "--key", key]);
+
+    for (more, told) in [(&[][..], "chunk 2 was taken out; event "), (&["--key", key][..], "was taken out with ")] {
+        let said = scene.verify(&whole, more);
+        assert_eq!((&said["verdict"], &said["ledger"]), (&"complete".into(), &"bound".into()), "{said}");
+        let text = said["text"].as_str().unwrap();
+        assert!(text.contains(told) && text.contains(" of the ledger says so, of 20"), "{text}");
+        let text = scene.verify(&span, more)["text"].as_str().unwrap().to_owned();
+        assert!(text.contains(", 1 of them taken out since, are of the recording"), "{text}");
+        assert!(!scene.verify(&beside, more)["text"].as_str().unwrap().contains("taken out"));
+    }
+    let (said, _) = scene.does_as_the_readme_says(&whole);
+    assert!(said[3].starts_with("complete"), "{}", said[3]);
+    let readme = fs::read_to_string(scene.folder().join("README.txt")).unwrap();
+    assert!(readme.contains("Since then chunk 2 was taken out (redacted), of "), "{readme}");
+    let records: Vec<Value> = said[8].lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let came: Vec<u64> = records.iter().filter_map(|record| record["came_us"].as_u64()).collect();
+    assert!(came.iter().any(|came| *came < 400_000) && came.iter().any(|came| *came > 1_200_000), "{came:?}");
+    assert!(!came.iter().any(|came| (700_000..800_000).contains(came)), "the second reader hears nothing of it either");
+    let (said, _) = scene.does_as_the_readme_says(&span);
+    assert!(said[3].starts_with("proven") && said[7].starts_with("proven"), "{} {}", said[3], said[7]);
+    // A ledger of before knows nothing of it, and so anybody may have done it.
+    let of_before = fs::read(&scene.bundle).unwrap();
+    let mixed = scene.with_the_ledger_of(&whole, &of_before);
+    let (said, code) = scene.says(&mixed, &[]);
+    assert_eq!((said["verdict"].as_str(), code), (Some("disputed"), Some(1)), "{said}");
+    assert!(said["text"].as_str().unwrap().contains("of which the ledger knows nothing"), "{said}");
+}
+
+#[test]
 fn a_span_takes_a_key_and_all_of_it_takes_none() {
     let scene = Scene::new();
     let key = scene.site.recipient_secret();
@@ -265,6 +307,31 @@ impl Scene {
     /// The archive with one of its files changed.
     fn changed(&self, name: &str, change: Change) -> PathBuf {
         self.changed_of(&self.bundle, name, change)
+    }
+
+    /// An archive with the ledger of another.
+    fn with_the_ledger_of(&self, bundle: &Path, other: &[u8]) -> PathBuf {
+        let path = self.home().join("mixed.tar");
+        let is_of_it = |name: &Path| ["ledger.jsonl", "head.txt"].iter().any(|one| name.ends_with(one));
+        let files = |bytes: &[u8]| {
+            let mut archive = tar::Archive::new(bytes);
+            let entries = archive.entries().unwrap().map(|entry| {
+                let mut entry = entry.unwrap();
+                let (header, name) = (entry.header().clone(), entry.path().unwrap().into_owned());
+                let mut bytes = Vec::new();
+                std::io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
+                (header, name, bytes)
+            });
+            entries.collect::<Vec<_>>()
+        };
+        let mut into = tar::Builder::new(fs::File::create(&path).unwrap());
+        let other = files(other).into_iter().filter(|(_, name, _)| is_of_it(name));
+        let own = files(&fs::read(bundle).unwrap()).into_iter().filter(|(_, name, _)| !is_of_it(name));
+        for (mut header, name, bytes) in other.chain(own) {
+            into.append_data(&mut header, name, bytes.as_slice()).unwrap();
+        }
+        into.finish().unwrap();
+        path
     }
 
     fn changed_of(&self, bundle: &Path, name: &str, change: Change) -> PathBuf {

@@ -32,7 +32,7 @@ use crate::cli::verify::unopened;
 use crate::cli::who;
 use crate::control::Trouble;
 use crate::ids::RecordingId;
-use crate::vault::{NodePublic, SignedClosing, SignedHead};
+use crate::vault::{NodePublic, SignedClosing, SignedHead, TakenOut};
 
 /// The second reader and the specifications, as of this version.
 const READER: &str = include_str!("../../tests/vault/read.py");
@@ -78,7 +78,8 @@ pub(super) fn bundle(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
         site.open(id)?.ok_or_else(|| Stop::cannot(format!("the file of recording {id} is not there"), "take it from a backup"))
     };
     let (file, _) = opened()?;
-    let closing = SignedClosing::read(BufReader::with_capacity(256 * 1024, &file)).map_err(|error| unopened(id, &error))?;
+    let (closing, taken) =
+        SignedClosing::read(BufReader::with_capacity(256 * 1024, &file)).map_err(|error| unopened(id, &error))?;
     let proof = proof(store.as_ref(), id)?;
     let keys = (entry.state != State::Erased).then(|| site.wrapped(id)).transpose()?;
 
@@ -95,7 +96,7 @@ pub(super) fn bundle(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
         let failed = |error: std::io::Error| not_written(&wanted.out, &error);
         let mut archive = Archive::begin(out.file(), format!("mitschnitt-{id}"), entry.began.unix_micros());
         archive
-            .put("README.txt", readme(id, &closing, proof.as_ref(), keys.is_some(), part.as_ref()).as_bytes())
+            .put("README.txt", readme(id, (&closing, taken.as_ref()), proof.as_ref(), keys.is_some(), part.as_ref()).as_bytes())
             .map_err(failed)?;
         archive.put("node.pub.pem", node.to_pem().as_bytes()).map_err(failed)?;
         archive.put("closing.msg", &closing.message).map_err(failed)?;
@@ -126,7 +127,11 @@ pub(super) fn bundle(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
     })();
     let done = written.and_then(|()| out.hash()).and_then(|hash| out.publish().map(|()| hash));
     log(store.as_mut(), wanted, if done.is_ok() { Outcome::Done } else { Outcome::Failed })?;
-    tell(wanted, &Told { closing: &closing, proof: proof.as_ref(), part: part.as_ref(), hash: &done? }, term)
+    tell(
+        wanted,
+        &Told { closing: &closing, taken: taken.as_ref(), proof: proof.as_ref(), part: part.as_ref(), hash: &done? },
+        term,
+    )
 }
 
 fn find(wanted: &Wanted, file: &File, keys: Option<&[u8]>, node: &NodePublic) -> Result<Option<Part>, Stop> {
@@ -141,19 +146,20 @@ fn find(wanted: &Wanted, file: &File, keys: Option<&[u8]>, node: &NodePublic) ->
 /// What is said of an archive.
 struct Told<'b> {
     closing: &'b SignedClosing,
+    taken: Option<&'b TakenOut>,
     proof: Option<&'b Proof>,
     part: Option<&'b Part>,
     hash: &'b str,
 }
 
 fn tell(wanted: &Wanted, told: &Told<'_>, term: &mut Term<'_>) -> Result<(), Stop> {
-    let Told { closing, proof, part, hash } = told;
+    let Told { closing, taken, proof, part, hash } = told;
     let word = if closing.is_complete { "complete" } else { "salvaged" };
     if wanted.json {
         let events = proof.map(|proof| proof.links.len());
         let mut value = json!({
             "recording": wanted.id.to_string(), "file": wanted.out.display().to_string(), "sha256": hash, "node": closing.node.to_string(),
-            "closed": word, "events": events,
+            "closed": word, "events": events, "taken_out": taken.map(|taken| taken.chunks),
         });
         if let (Some(part), Value::Object(fields)) = (part, &mut value) {
             let (span, chunks) = (part.span, part.chunks());
@@ -165,6 +171,9 @@ fn tell(wanted: &Wanted, told: &Told<'_>, term: &mut Term<'_>) -> Result<(), Sto
     }
     term.out.line(format_args!("{}", wanted.out.display()))?;
     term.out.line(format_args!("  recording {}, {word}, {} chunks", wanted.id, closing.chunks))?;
+    if let Some(taken) = taken {
+        term.out.line(format_args!("  of it {taken}, as the bundle says"))?;
+    }
     if let Some(part) = part {
         let chunks = part.chunks();
         let chunks = format!("chunks {} to {}, and that of the evidence", chunks.start, chunks.end.saturating_sub(1));
@@ -184,8 +193,16 @@ fn tell(wanted: &Wanted, told: &Told<'_>, term: &mut Term<'_>) -> Result<(), Sto
         .line(format_args!("  mitschnitt recordings verify --bundle {} verifies it, here and elsewhere", wanted.out.display()))?)
 }
 
-/// Returns the chain from the recording's first event up to the first head that is signed after its closing.
+/// Returns the chain from the recording's first event up to the first head that is signed after its closing, and after all that was taken out of it.
 fn proof(store: &dyn Store, id: RecordingId) -> Result<Option<Proof>, Stop> {
+    let mut last = None;
+    store.links(0, &mut |link: Link, _| {
+        let event = link.event().filter(|event| event.recording() == Some(id));
+        if event.is_some_and(|event| matches!(event.kind(), "sealed" | "salvaged" | "redacted")) {
+            last = Some(link.seq);
+        }
+    })?;
+    let Some(last) = last else { return Ok(None) };
     let (mut before, mut links, mut is_closed, mut head) = (Tip::EMPTY, Vec::new(), false, None);
     store.links(0, &mut |link: Link, signed: Option<SignedHead>| {
         if head.is_some() {
@@ -197,8 +214,9 @@ fn proof(store: &dyn Store, id: RecordingId) -> Result<Option<Proof>, Stop> {
             return;
         }
         is_closed |= matches!(kind, Some("sealed" | "salvaged"));
+        let is_all = is_closed && link.seq >= last;
         links.push(link);
-        if is_closed {
+        if is_all {
             head = signed;
         }
     })?;
@@ -287,7 +305,13 @@ impl<'f> Archive<'f> {
     }
 }
 
-fn readme(id: RecordingId, closing: &SignedClosing, proof: Option<&Proof>, has_keys: bool, part: Option<&Part>) -> String {
+fn readme(
+    id: RecordingId,
+    (closing, taken): (&SignedClosing, Option<&TakenOut>),
+    proof: Option<&Proof>,
+    has_keys: bool,
+    part: Option<&Part>,
+) -> String {
     let closed = if closing.is_complete {
         "The recorder came to its end and signed it: it is complete."
     } else {
@@ -313,12 +337,19 @@ fn readme(id: RecordingId, closing: &SignedClosing, proof: Option<&Proof>, has_k
             part.in_words(), chunks.start, chunks.end.saturating_sub(1), part.cut.proof.chunks()
         )
     });
+    let taken = taken.map_or_else(String::new, |taken| {
+        format!(
+            "Since then {taken} (redacted), of {}: in the place of each stands its hash, so that the signature holds, and nobody opens it any more\n\
+             (format.md, «Taken out»). When that was done the ledger says, where it is here, in an event of the kind `redacted`.\n\n",
+            closing.chunks
+        )
+    });
     let mut text = format!(
         "A recording by mitschnitt, and what it is verified by\n\
          =====================================================\n\n\
          Recording {id}\n\
          Node      {node}\n\n\
-         {closed}\n\n{of_it}\
+         {closed}\n\n{taken}{of_it}\
          Nothing here can be heard without a recipient's private key, and nothing here but that is needed to verify it. All commands are for\n\
          this folder, on any machine with openssl 3 and, for steps 3 and 5, Python 3.9 with the package `cryptography`.\n\n\
          1. Whose signature it is. This prints the fingerprint of the node's public key. Compare it with one that you have from elsewhere, for\n   \

@@ -10,17 +10,18 @@ use crate::catalogue::{Link, Tip};
 use crate::cli::bundle::read_lines;
 use crate::cli::closed::{Closed, Signed};
 use crate::cli::exit::{Exit, Stop};
-use crate::cli::list::counted;
+use crate::cli::list::{counted, seconds};
 use crate::cli::part;
 use crate::cli::progress::Progress;
 use crate::cli::secret::read_secret;
 use crate::cli::site::{bad_key, read_file};
 use crate::cli::term::{Style, Term};
-use crate::cli::verify::{Finding, Word, finding, unopened};
+use crate::cli::verify::{Finding, Word, finding, taken_in_words, unopened};
 use crate::cli::words::SecretKey;
 use crate::control::Trouble;
 use crate::ids::RecordingId;
-use crate::vault::{self, Fingerprint, NodePublic, OpenError, Proof, RecipientSecret, SignedHead};
+use crate::time::Wall;
+use crate::vault::{self, Fingerprint, NodePublic, OpenError, Proof, RecipientSecret, SignedHead, TakenOut};
 
 /// What is wanted.
 pub(super) struct Wanted {
@@ -141,7 +142,32 @@ fn judge(
     };
     let verdict = verdict.map_err(|error| unopened(id, &error))?;
     let ledger = ledger(id, Signed::of(&verdict), beside, node);
-    Ok(Found { id, node: node.fingerprint(), recording: finding(&verdict, length, None), ledger })
+    let found = finding(&verdict, length, None);
+    let recording = match verdict.taken_out() {
+        Some(taken) => redacted(found, taken, redactions(id, beside)),
+        None => found,
+    };
+    Ok(Found { id, node: node.fingerprint(), recording, ledger })
+}
+
+/// Returns the events of the ledger by which something was taken out of the recording; nothing where the archive has no ledger.
+fn redactions(id: RecordingId, beside: &Beside) -> Option<Vec<(u64, Wall)>> {
+    let (_, links) = beside.ledger.as_deref().and_then(read_lines)?;
+    let is_one = |link: &&Link| link.event().is_some_and(|event| event.recording() == Some(id) && event.kind() == "redacted");
+    Some(links.iter().filter(is_one).map(|link| (link.seq, link.at)).collect())
+}
+
+/// Adds what was taken out, and what the ledger in the archive says of that. What it does not know of, anybody may have done.
+fn redacted(found: Finding, taken: &TakenOut, redactions: Option<Vec<(u64, Wall)>>) -> Finding {
+    let (word, who) = match redactions.as_deref().map(<[_]>::last) {
+        None => (found.word, ", as it says itself".to_owned()),
+        Some(Some((seq, at))) => (found.word, format!("; event {seq} of the ledger says so, of {} UTC", seconds(*at))),
+        Some(None) => {
+            let word = if matches!(found.word, Word::Complete | Word::Salvaged) { Word::Disputed } else { found.word };
+            (word, ", of which the ledger knows nothing".to_owned())
+        }
+    };
+    Finding { word, text: format!("{}; {}{who}", found.text, taken_in_words(taken)), ..found }
 }
 
 /// The same of a span: what is there is proven or not, and of the rest nothing is known.

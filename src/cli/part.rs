@@ -179,8 +179,13 @@ pub(super) fn in_words(proof: &Proof, proven: &Proven) -> String {
             .map_or_else(String::new, |(first, last)| format!(" that came from {} to {}", Offset(first), Offset(last)));
         format!("; each opens: {} from the PBX, {trunk} from the trunk{came}", counted(pbx, "packet"))
     });
+    let holes = match proven.holes {
+        0 => String::new(),
+        1 => ", 1 of them taken out since,".into(),
+        holes => format!(", {holes} of them taken out since,"),
+    };
     format!(
-        "chunks {} of {} are of the recording that the node has signed as {closed}{content}; the rest of it is not here",
+        "chunks {} of {}{holes} are of the recording that the node has signed as {closed}{content}; the rest of it is not here",
         spans.join(", "),
         proof.chunks()
     )

@@ -267,14 +267,11 @@ fn one(
 /// Adds what was taken out, and who has done it. Whoever can write to the disk can put a hash in a chunk's place; that somebody was to, the access
 /// log knows, and it is bound by the chain.
 fn redacted(found: Finding, taken: &TakenOut, accesses: Option<&[Access]>) -> Finding {
-    let packets = taken.packets.map_or_else(String::new, |[pbx, trunk]| {
-        format!(" with {} from the PBX and {trunk} from the trunk", counted(pbx, "packet"))
-    });
     let digest = Digest::from_bytes(taken.digest).to_string();
     let is_of_it =
         |access: &&Access| access.deed == Deed::Redact && access.reason.as_ref().is_some_and(|reason| reason.contains(&digest));
     let Some(accesses) = accesses else {
-        return Finding { text: format!("{}; {taken}{packets}, as it says itself", found.text), ..found };
+        return Finding { text: format!("{}; {}, as it says itself", found.text, taken_in_words(taken)), ..found };
     };
     let is_done = accesses.iter().filter(is_of_it).any(|access| access.outcome == Outcome::Done);
     let (word, who) = match (accesses.iter().rfind(is_of_it), is_done) {
@@ -288,7 +285,15 @@ fn redacted(found: Finding, taken: &TakenOut, accesses: Option<&[Access]>) -> Fi
             (word, ", of which the access log knows nothing: a backup may have the file".into())
         }
     };
-    Finding { word, text: format!("{}; {taken}{packets}{who}", found.text), ..found }
+    Finding { word, text: format!("{}; {}{who}", found.text, taken_in_words(taken)), ..found }
+}
+
+/// What was taken out, and how much that was, where a key has opened the recording.
+pub(super) fn taken_in_words(taken: &TakenOut) -> String {
+    let packets = taken.packets.map_or_else(String::new, |[pbx, trunk]| {
+        format!(" with {} from the PBX and {trunk} from the trunk", counted(pbx, "packet"))
+    });
+    format!("{taken}{packets}")
 }
 
 /// Adds what the ledger's chain says of a recording that verifies: it is not the one that was made here where that has another.

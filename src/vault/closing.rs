@@ -5,7 +5,7 @@ use std::io::Read;
 use crate::ids::RecordingId;
 use crate::vault::format::{Closing, Word};
 use crate::vault::walk::{Step, Stop, Walk};
-use crate::vault::{Fingerprint, OpenError};
+use crate::vault::{Fingerprint, OpenError, TakenOut};
 
 /// The signature that closes a recording, and what it is over.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,11 +27,12 @@ pub struct SignedClosing {
 }
 
 impl SignedClosing {
-    /// Reads a recording to its closing. Every chunk's hash is compared on the way; the signature is not checked.
+    /// Reads a recording to its closing, and returns also what was taken out of it. Every chunk's hash is compared on the way; the signature is not
+    /// checked.
     ///
     /// # Errors
     /// Where the recording has no closing, is not as it was written, or the disk does not give it.
-    pub fn read(rec: impl Read) -> Result<Self, OpenError> {
+    pub fn read(rec: impl Read) -> Result<(Self, Option<TakenOut>), OpenError> {
         let mut walk = Walk::begin(rec)?;
         let closing = loop {
             match walk.step().map_err(|stop: Stop| OpenError::from(stop))? {
@@ -39,7 +40,8 @@ impl SignedClosing {
                 Step::Closing(closing) => break closing,
             }
         };
-        Ok(Self::of(&walk, &closing))
+        let taken_out = walk.taken_out().map_err(|what| OpenError::Broken(walk.broken(what)))?;
+        Ok((Self::of(&walk, &closing), taken_out))
     }
 
     /// Returns that of a recording that was walked to it.
@@ -68,7 +70,8 @@ mod tests {
     fn what_is_taken_out_is_what_the_node_has_signed() {
         let made = make(1, 20);
 
-        let signed = SignedClosing::read(made.rec.as_slice()).unwrap();
+        let (signed, taken_out) = SignedClosing::read(made.rec.as_slice()).unwrap();
+        assert_eq!(taken_out, None);
 
         assert!(made.node.public().has_signed(&signed.message, &signed.signature));
         assert_eq!((signed.node, signed.root), (made.node.public().fingerprint(), made.sealed.root));

@@ -107,7 +107,9 @@ pub struct Proven {
     pub root: [u8; 32],
     /// Whether the recorder came to its end; otherwise a later start has closed the recording.
     pub is_complete: bool,
-    /// What is in them, where a key has opened them.
+    /// How many of them were taken out of the recording since: their hashes stand in their places.
+    pub holes: u32,
+    /// What is in the others, where a key has opened them.
     pub content: Option<Opened>,
 }
 
@@ -133,18 +135,18 @@ pub fn verify_part(
 ) -> Result<Proven, OpenError> {
     let Some((key_file, secret)) = key else {
         let mut walk = Walk::begin(part)?;
-        let mut leaves = Vec::new();
+        let (mut leaves, mut holes) = (Vec::new(), 0);
         for span in &proof.spans {
             walk.go_on_with(span.start);
             for _ in span.clone() {
-                chunk(walk.step()?, &walk)?;
+                holes += u32::from(is_hole(&walk.step()?, &walk)?);
                 leaves.push(*walk.leaf());
             }
         }
-        return close(&mut walk, proof, leaves, node, None);
+        return close(&mut walk, proof, (leaves, holes), node, None);
     };
     let mut recording = Recording::open(part, key_file, secret)?;
-    let (mut leaves, mut content) = (Vec::new(), Opened::default());
+    let (mut leaves, mut holes, mut content) = (Vec::new(), 0, Opened::default());
     for span in &proof.spans {
         recording.go_on_with(span.start);
         for index in span.clone() {
@@ -153,15 +155,17 @@ pub fn verify_part(
                 None => return Err(OpenError::Broken(recording.walk().broken(Damage::Count(proof.chunks)))),
             };
             told.map_err(|what| OpenError::Broken(recording.walk().broken(Damage::Content(what))))?;
+            holes += u32::from(recording.redacted().is_some_and(|statement| statement.hole(index).is_some()));
             leaves.push(*recording.walk().leaf());
         }
     }
-    close(recording.walk_mut(), proof, leaves, node, Some(content))
+    close(recording.walk_mut(), proof, (leaves, holes), node, Some(content))
 }
 
-fn chunk<R: Read>(step: Step, walk: &Walk<R>) -> Result<(), OpenError> {
+fn is_hole<R: Read>(step: &Step, walk: &Walk<R>) -> Result<bool, OpenError> {
     match step {
-        Step::Chunk(_) | Step::Hole(_) => Ok(()),
+        Step::Chunk(_) => Ok(false),
+        Step::Hole(_) => Ok(true),
         Step::Closing(closing) => Err(OpenError::Broken(walk.broken(Damage::Count(closing.chunks)))),
     }
 }
@@ -170,7 +174,7 @@ fn chunk<R: Read>(step: Step, walk: &Walk<R>) -> Result<(), OpenError> {
 fn close<R: Read>(
     walk: &mut Walk<R>,
     proof: &Proof,
-    leaves: Vec<Hash>,
+    (leaves, holes): (Vec<Hash>, u32),
     node: &NodePublic,
     content: Option<Opened>,
 ) -> Result<Proven, OpenError> {
@@ -196,7 +200,7 @@ fn close<R: Read>(
     if !node.has_signed(&walk.message(closing.chunks, &root, closing.word), &closing.signature) {
         return Err(broken(Damage::Signature));
     }
-    Ok(Proven { root, is_complete: closing.word == Word::Complete, content })
+    Ok(Proven { root, is_complete: closing.word == Word::Complete, holes, content })
 }
 
 impl Opened {
