@@ -17,6 +17,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use mitschnitt::control::api::{Route, fits};
 use serde_json::{Value, json};
 use support::phone::{Call, Mouth, Phone, call, every_20_ms, hang_up};
 use support::site::{Policy, Site, policy};
@@ -69,14 +70,19 @@ fn a_calls_life_is_heard_and_its_recording_held_released_and_erased_over_http() 
     until("the recording to be sealed", A_WHILE, || {
         (site_json(&site, "GET /v1/recordings", "")["recordings"][0]["state"] == "sealed").then_some(())
     });
+    // It is for its own purpose, and one is said.
+    for (purpose, expected, reason) in [("", 422, None), ("training", 403, Some("purpose"))] {
+        let (status, problem) = asks(&site, &format!("GET {}", path(&format!("/keys?purpose={purpose}"))), "");
+        assert_eq!((status, problem["reason"].as_str()), (expected, reason), "{problem}");
+    }
     // Where that takes two, one alone does not get it: who and why is kept, and another is asked.
     let text = fs::read_to_string(site.config()).unwrap();
     let root = "[[identity]]\nuser = \"0\"\nroles = [\"operator\", \"reviewer\", \"officer\", \"auditor\"]\npurposes = [\"*\"]\n";
     fs::write(site.config(), format!("{text}\n[access]\nfour_eyes_export = 0\n{root}")).unwrap();
-    let (status, problem) = asks(&site, &format!("GET {}", path("/file?purpose=training")), "");
+    let (status, problem) = asks(&site, &format!("GET {}", path("/file?purpose=quality")), "");
     assert_eq!((status, problem["reason"].as_str(), problem["fault"].as_str()), (403, Some("second-person"), Some("caller")));
     let waiting = site.cli(&["approvals", "list"]).must_succeed().out;
-    assert!(waiting.contains("fetch a recording with its wrapped keys") && waiting.contains("training"), "{waiting}");
+    assert!(waiting.contains("fetch a recording with its wrapped keys") && waiting.contains("quality"), "{waiting}");
     fs::write(site.config(), text).unwrap();
     let file = bytes_of(&site, &path("/file?purpose=quality"));
     assert_eq!(file, fs::read(site.data().join(format!("recordings/{id}.rec"))).unwrap());
@@ -97,7 +103,7 @@ fn a_calls_life_is_heard_and_its_recording_held_released_and_erased_over_http() 
     let deeds: Vec<_> = shown["accesses"].as_array().unwrap().iter().map(|access| access["deed"].as_str().unwrap()).collect();
     assert_eq!(
         deeds,
-        ["bundle", "bundle", "bundle", "bundle", "hold", "erase", "release", "erase", "erase", "bundle"],
+        ["bundle", "bundle", "bundle", "bundle", "bundle", "hold", "erase", "release", "erase", "erase", "bundle"],
         "{shown}"
     );
     let verified = site_json(&site, "GET /v1/audit/verify", "");
@@ -115,7 +121,14 @@ fn the_other_questions_have_the_answers_of_the_command_line() {
     assert_eq!(site_json(&site, "GET /v1/status", "")["calls"], 0);
     assert_eq!(site_json(&site, "GET /v1/trunks", "")["addresses"].as_array().unwrap().len(), 2);
     assert_eq!(site_json(&site, "POST /v1/register/reload", ""), json!({ "lines": 0 }));
-    for query in ["", "?all=true&last=3&from=2026-01-01", "?reason=recorded", "?mos_below=3.6", "?quality=true&numbers=true"] {
+    for query in [
+        "",
+        "?all=true&last=3&from=2026-01-01",
+        "?reason=recorded",
+        "?mos_below=3.6",
+        "?quality=true&numbers=true",
+        "?header=Session-ID:%2000112233445566778899aabbccddeeff",
+    ] {
         assert_eq!(site_json(&site, &format!("GET /v1/recordings{query}"), ""), json!({ "recordings": [] }), "{query}");
     }
     let person = r#"{"number":"+4930123456","purpose":"GDPR 15"}"#;
@@ -189,6 +202,9 @@ fn asks(site: &Site, line: &str, body: &str) -> (u16, Value) {
 fn site_json(site: &Site, line: &str, body: &str) -> Value {
     let (status, answer) = asks(site, line, body);
     assert_eq!(status, 200, "{line}: {answer}");
+    let (method, path) = line.split_once(' ').unwrap();
+    let (route, _) = Route::find(method, path.split('?').next().unwrap()).unwrap();
+    assert!(fits(route, &answer), "{line}: its shape is another than the document's: {answer:#}");
     answer
 }
 

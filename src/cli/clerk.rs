@@ -19,7 +19,7 @@ use crate::cli::show::{erased, no_such};
 use crate::cli::site::{Site, cannot_read};
 use crate::cli::term::{Colour, Stream, Term};
 use crate::cli::who;
-use crate::cli::words::Words;
+use crate::cli::words::{Words, sentence};
 use crate::control::api::{self, Fetched, Inquiry, Kind, Problem, Route, Shown};
 use crate::control::{Settings, Trouble};
 use crate::ids::RecordingId;
@@ -116,6 +116,8 @@ impl api::Clerk for Clerk {
 
     fn fetch(&self, inquiry: &Inquiry<'_>, who: &Identity) -> Result<Fetched, Problem> {
         let id: RecordingId = inquiry.id.parse().map_err(|_| strange())?;
+        // As on the command line: one line, that says something.
+        inquiry.fields.text("purpose").and_then(|purpose| sentence(purpose).ok()).ok_or_else(strange)?;
         let mut fetched = None;
         self.on_behalf(who, |doors, term| {
             let asked = Asked::to_fetch(&self.config, id, inquiry.fields.text("purpose"));
@@ -146,6 +148,13 @@ fn fetch(site: &Site, id: RecordingId, inquiry: &Inquiry<'_>, pass: &Pass, store
             return Err(Stop::Trouble(Exit::NotFound, Trouble::new(what, "nothing on this machine opens it any more")));
         }
         State::None | State::Sealed | State::Torn | State::Salvaged => {}
+    }
+    let purpose = inquiry.fields.text("purpose");
+    if let Some(own) = entry.purpose.as_deref().filter(|own| Some(*own) != purpose) {
+        log(store, id, (inquiry, pass), Outcome::OtherPurpose)?;
+        let what = format!("recording {id} was made for `{own}`");
+        let remedy = "it is given out for its own purpose only; this refusal is in the access log";
+        return Err(Stop::Denied(Lack::Purpose, Trouble::new(what, remedy)));
     }
     let is_held = !store.holds(Some(id))?.is_empty();
     if let Err(denied) = pass.identity.may_open(Action::Fetch, entry.purpose.as_deref(), is_held) {

@@ -51,8 +51,10 @@ impl Exit {
 /// What who asks is wanting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Lack {
-    /// A role, or the purpose.
+    /// A role.
     Role,
+    /// The purpose that the recording was made for.
+    Purpose,
     /// A second person who approves it.
     Second,
 }
@@ -62,6 +64,7 @@ impl Lack {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Role => "role",
+            Self::Purpose => "purpose",
             Self::Second => "second-person",
         }
     }

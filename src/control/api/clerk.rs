@@ -93,7 +93,7 @@ pub fn body(route: Route, mut lines: Vec<Value>) -> Result<Value, Problem> {
 }
 
 /// The name of the list that a route answers with.
-pub(super) const fn list(route: Route) -> Option<&'static str> {
+const fn list(route: Route) -> Option<&'static str> {
     match route {
         Route::Recordings => Some("recordings"),
         Route::Holds => Some("holds"),

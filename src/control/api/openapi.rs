@@ -2,14 +2,14 @@
 
 use utoipa::openapi::path::{Operation, OperationBuilder, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
-use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ComponentsBuilder, ObjectBuilder, Type};
+use utoipa::openapi::schema::{AdditionalProperties, ComponentsBuilder, ObjectBuilder, Type};
 use utoipa::openapi::{
     Content, HttpMethod, InfoBuilder, License, OpenApiBuilder, PathItem, PathsBuilder, Ref, Required, Response, ResponseBuilder,
 };
 
 use crate::access::Role;
 use crate::control::api::answer::{Calls, Deed, Draining, Register, Trunks};
-use crate::control::api::clerk::list;
+use crate::control::api::held;
 use crate::control::api::{CallEvent, CallState, Fault, Field, Kind, Method, Problem, Route};
 use crate::control::{Consent, Done, LiveCall, LiveState, Standing, Status, TrunkAddress};
 
@@ -49,9 +49,43 @@ pub fn openapi() -> String {
         .schema_from::<Status>()
         .schema_from::<TrunkAddress>()
         .schema_from::<Trunks>();
+    let components = of_ledger(components);
     let document = OpenApiBuilder::new().info(info.build()).paths(paths).components(Some(components.build())).build();
     // It is made of texts alone, which JSON takes.
     document.to_pretty_json().unwrap_or_default() + "\n"
+}
+
+/// Adds what is answered out of the ledger.
+fn of_ledger(components: ComponentsBuilder) -> ComponentsBuilder {
+    components
+        .schema_from::<held::AccessLine>()
+        .schema_from::<held::Audited>()
+        .schema_from::<held::CallRow>()
+        .schema_from::<held::ChainEvent>()
+        .schema_from::<held::Closed>()
+        .schema_from::<held::ComplaintLine>()
+        .schema_from::<held::Complaints>()
+        .schema_from::<held::Copy>()
+        .schema_from::<held::Correction>()
+        .schema_from::<held::Ended>()
+        .schema_from::<held::Erased>()
+        .schema_from::<held::Events>()
+        .schema_from::<held::Head>()
+        .schema_from::<held::Heard>()
+        .schema_from::<held::HeaderValue>()
+        .schema_from::<held::HeldOrNot>()
+        .schema_from::<held::HoldLine>()
+        .schema_from::<held::Holds>()
+        .schema_from::<held::Keeping>()
+        .schema_from::<held::KeptRow>()
+        .schema_from::<held::Known>()
+        .schema_from::<held::Noted>()
+        .schema_from::<held::Person>()
+        .schema_from::<held::PersonRow>()
+        .schema_from::<held::Qualities>()
+        .schema_from::<held::Recordings>()
+        .schema_from::<held::Sides>()
+        .schema_from::<held::TurnLine>()
 }
 
 /// What stands at its top.
@@ -139,26 +173,20 @@ fn answer(route: Route) -> Response {
                 Content::new(Some(ObjectBuilder::new().schema_type(Type::String).content_media_type("application/octet-stream")));
             return ResponseBuilder::new().description("Its bytes").content("application/octet-stream", bytes).build();
         }
-        Route::Recordings
-        | Route::Recording
-        | Route::Hold
-        | Route::Release
-        | Route::Erase
-        | Route::Holds
-        | Route::Subject
-        | Route::Complaints
-        | Route::Complain
-        | Route::CloseComplaint
-        | Route::Audit
-        | Route::AuditHead
-        | Route::AuditVerify
-        | Route::OpenApi => {
-            let mut object = ObjectBuilder::new();
-            if let Some(name) = list(route) {
-                let one = ObjectBuilder::new().description(Some("As the command says it with `--json`"));
-                object = object.property(name, ArrayBuilder::new().items(one)).required(name);
-            }
-            let content = Content::new(Some(object));
+        Route::Recordings => "Recordings",
+        Route::Recording => "Known",
+        Route::Hold | Route::Release => "HeldOrNot",
+        Route::Erase => "Erased",
+        Route::Holds => "Holds",
+        Route::Subject => "Person",
+        Route::Complaints => "Complaints",
+        Route::Complain => "Noted",
+        Route::CloseComplaint => "Ended",
+        Route::Audit => "Events",
+        Route::AuditHead => "Head",
+        Route::AuditVerify => "Audited",
+        Route::OpenApi => {
+            let content = Content::new(Some(ObjectBuilder::new()));
             return ResponseBuilder::new().description("What is known").content("application/json", content).build();
         }
     };

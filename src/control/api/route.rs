@@ -210,6 +210,11 @@ impl Route {
                         may("all", Kind::Flag, "Calls that were not recorded as well"),
                         may("reason", Kind::Text, "Only calls with this code of a reason, recorded or not"),
                         may("quality", Kind::Flag, "Only calls that were measured, recorded or not"),
+                        may(
+                            "header",
+                            Kind::Text,
+                            "Only calls of which an indexed header field said this: NAME: VALUE, as of Session-ID",
+                        ),
                         may("mos_below", Kind::Number, "Only calls of which a side was one-way or scored below this, 1 to 4.5"),
                         may("last", Kind::Count, "Only the newest so many"),
                         FROM,
@@ -218,7 +223,15 @@ impl Route {
                     ]
                 }
             }
-            Self::File | Self::Keys => const { &[PURPOSE] },
+            Self::File | Self::Keys => {
+                const {
+                    &[must(
+                        "purpose",
+                        Kind::Text,
+                        "The purpose that it was made for: it is given out for no other, and the access log has it",
+                    )]
+                }
+            }
             Self::Hold | Self::Erase | Self::CloseComplaint => const { &[REASON] },
             Self::Release => const { &[REASON, may("all", Kind::Flag, "Lift every hold, where there is more than one")] },
             Self::Subject => {

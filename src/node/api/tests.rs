@@ -70,13 +70,19 @@ fn each_question_has_its_answer_and_whoever_may_not_be_answered_hears_why() {
 fn each_route_refuses_each_role_that_may_not_and_no_other() {
     let api = Played::new();
 
-    for route in Route::ALL.iter().filter(|route| **route != Route::Events) {
+    for route in Route::ALL {
         for role in Role::ALL {
             api.clerk.is(&[role]);
             let line = format!("{} {}", route.method().as_str(), route.path_of("00000000000000c0"));
+            let may = route.action().roles().has(role);
+            if *route == Route::Events && may {
+                // It never ends; that it begins is enough.
+                drop(api.listens());
+                continue;
+            }
+
             let (status, answer) = api.asks(&(line + query(*route)), body_of(*route));
 
-            let may = route.action().roles().has(role);
             assert_eq!(status != 403, may, "{route} {role}: {answer}");
             assert!(may || answer["remedy"].as_str().unwrap().starts_with("that takes the role "), "{answer}");
         }
