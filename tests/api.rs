@@ -14,11 +14,13 @@
 mod support;
 use std::fs;
 use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use mitschnitt::control::api::{Route, fits};
 use serde_json::{Value, json};
+use support::authority::Authority;
 use support::phone::{Call, Mouth, Phone, call, every_20_ms, hang_up};
 use support::site::{Policy, Site, policy};
 use support::{A_WHILE, until};
@@ -188,6 +190,56 @@ fn a_token_may_what_its_role_may_until_it_is_revoked_and_stands_in_no_log() {
     let log = proxy.said();
     assert!(log.contains("operator_denied") && log.contains("token chain"), "{log}");
     assert!(!log.contains(&token) && !log.contains("mst_"), "{log}");
+}
+
+#[test]
+fn over_tls_somebody_is_whoever_his_certificate_is_for_and_a_renewed_one_is_shown_without_a_restart() {
+    let site = Site::new(Policy { announcement_ms: 40, ..policy("announce") });
+    let authority = Authority::new();
+    let at = site.ports.proxy_tls();
+    let [chain, key, known] = ["api.crt.pem", "api.key.pem", "clients.pem"].map(|name| site.path().join(name));
+    fs::write(&known, authority.pem()).unwrap();
+    let first = authority.certify(&[&at.ip().to_string()]);
+    first.write(&chain, &key);
+    site.add(&format!(
+        "[api]\nlisten = \"{at}\"\ncertificate = \"{}\"\nprivate_key = \"{}\"\nauthorities = \"{}\"",
+        chain.display(),
+        key.display(),
+        known.display()
+    ));
+    site.add("[[identity]]\ncertificate = \"audit.example.com\"\nroles = [\"auditor\"]");
+    site.add("[[identity]]\nuser = \"0\"\nroles = [\"operator\", \"officer\"]");
+    let proxy = site.start();
+    let asks = |name: &str, line: &str, lines: &str| {
+        let client = authority.secured(&authority.certify(&[name])).client;
+        let mut session = rustls::ClientConnection::new(client, at.ip().into()).unwrap();
+        let mut stream = TcpStream::connect(at).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let mut tls = rustls::Stream::new(&mut session, &mut stream);
+        tls.write_all(format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{lines}\r\n").as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        drop(tls.read_to_end(&mut answer));
+        let status: u16 = String::from_utf8_lossy(&answer).split(' ').nth(1).unwrap().parse().unwrap();
+        (status, session.peer_certificates().unwrap()[0].to_vec())
+    };
+    let token = site.cli(&["tokens", "add", "wall", "--role", "operator"]).must_succeed().out.trim().to_owned();
+    let bearer = format!("Authorization: Bearer {token}\r\n");
+
+    let (status, shown) = asks("audit.example.com", "GET /v1/audit/verify", "");
+    assert_eq!(status, 200);
+    assert_eq!(asks("audit.example.com", "GET /v1/calls", "").0, 403, "his role may not");
+    assert_eq!(asks("audit.example.com.evil.example", "GET /v1/audit/verify", "").0, 401, "of our authority, and nobody");
+    assert_eq!(asks("nobody.example.com", "GET /v1/calls", &bearer).0, 200, "a token counts, whoever shows it");
+    assert_eq!(asks("audit.example.com", "GET /v1/audit/verify", &bearer).0, 403, "and then nothing else");
+
+    let renewed = authority.certify(&[&at.ip().to_string()]);
+    renewed.write(&chain, &key);
+    let (status, now) = asks("audit.example.com", "GET /v1/audit/verify", "");
+    assert!(status == 200 && now != shown);
+    fs::write(&chain, "no certificate").unwrap();
+    assert_eq!(asks("audit.example.com", "GET /v1/audit/verify", "").1, now, "the old one stays");
+    let log = proxy.said();
+    assert!(log.contains("api_certificates_not_renewed") && !log.contains(&token), "{log}");
 }
 
 /// Asks, and returns status and answer.

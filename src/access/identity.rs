@@ -94,6 +94,16 @@ impl Purposes {
     }
 }
 
+/// `quality and training`, or `all purposes`.
+impl fmt::Display for Purposes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all purposes"),
+            Self::Only(purposes) => f.write_str(&purposes.iter().map(String::as_str).collect::<Vec<_>>().join(" and ")),
+        }
+    }
+}
+
 impl Default for Purposes {
     fn default() -> Self {
         Self::Only(BTreeSet::new())

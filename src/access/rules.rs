@@ -1,6 +1,7 @@
 //! Who has which role, as the configuration says it; and what takes two.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use crate::access::{Identity, Person, Purposes, Roles, User};
 
@@ -37,6 +38,18 @@ pub enum Subject {
     Group(String),
     /// Whoever has the private key to a client's certificate of this subject.
     Certificate(String),
+}
+
+/// As the configuration names it: `anna`, `1000`, `@desk`, `certificate wall.example.com`.
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Uid(uid) => write!(f, "{uid}"),
+            Self::Group(group) => write!(f, "@{group}"),
+            Self::Certificate(name) => write!(f, "certificate {name}"),
+        }
+    }
 }
 
 impl Subject {

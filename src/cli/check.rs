@@ -4,11 +4,12 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::access::{FourEyes, Role, Rule, Rules};
 use crate::catalogue::{Limits, Span};
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::files::{self, Found};
-use crate::cli::list::size;
+use crate::cli::list::{counted, size};
 use crate::cli::site;
 use crate::cli::table::{Align, Cell, Table, pairs};
 use crate::cli::term::{Colour, Style, Term};
@@ -76,6 +77,7 @@ fn meaning(settings: &Settings, found: &Found, colour: Colour) -> String {
         ("listener", format!("{name}, for {purposes}{period}{}", named(&recipient.public_key)))
     }));
     lines.extend(settings.retention.iter().map(|(purpose, limits)| ("keeps", format!("{purpose}, {}", kept(limits)))));
+    lines.extend(access(settings.access.as_ref()));
     lines.extend(settings.policies.iter().filter_map(|policy| {
         let quota = policy.terms.as_ref()?.quota_bytes?;
         Some(("quota", format!("{}, {}", policy.name, size(quota))))
@@ -95,6 +97,39 @@ fn meaning(settings: &Settings, found: &Found, colour: Colour) -> String {
     }
     text.push_str(&table.text(colour, 2));
     text
+}
+
+/// Who may do what, and what takes two.
+fn access(rules: Option<&Rules>) -> Vec<(&'static str, String)> {
+    let Some(Rules { rules, four_eyes, break_glass }) = rules else {
+        return vec![(
+            "access",
+            "whoever may open these files and the control socket may do everything: there is no [[identity]]".into(),
+        )];
+    };
+    let role = |Rule { subject, roles, purposes }: &Rule| {
+        let of = if roles.has(Role::Reviewer) { format!(", for {purposes}") } else { String::new() };
+        ("role", format!("{subject}: {}{of}", roles.to_string().replace(' ', " and ")))
+    };
+    let mut lines: Vec<_> = rules.iter().map(role).collect();
+    if rules.is_empty() {
+        lines.push(("role", "nobody has one: no command that concerns calls or recordings is done".into()));
+    }
+    let FourEyes { export, release, erase_locked } = four_eyes;
+    let export = export.map(|most| format!("more than {} a day", counted(most, "export")));
+    let two: Vec<_> = export
+        .into_iter()
+        .chain(release.then(|| "to lift a hold".to_owned()))
+        .chain(erase_locked.then(|| "to erase what is locked".to_owned()))
+        .collect();
+    if !two.is_empty() {
+        lines.push(("two", format!("{} takes two people", two.join(", or "))));
+    }
+    if !break_glass.is_empty() {
+        let who = break_glass.iter().map(ToString::to_string).collect::<Vec<_>>();
+        lines.push(("glass", format!("{} may break it", who.join(" and "))));
+    }
+    lines
 }
 
 /// How long recordings for a purpose are kept, in words.

@@ -115,9 +115,10 @@ async fn serve(setup: Setup, clerk: Arc<dyn Clerk>) -> Result<(), String> {
             control.display()
         )
     })?;
-    let tls = tls.map(|(listen, server)| api::listen(listen, server)).transpose().map_err(|(listen, error)| {
-        format!("cannot listen on tcp {listen} (api.listen): {error}\n  {}", address_remedy(&error))
-    })?;
+    let tls =
+        tls.map(|(listen, server, files)| api::listen(listen, server, Some(files))).transpose().map_err(|(listen, error)| {
+            format!("cannot listen on tcp {listen} (api.listen): {error}\n  {}", address_remedy(&error))
+        })?;
     let scrape = scrape::serve(metrics_listen, Arc::clone(&metrics)).await.map_err(|error| {
         format!("cannot listen on tcp {metrics_listen} (metrics.listen): {error}\n  {}", address_remedy(&error))
     })?;

@@ -25,7 +25,7 @@ use crate::ids::CallId;
 use crate::media::{LatchRule, Latching};
 use crate::network::Network;
 use crate::node::announcements;
-use crate::node::certificates::Certificates;
+use crate::node::certificates::{ApiCertificates, Certificates};
 use crate::node::clock::{self, Clock};
 use crate::node::hook::Hook;
 use crate::node::hosts::Named;
@@ -77,7 +77,7 @@ pub(super) struct Setup {
     pub(super) timestamps: Option<config::Timestamps>,
     pub(super) hook: Option<Hook>,
     /// Where the API listens over TLS, and with which certificate.
-    pub(super) api: Option<(SocketAddr, Arc<ServerConfig>)>,
+    pub(super) api: Option<(SocketAddr, Arc<ServerConfig>, ApiCertificates)>,
     /// The policies that are to be reviewed, and by when.
     pub(super) reviews: Vec<(String, Wall)>,
     /// Who signs those.
@@ -183,7 +183,7 @@ impl Setup {
             publish_heads_every: settings.audit.publish_every,
             timestamps: settings.timestamps.clone(),
             hook: settings.hook.as_ref().map(hook).transpose()?,
-            api: settings.api.as_ref().map(api).transpose()?,
+            api: settings.api.as_ref().map(ApiCertificates::read).transpose()?,
             reviews: settings
                 .policies
                 .iter()
@@ -368,26 +368,6 @@ fn policy(policy: &config::Policy, retention: &Retention) -> Result<Policy, Trou
         },
     };
     Ok(Policy { selector, name, terms: Some(terms), clips, codecs, mandatory, hook, in_call, selects, signs })
-}
-
-/// Reads what the API is served with over TLS.
-fn api(api: &config::ApiTls) -> Result<(SocketAddr, Arc<ServerConfig>), Trouble> {
-    let read = |path: &PathBuf, what: &str| {
-        fs::read(path).map_err(|error| {
-            let what = format!("cannot read {what} `{}`: {error}", path.display());
-            Trouble::new(what, "[api] names it; the service's user must be able to read it")
-        })
-    };
-    let certificate = read(&api.certificate, "the API's certificate")?;
-    let private_key = Zeroizing::new(read(&api.private_key, "the key of the API's certificate")?);
-    let authorities = api.authorities.as_ref().map(|path| read(path, "those whose clients may use the API")).transpose()?;
-    let server = tls::server(&certificate, &private_key, authorities.as_deref()).map_err(|error| {
-        Trouble::new(
-            format!("the API cannot be served over TLS: {error}"),
-            "see `certificate`, `private_key` and `authorities` of [api]",
-        )
-    })?;
-    Ok((api.listen, server))
 }
 
 /// Reads what the web hook is asked with.

@@ -25,6 +25,7 @@ HOME/site.toml is right.
   signs      HOME/data/node.pem  FINGERPRINT
   listener   desk, for quality  FINGERPRINT
   keeps      quality, erased after 90d
+  access     whoever may open these files and the control socket may do everything: there is no [[identity]]
 
 The first policy that matches a call decides; a call that none matches is not recorded.
 
@@ -213,5 +214,34 @@ fn a_configuration_that_is_not_there_is_told() {
     assert_eq!(
         said.err,
         "error: cannot read the configuration `HOME/site.toml`: it is not there\n  name it with --config FILE; deploy/mitschnitt.toml is a sample\n"
+    );
+}
+
+#[test]
+fn who_may_do_what_is_said_as_it_is_meant() {
+    let site = Site::new();
+    site.says(&["keys", "generate"]);
+    let shown = site.run(&["check"]).out;
+    assert!(shown.contains("  access     whoever may open these files"), "{shown}");
+    let more = "[access]\nfour_eyes_export = 20\nfour_eyes_release = \"yes\"\nbreak_glass = [\"petra\"]\n\
+                [[identity]]\nuser = \"@desk\"\nroles = [\"operator\"]\n\
+                [[identity]]\nuser = \"anna\"\nroles = [\"reviewer\", \"officer\"]\npurposes = [\"quality\"]\n\
+                [[identity]]\ncertificate = \"wall.example.com\"\nroles = [\"auditor\"]\n";
+    let text = fs::read_to_string(site.config()).unwrap();
+    fs::write(site.config(), format!("{text}\n{more}")).unwrap();
+
+    let shown = site.run(&["check"]).out;
+
+    let lines: Vec<_> =
+        shown.lines().map(str::trim).filter(|line| ["role", "two", "glass"].iter().any(|word| line.starts_with(word))).collect();
+    assert_eq!(
+        lines,
+        [
+            "role       @desk: operator",
+            "role       anna: reviewer and officer, for quality",
+            "role       certificate wall.example.com: auditor",
+            "two        more than 20 exports a day, or to lift a hold takes two people",
+            "glass      petra may break it",
+        ]
     );
 }

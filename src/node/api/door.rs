@@ -25,6 +25,7 @@ use crate::control::{Reply, Request};
 use crate::limits::{API_CONNECTIONS, API_HEAD_BYTES, API_PATIENCE};
 use crate::node::api::events::Events;
 use crate::node::api::serve::{self, Desk};
+use crate::node::certificates::ApiCertificates;
 
 /// A request, who asks, and where its reply goes.
 pub(in crate::node) type Asked = (Request, String, oneshot::Sender<Reply>);
@@ -62,6 +63,40 @@ pub(in crate::node) fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// Where connections over TLS come, and what they are taken with.
+pub(in crate::node) struct Far {
+    listener: TcpListener,
+    keys: Keys,
+}
+
+/// The certificate that they are shown, and whose they must show.
+struct Keys {
+    acceptor: TlsAcceptor,
+    /// The files that it is made of, where they may change.
+    files: Option<ApiCertificates>,
+}
+
+impl Far {
+    #[cfg(test)]
+    pub(super) fn local_addr(&self) -> SocketAddr {
+        self.listener.local_addr().expect("it is bound")
+    }
+}
+
+impl Keys {
+    /// Takes what was renewed, as the next connection needs it. What cannot be used leaves the old one, and is told.
+    fn renew(&mut self) {
+        match self.files.as_mut().and_then(ApiCertificates::renewed) {
+            None => {}
+            Some(Ok(server)) => {
+                tracing::info!("api_certificates_renewed");
+                self.acceptor = TlsAcceptor::from(server);
+            }
+            Some(Err(trouble)) => tracing::error!(error = trouble.what(), "api_certificates_not_renewed"),
+        }
+    }
+}
+
 /// Listens over TLS.
 ///
 /// # Errors
@@ -69,15 +104,17 @@ pub(in crate::node) fn bind(path: &Path) -> io::Result<UnixListener> {
 pub(in crate::node) fn listen(
     address: SocketAddr,
     server: Arc<ServerConfig>,
-) -> Result<(TcpListener, TlsAcceptor), (SocketAddr, io::Error)> {
+    files: Option<ApiCertificates>,
+) -> Result<Far, (SocketAddr, io::Error)> {
     let bound = TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-    Ok((bound.map_err(|error| (address, error))?, TlsAcceptor::from(server)))
+    let keys = Keys { acceptor: TlsAcceptor::from(server), files };
+    Ok(Far { listener: bound.map_err(|error| (address, error))?, keys })
 }
 
 /// Where the API is to be had.
 pub(in crate::node) struct Doors {
     pub(in crate::node) unix: UnixListener,
-    pub(in crate::node) tls: Option<(TcpListener, TlsAcceptor)>,
+    pub(in crate::node) tls: Option<Far>,
 }
 
 /// Serves the API until it is stopped.
@@ -93,7 +130,7 @@ pub(in crate::node) fn start(doors: Doors, ask: mpsc::Sender<Asked>, events: Eve
             let unix = accept_local(doors.unix, Arc::clone(&desk));
             let tls = async {
                 match doors.tls {
-                    Some((listener, acceptor)) => accept_far(listener, acceptor, desk).await,
+                    Some(far) => accept_far(far, desk).await,
                     None => std::future::pending().await,
                 }
             };
@@ -140,7 +177,7 @@ async fn accept_local(listener: UnixListener, desk: Arc<Desk>) {
 }
 
 /// Takes connections over TLS: each by the certificate that it shows, if it shows one.
-async fn accept_far(listener: TcpListener, acceptor: TlsAcceptor, desk: Arc<Desk>) {
+async fn accept_far(Far { listener, mut keys }: Far, desk: Arc<Desk>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "api_ended"),
@@ -150,7 +187,8 @@ async fn accept_far(listener: TcpListener, acceptor: TlsAcceptor, desk: Arc<Desk
         match listener.accept().await {
             Ok((stream, _)) => {
                 let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-                let (desk, acceptor) = (Arc::clone(&desk), acceptor.clone());
+                keys.renew();
+                let (desk, acceptor) = (Arc::clone(&desk), keys.acceptor.clone());
                 drop(tokio::spawn(async move {
                     // Who makes no handshake, or none in time, is none of ours.
                     if let Ok(Ok(stream)) = timeout(API_PATIENCE, acceptor.accept(stream)).await {

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::unwrap_in_result, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -16,13 +16,12 @@ use std::sync::{Arc, Mutex};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::ServerName;
 use tokio::sync::broadcast;
-use tokio_rustls::TlsAcceptor;
 
 use crate::access::{Identity, Person, Role, Roles};
 use crate::control::api::{CallEvent, CallState, Clerk, Fetched, Inquiry, Problem, Route, Shown};
 use crate::control::{Done, NotDone, Reply, Request, Status, Trouble};
 use crate::limits::{API_BODY_BYTES, API_CONNECTIONS, API_EVENTS, API_HEAD_BYTES, API_LISTENERS, API_PATIENCE};
-use crate::node::api::door::Api;
+use crate::node::api::door::{Api, Far};
 use crate::node::api::events::Events;
 use crate::node::api::{Asked, Doors, bind, listen, start};
 use crate::tls;
@@ -115,8 +114,8 @@ fn over_tls_whoever_shows_nothing_is_nobody_and_a_token_or_a_certificate_is_some
     let ca = Authority::new();
     let (certificate, key) = ca.issue("localhost");
     let server = tls::server(certificate.as_bytes(), key.as_bytes(), Some(ca.pem.as_bytes())).unwrap();
-    let door = listen("127.0.0.1:0".parse().unwrap(), server).unwrap();
-    let at = door.0.local_addr().unwrap();
+    let door = listen("127.0.0.1:0".parse().unwrap(), server, None).unwrap();
+    let at = door.local_addr();
     let _api = Played::with(Some(door));
     let client = ca.issue("client");
     let stranger = Authority::new().issue("client");
@@ -390,7 +389,7 @@ impl Played {
         Self::with(None)
     }
 
-    fn with(tls: Option<(TcpListener, TlsAcceptor)>) -> Self {
+    fn with(tls: Option<Far>) -> Self {
         let home = tempfile::tempdir().unwrap();
         let (ask, asked) = mpsc::channel(16);
         let listener = bind(&home.path().join("control.sock")).unwrap();
