@@ -17,9 +17,21 @@ use crate::keyfolder::shares::{NoShare, Shares};
 use crate::vault::{KeyFile, UnwrapErr, share};
 
 pub(crate) mod shares;
+pub(crate) mod tpm;
 
 /// The folders, held so that no other command of ours changes them. The proxy only ever makes a file that was not there.
 pub(crate) struct KeyFolder(Vec<Held>);
+
+/// What becomes of copies of key files that were destroyed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reach {
+    /// They open still.
+    Open,
+    /// They open no more, unless what a disk has put aside of the epoch's key is found.
+    Unreachable,
+    /// They open no more: a TPM had the epoch's key, and has overwritten it.
+    Erased,
+}
 
 /// One of them.
 struct Held {
@@ -121,17 +133,29 @@ impl KeyFolder {
         Ok(())
     }
 
-    /// Returns whether all key files of a recording lie in envelopes, so that copies of them open no more once their shares are forgotten. Of what
-    /// cannot be read nobody says so.
-    pub(crate) fn is_enveloped(&self, id: RecordingId) -> bool {
-        let paths = self.0.iter().flat_map(|held| [key(&held.path, id), beside(&held.path, id)]);
-        let mut there = paths.filter(|path| path.symlink_metadata().is_ok()).peekable();
+    /// Returns what becomes of copies of a recording's key files once these are destroyed, and their shares forgotten. Of what cannot be read nobody
+    /// says that they open no more.
+    pub(crate) fn reach(&self, id: RecordingId) -> Reach {
         let is_one = |path: &Path| {
             let mut first = Vec::new();
             let read = OpenOptions::new().read(true).custom_flags(NO_FOLLOW).open(path);
             read.and_then(|file| file.take(16).read_to_end(&mut first)).is_ok() && share::is_enveloped(&first)
         };
-        there.peek().is_some() && there.all(|path| is_one(&path))
+        let (mut is_any, mut is_in_tpm) = (false, true);
+        for held in &self.0 {
+            for path in [key(&held.path, id), beside(&held.path, id)].iter().filter(|path| path.symlink_metadata().is_ok()) {
+                if !is_one(path) {
+                    return Reach::Open;
+                }
+                is_any = true;
+                is_in_tpm &= held.shares.is_in_tpm();
+            }
+        }
+        match (is_any, is_in_tpm) {
+            (false, _) => Reach::Open,
+            (true, true) => Reach::Erased,
+            (true, false) => Reach::Unreachable,
+        }
     }
 
     /// Forgets, durably, the local shares of all key files that were destroyed or made anew: whoever destroys says that it is done after this.

@@ -337,3 +337,6 @@ pub const API_EVENTS: usize = 256;
 /// How long the table of local shares is waited for. A renewal rewrites it, which takes seconds with a million recordings; whoever holds it for longer
 /// hangs. Then what waits fails as if the disk had: a recording that is to begin is not made, and says so.
 pub const SHARES_PATIENCE: Duration = Duration::from_secs(4);
+
+/// How long a TPM behind a socket is waited for; the kernel's driver has limits of its own. Then what needs the key of the epoch fails, and says so.
+pub const TPM_PATIENCE: Duration = Duration::from_secs(3);

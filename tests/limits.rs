@@ -206,6 +206,7 @@ const SHOWN: &[(&str, &[(&str, &str)])] = &[
         "SHARES_PATIENCE",
         &[("src/keyfolder/shares/tests.rs", "whoever_hangs_with_the_table_is_waited_for_as_long_as_a_recording_may_wait")],
     ),
+    ("TPM_PATIENCE", &[("src/keyfolder/tpm.rs", "what_answers_as_no_tpm_does_or_never_is_told_in_time")]),
     ("REDACTION_BYTES_READ", &[("src/vault/redact.rs", "what_cannot_be_taken_out_is_said")]),
     (
         "CHUNK_BYTES_READ",

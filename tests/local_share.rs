@@ -138,6 +138,77 @@ fn what_is_withdrawn_is_forgotten_and_what_key_files_need_is_missed_before_anyth
     assert!(!erased.out.contains("copies of its keys"), "{}", erased.out);
 }
 
+#[test]
+fn a_tpm_has_the_key_in_the_place_of_a_file_and_what_is_erased_it_has_forgotten() {
+    let site = Site::new(policy("announce"));
+    site.set("[data]", "local_share = \"yes\"");
+    let proxy = site.start();
+    let pair = Pair::new(&site);
+    let before = recorded(&site, &pair, 1.0);
+    stopped(proxy);
+    let old = Thief::copies(&site);
+    let tpm = Swtpm::start(&site);
+    site.set("[data]", &format!("tpm = \"{}\"", tpm.socket.display()));
+
+    // The key moves there, and the one that lay on the disk is dead; the disk has nothing but where it is.
+    let proxy = site.start();
+    let [gone, stays] = [1.0, 2.0].map(|nth| recorded(&site, &pair, nth));
+    stopped(proxy);
+    let said = fs::read_to_string(site.data().join("keys/.epoch")).unwrap();
+    assert!(said.starts_with("mitschnitt-tpm2/1\n") && said.len() < 300, "{said}");
+    fs::copy(site.data().join("keys/.shares"), old.keys().join(".shares")).unwrap();
+    let told = old.exports(&before);
+    assert!(told.status.code() == Some(3) && told.err.contains("`.epoch` has not the key"), "{}", told.err);
+    let thief = Thief::copies(&site);
+    assert!(thief.exports(&gone).status.success(), "with the TPM it opens, so that the test can fail");
+
+    let erased = site.cli(&["recordings", "erase", &gone, "--reason", "GDPR 17", "--yes", "--json"]).must_succeed();
+    assert!(erased.out.contains("\"copies_of_keys\":\"erased\""), "{}", erased.out);
+    let told = thief.exports(&gone);
+    assert!(
+        told.status.code() == Some(3) && told.err.contains("has not the key of this `.shares`"),
+        "even at the machine: {}",
+        told.err
+    );
+    for id in [&before, &stays] {
+        site.cli(&["recordings", "verify", id, "--key", site.recipient_secret().to_str().unwrap()]).must_succeed();
+    }
+    // Without the TPM nothing opens, and nothing begins.
+    drop(tpm);
+    let away = site.cli(&["recordings", "verify", &stays, "--key", site.recipient_secret().to_str().unwrap()]);
+    assert!(away.status.code() == Some(3) && away.err.contains("the TPM `"), "{}", away.err);
+    let started = site.start_unready().finish(A_WHILE);
+    assert!(!started.status.success() && started.err.contains("the TPM `"), "{}", started.err);
+}
+
+/// A TPM 2.0 in software.
+struct Swtpm {
+    process: std::process::Child,
+    socket: PathBuf,
+}
+
+impl Swtpm {
+    fn start(site: &Site) -> Self {
+        let [state, socket] = ["tpm", "tpm.sock"].map(|name| site.path().join(name));
+        fs::create_dir(&state).unwrap();
+        let server = format!("type=unixio,path={}", socket.display());
+        let mut program = std::process::Command::new("swtpm");
+        program.args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear", "--tpmstate"]);
+        program.arg(format!("dir={}", state.display())).args(["--server", &server]);
+        let process = program.spawn().expect("tests/run.sh installs swtpm");
+        until("the TPM to listen", A_WHILE, || socket.exists().then_some(()));
+        Self { process, socket }
+    }
+}
+
+impl Drop for Swtpm {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+        drop(fs::remove_file(&self.socket));
+    }
+}
+
 /// Somebody who has a copy of everything, and every private key.
 struct Thief {
     home: PathBuf,
@@ -146,7 +217,8 @@ struct Thief {
 
 impl Thief {
     fn copies(site: &Site) -> Self {
-        let home = site.path().join("thief");
+        let nth = fs::read_dir(site.path()).unwrap().count();
+        let home = site.path().join(format!("thief-{nth}"));
         for folder in ["", "keys", "recordings"] {
             fs::create_dir_all(home.join(folder)).unwrap();
             for entry in fs::read_dir(site.data().join(folder)).unwrap() {

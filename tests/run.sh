@@ -18,6 +18,7 @@ needs python3 python3
 needs sqlite3 sqlite3
 needs openssl openssl
 needs softhsm2-util softhsm2
+needs swtpm swtpm
 needs pkcs11-tool opensc
 needs mkfs.ext4 e2fsprogs
 needs mount mount

@@ -68,7 +68,11 @@ fn meaning(settings: &Settings, found: &Found, colour: Colour) -> String {
     }
     lines.push(("metrics", format!("http://{}/metrics", settings.metrics)));
     let spare = settings.spare.as_ref().map(|spare| format!("; {} when that fails or is full", spare.display()));
-    let share = if settings.local_share { "; key files lie in envelopes" } else { "" };
+    let share = match &settings.tpm {
+        Some((device, _)) => format!("; key files lie in envelopes, the TPM {} has their key", device.display()),
+        None if settings.local_share => "; key files lie in envelopes".to_owned(),
+        None => String::new(),
+    };
     lines.push(("data", format!("{}{}{share}", settings.data.display(), spare.unwrap_or_default())));
     let signs = settings.node_key.token.as_ref().map_or_else(|| settings.node_key.path.clone(), |uri| uri.to_string().into());
     lines.push(("signs", format!("{}{}", signs.display(), named(&signs))));

@@ -22,7 +22,7 @@ use crate::cli::term::Term;
 use crate::cli::who;
 use crate::control::Trouble;
 use crate::ids::{CallId, RecordingId};
-use crate::keyfolder::{KeyFolder, Undone};
+use crate::keyfolder::{KeyFolder, Reach, Undone};
 use crate::private::Private;
 use crate::time::Wall;
 
@@ -132,7 +132,7 @@ struct Work<'w> {
 impl Work<'_> {
     /// Says what is to be done with a call, or why nothing may be; `is_logged` writes a refusal into the access log.
     fn weigh(&mut self, entry: &Entry, is_logged: bool) -> Result<Answered, Stop> {
-        let answered = |answer| Answered { call: entry.call, recording: entry.recording, answer, is_unreachable: false };
+        let answered = |answer| Answered { call: entry.call, recording: entry.recording, answer, reach: Reach::Open };
         let Some(id) = entry.recording else {
             let is_up = entry.reason == Reason::InProgress && self.site.is_running();
             let up = || Trouble::new(format!("call {} goes on still", entry.call), "erase it once it is over");
@@ -183,8 +183,8 @@ impl Work<'_> {
             }
             self.log(id, Outcome::Granted)?;
             let keys = folder.as_ref().map_err(in_words).and_then(|folder| {
-                let is_enveloped = folder.is_enveloped(id);
-                folder.destroy(id).map(|()| is_enveloped).map_err(|undone| in_words(&undone))
+                let reach = folder.reach(id);
+                folder.destroy(id).map(|()| reach).map_err(|undone| in_words(&undone))
             });
             destroyed.insert(answered.len(), keys);
             answered.push(one);
@@ -195,8 +195,8 @@ impl Work<'_> {
         };
         for (one, destroyed) in answered.iter_mut().enumerate().filter_map(|(at, one)| Some((one, destroyed.remove(&at)?))) {
             let Some(id) = one.recording else { continue };
-            let done = destroyed.and_then(|is_enveloped| forgotten.clone().map(|()| is_enveloped)).and_then(|is_enveloped| {
-                let is_gone = self.site.remove_files(id).map(|()| is_enveloped);
+            let done = destroyed.and_then(|reach| forgotten.clone().map(|()| reach)).and_then(|reach| {
+                let is_gone = self.site.remove_files(id).map(|()| reach);
                 is_gone
                     .map_err(|(path, error)| format!("its keys are destroyed, but cannot remove `{}`: {error}", path.display()))
             });
@@ -206,7 +206,7 @@ impl Work<'_> {
                     "until that is done it may still be opened; erase it again once the disk or the permission is put right";
                 Answer::Failed(Trouble::new(format!("recording {id} is not erased: {why}"), remedy))
             };
-            one.is_unreachable = done.as_ref().is_ok_and(|is_enveloped| *is_enveloped);
+            one.reach = done.as_ref().copied().unwrap_or(Reach::Open);
             one.answer = done.map_or_else(failed, |_| Answer::Done);
         }
         Ok(answered)

@@ -11,19 +11,40 @@ use crate::cli::term::Term;
 use crate::cli::who;
 use crate::control::Trouble;
 use crate::ids::{CallId, RecordingId};
+use crate::keyfolder::Reach;
 
-/// What is so of the copies of a key file that lay in an envelope.
-const UNREACHABLE: &str = "copies of its keys (backups, snapshots) open no more, whoever has a recipient's key: the local share that each needs is\n\
-     forgotten, with the key of its epoch. Unreachable, not erased: what a flash disk or a copy-on-write file system has\n\
-     put aside of `.epoch`, or a copy of that file, would open them.";
+/// For programs.
+const fn word(reach: Reach) -> &'static str {
+    match reach {
+        Reach::Open => "open",
+        Reach::Unreachable => "unreachable",
+        Reach::Erased => "erased",
+    }
+}
+
+/// Says what is so of the copies of a key file that lay in an envelope; of others the end of the receipt does.
+const fn in_words(reach: Reach) -> Option<&'static str> {
+    match reach {
+        Reach::Open => None,
+        Reach::Unreachable => Some(
+            "copies of its keys (backups, snapshots) open no more, whoever has a recipient's key: the local share that each needs is\n\
+             forgotten, with the key of its epoch. Unreachable, not erased: what a flash disk or a copy-on-write file system has\n\
+             put aside of `.epoch`, or a copy of that file, would open them.",
+        ),
+        Reach::Erased => Some(
+            "copies of its keys (backups, snapshots) open no more, whoever has a recipient's key: the local share that each needs is\n\
+             forgotten, and the TPM has overwritten the key of its epoch, which lay nowhere else.",
+        ),
+    }
+}
 
 /// What was answered about one call.
 pub(super) struct Answered {
     pub(super) call: CallId,
     pub(super) recording: Option<RecordingId>,
     pub(super) answer: Answer,
-    /// Whether its key file lay in an envelope, so that no copy of it opens any more.
-    pub(super) is_unreachable: bool,
+    /// What is so of copies of its key file.
+    pub(super) reach: Reach,
 }
 
 /// What was, or is to be, done.
@@ -72,9 +93,9 @@ impl Receipt<'_> {
                 let (state, why) = self.word(one);
                 let recording = one.recording.map(|id| id.to_string());
                 let is_now = one.recording.is_some() && matches!(one.answer, Answer::Done);
-                let (call, unreachable) = (one.call.to_string(), is_now.then_some(one.is_unreachable));
+                let (call, copies) = (one.call.to_string(), is_now.then_some(word(one.reach)));
                 term.out.line(json!({
-                    "call": call, "recording": recording, "result": state, "why": why, "copies_of_keys_unreachable": unreachable,
+                    "call": call, "recording": recording, "result": state, "why": why, "copies_of_keys": copies,
                 }))?;
             }
             let is_clean = self.purged.map(|purged| purged == Purged::Clean);
@@ -107,15 +128,15 @@ impl Receipt<'_> {
                 let (id, state) = (id.to_string(), State::Erased.as_str());
                 let copies = self.copies_json();
                 // What was so of an earlier one is not known any more.
-                let unreachable = (!was_before).then_some(one.is_unreachable);
+                let reach = (!was_before).then_some(word(one.reach));
                 term.out.line(json!({
                     "recording": id, "state": state, "before": was_before, "text": text, "copies": copies,
-                    "copies_of_keys_unreachable": unreachable,
+                    "copies_of_keys": reach,
                 }))?;
             } else {
                 term.out.line(sentence(id, was_before, accesses))?;
-                if one.is_unreachable {
-                    term.out.line(UNREACHABLE)?;
+                if let Some(told) = in_words(one.reach) {
+                    term.out.line(told)?;
                 }
                 term.out.text(&self.handed_out())?;
             }
@@ -236,12 +257,13 @@ impl Receipt<'_> {
         }
         text += "The rows stay, without who talked: time, trunk, policy, reason.\n";
         let erased = self.answered.iter().filter(|one| one.recording.is_some() && matches!(one.answer, Answer::Done));
-        let (mut unreachable, mut open) = (0_u64, 0_u64);
-        erased.for_each(|one| *if one.is_unreachable { &mut unreachable } else { &mut open } += 1);
-        if unreachable > 0 {
-            text += &format!("Of {}: {UNREACHABLE}\n", counted(unreachable, "recording"));
+        let reached: Vec<_> = erased.map(|one| one.reach).collect();
+        for reach in [Reach::Unreachable, Reach::Erased] {
+            let count = reached.iter().filter(|own| **own == reach).count();
+            let told = in_words(reach).filter(|_| count > 0);
+            text += &told.map(|told| format!("Of {}: {told}\n", counted(count, "recording"))).unwrap_or_default();
         }
-        if open > 0 || unreachable == 0 {
+        if reached.is_empty() || reached.contains(&Reach::Open) {
             text += "Not reached from here: copies of the `keys` folder and of the ledger in backups and snapshots, and what a flash\n\
                      disk or a copy-on-write file system has put aside. Who has such a copy and a recipient's key opens it still.\n";
         } else {

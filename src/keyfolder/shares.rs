@@ -9,6 +9,8 @@
 //! To forget shares is to seal the others anew under another epoch's key, and to overwrite the old one where it lies: then every copy of the old
 //! table is dead, and every copy of the key files whose shares are not in the new one.
 //!
+//! Where a TPM has the key, `.epoch` says in which, and by what password; then there is no old block that a flash disk could keep.
+//!
 //! Whoever appends, reads or renews holds the lock of a file that is never replaced, so that nobody has a table that was.
 
 use std::cell::RefCell;
@@ -23,6 +25,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 use zeroize::Zeroizing;
 
+use super::tpm::{Place, Tpm};
 use super::{LONGEST, NO_FOLLOW, beside, key, overwrite};
 use crate::ids::RecordingId;
 use crate::limits::SHARES_PATIENCE;
@@ -37,6 +40,8 @@ pub(crate) struct Shares {
     folder: PathBuf,
     /// What was read of the table, and which it was: whoever opens many reads it once.
     seen: RefCell<Option<Seen>>,
+    /// The key that a TPM gave, and of which table: it takes longer than a recording should wait each time.
+    given: RefCell<Option<((u64, u64), EpochKey)>>,
 }
 
 /// The entries of a table.
@@ -85,6 +90,8 @@ pub(crate) enum NoShare {
     TableUnreadable,
     /// No block has the key of the table's epoch: the two are not of one time, or the block is damaged.
     EpochUnreadable,
+    /// The key is in another TPM, or elsewhere in it.
+    OtherTpm(Place),
     /// The table has no share by which this key file opens.
     Forgotten,
 }
@@ -112,6 +119,13 @@ impl fmt::Display for NoShare {
             Self::EpochMissing => "the key of the table of local shares, `.epoch`, is not there: put it back",
             Self::TableUnreadable => "`.shares` is no table of local shares, or one of a later version",
             Self::EpochUnreadable => "`.epoch` has not the key of this `.shares`: the two are not of one time",
+            Self::OtherTpm(Place { device, index }) => {
+                return write!(
+                    f,
+                    "the key of the table lies in the TPM `{}` at {index:#010x}: name that in the configuration",
+                    device.display()
+                );
+            }
             Self::Forgotten => {
                 "its local share is forgotten: the recording was erased or its keys were made anew, and this is a copy of before"
             }
@@ -126,13 +140,21 @@ struct Opened {
     table: File,
     epoch: u64,
     key: EpochKey,
-    keys: File,
+    keys: Slots,
+}
+
+/// Where the keys of this epoch and of the next one lie.
+enum Slots {
+    /// In two blocks of a file.
+    File(File),
+    /// In two spaces of a TPM.
+    Tpm(Tpm),
 }
 
 impl Shares {
     /// Takes a folder of keys, whether it has a table or not.
     pub(crate) fn of(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), seen: RefCell::new(None) }
+        Self { folder: folder.to_owned(), seen: RefCell::new(None), given: RefCell::new(None) }
     }
 
     /// Returns the folder.
@@ -145,8 +167,42 @@ impl Shares {
         self.path(TABLE).symlink_metadata().is_ok()
     }
 
-    /// Sees that there is a table, and that it can be opened; makes an empty one where none was ever needed.
-    pub(crate) fn begin(&self, entropy: &mut impl CryptoRng) -> Result<(), NoShare> {
+    /// Sees that there is a table, and that it can be opened; makes an empty one where none was ever needed. Where a place in a TPM is named, the key
+    /// moves there, and the one that lay on the disk is dead.
+    pub(crate) fn begin(&self, entropy: &mut impl CryptoRng, tpm: Option<&Place>) -> Result<(), NoShare> {
+        self.begin_on_disk(entropy)?;
+        let Some(place) = tpm else { return Ok(()) };
+        let opened = self.opened()?;
+        match &opened.keys {
+            Slots::Tpm(tpm) if tpm.place() == place => return Ok(()),
+            Slots::Tpm(tpm) => return Err(NoShare::OtherTpm(tpm.place().clone())),
+            Slots::File(_) => {}
+        }
+        let mut password = Zeroizing::new([0; 32]);
+        entropy.fill_bytes(password.as_mut_slice());
+        let tpm = Tpm::new(place.clone(), password);
+        Slots::Tpm(tpm.clone()).write(opened.epoch, &opened.key)?;
+        let beside = self.path(NEW_EPOCH);
+        let mut file = options().create(true).truncate(true).open(&beside)?;
+        self.give(&file)?;
+        file.write_all(&tpm.to_file())?;
+        file.sync_all()?;
+        fs::rename(&beside, self.path(EPOCH))?;
+        self.sync()?;
+        if let Slots::File(old) = &opened.keys {
+            overwrite(old)?;
+        }
+        drop(opened);
+        // What the disk has had opens nothing from here on.
+        self.renew_by_steps(entropy, |_| Ok(())).map(drop)
+    }
+
+    /// Returns whether a TPM has the key.
+    pub(crate) fn is_in_tpm(&self) -> bool {
+        fs::read(self.path(EPOCH)).is_ok_and(|bytes| Tpm::from_file(&bytes).is_some())
+    }
+
+    fn begin_on_disk(&self, entropy: &mut impl CryptoRng) -> Result<(), NoShare> {
         if self.is_there() {
             return self.opened().map(drop);
         }
@@ -159,11 +215,11 @@ impl Shares {
         if self.has_envelopes()? {
             return Err(NoShare::TableMissing);
         }
-        let keys = options().create(true).truncate(false).open(self.path(EPOCH))?;
-        self.give(&keys)?;
+        let file = options().create(true).truncate(false).open(self.path(EPOCH))?;
+        self.give(&file)?;
         let key = fresh(entropy);
-        keys.write_all_at(&[0; 2 * BLOCK], 0)?;
-        write_slot(&keys, 1, &key)?;
+        file.write_all_at(&[0; 2 * BLOCK], 0)?;
+        Slots::File(file).write(1, &key)?;
         self.write_table(&share::table_head(1), |_| Ok(()))?;
         fs::rename(self.path(NEW), self.path(TABLE))?;
         self.sync()?;
@@ -239,7 +295,7 @@ impl Shares {
         let epoch = old.epoch.checked_add(1).ok_or(NoShare::TableUnreadable)?;
         let several = old.several()?;
         let new_key = fresh(entropy);
-        write_slot(&old.keys, epoch, &new_key)?;
+        old.keys.write(epoch, &new_key)?;
         after(Step::NewKey)?;
 
         let mut renewed = Renewed { epoch, kept: 0, dropped: 0, broken: 0 };
@@ -262,7 +318,7 @@ impl Shares {
         fs::rename(self.path(NEW), self.path(TABLE))?;
         self.sync()?;
         after(Step::Replaced)?;
-        wipe_slot(&old.keys, old.epoch)?;
+        old.keys.wipe(old.epoch)?;
         after(Step::OldKey)?;
         overwrite(&old.table)?;
         after(Step::OldTable)?;
@@ -320,16 +376,27 @@ impl Shares {
             Err(error) => Err(error),
         };
         let table = there(TABLE)?.ok_or(NoShare::TableMissing)?;
-        let keys = there(EPOCH)?.ok_or(NoShare::EpochMissing)?;
+        let keys = Slots::of(there(EPOCH)?.ok_or(NoShare::EpochMissing)?)?;
         let mut head = [0; TABLE_HEAD];
         table.read_exact_at(&mut head, 0).map_err(|_| NoShare::TableUnreadable)?;
         let epoch = share::epoch_of(&head).ok_or(NoShare::TableUnreadable)?;
-        let key = read_slot(&keys, epoch)?.ok_or(NoShare::EpochUnreadable)?;
+        let which = (table.metadata()?.ino(), epoch);
+        let mut given = self.given.borrow_mut();
+        let known = given.take().filter(|(of, _)| *of == which).map(|(_, key)| key);
+        let is_known = known.is_some();
+        let key = match known {
+            Some(key) => key,
+            None => keys.read(epoch)?.ok_or(NoShare::EpochUnreadable)?,
+        };
         let other = epoch.wrapping_add(1);
-        if !is_wiped(&keys, other)? {
+        // Of a key that is known it was seen before.
+        if !is_known && !keys.is_wiped(other)? {
             // The table that is seen may not be durable yet: without its key, the one that a power cut brings back would be lost.
             self.sync()?;
-            wipe_slot(&keys, other)?;
+            keys.wipe(other)?;
+        }
+        if matches!(keys, Slots::Tpm(_)) {
+            *given = Some((which, key.clone()));
         }
         if let Some(left) = there(NEW)? {
             overwrite(&left)?;
@@ -435,39 +502,71 @@ fn chance(entropy: &mut impl CryptoRng) -> [u8; 12] {
     bytes
 }
 
-/// Where the key of an epoch lies: the next one's is in the other block.
+impl Slots {
+    fn of(file: File) -> io::Result<Self> {
+        let mut first = Zeroizing::new(Vec::new());
+        (&file).take(1024).read_to_end(&mut first)?;
+        Ok(Tpm::from_file(&first).map_or(Self::File(file), Self::Tpm))
+    }
+
+    /// Writes an epoch's key into its place: the next one's is the other.
+    fn write(&self, epoch: u64, key: &EpochKey) -> io::Result<()> {
+        match self {
+            Self::Tpm(tpm) => tpm.write(epoch, key.to_slot(epoch).as_slice()),
+            Self::File(file) => {
+                let mut block = Zeroizing::new([0; BLOCK]);
+                block.iter_mut().zip(key.to_slot(epoch).iter()).for_each(|(byte, part)| *byte = *part);
+                file.write_all_at(block.as_slice(), place(epoch))?;
+                file.sync_all()
+            }
+        }
+    }
+
+    fn read(&self, epoch: u64) -> io::Result<Option<EpochKey>> {
+        let slot = match self {
+            Self::Tpm(tpm) => match tpm.read(epoch, SLOT_BYTES)? {
+                Some(slot) => slot,
+                None => return Ok(None),
+            },
+            Self::File(file) => {
+                let mut slot = Zeroizing::new(vec![0; SLOT_BYTES]);
+                match file.read_exact_at(slot.as_mut_slice(), place(epoch)) {
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+                    read => read?,
+                }
+                slot
+            }
+        };
+        Ok(EpochKey::from_slot(slot.as_slice()).filter(|(said, _)| *said == epoch).map(|(_, key)| key))
+    }
+
+    fn is_wiped(&self, epoch: u64) -> io::Result<bool> {
+        match self {
+            Self::Tpm(tpm) => Ok(tpm.read(epoch, SLOT_BYTES)?.is_none_or(|slot| slot.iter().all(|byte| *byte == 0))),
+            Self::File(file) => {
+                let mut block = Zeroizing::new([0; BLOCK]);
+                match file.read_exact_at(block.as_mut_slice(), place(epoch)) {
+                    // It is made whole.
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+                    read => read.map(|()| block.iter().all(|byte| *byte == 0)),
+                }
+            }
+        }
+    }
+
+    fn wipe(&self, epoch: u64) -> io::Result<()> {
+        match self {
+            Self::Tpm(tpm) => tpm.write(epoch, &[0; SLOT_BYTES]),
+            Self::File(file) => {
+                file.write_all_at(&[0; BLOCK], place(epoch))?;
+                file.sync_all()
+            }
+        }
+    }
+}
+
 const fn place(epoch: u64) -> u64 {
     epoch % 2 * BLOCK as u64
-}
-
-fn write_slot(keys: &File, epoch: u64, key: &EpochKey) -> io::Result<()> {
-    let mut block = Zeroizing::new([0; BLOCK]);
-    block.iter_mut().zip(key.to_slot(epoch).iter()).for_each(|(byte, part)| *byte = *part);
-    keys.write_all_at(block.as_slice(), place(epoch))?;
-    keys.sync_all()
-}
-
-fn read_slot(keys: &File, epoch: u64) -> io::Result<Option<EpochKey>> {
-    let mut slot = Zeroizing::new([0; SLOT_BYTES]);
-    match keys.read_exact_at(slot.as_mut_slice(), place(epoch)) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        read => read?,
-    }
-    Ok(EpochKey::from_slot(slot.as_slice()).filter(|(said, _)| *said == epoch).map(|(_, key)| key))
-}
-
-fn is_wiped(keys: &File, epoch: u64) -> io::Result<bool> {
-    let mut block = Zeroizing::new([0; BLOCK]);
-    match keys.read_exact_at(block.as_mut_slice(), place(epoch)) {
-        // It is made whole.
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        read => read.map(|()| block.iter().all(|byte| *byte == 0)),
-    }
-}
-
-fn wipe_slot(keys: &File, epoch: u64) -> io::Result<()> {
-    keys.write_all_at(&[0; BLOCK], place(epoch))?;
-    keys.sync_all()
 }
 
 fn options() -> OpenOptions {
@@ -479,6 +578,7 @@ fn options() -> OpenOptions {
 const TABLE: &str = ".shares";
 const NEW: &str = ".shares.new";
 const EPOCH: &str = ".epoch";
+const NEW_EPOCH: &str = ".epoch.new";
 const LOCK: &str = ".shares.lock";
 
 #[cfg(test)]

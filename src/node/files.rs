@@ -203,7 +203,7 @@ fn create(path: &Path) -> io::Result<File> {
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
-    use crate::keyfolder::KeyFolder;
+    use crate::keyfolder::{KeyFolder, Reach};
     use crate::node::entropy::source;
 
     const ID: RecordingId = RecordingId::from_bytes([7; 16]);
@@ -218,7 +218,7 @@ mod tests {
         let folders = Folders { main, spare: Some(spare), is_spare_missing: false };
         let paths: Vec<_> = folders.all().map(Folder::keys).collect();
         let shares: Vec<_> = paths.iter().map(|path| Shares::of(path)).collect();
-        shares.iter().for_each(|shares| shares.begin(&mut source()).unwrap());
+        shares.iter().for_each(|shares| shares.begin(&mut source(), None).unwrap());
         let metrics = Arc::new(Metrics::new());
         let mut files = Files::open(folders.clone(), true, Arc::default(), Clock::start(), metrics).unwrap();
 
@@ -233,7 +233,7 @@ mod tests {
             assert_eq!(shares.open(ID, copy.clone()).unwrap(), b"wraps");
         }
         let folder = KeyFolder::alone(&paths).unwrap();
-        assert!(folder.is_enveloped(ID));
+        assert_eq!((folder.reach(ID), folder.reach(RecordingId::from_bytes([9; 16]))), (Reach::Unreachable, Reach::Open));
         assert_eq!(folder.read(ID).unwrap().unwrap().bytes, b"wraps");
         folder.destroy(ID).unwrap();
         folder.forget().unwrap();

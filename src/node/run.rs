@@ -16,6 +16,7 @@ use crate::control::api::Clerk;
 use crate::control::{Reply, Request, log_reached, log_silence, log_story, row};
 use crate::ids::{CallId, Leg, TrunkName};
 use crate::keyfolder::shares::Shares;
+use crate::keyfolder::tpm::Place;
 use crate::lane::{Down as ToLane, Up};
 use crate::limits;
 use crate::media::{self, BridgeTallies};
@@ -73,6 +74,7 @@ async fn serve(setup: Setup, clerk: Arc<dyn Clerk>) -> Result<(), String> {
         data,
         spare,
         local_share,
+        tpm,
         reserve_percent,
         media,
         ports,
@@ -127,8 +129,10 @@ async fn serve(setup: Setup, clerk: Arc<dyn Clerk>) -> Result<(), String> {
         format!("cannot write below `{}` (data.directory): {error}\n  give the service's user write access to it", data.display())
     })?;
     if local_share {
-        for folder in folders.all().map(Folder::keys) {
-            Shares::of(&folder).begin(&mut entropy::source()).map_err(|fault| {
+        for (nth, folder) in (0_u32..).zip(folders.all().map(Folder::keys)) {
+            // Two spaces for each.
+            let place = tpm.as_ref().map(|place| Place { device: place.device.clone(), index: place.index + 2 * nth });
+            Shares::of(&folder).begin(&mut entropy::source(), place.as_ref()).map_err(|fault| {
                 format!("keys cannot lie in envelopes in `{}` (data.local_share): {fault}\n  the manual's operating.md says how they are kept", folder.display())
             })?;
         }

@@ -22,6 +22,7 @@ use crate::control::{
 };
 use crate::digit::Digit;
 use crate::ids::CallId;
+use crate::keyfolder::tpm::Place;
 use crate::media::{LatchRule, Latching};
 use crate::network::Network;
 use crate::node::announcements;
@@ -56,6 +57,8 @@ pub(super) struct Setup {
     pub(super) spare: Option<PathBuf>,
     /// Whether keys lie in envelopes.
     pub(super) local_share: bool,
+    /// Where a TPM has the key of their table.
+    pub(super) tpm: Option<Place>,
     pub(super) reserve_percent: Option<u64>,
     pub(super) media: [IpAddr; 2],
     pub(super) ports: RangeInclusive<u16>,
@@ -151,6 +154,7 @@ impl Setup {
             data: settings.data.clone(),
             spare: settings.spare.clone(),
             local_share: settings.local_share,
+            tpm: settings.tpm.as_ref().map(|(device, index)| Place { device: device.clone(), index: *index }),
             reserve_percent: settings.reserve_percent,
             media: settings.media.addresses,
             ports: settings.media.ports.clone(),

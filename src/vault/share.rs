@@ -44,6 +44,7 @@ pub(crate) const SLOT_BYTES: usize = SLOT.len() + 8 + SECRET + CHECK_BYTES;
 pub(crate) struct Share(Zeroizing<[u8; SECRET]>);
 
 /// The key of an epoch.
+#[derive(Clone)]
 pub(crate) struct EpochKey(Zeroizing<[u8; SECRET]>);
 
 /// Returns whether these are the bytes of a key file in its envelope, or the beginning of one.

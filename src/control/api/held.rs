@@ -227,8 +227,8 @@ pub(super) struct Erased {
     text: String,
     /// Who was given a copy before.
     copies: Vec<Copy>,
-    /// Whether copies of its keys open no more (`local_share`); nothing where it was erased before.
-    copies_of_keys_unreachable: Option<bool>,
+    /// What is so of copies of its keys: `open`, or with `local_share` `unreachable`, or with a TPM `erased`; nothing where it was erased before.
+    copies_of_keys: Option<String>,
 }
 
 /// A copy that went out.

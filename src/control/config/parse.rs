@@ -103,7 +103,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 18] = [
     ("audit", &["publish_head_every_s"]),
     ("timestamps", &["url", "each_recording", "certificate"]),
     ("hook", &["url", "secret", "deadline_ms", "certificate", "private_key", "authorities"]),
-    ("data", &["directory", "spare_directory", "reserve_percent", "local_share"]),
+    ("data", &["directory", "spare_directory", "reserve_percent", "local_share", "tpm", "tpm_index"]),
     ("keys", &["node"]),
     ("recipient", &["name", "purposes", "public_key", "from", "until"]),
     ("retention", &["purpose", "longest", "shortest"]),
@@ -184,6 +184,7 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
     let local_share = data
         .as_ref()
         .map_or(Some(false), |section| section.word_or("local_share", &[("no", false), ("yes", true)], false, notes));
+    let tpm = data.as_ref().map_or(Some(None), |section| tpm(section, local_share, notes));
     let data = data
         .and_then(|section| section.required("directory", "\"/var/lib/mitschnitt\"", notes))
         .map(|found| PathBuf::from(found.value));
@@ -245,6 +246,7 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
             data: data.clone()?,
             spare: spare.clone(),
             local_share: local_share?,
+            tpm: tpm?,
             reserve_percent: reserve.map(|found| found.value),
             node_key: node_key.clone()?,
             recipients: recipients.into_iter().map(|found| found.value).collect(),
@@ -255,6 +257,44 @@ fn read(document: &Section<'_>, notes: &mut Notes) -> Read {
     })();
     Read { whole, data, spare, node_key, retention, access }
 }
+
+/// Reads which TPM has the key of the table of local shares, and where in it.
+fn tpm(section: &Section<'_>, local_share: Option<bool>, notes: &mut Notes) -> Option<Option<(PathBuf, u32)>> {
+    let device = section.text("tpm", "\"/dev/tpmrm0\"", notes);
+    let index = section.text("tpm_index", "\"0x01806d53\"", notes);
+    let line = device.as_ref().or(index.as_ref()).map(|found| found.line);
+    let Some(device) = device else {
+        if index.is_some() {
+            notes.error(line, "`tpm_index` of [data] is of no TPM", "name the TPM as well: tpm = \"/dev/tpmrm0\"");
+        }
+        return index.is_none().then_some(None);
+    };
+    if local_share == Some(false) {
+        notes.error(
+            line,
+            "`tpm` of [data] has nothing to keep",
+            "write local_share = \"yes\" as well: the TPM has the key of the local shares",
+        );
+        return None;
+    }
+    let number = match &index {
+        None => Some(TPM_INDEX),
+        Some(said) => {
+            said.value.strip_prefix("0x").and_then(|hex| u32::from_str_radix(hex, 16).ok()).filter(|index| OWNERS.contains(index))
+        }
+    };
+    if number.is_none() {
+        let what = "`tpm_index` of [data] is no number of the owner's";
+        notes.error(line, what, "it is one from 0x01800000 to 0x01bffffc: that space and the next three are taken");
+    }
+    number.map(|number| Some((PathBuf::from(device.value), number)))
+}
+
+/// The first of the spaces when nothing is said.
+const TPM_INDEX: u32 = 0x0180_6d53;
+
+/// The owner's spaces, of which four are taken.
+const OWNERS: RangeInclusive<u32> = 0x0180_0000..=0x01bf_fffc;
 
 /// Where `/metrics` is served when nothing is said.
 const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);

@@ -48,6 +48,8 @@ pub struct Settings {
     pub spare: Option<PathBuf>,
     /// Whether each key file lies in an envelope that opens with a local share alone, which is forgotten with it.
     pub local_share: bool,
+    /// The TPM that has the key of their table, and the number of the first of two spaces in it, for each disk; nothing: a file has it.
+    pub tpm: Option<(PathBuf, u32)>,
     /// How much of its disk new recordings leave free; nothing said: 5 percent, and no more than 2 GiB.
     pub reserve_percent: Option<u64>,
     /// The node's signing key: its private half.

@@ -322,6 +322,8 @@ fn a_setting_that_the_sample_shows_as_a_comment_is_right_when_it_is_taken_in() {
         ("\"198.51.100.20:", "\"tls 198.51.100.20:"),
     ];
     let text = over_tls.iter().fold(text, |text, (udp, tls)| text.replace(udp, tls));
+    // And a TPM has something to keep only where there are shares.
+    let text = text.replace("local_share = \"no\"", "local_share = \"yes\"");
     assert_eq!(parse(&text).mistakes, []);
 }
 
@@ -521,6 +523,21 @@ fn each_mistake_is_told_with_what_to_do() {
             "[data]",
             "[data]\nlocal_share = \"maybe\"",
             "12: `local_share` of [data] cannot be `maybe`\n  it is one of: \"no\", \"yes\"",
+        ),
+        (
+            "[data]",
+            "[data]\ntpm = \"/dev/tpmrm0\"",
+            "12: `tpm` of [data] has nothing to keep\n  write local_share = \"yes\" as well: the TPM has the key of the local shares",
+        ),
+        (
+            "[data]",
+            "[data]\nlocal_share = \"yes\"\ntpm_index = \"0x01806d53\"",
+            "13: `tpm_index` of [data] is of no TPM\n  name the TPM as well: tpm = \"/dev/tpmrm0\"",
+        ),
+        (
+            "[data]",
+            "[data]\nlocal_share = \"yes\"\ntpm = \"/dev/tpmrm0\"\ntpm_index = \"0x01c00002\"",
+            "13: `tpm_index` of [data] is no number of the owner's\n  it is one from 0x01800000 to 0x01bffffc: that space and the next three are taken",
         ),
         (
             "[data]",

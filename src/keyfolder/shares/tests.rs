@@ -21,7 +21,7 @@ fn entropy() -> impl CryptoRng {
 fn folder(count: u16) -> (tempfile::TempDir, Shares) {
     let home = tempfile::tempdir().unwrap();
     let shares = Shares::of(home.path());
-    shares.begin(&mut entropy()).unwrap();
+    shares.begin(&mut entropy(), None).unwrap();
     (0..count).for_each(|number| seal(home.path(), number, KEYS));
     (home, shares)
 }
@@ -37,6 +37,10 @@ fn open(home: &Path, number: u16) -> Result<Vec<u8>, NoShare> {
 
 fn opens(home: &Path, number: u16) -> bool {
     open(home, number).is_ok_and(|keys| keys == KEYS)
+}
+
+fn slots(home: &Path) -> Slots {
+    Slots::of(options().open(home.join(EPOCH)).unwrap()).unwrap()
 }
 
 fn copy(from: &Path, names: &[&str], to: &Path) {
@@ -77,8 +81,8 @@ fn what_was_forgotten_opens_with_no_copy_but_one_of_the_old_epoch_key() {
         assert!(matches!(open(thief.path(), 0), Err(NoShare::EpochUnreadable)));
     }
     // Nor with the key that is left said to be of the old epoch.
-    let new = read_slot(&File::open(home.path().join(EPOCH)).unwrap(), 2).unwrap().unwrap();
-    write_slot(&options().open(thief.path().join(EPOCH)).unwrap(), 1, &new).unwrap();
+    let new = slots(home.path()).read(2).unwrap().unwrap();
+    slots(thief.path()).write(1, &new).unwrap();
     assert!(!opens(thief.path(), 0));
     // The block as it was is what it takes: so the test can fail.
     copy(before.path(), &[EPOCH], thief.path());
@@ -97,9 +101,9 @@ fn a_kill_after_any_step_leaves_the_old_or_the_new_whole_and_the_next_ends_it() 
         let is_new = !matches!(stop, Step::NewKey | Step::NewTable);
         fs::write(key(home.path(), id(0)), &file).unwrap();
         assert_eq!([0, 1, 2].map(|number| opens(home.path(), number)), [!is_new, true, true], "{stop:?}");
-        let keys = File::open(home.path().join(EPOCH)).unwrap();
+        let keys = slots(home.path());
         let epoch = if is_new { 2 } else { 1 };
-        assert!(is_wiped(&keys, epoch + 1).unwrap() && !is_wiped(&keys, epoch).unwrap(), "{stop:?}");
+        assert!(keys.is_wiped(epoch + 1).unwrap() && !keys.is_wiped(epoch).unwrap(), "{stop:?}");
         assert!(!home.path().join(NEW).exists(), "{stop:?}");
         fs::remove_file(key(home.path(), id(0))).unwrap();
         let renewed = renew(&shares);
@@ -208,15 +212,15 @@ fn what_root_renews_is_the_folders_owners() {
 #[test]
 fn nothing_is_made_over_what_is_missing() {
     let (home, shares) = folder(1);
-    shares.begin(&mut entropy()).unwrap();
+    shares.begin(&mut entropy(), None).unwrap();
     assert!(opens(home.path(), 0), "it is made once");
     fs::rename(home.path().join(EPOCH), home.path().join("away")).unwrap();
     assert!(matches!(open(home.path(), 0), Err(NoShare::EpochMissing)));
-    assert!(matches!(shares.begin(&mut entropy()), Err(NoShare::EpochMissing)));
+    assert!(matches!(shares.begin(&mut entropy(), None), Err(NoShare::EpochMissing)));
     fs::rename(home.path().join("away"), home.path().join(EPOCH)).unwrap();
     fs::rename(home.path().join(TABLE), home.path().join("away")).unwrap();
     assert!(matches!(open(home.path(), 0), Err(NoShare::TableMissing)));
-    assert!(matches!(shares.begin(&mut entropy()), Err(NoShare::TableMissing)), "a key file needs the one that was");
+    assert!(matches!(shares.begin(&mut entropy(), None), Err(NoShare::TableMissing)), "a key file needs the one that was");
     fs::rename(home.path().join("away"), home.path().join(TABLE)).unwrap();
     assert!(opens(home.path(), 0), "and none of it has cost a key");
 }

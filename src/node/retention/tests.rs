@@ -320,7 +320,7 @@ fn what_is_erased_no_copy_of_its_key_file_opens_where_there_are_shares() {
     let mut scene = Scene::new(rules(0, Some(DAY), None));
     let keys = scene.keeper.folders.main.keys();
     let shares = Shares::of(&keys);
-    shares.begin(&mut crate::node::entropy::source()).unwrap();
+    shares.begin(&mut crate::node::entropy::source(), None).unwrap();
     let copies = [1, 2].map(|n| {
         scene.recorded(n, if n == 1 { 0 } else { 2 * DAY });
         let path = scene.keeper.folders.main.key(id(n));
