@@ -23,14 +23,26 @@ LATEST_S = 300
 QUESTION_BYTES = 16384
 
 
-def is_signed(secret, header, body, now):
-    """Whether the header `t=…,v1=…` is of this body, by this secret, and of this time."""
+def parted(header):
+    """The seconds and the HEX of a header `t=…,v1=…`."""
     parts = dict(part.partition("=")[::2] for part in header.split(","))
-    at, signature = parts.get("t", ""), parts.get("v1", "")
+    return parts.get("t", ""), parts.get("v1", "")
+
+
+def is_signed(secret, header, body, now):
+    """Whether the header is of this body, by this secret, and of this time."""
+    at, signature = parted(header)
     if not at.isascii() or not at.isdigit() or abs(now - int(at)) > LATEST_S:
         return False
     expected = hmac.new(secret, at.encode() + b"." + body, hashlib.sha256).hexdigest()
     return hmac.compare_digest(expected.encode(), signature.encode("ascii", "replace"))
+
+
+def signed(secret, question, body, now):
+    """The header of an answer: it is to the question whose header that is."""
+    at, (_, asked) = str(int(now)), parted(question)
+    mac = hmac.new(secret, at.encode() + b"." + asked.encode() + b"." + body, hashlib.sha256)
+    return f"t={at},v1={mac.hexdigest()}"
 
 
 def compared(number):
@@ -71,6 +83,9 @@ class Hook(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))
+        if status == 200:
+            question = self.headers.get("Mitschnitt-Signature", "")
+            self.send_header("Mitschnitt-Signature", signed(self.secret, question, text, time.time()))
         self.end_headers()
         self.wfile.write(text)
 

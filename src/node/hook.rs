@@ -23,7 +23,7 @@ use crate::control::config::Authority;
 use crate::limits::{HOOK_ANSWER_BYTES, HOOKS_AT_ONCE};
 use crate::node::clock;
 use crate::node::metrics::Metrics;
-use crate::node::post::post;
+use crate::node::post::{exchange, post};
 use crate::time::Wall;
 use crate::tls::PeerName;
 
@@ -91,17 +91,25 @@ impl Hook {
     async fn exchange(&self, consulting: &Consulting) -> Result<Advice, String> {
         let now = clock::wall();
         let body = question(consulting, now);
-        let signature = signature(&self.secret, now.unix_micros() / 1_000_000, &body);
+        let signature = signature(&self.secret, now.unix_micros() / 1_000_000, &[&body]);
         let request = Request::post(self.at.path.as_str())
             .header(HOST, self.at.to_string())
             .header(CONTENT_TYPE, "application/json")
-            .header("Mitschnitt-Signature", signature)
+            .header(SIGNATURE, &signature)
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| format!("it cannot be asked: {error}"))?;
         let stream = TcpStream::connect((self.at.host.as_str(), self.at.port)).await;
         let stream = stream.map_err(|error| format!("it cannot be connected to: {error}"))?;
         let answer = match &self.tls {
-            None => post(stream, request, HOOK_ANSWER_BYTES).await?,
+            // In the clear anybody on this machine may answer who finds the port free; over TLS the certificate says who it is.
+            None => {
+                let answer = exchange(stream, request, HOOK_ANSWER_BYTES).await?;
+                let shown = answer.headers().get(SIGNATURE).and_then(|shown| shown.to_str().ok());
+                if !shown.is_some_and(|shown| is_signed(&self.secret, shown, &signature, answer.body())) {
+                    return Err("its answer is not signed with the secret, for this question".into());
+                }
+                answer.into_body()
+            }
             Some(tls) => {
                 let name = PeerName::new(&self.at.host).ok_or("its host is no name")?.to_server_name();
                 let stream = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await;
@@ -144,14 +152,35 @@ fn question(consulting: &Consulting, now: Wall) -> Vec<u8> {
 }
 
 /// Returns the header by which a question is known to be ours, and to be of this time: the seconds since 1970, and HMAC-SHA-256 over these,
-/// a full stop and the body.
-fn signature(secret: &[u8], at_s: i64, body: &[u8]) -> String {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else { return String::new() };
-    mac.update(at_s.to_string().as_bytes());
-    mac.update(b".");
-    mac.update(body);
+/// a full stop and the body. An answer's has the HEX of the question's in between, so that it is to this question.
+fn signature(secret: &[u8], at_s: i64, parts: &[&[u8]]) -> String {
+    let Some(mac) = mac(secret, &at_s.to_string(), parts) else { return String::new() };
     let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     format!("t={at_s},v1={hex}")
+}
+
+const SIGNATURE: &str = "Mitschnitt-Signature";
+
+fn mac(secret: &[u8], at_s: &str, parts: &[&[u8]]) -> Option<Hmac<Sha256>> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;
+    mac.update(at_s.as_bytes());
+    for part in parts {
+        mac.update(b".");
+        mac.update(part);
+    }
+    Some(mac)
+}
+
+/// Returns whether an answer is signed with the secret, and to the question with that signature. It is compared in constant time.
+fn is_signed(secret: &[u8], shown: &str, question: &str, body: &[u8]) -> bool {
+    let parted = |header: &str| {
+        let (at, hex) = header.strip_prefix("t=")?.split_once(",v1=")?;
+        Some((at.to_owned(), hex.to_owned()))
+    };
+    let (Some((at, hex)), Some((_, asked))) = (parted(shown), parted(question)) else { return false };
+    let byte = |nth: usize| u8::from_str_radix(hex.get(2 * nth..2 * nth + 2)?, 16).ok();
+    let Some(bytes) = (0..32).map(byte).collect::<Option<Vec<_>>>().filter(|_| hex.len() == 64) else { return false };
+    mac(secret, &at, &[asked.as_bytes(), body]).is_some_and(|mac| mac.verify_slice(&bytes).is_ok())
 }
 
 #[derive(Deserialize)]
@@ -205,7 +234,7 @@ mod tests {
         // printf '1764547200.{}' | openssl dgst -sha256 -hmac 0123456789abcdef0123456789abcdef
         let expected = "t=1764547200,v1=94c91c0bca34ba5bb2cbdeac07573f408d6fb93c30dba087a853e501f67daf92";
 
-        let signed = signature(b"0123456789abcdef0123456789abcdef", 1_764_547_200, b"{}");
+        let signed = signature(b"0123456789abcdef0123456789abcdef", 1_764_547_200, &[b"{}"]);
 
         assert_eq!(signed, expected);
     }
@@ -248,8 +277,8 @@ mod tests {
         Hook { at, tls: None, secret: Zeroizing::new(vec![7; 32]), deadline: Duration::from_millis(deadline_ms) }
     }
 
-    /// Asks a hook that answers so, once it has heard the head of the question.
-    async fn answered(answer: Vec<u8>) -> Result<Advice, String> {
+    /// Asks a hook that answers with this body, signed as it should be or in another way.
+    async fn answered(body: String, sign: fn(String) -> String) -> Result<Advice, String> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let hook = at(&listener, 10_000);
         let server = tokio::spawn(async move {
@@ -258,8 +287,15 @@ mod tests {
             while !heard.ends_with(b"}") {
                 assert_ne!(stream.read_buf(&mut heard).await.unwrap(), 0, "it ends in the middle");
             }
+            let heard = String::from_utf8(heard).unwrap();
+            let asked =
+                heard.lines().find_map(|line| line.to_lowercase().strip_prefix("mitschnitt-signature: ").map(str::to_owned));
+            let (_, asked) = asked.as_deref().and_then(|asked| asked.split_once(",v1=")).unwrap();
+            let signed = sign(signature(&[7; 32], 5, &[asked.as_bytes(), body.as_bytes()]));
+            let head = format!("HTTP/1.1 200 OK\r\n{signed}Content-Length: {}\r\n\r\n", body.len());
+            let answer = head + &body;
             // Who has heard enough may close.
-            drop(stream.write_all(&answer).await);
+            drop(stream.write_all(answer.as_bytes()).await);
         });
         let advice = hook.ask(&consulting()).await;
         server.await.unwrap();
@@ -268,14 +304,31 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_is_longer_than_any_is_none() {
-        let answer = |length: usize| {
-            let body = format!("{{\"answer\":\"ask\",\"more\":\"{}\"}}", "x".repeat(length - 26));
-            format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
-        };
+        let body = |length: usize| format!("{{\"answer\":\"ask\",\"more\":\"{}\"}}", "x".repeat(length - 26));
 
-        assert_eq!(answered(answer(HOOK_ANSWER_BYTES)).await.unwrap().word, Word::Ask);
-        let error = answered(answer(HOOK_ANSWER_BYTES + 1)).await.unwrap_err();
+        assert_eq!(answered(body(HOOK_ANSWER_BYTES), shown).await.unwrap().word, Word::Ask);
+        let error = answered(body(HOOK_ANSWER_BYTES + 1), shown).await.unwrap_err();
         assert!(error.starts_with("its answer does not end as it should"), "{error}");
+    }
+
+    fn shown(signature: String) -> String {
+        format!("Mitschnitt-Signature: {signature}\r\n")
+    }
+
+    #[tokio::test]
+    async fn an_answer_in_the_clear_that_is_not_signed_for_the_question_is_none() {
+        let allow = || r#"{"answer":"allow"}"#.to_owned();
+        assert_eq!(answered(allow(), shown).await.unwrap().word, Word::Allow);
+        let lies: [fn(String) -> String; 5] = [
+            |_| String::new(),
+            |signed| shown(signed.replace("t=5", "t=6")),
+            |signed| shown(signed[..signed.len() - 1].to_owned()),
+            |signed| shown(signed.replace(",v1=", ",v2=")),
+            |_| shown(signature(&[7; 32], 5, &[r#"{"answer":"allow"}"#.as_bytes()])),
+        ];
+        for lie in lies {
+            assert_eq!(answered(allow(), lie).await.unwrap_err(), "its answer is not signed with the secret, for this question");
+        }
     }
 
     #[tokio::test]
