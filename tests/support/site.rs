@@ -316,18 +316,23 @@ must_agree = ["remote"]
 
     /// Waits until a metric has this value at least: some are handed over once a second.
     pub(crate) fn metric_reaches(&self, name: &str, value: f64) {
-        until(name, A_WHILE, || (self.metric(name) >= value).then_some(()));
+        // One that has a label for each cause is there once there was one.
+        until(name, A_WHILE, || self.metric_if(name).is_some_and(|now| now >= value).then_some(()));
     }
 
     /// One metric's value, over all its labels.
     pub(crate) fn metric(&self, name: &str) -> f64 {
+        self.metric_if(name).unwrap_or_else(|| panic!("there is no metric {name}:\n{}", self.metrics()))
+    }
+
+    fn metric_if(&self, name: &str) -> Option<f64> {
         let all = self.metrics();
         let mut values = all.lines().filter_map(|line| {
             let rest = line.strip_prefix(name)?;
             (rest.starts_with('{') || rest.starts_with(' ')).then(|| rest.rsplit(' ').next()?.parse::<f64>().ok()).flatten()
         });
-        let first = values.next().unwrap_or_else(|| panic!("there is no metric {name}:\n{all}"));
-        first + values.sum::<f64>()
+        let first = values.next()?;
+        Some(first + values.sum::<f64>())
     }
 }
 

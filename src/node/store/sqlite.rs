@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use rustix::fs::{Access as Mode, access as may};
 
 use crate::catalogue::{
     Access, Bound, Chain, Cleared, Entry, Event, Filter, Heard, Keeping, KeptCall, Link, Note, Number, Opening, Purged, Reason,
@@ -49,10 +50,12 @@ impl SqliteStore {
         if is_kept {
             make(path)?;
         }
-        // SQLite says of every file it cannot have that it is «unable to open»; the system says why.
-        if let Err(error) = OpenOptions::new().read(true).write(opening != Opening::Read).open(path) {
+        // SQLite says of every file it cannot have that it is «unable to open»; the system says why. It is asked and the file not opened: to close it again
+        // would drop the locks of whichever connection this process has already (`purge`).
+        let wanted = if opening == Opening::Read { Mode::READ_OK } else { Mode::READ_OK | Mode::WRITE_OK };
+        if let Err(errno) = may(path, wanted) {
+            let (path, error) = (path.to_owned(), io::Error::from(errno));
             let is_missing = error.kind() == io::ErrorKind::NotFound;
-            let path = path.to_owned();
             return Err(if is_missing { StoreError::Missing { path } } else { StoreError::Denied { path, source: error } });
         }
         let access = if opening == Opening::Read { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
