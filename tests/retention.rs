@@ -18,8 +18,8 @@ use std::path::PathBuf;
 use serde_json::Value;
 use support::child::{Ended, Running};
 use support::pair::{Pair, recordings_begun};
-use support::site::{Site, policy};
-use support::{A_WHILE, until};
+use support::site::{Site, files_under, policy};
+use support::{A_WHILE, CALLED, until};
 
 #[test]
 fn a_recording_whose_time_is_over_is_gone_and_one_that_is_held_stays() {
@@ -130,9 +130,20 @@ fn what_is_withdrawn_is_shredded_as_soon_as_it_may_be_and_over_a_restart() {
     let shown = site.cli(&["recordings", "show", &gone]).must_succeed().out;
     assert!(shown.contains(" by retention: consent was withdrawn."), "{shown}");
     assert_eq!(site.json(&["recordings", "show", &gone])[0]["reason"], "withdrawn-shred");
+    // Nor does anything below the data directory say who talked, nor anything there open with the private key.
+    let digits = CALLED.trim_start_matches('+').as_bytes();
+    until("who talked to be cleared", A_WHILE, || {
+        let stands =
+            |path: &PathBuf| std::fs::read(path).is_ok_and(|bytes| bytes.windows(digits.len()).any(|window| window == digits));
+        (!files_under(&site.data()).iter().any(stands)).then_some(())
+    });
+    let left: Vec<_> = files_under(&site.data()).into_iter().filter(|path| path.to_string_lossy().contains(&gone)).collect();
+    assert_eq!(left, Vec::<PathBuf>::new(), "neither keys nor ciphertext");
 
     // Somebody has said that it is not to be erased, and the proxy ends meanwhile.
     let held = withdrawn(2.0, true);
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    eprintln!("{}\n{}", site.cli(&["recordings", "show", &held]).out, proxy.said());
     until("the recording closed", A_WHILE, || (state(&site, &held) == "sealed").then_some(()));
     stopped(proxy);
     assert_eq!(files(&site, &held).map(|path| path.exists()), [true, true]);

@@ -32,7 +32,7 @@ pub use reason::{NotAReason, Reason};
 pub use retention::{
     Bar, CATCH_UP, Cause, Keeping, Limits, Order, Plan, Retention, Rules, Span, Stored, Used, due, locked_until, paced, plan,
 };
-pub use rights::{About, Cleared, Field, NotInANote, Note, NoteKind, Purged, Rights};
+pub use rights::{About, Cleared, Field, NotInANote, Note, NoteKind, Purged, Rights, traces};
 pub use roster::{Roster, RosterDeed, RosterLine, standing};
 pub use signed::{StampHash, StampSignature};
 pub use stamp::{NotStamped, Question, Stamp, Stamps, Subject, Told};

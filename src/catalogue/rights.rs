@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::catalogue::{Number, StoreError};
+use crate::catalogue::{Entry, Number, StoreError};
 use crate::ids::{CallId, RecordingId};
 use crate::private::Private;
 use crate::time::Wall;
@@ -224,4 +224,28 @@ impl FromStr for Field {
     fn from_str(text: &str) -> Result<Self, NotInANote> {
         Self::ALL.into_iter().find(|field| field.as_str() == text).ok_or(NotInANote)
     }
+}
+/// What the ledger's files must not have any more: who talked, as it stood there; and the number, however it was written.
+#[must_use]
+pub fn traces(entries: &[&Entry], person: Option<&Number>) -> Vec<Private<String>> {
+    let mut traces: Vec<_> = entries
+        .iter()
+        .filter_map(|entry| entry.parties.as_ref())
+        .map(|parties| {
+            let [calling, called, call_id] = [&parties.calling, &parties.called, &parties.call_id].map(Private::reveal);
+            Private::new(format!("{calling}{called}{call_id}"))
+        })
+        .collect();
+    // As a table and its index have them: another call may have said the same.
+    traces.extend(entries.iter().flat_map(|entry| {
+        let said = entry.parties.iter().flat_map(|parties| &parties.indexed);
+        said.flat_map(|(name, value)| {
+            let (call, value) = (entry.call, value.reveal());
+            [format!("{call}{name}{value}"), format!("{value}{name}{call}")].map(Private::new)
+        })
+    }));
+    let digits = person.map(|person| person.form().reveal().trim_start_matches('+'));
+    // Fewer stand anywhere by chance.
+    traces.extend(digits.filter(|digits| digits.len() >= Number::ALIKE).map(|digits| Private::new(digits.to_owned())));
+    traces
 }

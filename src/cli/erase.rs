@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::catalogue::{
     About, Access, Bar, Cleared, Deed, Entry, Filter, Likeness, NoteKind, Number, Opening, Outcome, Purged, Reason, RosterLine,
-    Span, State, Store, Stored, Which, standing,
+    Span, State, Store, Stored, Which, standing, traces,
 };
 use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Stop};
@@ -225,7 +225,7 @@ impl Work<'_> {
         let roster = self.store.roster()?;
         let is_theirs = |line: &&RosterLine| person.is_some_and(|person| person.likeness(&line.party) == Likeness::Same);
         let stand = standing(&roster).into_iter().filter(is_theirs).map(|line| line.number).collect();
-        let purged = self.store.purge(&gone(&entries, person))?;
+        let purged = self.store.purge(&traces(&entries, person))?;
         let about = About::Calls(held.entries.first().and_then(|entry| entry.recording).filter(|_| held.entries.len() == 1));
         let recordings = answered.iter().filter(|one| one.recording.is_some() && matches!(one.answer, Answer::Done)).count();
         let counts = [cleared.calls, u64::try_from(recordings).unwrap_or(u64::MAX)];
@@ -304,30 +304,6 @@ pub(super) fn bar(site: &Site, store: &dyn Store, entry: &Entry, id: RecordingId
         }
         Some(Bar::Unfinished) | None => None,
     })
-}
-
-/// What the ledger's files must not have any more: who talked, as it stood there; and the number, however it was written.
-fn gone(entries: &[&Entry], person: Option<&Number>) -> Vec<Private<String>> {
-    let mut gone: Vec<_> = entries
-        .iter()
-        .filter_map(|entry| entry.parties.as_ref())
-        .map(|parties| {
-            let [calling, called, call_id] = [&parties.calling, &parties.called, &parties.call_id].map(Private::reveal);
-            Private::new(format!("{calling}{called}{call_id}"))
-        })
-        .collect();
-    // As a table and its index have them: another call may have said the same.
-    gone.extend(entries.iter().flat_map(|entry| {
-        let said = entry.parties.iter().flat_map(|parties| &parties.indexed);
-        said.flat_map(|(name, value)| {
-            let (call, value) = (entry.call, value.reveal());
-            [format!("{call}{name}{value}"), format!("{value}{name}{call}")].map(Private::new)
-        })
-    }));
-    let digits = person.map(|person| person.form().reveal().trim_start_matches('+'));
-    // Fewer stand anywhere by chance.
-    gone.extend(digits.filter(|digits| digits.len() >= Number::ALIKE).map(|digits| Private::new(digits.to_owned())));
-    gone
 }
 
 fn ask(wanted: &Wanted, calls: &Calls, foreseen: &[Answered], term: &mut Term<'_>) -> Result<(), Stop> {

@@ -11,7 +11,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::catalogue::{
-    Access, Cause, Deed, Order, Outcome, Plan, Rules, Span, State, Store, StoreError, Stored, Used, paced, plan,
+    About, Access, Cause, Deed, Entry, Filter, Note, NoteKind, Order, Outcome, Plan, Purged, Reason, Rules, Span, State, Store,
+    StoreError, Stored, Used, Which, paced, plan, traces,
 };
 use crate::ids::RecordingId;
 use crate::keyfolder::{KeyFolder, Undone};
@@ -19,6 +20,7 @@ use crate::node::clock::Clock;
 use crate::node::files::remove;
 use crate::node::folders::Folders;
 use crate::node::metrics::Metrics;
+use crate::private::Private;
 use crate::time::{Moment, Wall};
 
 /// The thread, and what tells it to end.
@@ -111,6 +113,9 @@ const LEAP: Duration = Duration::from_secs(3600);
 /// How often the clock's state is written.
 const KEEP_PACE: Duration = Duration::from_secs(30);
 
+/// No call goes on for longer: one that is older and has no end was lost with its process.
+const A_LONG_CALL_US: i64 = 2 * 24 * 3600 * 1_000_000;
+
 /// Who erases, in the access log.
 const WHO: &str = "retention";
 
@@ -136,6 +141,14 @@ pub(super) struct Known {
     failed: BTreeMap<RecordingId, Failed>,
     /// Something is to be erased that may not be now.
     is_barred: bool,
+    /// Calls whose recording was shredded are to be cleared of who talked once they are over; or the ledger's files have it still.
+    is_unclear: bool,
+    /// Whether those of all times were looked for since the start.
+    has_looked_back: bool,
+    /// What the ledger's files must not have, as far as that is not so yet.
+    traces: Vec<Private<String>>,
+    /// What was erased in this pass because consent was withdrawn.
+    shredded: Vec<RecordingId>,
 }
 
 /// An erasure that failed.
@@ -166,7 +179,8 @@ impl Keeper {
         match self.all(clocks) {
             Ok(wait) => {
                 // Where nothing is ever erased by rule, there is nothing to look for: who withdraws wakes it.
-                let is_idle = !self.rules.has_work() && self.state.failed.is_empty() && !self.state.is_barred;
+                let waits = self.state.is_barred || self.state.is_unclear;
+                let is_idle = !self.rules.has_work() && self.state.failed.is_empty() && !waits;
                 wait.clamp(SHORTEST, if is_idle { IDLE } else { LONGEST })
             }
             Err(error) => {
@@ -189,6 +203,7 @@ impl Keeper {
             .copied()
             .collect();
         self.erase(due.get(..AT_ONCE.min(due.len())).unwrap_or_default(), &stored, (now, wall));
+        self.state.is_unclear = self.clear(at, wall)?;
         let failed = self.state.failed.len() as u64;
         self.state.is_barred = plan.barred > 0;
         self.metrics.retention_overdue.set(i64::try_from(plan.barred + failed).unwrap_or(i64::MAX));
@@ -298,6 +313,9 @@ impl Keeper {
                     erased += 1;
                     self.metrics.retention_erased.with_label_values(&[order.cause.as_str()]).inc();
                     self.state.failed.remove(&order.recording);
+                    if order.cause == Cause::Withdrawn {
+                        self.state.shredded.push(order.recording);
+                    }
                 }
                 Err(NotErased::Meanwhile) => {}
                 Err(NotErased::Ledger(error)) => {
@@ -315,6 +333,54 @@ impl Keeper {
             tracing::info!(erased, "recordings_erased");
         }
         self.failed(&failed, now);
+    }
+
+    /// Clears who talked in the calls whose recording was shredded, once they are over: as long as one goes on its row is written again. Returns whether
+    /// there is more to do.
+    fn clear(&mut self, at: Wall, wall: Wall) -> Result<bool, StoreError> {
+        let since = Wall::from_unix_micros(at.unix_micros().saturating_sub(A_LONG_CALL_US));
+        let from = self.state.has_looked_back.then_some(since);
+        let filter = Filter { which: Which::All, reason: Some(Reason::Shredded), from, ..Filter::default() };
+        let mut found = self.store.list(&filter)?;
+        for recording in std::mem::take(&mut self.state.shredded) {
+            let entry = self.store.recording(recording)?;
+            found.extend(entry.filter(|entry| found.iter().all(|other| other.call != entry.call)));
+        }
+        found.retain(|entry| entry.state == State::Erased && entry.parties.is_some());
+        let (over, goes_on): (Vec<Entry>, Vec<Entry>) =
+            found.into_iter().partition(|entry| entry.ended.is_some() || entry.began < since);
+        self.state.has_looked_back = true;
+        if !over.is_empty() {
+            self.state.traces.extend(traces(&over.iter().collect::<Vec<_>>(), None));
+            let calls: Vec<_> = over.iter().map(|entry| entry.call).collect();
+            self.store.clear(&calls, None)?;
+            for entry in &over {
+                let reason = Some("consent was withdrawn, and what was recorded shredded".to_owned());
+                let about = About::Calls(entry.recording);
+                let note = Note {
+                    number: 0,
+                    at: wall,
+                    who: WHO.into(),
+                    kind: NoteKind::Cleared,
+                    about,
+                    reason,
+                    counts: [1, 1],
+                    is_done: true,
+                };
+                self.store.note_down(&note)?;
+            }
+        }
+        if self.state.traces.is_empty() {
+            return Ok(!goes_on.is_empty());
+        }
+        match self.store.purge(&self.state.traces)? {
+            // Another process reads the journal: the next time.
+            Purged::Journal => return Ok(true),
+            Purged::Left => tracing::warn!("who_talked_stands_in_a_text_of_the_ledger_still"),
+            Purged::Clean => {}
+        }
+        self.state.traces.clear();
+        Ok(!goes_on.is_empty())
     }
 
     /// Destroys the keys of one, and returns why, and whether it is torn; what was cut short is done again.

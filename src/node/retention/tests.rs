@@ -4,7 +4,7 @@
 
 use tempfile::TempDir;
 
-use crate::catalogue::{Entry, Limits, Opening, Reason, Retention, Totals, Write};
+use crate::catalogue::{Entry, Limits, Opening, Parties, Reason, Retention, Totals, Write};
 use crate::ids::{CallId, Direction, TrunkName};
 use crate::keyfolder::shares::Shares;
 use crate::node::store;
@@ -344,4 +344,42 @@ fn what_is_erased_no_copy_of_its_key_file_opens_where_there_are_shares() {
     fs::rename(scene.home.path().join("away"), keys.join(".epoch")).unwrap();
     scene.pass(3 * DAY);
     assert_eq!(scene.keeper.store.accesses(id(3)).unwrap().pop().unwrap().outcome, Outcome::Done);
+}
+
+#[test]
+fn of_a_call_whose_recording_was_shredded_nothing_says_who_talked_once_it_is_over() {
+    let mut scene = Scene::new(rules(0, None, None));
+    let number = |n: u64| format!("+4930777000{n}");
+    let shredded = |n: u64, ended: Option<u64>| {
+        let parties = Parties {
+            calling: Private::new(number(n)),
+            called: Private::new("100".into()),
+            call_id: Private::new(format!("id-{n}@x")),
+            ..Parties::default()
+        };
+        Entry { reason: Reason::Shredded, ended: ended.map(wall), parties: Some(parties), ..entry(n, ended.unwrap_or(DAY)) }
+    };
+    scene.is_written(shredded(1, Some(DAY)));
+    scene.is_written(shredded(2, None));
+    // One that ran out of its time keeps who talked.
+    scene.is_written(Entry { reason: Reason::Recorded, ..shredded(3, Some(DAY)) });
+    let stands = |scene: &Scene, n: u64| {
+        let files = ["ledger.db", "ledger.db-wal"].map(|name| fs::read(scene.home.path().join(name)).unwrap_or_default());
+        let number = number(n).into_bytes();
+        files.iter().any(|bytes| bytes.windows(number.len()).any(|window| window == number))
+    };
+    assert!(stands(&scene, 1));
+
+    scene.pass(DAY + 10);
+
+    assert_eq!([1, 2, 3].map(|n| scene.has(n)), [false, false, true]);
+    assert_eq!([1, 2, 3].map(|n| stands(&scene, n)), [false, true, true], "the second goes on, and its row is written again");
+    assert!(scene.keeper.store.recording(id(1)).unwrap().unwrap().parties.is_none());
+    let over = shredded(2, Some(DAY + 20));
+    scene.keeper.store.write(&[Write::Put(Box::new(over))]).unwrap();
+    scene.pass(DAY + 30);
+    assert_eq!([2, 3].map(|n| stands(&scene, n)), [false, true]);
+    let notes = scene.keeper.store.notes().unwrap();
+    let cleared: Vec<_> = notes.iter().map(|note| (note.kind, note.who.as_str(), note.counts)).collect();
+    assert_eq!(cleared, [(NoteKind::Cleared, WHO, [1, 1]); 2]);
 }
