@@ -209,6 +209,34 @@ fn another_phone_that_the_pbx_puts_into_the_call_is_not_recorded_unasked() {
 }
 
 #[test]
+fn a_pause_outlasts_the_end_of_the_recording_by_a_transfer() {
+    let site = Site::new(Policy { announcement_ms: 300, ..policy("announce") });
+    let _proxy = site.start();
+    let from = |number: &str| format!("P-Asserted-Identity: <sip:{number}@127.0.0.1>");
+    let (then, now) = (from("100"), from("200"));
+    let words =
+        [("prefix", ""), ("first", "a=x:1"), ("second", "a=x:2"), ("asserts", then.as_str()), ("asserts_then", now.as_str())];
+
+    std::thread::scope(|scope| {
+        let calling = scope.spawn(|| turns(&site, 6000, &words));
+        let live = until("the recording", A_WHILE, || {
+            site.json(&["calls", "list"]).into_iter().find(|call| call["state"] == "recording")
+        });
+        site.cli(&["calls", "pause", live["call"].as_str().unwrap()]).must_succeed();
+        calling.join().unwrap();
+    });
+
+    assert_eq!(reasons(&site), ["transferred"]);
+    let id = site.ledger(1)[0]["recording"].as_str().unwrap().to_owned();
+    let shown = site.json(&["recordings", "show", &id]).remove(0);
+    let turns: Vec<_> = shown["turns"].as_array().unwrap().iter().map(|turn| &turn["what"]).collect();
+    assert_eq!(turns, ["paused"], "nobody has resumed it: {shown}");
+    let wav = site.export(&id);
+    let last = wav.channels[0].iter().rposition(|sample| *sample != 0).unwrap_or(0);
+    assert!(last < 3 * 8000, "nothing from the pause on: the last sound is at sample {last}");
+}
+
+#[test]
 fn a_telephone_that_knows_of_recordings_is_told_and_one_that_does_not_is_not() {
     let site = Site::new(Policy { announcement_ms: 300, ..policy("announce") });
     let _proxy = site.start();

@@ -178,15 +178,24 @@ impl Shares {
             Slots::Tpm(tpm) => return Err(NoShare::OtherTpm(tpm.place().clone())),
             Slots::File(_) => {}
         }
-        let mut password = Zeroizing::new([0; 32]);
-        entropy.fill_bytes(password.as_mut_slice());
-        let tpm = Tpm::new(place.clone(), password);
-        Slots::Tpm(tpm.clone()).write(opened.epoch, &opened.key)?;
+        // The password is on the disk before the TPM has it: a kill in between leaves no space that nobody opens.
         let beside = self.path(NEW_EPOCH);
-        let mut file = options().create(true).truncate(true).open(&beside)?;
-        self.give(&file)?;
-        file.write_all(&tpm.to_file())?;
-        file.sync_all()?;
+        let left = fs::read(&beside).ok().map(Zeroizing::new);
+        let tpm = match left.and_then(|left| Tpm::from_file(&left)).filter(|tpm| tpm.place() == place) {
+            Some(tpm) => tpm,
+            None => {
+                let mut password = Zeroizing::new([0; 32]);
+                entropy.fill_bytes(password.as_mut_slice());
+                let tpm = Tpm::new(place.clone(), password);
+                let mut file = options().create(true).truncate(true).open(&beside)?;
+                self.give(&file)?;
+                file.write_all(&tpm.to_file())?;
+                file.sync_all()?;
+                self.sync()?;
+                tpm
+            }
+        };
+        Slots::Tpm(tpm).write(opened.epoch, &opened.key)?;
         fs::rename(&beside, self.path(EPOCH))?;
         self.sync()?;
         if let Slots::File(old) = &opened.keys {

@@ -9,7 +9,7 @@ use utoipa::openapi::{
 
 use crate::access::Role;
 use crate::control::api::answer::{Calls, Deed, Draining, Register, Trunks};
-use crate::control::api::held;
+use crate::control::api::ledger;
 use crate::control::api::{CallEvent, CallState, Fault, Field, Kind, Method, Problem, Route};
 use crate::control::{Consent, Done, LiveCall, LiveState, Standing, Status, TrunkAddress};
 
@@ -58,34 +58,34 @@ pub fn openapi() -> String {
 /// Adds what is answered out of the ledger.
 fn of_ledger(components: ComponentsBuilder) -> ComponentsBuilder {
     components
-        .schema_from::<held::AccessLine>()
-        .schema_from::<held::Audited>()
-        .schema_from::<held::CallRow>()
-        .schema_from::<held::ChainEvent>()
-        .schema_from::<held::Closed>()
-        .schema_from::<held::ComplaintLine>()
-        .schema_from::<held::Complaints>()
-        .schema_from::<held::Copy>()
-        .schema_from::<held::Correction>()
-        .schema_from::<held::Ended>()
-        .schema_from::<held::Erased>()
-        .schema_from::<held::Events>()
-        .schema_from::<held::Head>()
-        .schema_from::<held::Heard>()
-        .schema_from::<held::HeaderValue>()
-        .schema_from::<held::HeldOrNot>()
-        .schema_from::<held::HoldLine>()
-        .schema_from::<held::Holds>()
-        .schema_from::<held::Keeping>()
-        .schema_from::<held::KeptRow>()
-        .schema_from::<held::Known>()
-        .schema_from::<held::Noted>()
-        .schema_from::<held::Person>()
-        .schema_from::<held::PersonRow>()
-        .schema_from::<held::Qualities>()
-        .schema_from::<held::Recordings>()
-        .schema_from::<held::Sides>()
-        .schema_from::<held::TurnLine>()
+        .schema_from::<ledger::AccessLine>()
+        .schema_from::<ledger::Audited>()
+        .schema_from::<ledger::CallRow>()
+        .schema_from::<ledger::ChainEvent>()
+        .schema_from::<ledger::Closed>()
+        .schema_from::<ledger::ComplaintLine>()
+        .schema_from::<ledger::Complaints>()
+        .schema_from::<ledger::Copy>()
+        .schema_from::<ledger::Correction>()
+        .schema_from::<ledger::Ended>()
+        .schema_from::<ledger::Erased>()
+        .schema_from::<ledger::Events>()
+        .schema_from::<ledger::Head>()
+        .schema_from::<ledger::Heard>()
+        .schema_from::<ledger::HeaderValue>()
+        .schema_from::<ledger::HeldOrNot>()
+        .schema_from::<ledger::HoldLine>()
+        .schema_from::<ledger::Holds>()
+        .schema_from::<ledger::Keeping>()
+        .schema_from::<ledger::KeptRow>()
+        .schema_from::<ledger::Known>()
+        .schema_from::<ledger::Noted>()
+        .schema_from::<ledger::Person>()
+        .schema_from::<ledger::PersonRow>()
+        .schema_from::<ledger::Qualities>()
+        .schema_from::<ledger::Recordings>()
+        .schema_from::<ledger::Sides>()
+        .schema_from::<ledger::TurnLine>()
 }
 
 /// What stands at its top.
