@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
@@ -14,7 +14,8 @@ use rustix::io::Errno;
 
 use crate::ids::RecordingId;
 use crate::keyfolder::shares::{NoShare, Shares};
-use crate::vault::{KeyFile, UnwrapErr, share};
+use crate::vault::share::{LAIN_BYTES, Lain};
+use crate::vault::{KeyFile, UnwrapErr};
 
 pub(crate) mod shares;
 pub(crate) mod tpm;
@@ -133,28 +134,23 @@ impl KeyFolder {
         Ok(())
     }
 
-    /// Returns what becomes of copies of a recording's key files once these are destroyed, and their shares forgotten. Of what cannot be read nobody
-    /// says that they open no more.
+    /// Returns what becomes of copies of a recording's key files, whenever they were made, once these are destroyed and their shares forgotten. Of what
+    /// cannot be read nobody says that they open no more.
     pub(crate) fn reach(&self, id: RecordingId) -> Reach {
-        let is_one = |path: &Path| {
+        let lain = |path: PathBuf| {
             let mut first = Vec::new();
             let read = OpenOptions::new().read(true).custom_flags(NO_FOLLOW).open(path);
-            read.and_then(|file| file.take(16).read_to_end(&mut first)).is_ok() && share::is_enveloped(&first)
-        };
-        let (mut is_any, mut is_in_tpm) = (false, true);
-        for held in &self.0 {
-            for path in [key(&held.path, id), beside(&held.path, id)].iter().filter(|path| path.symlink_metadata().is_ok()) {
-                if !is_one(path) {
-                    return Reach::Open;
-                }
-                is_any = true;
-                is_in_tpm &= held.shares.is_in_tpm();
+            match read.and_then(|file| file.take(LAIN_BYTES as u64).read_to_end(&mut first)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Ok(_) => Some(Lain::of(&first)),
+                Err(_) => Some(Lain::Plain),
             }
-        }
-        match (is_any, is_in_tpm) {
-            (false, _) => Reach::Open,
-            (true, true) => Reach::Erased,
-            (true, false) => Reach::Unreachable,
+        };
+        let places = self.0.iter().flat_map(|held| [key(&held.path, id), beside(&held.path, id)]);
+        match places.filter_map(lain).min() {
+            None | Some(Lain::Plain) => Reach::Open,
+            Some(Lain::OnDisk) => Reach::Unreachable,
+            Some(Lain::InTpm) => Reach::Erased,
         }
     }
 
@@ -246,7 +242,11 @@ impl Held {
             return write(path, old, bytes);
         }
         let sealed = |bytes: &[u8]| write(path, old, bytes);
-        Ok(self.shares.seal(id, bytes, &mut UnwrapErr(getrandom::SysRng), sealed)?)
+        let mut first = [0; LAIN_BYTES];
+        // Half a file is what a disk that failed has left: of that nothing is said.
+        let read = old.read_at(&mut first, 0)?;
+        let before = Lain::of(first.get(..read).unwrap_or_default());
+        Ok(self.shares.seal(id, (bytes, Some(before)), &mut UnwrapErr(getrandom::SysRng), sealed)?)
     }
 
     fn tidy(&self, id: RecordingId) -> Result<(), Undone> {

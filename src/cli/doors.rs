@@ -176,7 +176,7 @@ pub(super) fn verb(verb: Verb, pass: &Pass, doors: &Doors<'_>, term: &mut Term<'
         Verb::Recordings(Recordings::Verify { ids, all, bundle: None, key, passphrase, node, site, form }) => {
             let key = key.map(|key| SecretKey { key, passphrase });
             let which = if all { verify::Which::All } else { verify::Which::These(ids) };
-            verify::verify(&site.config, &verify::Wanted { which, key, node, json: form.json }, &pass.identity, doors, term)
+            verify::verify(&site.config, &verify::Wanted { which, key, node, json: form.json }, pass, doors, term)
         }
         Verb::Recordings(Recordings::Export { id, key, purpose, format, mono, out, picture, span, node, site, form }) => {
             let second = pass.second.as_ref().map(|second| format!("approved by {second}"));

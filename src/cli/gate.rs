@@ -31,11 +31,13 @@ pub(super) struct Pass {
     pub(super) second: Option<String>,
     /// Whether it is done although the recording is locked.
     pub(super) lifts_lock: bool,
+    /// Whether it is done although he may not.
+    pub(super) is_glass_broken: bool,
 }
 
 impl Pass {
     const fn alone(identity: Identity) -> Self {
-        Self { identity, second: None, lifts_lock: false }
+        Self { identity, second: None, lifts_lock: false, is_glass_broken: false }
     }
 
     /// Returns why something is done, with who has approved it: for the access log, whose line is in the chain.
@@ -81,7 +83,7 @@ fn through(
     let identity = who(Some(rules));
     let mut gate = Gate { asked, identity, rules, report: &report, doors, glass, is_broken: false };
     let (second, lifts_lock) = gate.pass(term)?;
-    Ok(Pass { identity: gate.identity, second, lifts_lock })
+    Ok(Pass { identity: gate.identity, second, lifts_lock, is_glass_broken: gate.is_broken })
 }
 
 /// Returns who may do what; nothing where nothing is said.

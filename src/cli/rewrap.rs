@@ -98,7 +98,8 @@ pub(super) fn rewrap(config: &Path, wanted: &Wanted, doors: &Doors<'_>, term: &m
         progress.done(done);
     }
     drop(progress);
-    if tally.rewrapped > 0 {
+    // One that was killed before it came here has found all of them rewrapped already.
+    if tally.rewrapped + tally.already > 0 {
         let forgotten = KeyFolder::alone(&site.key_folders()).and_then(|folder| folder.forget());
         forgotten.map_err(|undone| stopped(&undone))?;
     }

@@ -30,7 +30,7 @@ use super::{LONGEST, NO_FOLLOW, beside, key, overwrite};
 use crate::ids::RecordingId;
 use crate::limits::SHARES_PATIENCE;
 use crate::vault::CryptoRng;
-use crate::vault::share::{self, Drawn, ENTRY, EpochKey, SLOT_BYTES, Share, TABLE_HEAD};
+use crate::vault::share::{self, Drawn, ENTRY, EpochKey, Lain, SLOT_BYTES, Share, TABLE_HEAD};
 
 /// A block of a disk: the key of one epoch is overwritten without touching that of the other.
 const BLOCK: usize = 4096;
@@ -206,11 +206,6 @@ impl Shares {
         self.renew_by_steps(entropy, |_| Ok(())).map(drop)
     }
 
-    /// Returns whether a TPM has the key.
-    pub(crate) fn is_in_tpm(&self) -> bool {
-        fs::read(self.path(EPOCH)).is_ok_and(|bytes| Tpm::from_file(&bytes).is_some())
-    }
-
     fn begin_on_disk(&self, entropy: &mut impl CryptoRng) -> Result<(), NoShare> {
         if self.is_there() {
             return self.opened().map(drop);
@@ -251,13 +246,14 @@ impl Shares {
         }
     }
 
-    /// Puts a key file into an envelope under a share of its own, and has it written while nobody renews: a share without a file is forgotten.
+    /// Puts a key file into an envelope under a share of its own, and has it written while nobody renews: a share without a file is forgotten. `before` is how
+    /// the one has lain whose place it takes; nothing where the recording begins.
     ///
     /// The caller makes both durable. Of a recording that is begun anew both shares stay until the next renewal.
     pub(crate) fn seal<T>(
         &self,
         id: RecordingId,
-        keys: &[u8],
+        (keys, before): (&[u8], Option<Lain>),
         entropy: &mut impl CryptoRng,
         write: impl FnOnce(&[u8]) -> io::Result<T>,
     ) -> Result<T, NoShare> {
@@ -268,7 +264,9 @@ impl Shares {
         // Behind the last whole entry: what a power cut has left of another is overwritten.
         let torn = length.saturating_sub(TABLE_HEAD as u64) % ENTRY as u64;
         opened.table.write_all_at(&entry, length - torn)?;
-        Ok(write(&own.envelop(id, nonce, keys))?)
+        let now = if matches!(opened.keys, Slots::Tpm(_)) { Lain::InTpm } else { Lain::OnDisk };
+        let lain = before.map_or(now, |before| before.min(now));
+        Ok(write(&own.envelop(id, lain, nonce, keys))?)
     }
 
     /// Returns the key file that lies in an envelope; one that lies in none as it is.

@@ -189,7 +189,7 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
 fn create_keys(path: &Path, shares: Option<&Shares>, recording: RecordingId, bytes: &[u8]) -> io::Result<()> {
     let write = |bytes: &[u8]| create(path)?.write_all(bytes);
     match shares {
-        Some(shares) => Ok(shares.seal(recording, bytes, &mut super::entropy::source(), write)?),
+        Some(shares) => Ok(shares.seal(recording, (bytes, None), &mut super::entropy::source(), write)?),
         None => write(bytes),
     }
 }

@@ -297,7 +297,16 @@ impl Keeper {
         };
         let (mut erased, mut failed) = (0_u64, Vec::new());
         // What a copy of the keys needs is forgotten at once for all; nothing is said to be done before.
-        let begun: Vec<_> = due.iter().map(|order| (order, self.begin(&folder, *order, stored, wall))).collect();
+        let mut begun = Vec::with_capacity(due.len());
+        for order in due {
+            let one = self.begin(&folder, *order, stored, wall);
+            let is_ledger_gone = matches!(one, Err(NotErased::Ledger(_)));
+            begun.push((order, one));
+            // Each try would wait for it, and the folder is ours meanwhile.
+            if is_ledger_gone {
+                break;
+            }
+        }
         let is_any_destroyed = begun.iter().any(|(_, begun)| begun.is_ok());
         let forgotten = if is_any_destroyed { folder.forget().map_err(|undone| in_words(&undone)) } else { Ok(()) };
         for (order, begun) in begun {
@@ -339,7 +348,8 @@ impl Keeper {
     /// there is more to do.
     fn clear(&mut self, at: Wall, wall: Wall) -> Result<bool, StoreError> {
         let since = Wall::from_unix_micros(at.unix_micros().saturating_sub(A_LONG_CALL_US));
-        let from = self.state.has_looked_back.then_some(since);
+        // Where the ledger fails on the way, all of them are looked for the next time.
+        let from = std::mem::take(&mut self.state.has_looked_back).then_some(since);
         let filter = Filter { which: Which::All, reason: Some(Reason::Shredded), from, ..Filter::default() };
         let mut found = self.store.list(&filter)?;
         for recording in std::mem::take(&mut self.state.shredded) {
@@ -349,11 +359,10 @@ impl Keeper {
         found.retain(|entry| entry.state == State::Erased && entry.parties.is_some());
         let (over, goes_on): (Vec<Entry>, Vec<Entry>) =
             found.into_iter().partition(|entry| entry.ended.is_some() || entry.began < since);
-        self.state.has_looked_back = true;
         if !over.is_empty() {
-            self.state.traces.extend(traces(&over.iter().collect::<Vec<_>>(), None));
             let calls: Vec<_> = over.iter().map(|entry| entry.call).collect();
             self.store.clear(&calls, None)?;
+            self.state.traces.extend(traces(&over.iter().collect::<Vec<_>>(), None));
             for entry in &over {
                 let reason = Some("consent was withdrawn, and what was recorded shredded".to_owned());
                 let about = About::Calls(entry.recording);
@@ -370,6 +379,7 @@ impl Keeper {
                 self.store.note_down(&note)?;
             }
         }
+        self.state.has_looked_back = true;
         if self.state.traces.is_empty() {
             return Ok(!goes_on.is_empty());
         }

@@ -28,7 +28,10 @@ const LABEL: &[u8] = b"mitschnitt local share 1";
 
 const SECRET: usize = 32;
 const NONCE: usize = 12;
-const ENVELOPE_HEAD: usize = ENVELOPE.len() + 16 + NONCE;
+const ENVELOPE_HEAD: usize = ENVELOPE.len() + 1 + 16 + NONCE;
+
+/// So many bytes of an envelope say how its keys have lain.
+pub(crate) const LAIN_BYTES: usize = ENVELOPE.len() + 1;
 
 /// Random bytes, from the shell: a share or a key of 32, and a nonce of 12.
 pub(crate) type Drawn = [u8; SECRET + NONCE];
@@ -47,6 +50,28 @@ pub(crate) struct Share(Zeroizing<[u8; SECRET]>);
 #[derive(Clone)]
 pub(crate) struct EpochKey(Zeroizing<[u8; SECRET]>);
 
+/// How the keys of a recording have lain since it was begun, at worst: what a copy of some time needs in order to open.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Lain {
+    /// In no envelope, for a while or still.
+    Plain = 0,
+    /// In envelopes, and the key of the epoch on a disk.
+    OnDisk = 1,
+    /// In envelopes, and the key of the epoch in a TPM.
+    InTpm = 2,
+}
+
+impl Lain {
+    /// Reads it from the beginning of a key file; of one that lies in no envelope, or in one that is not known, the worst.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        match bytes.strip_prefix(&ENVELOPE).and_then(<[u8]>::first) {
+            Some(1) => Self::OnDisk,
+            Some(2) => Self::InTpm,
+            Some(_) | None => Self::Plain,
+        }
+    }
+}
+
 /// Returns whether these are the bytes of a key file in its envelope, or the beginning of one.
 pub(crate) fn is_enveloped(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC)
@@ -60,8 +85,8 @@ impl Share {
     }
 
     /// Puts a key file into its envelope. A nonce is used once with a share.
-    pub(crate) fn envelop(&self, recording: RecordingId, nonce: [u8; NONCE], keys: &[u8]) -> Vec<u8> {
-        let mut bytes = [ENVELOPE.as_slice(), recording.as_bytes(), &nonce].concat();
+    pub(crate) fn envelop(&self, recording: RecordingId, lain: Lain, nonce: [u8; NONCE], keys: &[u8]) -> Vec<u8> {
+        let mut bytes = [ENVELOPE.as_slice(), &[lain as u8], recording.as_bytes(), &nonce].concat();
         let sealed = self.cipher(recording).encrypt(&Nonce::from(nonce), Payload { msg: keys, aad: &bytes });
         bytes.extend(sealed.expect("a key file is shorter than what GCM seals"));
         bytes
@@ -71,7 +96,7 @@ impl Share {
     pub(crate) fn open(&self, recording: RecordingId, bytes: &[u8]) -> Option<Vec<u8>> {
         let (head, sealed) = bytes.split_at_checked(ENVELOPE_HEAD)?;
         let nonce: [u8; NONCE] = head.get(ENVELOPE_HEAD - NONCE..)?.try_into().ok()?;
-        let is_its = head.starts_with(&ENVELOPE) && head.get(ENVELOPE.len()..)?.starts_with(recording.as_bytes());
+        let is_its = head.starts_with(&ENVELOPE) && head.get(LAIN_BYTES..)?.starts_with(recording.as_bytes());
         is_its.then(|| self.cipher(recording).decrypt(&Nonce::from(nonce), Payload { msg: sealed, aad: head }).ok())?
     }
 
@@ -183,9 +208,13 @@ mod tests {
     #[test]
     fn an_envelope_opens_with_its_share_alone_and_no_bit_of_it_can_be_another() {
         let (share, nonce) = Share::of(&drawn(1));
-        let bytes = share.envelop(id(7), nonce, b"the wraps");
+        let bytes = share.envelop(id(7), Lain::OnDisk, nonce, b"the wraps");
 
         assert!(is_enveloped(&bytes) && !is_enveloped(b"the wraps"));
+        assert_eq!(
+            (Lain::of(&bytes[..LAIN_BYTES]), Lain::of(b"the wraps"), Lain::of(b"")),
+            (Lain::OnDisk, Lain::Plain, Lain::Plain)
+        );
         assert!(!bytes.windows(5).any(|window| window == b"wraps"));
         assert_eq!(share.open(id(7), &bytes).unwrap(), b"the wraps");
         assert_eq!(share.open(id(8), &bytes), None, "of another recording");
@@ -202,7 +231,7 @@ mod tests {
     fn an_entry_opens_with_the_key_of_its_epoch_alone_and_no_bit_of_it_can_be_another() {
         let [key, other] = [9, 8].map(|seed| EpochKey::of(&drawn(seed)));
         let entry = key.entry(5, id(1), [1; NONCE], &Share::of(&drawn(3)).0);
-        let envelope = Share::of(&drawn(3)).0.envelop(id(1), [0; NONCE], b"x");
+        let envelope = Share::of(&drawn(3)).0.envelop(id(1), Lain::InTpm, [0; NONCE], b"x");
 
         let (recording, share) = key.open(5, &entry).unwrap();
         assert_eq!((recording, recording_of(&entry.clone().try_into().unwrap()), entry.len()), (id(1), id(1), ENTRY));

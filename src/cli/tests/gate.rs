@@ -374,6 +374,7 @@ fn whoever_may_break_the_glass_is_let_through_and_it_is_told() {
     let without = types(&mut site, ("olga", 1), "recordings holds");
     let by_role = glass(&mut site, ("olga", 1), &["recordings", "holds"]);
     let by_eyes = glass(&mut site, PETRA, &["recordings", "release", "ID", "--reason", "closed"]);
+    let by_role_with_a_key = glass(&mut site, ("olga", 1), &["recordings", "verify", "ID", "--key", "HOME/recipient.pem"]);
     let in_vain = glass(&mut site, PAUL, &["calls", "drain"]);
     let needless = glass(&mut site, PETRA, &["recordings", "holds"]);
 
@@ -382,11 +383,16 @@ fn whoever_may_break_the_glass_is_let_through_and_it_is_told() {
                 it is done all the same, and the chain has it\n";
     assert_eq!((by_role.exit, by_role.err.as_str()), (Exit::Well, told));
     assert!(by_eyes.out.contains("is released") && by_eyes.err.contains("the glass is broken"), "{}", by_eyes.err);
+    assert!(
+        by_role_with_a_key.exit == Exit::Well && by_role_with_a_key.out.contains("  complete  "),
+        "{}",
+        by_role_with_a_key.err
+    );
     assert_eq!(in_vain.exit, Exit::Refused);
     assert_eq!(needless.err, "", "what is allowed breaks nothing");
     let memory = site.store.lock().unwrap();
     let broke: Vec<_> = memory.warrants.iter().filter(|line| matches!(line.says, Says::Broke(_))).collect();
-    let [one, two] = broke.as_slice() else { panic!("two: {broke:?}") };
+    let [one, two, _] = broke.as_slice() else { panic!("three: {broke:?}") };
     assert_eq!((one.who.as_str(), one.reason.as_deref()), ("olga (uid 1)", Some("fire in the house")));
     assert_eq!(two.says, Says::Broke(Wanted { action: Action::Release, recording: Some(id()) }));
 }

@@ -28,7 +28,7 @@ fn folder(count: u16) -> (tempfile::TempDir, Shares) {
 
 fn seal(home: &Path, number: u16, keys: &[u8]) {
     let write = |bytes: &[u8]| fs::write(key(home, id(number)), bytes);
-    Shares::of(home).seal(id(number), keys, &mut entropy(), write).unwrap();
+    Shares::of(home).seal(id(number), (keys, None), &mut entropy(), write).unwrap();
 }
 
 fn open(home: &Path, number: u16) -> Result<Vec<u8>, NoShare> {

@@ -325,7 +325,7 @@ fn what_is_erased_no_copy_of_its_key_file_opens_where_there_are_shares() {
         scene.recorded(n, if n == 1 { 0 } else { 2 * DAY });
         let path = scene.keeper.folders.main.key(id(n));
         let write = |bytes: &[u8]| fs::write(&path, bytes);
-        shares.seal(id(n), b"wraps", &mut crate::node::entropy::source(), write).unwrap();
+        shares.seal(id(n), (b"wraps", None), &mut crate::node::entropy::source(), write).unwrap();
         fs::read(&path).unwrap()
     });
 
